@@ -1,0 +1,69 @@
+# Every target sets up .venv first if it has to: nothing but Python 3.11+ and make is needed.
+# Real datasets, if a folder of them is at hand, are named by VISION_ZOO_DATA (see README, "Data").
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+ifneq ($(wildcard ../shared/data),)
+VISION_ZOO_DATA ?= $(abspath ../shared/data)
+export VISION_ZOO_DATA
+endif
+
+.PHONY: help install quickstart demo bench check test format lint types docs lock results clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'error: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ { found = 1 } found { print; if (!/\\$$/) exit }' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --quiet requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet --editable .
+	@touch $@
+
+install: $(INSTALLED)  ## set up .venv from requirements.lock
+
+quickstart: $(INSTALLED)  ## train, export, prove, measure and use a model in a minute
+	@$(BIN)/vision-zoo quickstart
+
+demo: $(INSTALLED)  ## open the page to draw digits on
+	@$(BIN)/vision-zoo demo
+
+bench: $(INSTALLED)  ## measure the shipped models on this machine, beside eager torch
+	@$(BIN)/vision-zoo bench --against torch
+
+format: $(INSTALLED)  ## rewrite the code in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/python scripts/update_documents.py --check
+
+types: $(INSTALLED)
+	@$(BIN)/mypy
+
+check: lint types  ## format, lint, types and the tests but the slowest: before every commit
+	@$(BIN)/pytest -m "not slow"
+
+test: lint types  ## everything; what CI runs
+	@$(BIN)/pytest
+
+docs: $(INSTALLED)  ## regenerate the figures in the documents from results/
+	@$(BIN)/python scripts/update_documents.py
+
+results: $(INSTALLED)  ## train, export and measure again what results/ holds (minutes)
+	@$(BIN)/vision-zoo reproduce simple_cnn-mnist
+
+lock: $(INSTALLED)  ## resolve requirements.lock again from pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
+	  --no-annotate --no-header --no-emit-package vision-zoo --upgrade --quiet -o requirements.lock
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,124 @@
+"""Shared fixtures. What is slow (training, exporting) is done once a session."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Splits
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a finished command left."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> str:
+        """The one line that a failed command prints, checked to be one, last, and no traceback."""
+        assert self.code != 0
+        assert "Traceback" not in self.stderr
+        lines = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.stderr
+        assert self.stderr.splitlines()[-1] == lines[0]
+        return lines[0].removeprefix("error: ")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The tests neither use nor fill the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real datasets.
+
+    Tests that need it are skipped where VISION_ZOO_DATA is unset, and say so; where it is set they run,
+    and fail if the data is not there.
+    """
+    folder = os.environ.get("VISION_ZOO_DATA")
+    if not folder:
+        pytest.skip("needs the real datasets: set VISION_ZOO_DATA to a folder that has them")
+    return Path(folder)
+
+
+def run_command(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> Completed:
+    """Run `vision-zoo` as a user does, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vision_zoo", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Callable[..., Completed]:
+    """`vision-zoo` in an empty folder."""
+
+    def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Completed:
+        return run_command(*arguments, cwd=tmp_path, env=env)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mnist_5k() -> Splits:
+    return find_dataset("mnist-5k").load()
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real run of two epochs on mnist-5k. Read only."""
+    from vision_zoo.training import train
+    from vision_zoo.training.recipes import find_recipe
+
+    path = tmp_path_factory.mktemp("runs") / "run"
+    recipe = find_recipe("simple_cnn-mnist_5k").override(epochs=2)
+    train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`finished_run` as a proven ONNX file, with its manifest beside it. Read only."""
+    from vision_zoo.training.export import export_onnx
+
+    return export_onnx(finished_run, tmp_path_factory.mktemp("exported")).path
+
+
+@pytest.fixture(scope="session")
+def digit_png(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real handwritten 7 as an image file."""
+    from PIL import Image
+
+    index = int(np.flatnonzero(np.asarray(mnist_5k.test.labels) == 7)[0])
+    path = tmp_path_factory.mktemp("images") / "seven.png"
+    Image.fromarray(mnist_5k.test.images[index].squeeze()).save(path)
+    return path

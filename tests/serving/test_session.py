@@ -1,0 +1,124 @@
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vision_zoo.errors import DeviceError, ModelError, UnknownNameError, UsageError
+from vision_zoo.progress import SilentProgress
+from vision_zoo.serving.evaluate import evaluate
+from vision_zoo.serving.models import find_model, find_models, list_models
+from vision_zoo.serving.providers import check_provider, execution_providers
+from vision_zoo.serving.session import Session
+from vision_zoo.training.datasets.dataset import Splits
+
+
+@pytest.fixture(scope="module")
+def session(exported_model: Path) -> Session:
+    return Session(exported_model, provider="cpu")
+
+
+def test_a_session_knows_its_model(session: Session, exported_model: Path) -> None:
+    assert session.name == "simple_cnn-mnist_5k"
+    assert session.provider == "CPUExecutionProvider"
+    assert session.metadata.labels == tuple("0123456789")
+    assert session.size == exported_model.stat().st_size
+
+
+def test_predictions_are_probabilities(session: Session, mnist_5k: Splits) -> None:
+    prediction = session.predict(np.array(mnist_5k.test.images[:9]))
+    assert prediction.logits.shape == prediction.probabilities.shape == (9, 10)
+    np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert np.array_equal(prediction.classes, prediction.logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((0, 28, 28, 1), dtype=np.uint8),
+        np.zeros((1, 28, 28, 1), dtype=np.float32),
+        np.full((1, 28, 28, 1), np.nan),
+        np.zeros((1, 28, 28), dtype=np.uint8),
+        np.zeros((1, 28, 28, 3), dtype=np.uint8),
+        np.zeros((28, 28, 1), dtype=np.uint8),
+    ],
+    ids=lambda images: f"{images.dtype} {images.shape}",
+)
+def test_other_arrays_are_refused(session: Session, images: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="takes uint8 images"):
+        session.predict(images)
+
+
+def test_one_session_serves_many_threads(session: Session, mnist_5k: Splits) -> None:
+    images = np.array(mnist_5k.test.images[:64])
+    expected = session.predict(images).logits
+    results: list[bool] = []
+
+    def work() -> None:
+        results.extend(np.array_equal(session.predict(images).logits, expected) for _ in range(20))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 80
+
+
+def test_evaluation_counts_every_image(session: Session, mnist_5k: Splits) -> None:
+    test = mnist_5k.test
+    score = evaluate(session, test.images, test.labels, session.metadata.labels, SilentProgress())
+    assert score.images == score.confusion_matrix.sum() == 1000
+    assert score.accuracy == pytest.approx(session.metadata.test_accuracy)
+    assert score.confusion_matrix.sum(axis=1).tolist() == [100] * 10
+
+
+def test_an_unknown_provider_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected one of auto, cpu, cuda"):
+        execution_providers("tpu")
+
+
+def test_a_silent_fallback_is_refused() -> None:
+    with pytest.raises(DeviceError, match="fell back to the CPU"):
+        check_provider("cuda", ["CPUExecutionProvider"])
+    check_provider("auto", ["CPUExecutionProvider"])
+
+
+def test_models_are_found_by_name_file_name_and_path(exported_model: Path) -> None:
+    folder = exported_model.parent
+    for model in (exported_model.stem, exported_model.name, str(exported_model)):
+        assert find_model(model, folder) == exported_model
+    assert find_models([], folder) == [exported_model]
+    assert list_models(folder) == {exported_model.stem: exported_model}
+
+
+def test_the_shipped_models_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "simple_cnn-mnist" in list_models()
+
+
+def test_the_working_folders_models_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported_model: Path
+) -> None:
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "simple_cnn-mnist.onnx").write_bytes(exported_model.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert list_models()["simple_cnn-mnist"] == Path("exported/simple_cnn-mnist.onnx")
+
+
+def test_no_models_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="train one and export it"):
+        find_models([], tmp_path)
+    with pytest.raises(UnknownNameError, match="vision-zoo export RUN"):
+        find_model("anything", tmp_path)
+
+
+def test_external_data_outside_the_file_is_refused(exported_model: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(exported_model)
+    onnx.save(
+        model, tmp_path / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    with pytest.raises(ModelError, match="not an ONNX file that ONNX Runtime can load"):
+        Session(tmp_path / "model.onnx", provider="cpu")

@@ -1,0 +1,160 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Completed
+from vision_zoo.cli import app
+
+Cli = Callable[..., Completed]
+
+COMMANDS = [
+    command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+]
+
+
+def test_help_names_every_command(cli: Cli) -> None:
+    shown = cli("--help")
+    assert shown.code == 0
+    assert {"quickstart", "list", "train", "export", "evaluate", "bench", "predict", "demo"} <= set(COMMANDS)
+    assert all(command in shown.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(cli: Cli, command: str) -> None:
+    shown = cli(command, "--help")
+    assert shown.code == 0
+    assert f"vision-zoo {command}" in shown.stdout.replace("python -m vision_zoo", "vision-zoo")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list", "recipes"], ["list", "architectures"], ["list", "datasets"]]
+)
+def test_help_and_lists_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['vision-zoo', *{arguments!r}]\n"
+        "from vision_zoo.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as exit:\n    assert not exit.code\n"
+        "heavy = {'torch', 'torchvision', 'gradio', 'onnxruntime', 'onnx', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_version_is_printed(cli: Cli) -> None:
+    from vision_zoo import __version__
+
+    assert cli("--version").stdout == f"vision-zoo {__version__}\n"
+
+
+@pytest.mark.parametrize("kind", ["recipes", "architectures", "datasets", "models"])
+def test_lists_have_names(cli: Cli, kind: str, exported_model: Path) -> None:
+    entries = cli("list", kind, "--json", "--models-dir", exported_model.parent).json
+    assert entries
+    assert all(isinstance(entry["name"], str) for entry in entries)
+    table = cli("list", kind, "--models-dir", exported_model.parent)
+    assert all(entry["name"] in table.stdout for entry in entries)
+
+
+def test_a_damaged_model_is_listed_as_unusable(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"not a model")
+    (entry,) = cli("list", "models", "--models-dir", tmp_path, "--json").json
+    assert entry["name"] == "broken"
+    assert "error" in entry
+
+
+def test_the_whole_way_by_commands(cli: Cli, tmp_path: Path, digit_png: Path) -> None:
+    trained = cli("train", "simple_cnn-mnist_5k", "--epochs", "1", "--out", "run", "--json")
+    assert trained.code == 0, trained.stderr
+    assert trained.json.keys() >= {"run", "test_accuracy", "train_seconds", "epochs"}
+    assert trained.json["epochs"] == 1
+    exported = cli("export", trained.json["run"], "--onnx", "--output-dir", "models", "--json").json
+    assert exported["argmax_agreement"] == 1.0
+    assert exported["max_logit_difference"] < 1e-3
+    scored = cli("evaluate", exported["model"], "--dataset", "mnist-5k", "--json").json
+    assert scored["images"] == 1000
+    assert scored["accuracy"] == pytest.approx(trained.json["test_accuracy"])
+    assert sum(map(sum, scored["confusion_matrix"])) == 1000
+    (predicted,) = cli("predict", "simple_cnn-mnist_5k", digit_png, "--models-dir", "models", "--json").json
+    assert predicted.keys() == {"image", "label", "probabilities"}
+    assert predicted["label"] == "7"
+    assert sum(predicted["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_top_limits_the_labels(cli: Cli, exported_model: Path, digit_png: Path) -> None:
+    (predicted,) = cli("predict", exported_model, digit_png, "--top", "3", "--json").json
+    assert len(predicted["probabilities"]) == 3
+    assert list(predicted["probabilities"].values()) == sorted(
+        predicted["probabilities"].values(), reverse=True
+    )
+
+
+def test_predict_answers_for_the_good_images_and_names_the_bad(
+    cli: Cli, exported_model: Path, digit_png: Path
+) -> None:
+    done = cli("predict", exported_model, digit_png, "missing.png", "--json")
+    assert len(done.json) == 1
+    assert "missing.png" in done.error
+
+
+@pytest.mark.parametrize("table_format", ["table", "json", "csv", "md"])
+def test_bench_prints_every_format(cli: Cli, exported_model: Path, table_format: str) -> None:
+    done = cli("bench", exported_model, "--batch-sizes", "1", "--duration", "0.1", "--format", table_format)
+    assert done.code == 0, done.stderr
+    assert "CPUExecutionProvider" in done.stdout
+    if table_format == "json":
+        (row,) = json.loads(done.stdout)["rows"]
+        assert row["p50_ms"] > 0
+
+
+def test_json_goes_alone_to_stdout(cli: Cli, exported_model: Path) -> None:
+    done = cli("bench", exported_model, "--batch-sizes", "1", "--duration", "0.1", "--format", "json")
+    assert isinstance(json.loads(done.stdout), dict)
+    assert "measuring" in done.stderr
+
+
+def test_resume_needs_nothing_else_and_interruption_is_one_line(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "vision_zoo",
+        "train",
+        "simple_cnn-mnist_5k",
+        "--epochs",
+        "50",
+        "--out",
+        "run",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ.copy()
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run" / "history.csv").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert stderr.splitlines()[-1].startswith("error: interrupted; ")
+    assert "vision-zoo train --resume run" in stderr
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_resume_of_a_finished_run_reports_it_again(cli: Cli, finished_run: Path) -> None:
+    assert cli("train", "--resume", finished_run, "--json").json["epochs"] == 2

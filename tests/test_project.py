@@ -1,0 +1,115 @@
+"""The repository itself: what must hold of its files."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, run_command
+
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.splitlines()
+
+
+def test_the_lock_has_hashes_and_no_addresses() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    packages = re.findall(r"^([A-Za-z0-9._-]+)==", lock, flags=re.MULTILINE)
+    assert {"torch", "torchvision", "onnx", "onnxruntime-gpu", "gradio", "typer", "numpy", "pytest"} <= set(
+        packages
+    )
+    assert "://" not in lock
+    assert lock.count("==") <= lock.count("--hash=sha256:")
+
+
+def test_the_lock_satisfies_the_project() -> None:
+    from packaging.requirements import Requirement
+
+    lock = dict(
+        re.findall(r"^([a-z0-9._-]+)==([^ ;\\]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(lock[requirement.name]), requirement.name
+
+
+def test_the_tree_is_small() -> None:
+    size = {name: (ROOT / name).stat().st_size for name in TRACKED if (ROOT / name).is_file()}
+    assert sum(size.values()) < 40 * 2**20
+    assert sum(size[name] for name in size if name.startswith("exported/")) < 32 * 2**20
+
+
+def test_documents_say_what_results_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/update_documents.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_drifted_document_is_noticed(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import update_documents
+    finally:
+        sys.path.pop(0)
+    text = (ROOT / "README.md").read_text()
+    results = update_documents.load_results(ROOT)
+    assert update_documents.rewritten(text, results) == text
+    document = next(document for document in results.values() if "runs" in document)
+    document["runs"][0]["onnx_test_accuracy"] = 0.1234
+    assert "12.34%" in update_documents.rewritten(text, results)
+
+
+def test_every_file_that_the_readme_names_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
+    assert targets
+    assert all((ROOT / target).exists() for target in targets)
+
+
+def test_the_readmes_python_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    label, probability = done.stdout.split()
+    assert label in "0123456789"
+    assert 0 < float(probability) <= 1
+
+
+@pytest.mark.slow
+def test_the_readmes_commands_run(tmp_path: Path, digit_png: Path, data_dir: Path) -> None:
+    (block,) = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "digit.png").write_bytes(digit_png.read_bytes())
+    for line in block.splitlines():
+        command = line.removeprefix("$ vision-zoo ").split()
+        done = run_command(*command, cwd=tmp_path, env={"VISION_ZOO_DATA": str(data_dir)})
+        assert done.code == 0, done.stderr
+    assert done.json[0]["label"] == "7"
+
+
+def test_the_shipped_models_are_what_the_manifest_lists() -> None:
+    from vision_zoo.serving.session import Session
+
+    listed = json.loads((ROOT / "exported" / "manifest.json").read_text())["models"]
+    shipped = sorted(path.name for path in (ROOT / "exported").glob("*.onnx"))
+    assert sorted(listed) == shipped
+    for name in shipped:
+        session = Session(ROOT / "exported" / name, provider="cpu")
+        session.predict(np.zeros((1, *session.metadata.input.shape), dtype=np.uint8))
+
+
+def test_exported_files_name_no_machine() -> None:
+    for path in (ROOT / "exported").glob("*.onnx"):
+        content = path.read_bytes()
+        assert b".py" not in content
+        assert b"site-packages" not in content

@@ -1,0 +1,109 @@
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from vision_zoo.artifact import METADATA_KEY
+from vision_zoo.errors import ExportError
+from vision_zoo.training.checkpoint import load_weights
+from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.export import OPSET, export_onnx, to_onnx
+from vision_zoo.training.proof import prove
+from vision_zoo.training.recipes import find_recipe
+from vision_zoo.training.run_directory import RunDirectory
+
+
+@pytest.fixture(scope="module")
+def classifier(finished_run: Path) -> ImageClassifier:
+    run = RunDirectory.open(finished_run)
+    built = build_classifier(run.recipe(), find_dataset("mnist-5k"))
+    load_weights(run.best, built.network)
+    return built.eval()
+
+
+def test_the_file_is_self_contained_and_says_what_it_is(exported_model: Path) -> None:
+    model = onnx.load(exported_model, load_external_data=False)
+    onnx.checker.check_model(model, full_check=True)
+    assert not [tensor.name for tensor in model.graph.initializer if tensor.external_data]
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+    (entry,) = model.metadata_props
+    metadata = json.loads(entry.value)
+    assert entry.key == METADATA_KEY
+    assert metadata["labels"] == list("0123456789")
+    assert metadata["test_images"] == 1000
+    assert metadata["parameters"] == 421_642
+    assert metadata["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_preprocessing_is_in_the_graph(
+    exported_model: Path, classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    session = onnxruntime.InferenceSession(exported_model, providers=["CPUExecutionProvider"])
+    for batch in (1, 2, 7):
+        images = np.array(mnist_5k.test.images[:batch])
+        logits, probabilities = session.run(None, {"image": images})
+        with torch.no_grad():
+            expected = classifier(torch.from_numpy(images))
+        np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(probabilities, expected.softmax(dim=1).numpy(), atol=1e-5)
+
+
+def test_normalisation_is_one_multiply_add(exported_model: Path) -> None:
+    operators = [node.op_type for node in onnx.load(exported_model).graph.node]
+    assert operators.count("Mul") == operators.count("Add") == 1
+    assert not {"Div", "Sub"} & set(operators)
+
+
+def test_the_manifest_lists_the_file(exported_model: Path) -> None:
+    listed = json.loads((exported_model.parent / "manifest.json").read_text())["models"][exported_model.name]
+    assert listed["sha256"] == hashlib.sha256(exported_model.read_bytes()).hexdigest()
+    assert listed["bytes"] == exported_model.stat().st_size
+
+
+def test_exporting_twice_gives_the_same_bytes(
+    exported_model: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    assert export_onnx(finished_run, tmp_path).path.read_bytes() == exported_model.read_bytes()
+
+
+def _other_weights(classifier: ImageClassifier, change: float) -> bytes:
+    changed = build_classifier(find_recipe("simple_cnn-mnist_5k"), find_dataset("mnist-5k"))
+    changed.load_state_dict(classifier.state_dict())
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            parameter.mul_(1 + change)
+    return to_onnx(changed.eval(), (28, 28, 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"), [(-2.0, "argmax agreement"), (0.003, "largest logit difference")]
+)
+def test_the_proof_refuses_when_predictions_differ(
+    classifier: ImageClassifier, mnist_5k: Splits, change: float, says: str
+) -> None:
+    with pytest.raises(ExportError, match=says):
+        prove(_other_weights(classifier, change), classifier, mnist_5k.test)
+
+
+def test_a_refused_export_writes_nothing(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classifier: ImageClassifier
+) -> None:
+    from vision_zoo.training import export
+
+    wrong = _other_weights(classifier, 0.5)
+    monkeypatch.setattr(export, "to_onnx", lambda *_: wrong)
+    with pytest.raises(ExportError, match="nothing was written"):
+        export_onnx(finished_run, tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_the_proof_refuses_what_does_not_run(classifier: ImageClassifier, mnist_5k: Splits) -> None:
+    with pytest.raises(ExportError, match="cannot run the exported graph"):
+        prove(b"no model", classifier, mnist_5k.test)

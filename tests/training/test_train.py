@@ -1,0 +1,157 @@
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vision_zoo.errors import Interrupted, RunError, TrainingError
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training import train
+from vision_zoo.training.datasets.dataset import Split, Splits
+from vision_zoo.training.evaluate import confusion_matrix
+from vision_zoo.training.loader import Loader
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
+
+QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)
+
+
+def _train(recipe: Recipe, path: Path) -> train.TrainedRun:
+    return train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
+
+
+def test_a_run_directory_has_everything(finished_run: Path) -> None:
+    found = {path.relative_to(finished_run).as_posix() for path in finished_run.rglob("*") if path.is_file()}
+    assert {name for name in found if not name.startswith("tensorboard/")} == {
+        "recipe.json",
+        "environment.json",
+        "metrics.json",
+        "history.csv",
+        "curves.png",
+        "confusion_matrix.png",
+        "samples.png",
+        "checkpoints/best.safetensors",
+        "checkpoints/last.pt",
+    }
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    matrix = np.array(metrics["confusion_matrix"])
+    assert matrix.sum() == metrics["test_images"] == 1000
+    assert np.trace(matrix) / 1000 == pytest.approx(metrics["test_accuracy"])
+    with (finished_run / "history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_tensorboard_scalars_can_be_read_back(finished_run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished_run / "tensorboard"))
+    events.Reload()
+    assert {"train_loss", "train_accuracy", "test_loss", "test_accuracy"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("train_loss")] == [1, 2]
+
+
+def test_pictures_are_pictures(finished_run: Path) -> None:
+    from PIL import Image
+
+    for name in ("curves", "confusion_matrix", "samples"):
+        with Image.open(finished_run / f"{name}.png") as image:
+            assert min(image.size) > 300
+            assert len(image.convert("L").getcolors() or []) > 50
+
+
+class _InterruptAfter(SilentProgress):
+    """Presses Ctrl-C during the given epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.left = epoch * 8 + 3
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_an_interrupted_and_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path, epoch: int) -> None:
+    recipe = QUICK.override(patience=5)
+    whole = _train(recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted, match=f"{epoch} of 3 epochs are saved"):
+        train.start(recipe, tmp_path / "parts", device="cpu", data_dir=None, progress=_InterruptAfter(epoch))
+    resumed = train.resume(tmp_path / "parts", device="cpu", data_dir=None, progress=SilentProgress())
+    assert (resumed.test_accuracy, resumed.epochs) == (whole.test_accuracy, whole.epochs)
+    weights = [load_file(tmp_path / name / "checkpoints" / "best.safetensors") for name in ("whole", "parts")]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
+    recipe = QUICK.override(epochs=40, patience=2, learning_rate=0.01, batch_size=256)
+    run = _train(recipe, tmp_path / "run")
+    metrics = json.loads((run.path / "metrics.json").read_text())
+    with (run.path / "history.csv").open() as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert run.epochs < 40
+    assert metrics["best_epoch"] == int(np.argmin(losses)) + 1 == run.epochs - 2
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_epoch(tmp_path: Path) -> None:
+    recipe = QUICK.override(epochs=5, learning_rate=1e30)
+    with pytest.raises(TrainingError, match=r"the loss became .* in epoch 1"):
+        _train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_data_that_changed_under_a_run_is_noticed(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    (run / "metrics.json").unlink()
+    environment = json.loads((run / "environment.json").read_text())
+    environment["data"]["sha256"] = "0"
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(RunError, match="is not what"):
+        train.resume(run, device="cpu", data_dir=None, progress=SilentProgress())
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    (run / "metrics.json").unlink()
+    (run / "recipe.json").write_text(find_recipe("simple_cnn-mnist_5k").override(epochs=9).to_json())
+    with pytest.raises(RunError, match="belongs to another recipe"):
+        train.resume(run, device="cpu", data_dir=None, progress=SilentProgress())
+
+
+def test_the_loader_gives_every_image_once_in_an_order_of_its_own_each_epoch(mnist_5k: Splits) -> None:
+    split = Split(mnist_5k.train.images[:130], np.arange(130))
+    loader = Loader(split, batch_size=64, seed=0, device=torch.device("cpu"))
+    orders = [torch.cat([labels for _, labels in loader.epoch(number)]).tolist() for number in (0, 1, 0)]
+    assert len(loader) == 3
+    assert sorted(orders[0]) == list(range(130))
+    assert orders[0] == orders[2] != orders[1]
+
+
+def test_a_confusion_matrix_has_true_classes_in_rows() -> None:
+    matrix = confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 3)
+    assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_recipes_survive_their_file() -> None:
+    for recipe in RECIPES.values():
+        assert Recipe.from_json(recipe.to_json(), name="recipe.json") == recipe
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"name": "x"}', '{"mean": 3}'])
+def test_a_damaged_recipe_file_is_refused(text: str) -> None:
+    with pytest.raises(RunError, match="is no recipe"):
+        Recipe.from_json(text, name="recipe.json")
+
+
+def test_recipes_are_named_after_architecture_and_dataset() -> None:
+    for recipe in RECIPES.values():
+        assert recipe.name.endswith(f"-{recipe.dataset.replace('-', '_')}")
+        assert recipe.report is None or recipe.reported
+
+
+def test_a_pair_without_a_recipe_gets_the_datasets_statistics() -> None:
+    assert recipe_for("simple_cnn", "mnist") is find_recipe("simple_cnn-mnist")

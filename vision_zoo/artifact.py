@@ -1,0 +1,132 @@
+"""The contract between training and serving: one ONNX file that carries all that serving needs.
+
+Input `image`: uint8 `[batch, height, width, channels]` with a dynamic batch. Outputs `logits` and
+`probabilities`: float32 `[batch, classes]`. Casting, normalisation and layout changes are inside the
+graph. The metadata is one JSON value under `METADATA_KEY`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Protocol
+
+from vision_zoo.errors import ModelError
+from vision_zoo.preprocess import InputFormat
+
+METADATA_KEY = "vision_zoo"
+SCHEMA_VERSION = 1
+INPUT_NAME = "image"
+OUTPUT_NAMES = ("logits", "probabilities")
+SUFFIX = ".onnx"
+
+
+class TensorInfo(Protocol):
+    """What ONNX Runtime tells of a model's input or output."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def shape(self) -> Sequence[int | str | None]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What an exported file says about itself.
+
+    `test_accuracy` is a fraction of `test_images`, measured through this very graph; `macs` are
+    multiply-accumulate operations for one image; `data_variant` says which copy of the dataset the
+    figures stand for.
+    """
+
+    recipe: str
+    architecture: str
+    dataset: str
+    labels: tuple[str, ...]
+    input: InputFormat
+    precision: str
+    opset: int
+    parameters: int
+    macs: int
+    test_accuracy: float
+    test_images: int
+    data_variant: str
+    architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The JSON text that goes under `METADATA_KEY`."""
+        return json.dumps({"schema": SCHEMA_VERSION, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str) -> "Metadata":
+        """Parse what `to_json` wrote.
+
+        Raises:
+            ModelError: the text is no such JSON, of another schema version, or misses fields.
+        """
+        try:
+            value = json.loads(text)
+            schema = value.pop("schema")
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise ModelError(f"{name} has unreadable vision-zoo metadata; export the model again") from error
+        if schema != SCHEMA_VERSION:
+            raise ModelError(
+                f"{name} has metadata of schema {schema!r}, expected {SCHEMA_VERSION}; "
+                "export it again with this version or upgrade vision-zoo"
+            )
+        try:
+            known = {entry.name for entry in fields(cls)}
+            value["input"] = InputFormat(**value["input"])
+            if not isinstance(value["labels"], list):
+                raise TypeError("labels must be a list")
+            value["labels"] = tuple(str(label) for label in value["labels"])
+            metadata = cls(**{key: entry for key, entry in value.items() if key in known})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{name} has incomplete metadata ({error}); export the model again") from error
+        if not metadata.labels or len(set(metadata.labels)) != len(metadata.labels):
+            raise ModelError(f"{name} has no labels or the same label twice; export the model again")
+        return metadata
+
+
+def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:
+    """The metadata among a model's custom properties.
+
+    Raises:
+        ModelError: there is none, or it cannot be used.
+    """
+    if METADATA_KEY not in properties:
+        raise ModelError(
+            f"{name} has no vision-zoo metadata; expected a file written by `vision-zoo export`: export the model with it"
+        )
+    return Metadata.from_json(properties[METADATA_KEY], name=name)
+
+
+def check_signature(
+    inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Metadata, *, name: str
+) -> None:
+    """Refuse a graph whose inputs and outputs are not the contract's.
+
+    Raises:
+        ModelError: another number, name, type or shape than the metadata promises.
+    """
+    classes = len(metadata.labels)
+    expected = [(INPUT_NAME, "tensor(uint8)", list(metadata.input.shape))]
+    expected += [(output, "tensor(float)", [classes]) for output in OUTPUT_NAMES]
+    found = [(entry.name, entry.type, list(entry.shape)[1:]) for entry in (*inputs, *outputs)]
+    if found != expected or len(inputs) != 1:
+        raise ModelError(
+            f"{name} takes and gives {_describe(found)}, expected {_describe(expected)}; export the model again"
+        )
+    for entry in (*inputs, *outputs):
+        if isinstance(entry.shape[0], int):
+            raise ModelError(
+                f"{name} has a fixed batch size of {entry.shape[0]}, expected a dynamic one; export the model again"
+            )
+
+
+def _describe(tensors: Sequence[tuple[str, str, list[Any]]]) -> str:
+    return ", ".join(f"{name} {kind}[batch, {', '.join(map(str, shape))}]" for name, kind, shape in tensors)

@@ -1,0 +1,87 @@
+"""Writing files so that a name holds either the old content or the new one, never a part of it."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from vision_zoo.errors import StorageError
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space and run the command again",
+    errno.EDQUOT: "the disk quota is used up: free some space and run the command again",
+    errno.EFBIG: "the file would exceed the size limit set for this process",
+    errno.EACCES: "no permission to write there: choose another folder or change its permissions",
+    errno.EPERM: "no permission to write there: choose another folder or change its permissions",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOTDIR: "a part of that path is a file, not a folder: choose another folder",
+    errno.EEXIST: "a file of that name is in the way: choose another folder",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+}
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`: temporary file beside it, flush, rename, flush the folder.
+
+    Raises:
+        StorageError: the folder or file cannot be written; `path` keeps its former content.
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8; see `write_bytes`."""
+    write_bytes(path, content.encode())
+
+
+def make_folder(path: Path) -> None:
+    """Create `path` and its parents.
+
+    Raises:
+        StorageError: the folder cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The one clear line for an operating system's refusal to write `path`."""
+    remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"cannot write {path}: {remedy}")
+
+
+def _umask() -> int:
+    # NamedTemporaryFile creates files for their owner alone; a published file follows the umask.
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder to flush it
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,73 @@
+"""`manifest.json`: the SHA-256 of every exported model in a folder, checked before a model is served."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from vision_zoo import atomic
+from vision_zoo.errors import ModelError, StorageError
+
+FILE_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+_LOCK_NAME = ".manifest.lock"
+_LOCK_SECONDS = 60
+
+
+def publish(path: Path, content: bytes) -> None:
+    """Write a model to `path` and its checksum into the manifest beside it.
+
+    Raises:
+        StorageError: the folder cannot be written; model and manifest stay as they were.
+    """
+    atomic.make_folder(path.parent)
+    try:
+        with FileLock(path.parent / _LOCK_NAME, timeout=_LOCK_SECONDS):
+            entries = read(path.parent)
+            entries[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            atomic.write_bytes(path, content)
+            document = {"schema": SCHEMA_VERSION, "models": dict(sorted(entries.items()))}
+            atomic.write_text(path.parent / FILE_NAME, json.dumps(document, indent=2) + "\n")
+    except Timeout as error:
+        raise StorageError(
+            f"{path.parent} is being written by another process; try again when it has finished"
+        ) from error
+    except OSError as error:
+        raise atomic.storage_error(path, error) from error
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's entries by file name; empty where the folder has no manifest.
+
+    Raises:
+        ModelError: the manifest is damaged.
+    """
+    path = folder / FILE_NAME
+    try:
+        document = json.loads(path.read_text())
+        entries = document["models"]
+        if document["schema"] != SCHEMA_VERSION or not isinstance(entries, dict):
+            raise ValueError
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} is damaged; restore it or export the models again") from error
+    return entries
+
+
+def verify(path: Path, content: bytes) -> None:
+    """Refuse a model whose bytes are not those that the manifest beside it lists.
+
+    A file that no manifest lists is accepted: nothing is claimed about it.
+
+    Raises:
+        ModelError: the checksum differs.
+    """
+    entry = read(path.parent).get(path.name)
+    if entry is not None and entry.get("sha256") != hashlib.sha256(content).hexdigest():
+        raise ModelError(
+            f"{path} does not match its checksum in {FILE_NAME}: the file was changed or damaged; "
+            "restore it or export the model again"
+        )

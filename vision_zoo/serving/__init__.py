@@ -1,0 +1,1 @@
+"""Serving: exported files in ONNX Runtime. Needs no torch and knows nothing of training."""

@@ -1,0 +1,61 @@
+"""Scoring an exported model on labelled images, through ONNX Runtime."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.errors import UsageError
+from vision_zoo.progress import Progress
+from vision_zoo.serving.session import Session
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Score:
+    """`accuracy` is a fraction of `images`; `confusion_matrix` `[classes, classes]`: rows true, columns predicted."""
+
+    accuracy: float
+    images: int
+    confusion_matrix: NDArray[np.int64]
+
+
+def evaluate(
+    session: Session,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    progress: Progress,
+) -> Score:
+    """Score `session` on images uint8 `[n, height, width, channels]` with `labels` `[n]` into `names`.
+
+    Raises:
+        UsageError: the model was made for other labels or another input shape.
+    """
+    metadata = session.metadata
+    if tuple(names) != metadata.labels:
+        raise UsageError(
+            f"{session.name} tells {_sample(metadata.labels)}, the dataset has {_sample(names)}; "
+            f"expected a dataset with the model's labels, such as {metadata.dataset}"
+        )
+    if images.shape[1:] != metadata.input.shape:
+        raise UsageError(
+            f"{session.name} takes images of {list(metadata.input.shape)}, the dataset has {list(images.shape[1:])}; "
+            f"expected a dataset such as {metadata.dataset}"
+        )
+    classes = len(metadata.labels)
+    progress.start(f"evaluate {session.name}", len(labels))
+    matrix = np.zeros((classes, classes), dtype=np.int64)
+    for start in range(0, len(labels), _BATCH):
+        batch = np.ascontiguousarray(images[start : start + _BATCH])
+        true = np.asarray(labels[start : start + _BATCH])
+        np.add.at(matrix, (true, session.predict(batch).classes), 1)
+        progress.advance(len(batch))
+    return Score(float(np.trace(matrix) / matrix.sum()), len(labels), matrix)
+
+
+def _sample(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:3])
+    return f"{len(labels)} labels ({shown}{', …' if len(labels) > 3 else ''})"

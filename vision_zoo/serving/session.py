@@ -1,0 +1,110 @@
+"""One exported model, ready to predict."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo import manifest
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
+from vision_zoo.errors import ModelError, UsageError
+from vision_zoo.serving.providers import check_provider, execution_providers
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`logits` and `probabilities` float32 `[batch, classes]`."""
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The most probable class index of each image, `[batch]`."""
+        classes: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return classes
+
+
+class Session:
+    """A model in ONNX Runtime, verified against its manifest and the artifact contract.
+
+    `metadata` is what the file says about itself, `provider` the execution provider that really runs,
+    `size` the file's bytes. Safe to use from several threads at once.
+
+    Args:
+        path: of the `.onnx` file.
+        provider: `auto`, `cpu` or `cuda`.
+        threads: within one operator. One is fastest for small models, and leaves no thread spinning.
+
+    Raises:
+        ModelError: missing, damaged or foreign file, or not the one its manifest lists.
+        DeviceError: `cuda` was asked for and cannot run.
+    """
+
+    def __init__(self, path: Path, *, provider: str = "auto", threads: int = 1) -> None:
+        if threads < 1:
+            raise UsageError(f"threads {threads} is out of range; expected at least 1")
+        self.path = path
+        content = _read(path)
+        manifest.verify(path, content)
+        self.size = len(content)
+        self._session = _load(path, content, provider, threads)
+        self.provider: str = self._session.get_providers()[0]
+        properties = self._session.get_modelmeta().custom_metadata_map
+        self.metadata = metadata_of(properties, name=str(path))
+        check_signature(
+            self._session.get_inputs(), self._session.get_outputs(), self.metadata, name=str(path)
+        )
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def predict(self, images: NDArray[np.uint8]) -> Prediction:
+        """Classify images, uint8 `[batch, height, width, channels]`.
+
+        Raises:
+            UsageError: another dtype or shape, or an empty batch.
+        """
+        if images.dtype != np.uint8 or images.shape[1:] != self.metadata.input.shape or not len(images):
+            expected = ", ".join(map(str, self.metadata.input.shape))
+            raise UsageError(
+                f"{self.name} takes uint8 images [batch of 1 or more, {expected}], "
+                f"not {images.dtype} {list(images.shape)}"
+            )
+        logits, probabilities = self._session.run(OUTPUT_NAMES, {INPUT_NAME: images})
+        return Prediction(logits, probabilities)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} does not exist; `vision-zoo list models` lists what there is") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; expected an ONNX file") from error
+    if not content:
+        raise ModelError(f"{path} is empty; restore it or export the model again")
+    return content
+
+
+def _load(path: Path, content: bytes, provider: str, threads: int):  # type: ignore[no-untyped-def]
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # Spinning threads burn a core while idle and make the slowest requests slower.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    asked_for = execution_providers(provider)
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=asked_for)
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ModelError(
+            f"{path} is not an ONNX file that ONNX Runtime can load; restore it or export the model again"
+        ) from error
+    check_provider(provider, session.get_providers())
+    return session

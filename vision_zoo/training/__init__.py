@@ -1,0 +1,1 @@
+"""Training: dataset → loader → loop → run directory → export. Knows nothing of serving."""

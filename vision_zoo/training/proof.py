@@ -1,0 +1,90 @@
+"""Proving that an ONNX graph predicts what its checkpoint predicts, before anything is written."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.errors import ExportError
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.evaluate import evaluate
+
+_BATCH = 256
+_SINGLE_IMAGES = 64
+MIN_ARGMAX_AGREEMENT = 0.9999
+MAX_LOGIT_DIFFERENCE = 1e-3
+"""Relative to the largest logit, or absolute where all logits are below 1."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`argmax_agreement` and both accuracies are fractions of `images`; `accuracy` is the graph's."""
+
+    images: int
+    argmax_agreement: float
+    max_logit_difference: float
+    checkpoint_accuracy: float
+    accuracy: float
+
+
+def prove(content: bytes, classifier: ImageClassifier, split: Split) -> Proof:
+    """Compare a serialised graph with `classifier` on every image of `split`, in batches and one by one.
+
+    Both run in single precision on the CPU, where no TF32 can blur the comparison.
+
+    Raises:
+        ExportError: the graph does not load or run, or it differs by more than the tolerances.
+    """
+    expected = evaluate(classifier, split)
+    logits, probabilities = _run(content, split.images, _BATCH)
+    single, _ = _run(content, split.images[:_SINGLE_IMAGES], 1)
+    difference = max(
+        float(np.abs(logits - expected.logits).max()),
+        float(np.abs(single - expected.logits[: len(single)]).max()),
+    )
+    proof = Proof(
+        images=len(split),
+        argmax_agreement=float((logits.argmax(axis=1) == expected.predictions).mean()),
+        max_logit_difference=difference,
+        checkpoint_accuracy=expected.accuracy,
+        accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
+    )
+    tolerance = MAX_LOGIT_DIFFERENCE * max(1.0, float(np.abs(expected.logits).max()))
+    if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
+        raise ExportError(
+            "the graph gives values that are not finite or no probabilities; nothing was written"
+        )
+    if proof.argmax_agreement < MIN_ARGMAX_AGREEMENT or difference > tolerance:
+        raise ExportError(
+            f"the graph does not predict what the checkpoint predicts: argmax agreement {proof.argmax_agreement:.4%} "
+            f"(expected at least {MIN_ARGMAX_AGREEMENT:.2%}), largest logit difference {difference:.3g} "
+            f"(expected at most {tolerance:.3g}) on {proof.images} images; nothing was written"
+        )
+    if len(split) < 1 / (1 - MIN_ARGMAX_AGREEMENT) and proof.accuracy != proof.checkpoint_accuracy:
+        raise ExportError("the graph's accuracy differs from the checkpoint's; nothing was written")
+    return proof
+
+
+def _run(
+    content: bytes, images: NDArray[np.uint8], batch_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        parts = [
+            session.run(
+                list(OUTPUT_NAMES), {INPUT_NAME: np.ascontiguousarray(images[start : start + batch_size])}
+            )
+            for start in range(0, len(images), batch_size)
+        ]
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ExportError(
+            f"ONNX Runtime cannot run the exported graph ({error}); nothing was written"
+        ) from error
+    logits, probabilities = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(probabilities)
