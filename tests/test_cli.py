@@ -10,13 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Completed
-from vision_zoo.cli import app
+from vision_zoo.cli import COMMANDS
 
 Cli = Callable[..., Completed]
-
-COMMANDS = [
-    command.name or command.callback.__name__ for command in app.registered_commands if command.callback
-]
 
 
 def test_help_names_every_command(cli: Cli) -> None:
@@ -24,6 +20,10 @@ def test_help_names_every_command(cli: Cli) -> None:
     assert shown.code == 0
     assert {"quickstart", "list", "train", "export", "evaluate", "bench", "predict", "demo"} <= set(COMMANDS)
     assert all(command in shown.stdout for command in COMMANDS)
+
+
+def test_without_a_command_there_is_help(cli: Cli) -> None:
+    assert cli() == cli("--help")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,37 @@
+"""Options that several commands share, and printing what they all print."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
+
+import typer
+
+from vision_zoo.errors import UsageError
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the datasets; without it VISION_ZOO_DATA, the cache, then a download."),
+]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models, instead of exported/.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Provider = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+Model = Annotated[str, typer.Argument(help="A path, or a name in exported/.", show_default=False)]
+
+
+def print_json(document: Any) -> None:
+    """The one JSON document of `--json`, on stdout."""
+    print(json.dumps(document, indent=2))
+
+
+def device_name(name: str) -> DeviceName:
+    """`name` if it is a device.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if name not in get_args(DeviceName):
+        raise UsageError(f"unknown device {name!r}; expected auto, cpu or cuda")
+    return cast(DeviceName, name)

@@ -1,0 +1,50 @@
+"""Commands to begin with: quickstart and the lists."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vision_zoo.cli.options import Json, ModelsDir, print_json
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for all that it writes.")] = Path("runs/quickstart"),
+    as_json: Json = False,
+) -> None:
+    """The whole way with a digit classifier, in a minute."""
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.quickstart import next_steps, summary
+    from vision_zoo.quickstart import quickstart as run_quickstart
+    from vision_zoo.tables import render
+
+    with progress_on_stderr() as progress:
+        result = run_quickstart(out, progress)
+    if as_json:
+        print_json(result)
+        return
+    print(render(summary(result), "table", title="vision-zoo quickstart"))
+    print("\nWhat to do next:")
+    for command in next_steps(result):
+        print(f"  {command}")
+
+
+def list_entries(
+    kind: Annotated[
+        str, typer.Argument(help="recipes, architectures, datasets or models.", show_default=False)
+    ],
+    models_dir: ModelsDir = None,
+    as_json: Json = False,
+) -> None:
+    """List recipes, architectures, datasets or models."""
+    from vision_zoo.listing import listing, summary
+    from vision_zoo.tables import render
+
+    entries = listing(kind, models_dir)
+    if as_json:
+        print_json(entries)
+    elif entries:
+        print(render(summary(kind, entries), "table"))
+    else:
+        print("there are no models yet; train one and export it", file=sys.stderr)
