@@ -19,11 +19,12 @@ help:  ## list the targets
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'error: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@echo 'setting up $(VENV) from requirements.lock: once, several minutes and gigabytes without a warm cache' >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@awk '/^uv==/ { found = 1 } found { print; if (!/\\$$/) exit }' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --quiet requirements.lock
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet --editable .
+	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --quiet requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --quiet --editable .
 	@touch $@
 
 install: $(INSTALLED)  ## set up .venv from requirements.lock
@@ -31,7 +32,7 @@ install: $(INSTALLED)  ## set up .venv from requirements.lock
 quickstart: $(INSTALLED)  ## train, export, prove, measure and use a model in a minute
 	@$(BIN)/vision-zoo quickstart
 
-demo: $(INSTALLED)  ## open the page to draw digits on
+demo: $(INSTALLED)  ## serve the page to draw digits on
 	@$(BIN)/vision-zoo demo
 
 bench: $(INSTALLED)  ## measure the shipped models on this machine, beside eager torch

@@ -115,9 +115,13 @@ def _hardware(environment: dict[str, Any]) -> str:
 
 
 def _versions(results: dict[str, dict[str, Any]]) -> str:
-    shown = ("torch", "onnx", "onnxruntime-gpu")
+    shown = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
     found = {
-        ", ".join(f"{name} {document['environment']['versions'][name]}" for name in shown)
+        ", ".join(
+            f"{name} {document['environment']['versions'][name]}"
+            for name in shown
+            if name in document["environment"]["versions"]
+        )
         for document in results.values()
         if "runs" in document
     }

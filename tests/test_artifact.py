@@ -55,6 +55,10 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         ({"input": {"channels": 1, "height": 0, "width": 8}}, "height must be a positive"),
         ({"input": None}, "incomplete metadata"),
         ({"recipe": ...}, "incomplete metadata"),
+        ({"recipe": 3}, "incomplete metadata"),
+        ({"test_accuracy": None}, "incomplete metadata"),
+        ({"labels": ["cat", 3]}, "incomplete metadata"),
+        ({"input": {"channels": True, "height": 8, "width": 8}}, "channels must be 1"),
     ],
 )
 def test_unusable_metadata_is_refused(change: dict[str, object], says: str) -> None:

@@ -65,6 +65,10 @@ def _write_idx(path: Path, array: np.ndarray) -> None:
         (["predict", "x"], "IMAGE"),
         (["list", "models", "--models-dir", "nowhere"], "models folder nowhere does not exist"),
         (["--no-such-option"], "no such option"),
+        (["bench", "--duration", "inf"], "duration inf is out of range"),
+        (["bench", "--threads", "99999999999"], "threads 99999999999 is out of range"),
+        (["predict", "", "x.png"], "the name of the model is empty"),
+        (["predict", "a" * 300, "x.png"], "name too long"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -243,5 +247,77 @@ def test_a_disk_that_fills_up_leaves_no_half_written_file(finished_run: Path, tm
 def test_quickstart_does_not_touch_a_folder_that_is_not_its_own(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    assert "holds no earlier quickstart" in cli("quickstart", "--out", "mine").error
+    assert "something else than an earlier quickstart" in cli("quickstart", "--out", "mine").error
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", ["list recipes", "list recipes --json", "--help"])
+def test_a_result_that_cannot_be_written(tmp_path: Path, arguments: str) -> None:
+    command = f"{sys.executable} -m vision_zoo {arguments} > /dev/full"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "cannot write the result" in Completed(done.returncode, done.stdout, done.stderr).error
+
+
+def test_a_closed_stdout(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m vision_zoo list recipes >&-"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_a_terminal_that_lacks_characters_gets_question_marks(cli: Cli) -> None:
+    done = cli("list", "recipes", env={"PYTHONIOENCODING": "ascii"})
+    assert done.code == 0
+    assert "simple_cnn-mnist" in done.stdout
+
+
+def test_several_bad_images_are_one_line_that_names_them(
+    cli: Cli, exported_model: Path, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.new("L", (28, 28), 255).save(tmp_path / "blank.png")
+    (tmp_path / "text.png").write_text("text")
+    error = cli("predict", exported_model, "blank.png", "text.png", "missing.png").error
+    assert all(name in error for name in ("blank.png", "text.png", "missing.png", "3 of 3 images"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_a_pipe_is_no_image_and_is_not_waited_for(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "pipe.png is not a file" in cli("predict", exported_model, "pipe.png").error
+
+
+def test_quickstart_does_not_delete_what_it_did_not_write(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "exported").mkdir(parents=True)
+    (tmp_path / "mine" / "quickstart.json").write_text("{}")
+    (tmp_path / "mine" / "exported" / "precious.onnx").write_text("precious")
+    assert "something else than an earlier quickstart" in cli("quickstart", "--out", "mine").error
+    assert (tmp_path / "mine" / "exported" / "precious.onnx").read_text() == "precious"
+
+
+def test_a_recipe_name_cannot_leave_the_output_folder(cli: Cli, finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    recipe = (run / "recipe.json").read_text()
+    (run / "recipe.json").write_text(recipe.replace('"simple_cnn-mnist_5k"', '"../evil"'))
+    assert "it becomes a file name" in cli("export", "run", "--onnx", "--output-dir", "models").error
+    assert not (tmp_path / "evil.onnx").exists()
+
+
+def test_reproduce_refuses_a_run_with_other_settings(cli: Cli, finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "runs" / "simple_cnn-mnist_5k")
+    assert "holds a run with other settings" in cli("reproduce", "simple_cnn-mnist_5k").error
+    assert not (tmp_path / "results").exists()
+
+
+def test_predicting_leaves_nothing_in_the_users_cache(
+    cli: Cli, exported_model: Path, digit_png: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    done = cli(
+        "predict", exported_model, digit_png, env={"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    )
+    assert done.code == 0
+    assert done.stderr == ""
+    assert not list(home.rglob("*"))

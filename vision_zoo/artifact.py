@@ -71,7 +71,7 @@ class Metadata:
         try:
             value = json.loads(text)
             schema = value.pop("schema")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise ModelError(f"{name} has unreadable vision-zoo metadata; export the model again") from error
         if schema != SCHEMA_VERSION:
             raise ModelError(
@@ -80,16 +80,32 @@ class Metadata:
             )
         try:
             known = {entry.name for entry in fields(cls)}
+            _check_types(value)
             value["input"] = InputFormat(**value["input"])
-            if not isinstance(value["labels"], list):
-                raise TypeError("labels must be a list")
-            value["labels"] = tuple(str(label) for label in value["labels"])
+            value["labels"] = tuple(value["labels"])
             metadata = cls(**{key: entry for key, entry in value.items() if key in known})
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{name} has incomplete metadata ({error}); export the model again") from error
         if not metadata.labels or len(set(metadata.labels)) != len(metadata.labels):
             raise ModelError(f"{name} has no labels or the same label twice; export the model again")
         return metadata
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("recipe", "architecture", "dataset", "precision", "data_variant"), str),
+    **dict.fromkeys(("opset", "parameters", "macs", "test_images"), int),
+    **dict.fromkeys(("input", "architecture_arguments", "versions"), dict),
+    "labels": list,
+    "test_accuracy": (int, float),
+}
+
+
+def _check_types(value: Mapping[str, Any]) -> None:
+    for key, expected in _TYPES.items():
+        if key in value and (not isinstance(value[key], expected) or isinstance(value[key], bool)):
+            raise TypeError(f"{key} is {value[key]!r:.40}")
+    if not all(isinstance(label, str) for label in value["labels"]):
+        raise TypeError("labels are no texts")
 
 
 def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:

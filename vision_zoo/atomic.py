@@ -3,13 +3,14 @@
 import errno
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from vision_zoo.errors import StorageError
 
 _REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space and run the command again",
-    errno.EDQUOT: "the disk quota is used up: free some space and run the command again",
+    errno.ENOSPC: "the disk is full: free some space and try again",
+    errno.EDQUOT: "the disk quota is used up: free some space and try again",
     errno.EFBIG: "the file would exceed the size limit set for this process",
     errno.EACCES: "no permission to write there: choose another folder or change its permissions",
     errno.EPERM: "no permission to write there: choose another folder or change its permissions",
@@ -26,25 +27,57 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StorageError: the folder or file cannot be written; `path` keeps its former content.
     """
-    path = Path(path)
-    make_folder(path.parent)
-    temporary = None
+    write_together({path: content})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files: all are on the disk before the first is renamed, and a failed rename undoes the others.
+
+    Raises:
+        StorageError: one of them cannot be written; all keep their former contents.
+    """
+    staged: dict[Path, Path] = {}
+    former: dict[Path, bytes | None] = {}
+    path = Path()
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        for path, content in contents.items():
+            make_folder(path.parent)
+            staged[path] = _stage(path, content)
+        for path, temporary in staged.items():
+            former[path] = path.read_bytes() if len(contents) > 1 and path.exists() else None
+            temporary.replace(path)
+            _flush_folder(path.parent)
+    except OSError as error:
+        former.pop(path, None)
+        if len(contents) > 1:
+            _restore(former)
+        raise storage_error(path, error) from error
+    finally:
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _stage(path: Path, content: bytes) -> Path:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise storage_error(path, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _restore(former: Mapping[Path, bytes | None]) -> None:
+    for path, content in former.items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            _stage(path, content).replace(path)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -71,7 +104,7 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 def _umask() -> int:
-    # NamedTemporaryFile creates files for their owner alone; a published file follows the umask.
+    # mkstemp creates files for their owner alone; a published file follows the umask.
     current = os.umask(0)
     os.umask(current)
     return current

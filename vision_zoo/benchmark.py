@@ -10,9 +10,10 @@ import numpy as np
 from vision_zoo.errors import UsageError
 from vision_zoo.progress import Progress
 from vision_zoo.serving.bench import PERCENTILES, Latency, measure
-from vision_zoo.serving.session import Session
+from vision_zoo.serving.session import MAX_THREADS, Session
 
 AGAINST = ("torch",)
+MAX_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class BenchmarkSettings:
 
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise UsageError(
+                f"duration {self.seconds} is out of range; expected more than 0, at most {MAX_SECONDS} seconds"
+            )
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"threads {self.threads} is out of range; expected 1 to {MAX_THREADS}")
         for batch_size in self.batch_sizes:
             if not 1 <= batch_size <= 4096:
                 raise UsageError(f"batch size {batch_size} is out of range; expected 1 to 4096")
@@ -51,6 +58,18 @@ def benchmark(paths: Sequence[Path], settings: BenchmarkSettings, progress: Prog
             progress.line(f"measuring {session.name}, batch {batch_size}")
             rows += _measure_batch(session, batch_size, settings, progress)
     return rows
+
+
+def tables_by_model(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """`rows` as one narrow table a model, by a title that names the provider that really ran."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["engine"] == "onnxruntime":
+            threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+            table = tables.setdefault(f"{row['model']}: {row['provider']}, {threads}", [])
+        narrow = {key: row[key] for key in ("engine", "batch", "calls", "p50_ms", "p90_ms", "p99_ms")}
+        table.append(narrow | {"images/s": row["images_per_second"], "ratio": f"{row['ratio']:.2f}"})
+    return tables
 
 
 def _measure_batch(

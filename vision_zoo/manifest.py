@@ -14,6 +14,7 @@ FILE_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 _LOCK_NAME = ".manifest.lock"
 _LOCK_SECONDS = 60
+_SHA256_DIGITS = 64
 
 
 def publish(path: Path, content: bytes) -> None:
@@ -27,9 +28,9 @@ def publish(path: Path, content: bytes) -> None:
         with FileLock(path.parent / _LOCK_NAME, timeout=_LOCK_SECONDS):
             entries = read(path.parent)
             entries[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            atomic.write_bytes(path, content)
             document = {"schema": SCHEMA_VERSION, "models": dict(sorted(entries.items()))}
-            atomic.write_text(path.parent / FILE_NAME, json.dumps(document, indent=2) + "\n")
+            manifest = json.dumps(document, indent=2) + "\n"
+            atomic.write_together({path: content, path.parent / FILE_NAME: manifest.encode()})
     except Timeout as error:
         raise StorageError(
             f"{path.parent} is being written by another process; try again when it has finished"
@@ -47,13 +48,18 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / FILE_NAME
     try:
         document = json.loads(path.read_text())
-        entries = document["models"]
-        if document["schema"] != SCHEMA_VERSION or not isinstance(entries, dict):
+        entries: dict[str, dict[str, Any]] = document["models"]
+        if document["schema"] != SCHEMA_VERSION or not all(
+            len(entry["sha256"]) == _SHA256_DIGITS and isinstance(entry["bytes"], int)
+            for entry in entries.values()
+        ):
             raise ValueError
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged; restore it or export the models again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"{path} is damaged; restore it, or remove it and export the models again"
+        ) from error
     return entries
 
 
@@ -66,7 +72,7 @@ def verify(path: Path, content: bytes) -> None:
         ModelError: the checksum differs.
     """
     entry = read(path.parent).get(path.name)
-    if entry is not None and entry.get("sha256") != hashlib.sha256(content).hexdigest():
+    if entry is not None and entry["sha256"] != hashlib.sha256(content).hexdigest():
         raise ModelError(
             f"{path} does not match its checksum in {FILE_NAME}: the file was changed or damaged; "
             "restore it or export the model again"

@@ -24,6 +24,8 @@ DECODABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000
 """Images above this are refused before they are decoded: a few KiB of PNG can hold gigabytes of pixels."""
 
+MAX_BYTES = 256 * 2**20
+
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -52,11 +54,11 @@ class InputFormat:
     resample: Resample = "bilinear"
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
+        if self.channels not in (1, 3) or isinstance(self.channels, bool):
             raise ValueError(f"channels must be 1 (grayscale) or 3 (RGB), not {self.channels!r}")
         for name in ("height", "width"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a positive whole number of pixels, not {value!r}")
         for name, choices in (
             ("crop", get_args(Crop)),
@@ -84,7 +86,7 @@ def open_image(source: Path | str | bytes) -> Image.Image:
     """
     name = "the image" if isinstance(source, bytes) else str(source)
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        content = source if isinstance(source, bytes) else _read(Path(source))
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror}; expected an image file") from error
     try:
@@ -92,19 +94,28 @@ def open_image(source: Path | str | bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content), formats=DECODABLE_FORMATS)
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"{name} has {image.width} x {image.height} pixels; expected at most "
-                    f"{MAX_PIXELS // 1_000_000} million: make it smaller"
-                )
+                raise Image.DecompressionBombError(f"{image.width} x {image.height}")
             image.load()
             return ImageOps.exif_transpose(image)
-    except ImageError:
-        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller"
+        ) from error
     except UnidentifiedImageError as error:
         expected = ", ".join(DECODABLE_FORMATS)
         raise ImageError(f"{name} is not an image that can be read; expected one of {expected}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ImageError(f"{name} is a damaged image ({error}); save or download it again") from error
+
+
+def _read(path: Path) -> bytes:
+    # A pipe or a device may never end.
+    if not path.is_file():
+        kind = "is not a file" if path.exists() else "does not exist"
+        raise ImageError(f"{path} {kind}; expected an image file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ImageError(f"{path} has more than {MAX_BYTES // 2**20} MiB; expected a smaller image file")
+    return path.read_bytes()
 
 
 def prepare(image: Image.Image, target: InputFormat) -> NDArray[np.uint8]:

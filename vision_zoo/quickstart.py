@@ -15,7 +15,7 @@ from PIL import Image
 from vision_zoo import atomic
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.environment import describe
-from vision_zoo.errors import RunError
+from vision_zoo.errors import Interrupted, RunError
 from vision_zoo.progress import Progress
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.predict import classify_file
@@ -27,6 +27,7 @@ from vision_zoo.training.recipes import find_recipe
 
 RECIPE = "simple_cnn-mnist_5k"
 _MARKER = "quickstart.json"
+_EXPORTED = {f"{RECIPE}.onnx", "manifest.json", ".manifest.lock"}
 _BENCHMARK = BenchmarkSettings(provider="cpu", batch_sizes=(1, 64), against=("torch",), seconds=1.5)
 
 
@@ -41,8 +42,10 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
     _begin(folder)
     recipe = find_recipe(RECIPE)
     dataset = find_dataset(recipe.dataset)
-    progress.line(f"training {recipe.architecture} on {dataset.train_images:,} digits of {dataset.name}")
-    run = train.start(recipe, folder / "run", device="auto", data_dir=None, progress=progress)
+    try:
+        run = train.start(recipe, folder / "run", device="auto", data_dir=None, progress=progress)
+    except Interrupted as error:
+        raise Interrupted("interrupted; the next quickstart begins anew") from error
     progress.line("exporting to ONNX and proving the file on every test image")
     exported = export_onnx(run.path, folder / "exported")
     session = Session(exported.path, provider="cpu")
@@ -50,7 +53,8 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
     score = evaluate(session, test.images, test.labels, dataset.labels, progress)
     rows = benchmark([exported.path], _BENCHMARK, progress)
     image = folder / "digit.png"
-    _write_test_image(test.images[len(test) // 2], image)
+    middle = len(test) // 2
+    _write_test_image(test.images[middle], image)
     prediction = classify_file(session, image)
     result = {
         "seconds": round(time.perf_counter() - started, 1),
@@ -65,6 +69,7 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
         "images": score.images,
         "benchmark": rows,
         "prediction": prediction,
+        "true_label": dataset.labels[test.labels[middle]],
         "environment": describe(),
     }
     atomic.write_text(folder / _MARKER, json.dumps(result, indent=2) + "\n")
@@ -82,8 +87,8 @@ def summary(result: dict[str, Any]) -> list[dict[str, str]]:
         {"step": "export", "result": f"{result['model']}, {result['bytes'] / 2**20:.1f} MiB"},
         {
             "step": "prove",
-            "result": f"{result['argmax_agreement']:.2%} of {result['images']:,} predictions as the checkpoint's, "
-            f"largest logit difference {result['max_logit_difference']:.1e}",
+            "result": f"{result['argmax_agreement']:.2%} argmax agreement with the checkpoint, "
+            f"logits within {result['max_logit_difference']:.1e}",
         },
         {
             "step": "evaluate",
@@ -92,8 +97,8 @@ def summary(result: dict[str, Any]) -> list[dict[str, str]]:
         *({"step": "measure", "result": line} for line in _latency_lines(result["benchmark"])),
         {
             "step": "predict",
-            "result": f"{prediction['image']} is a {prediction['label']} "
-            f"(probability {prediction['probabilities'][prediction['label']]:.4f})",
+            "result": f"{prediction['image']}: {prediction['label']}, "
+            f"probability {prediction['probabilities'][prediction['label']]:.4f} (true label {result['true_label']})",
         },
     ]
 
@@ -113,8 +118,8 @@ def _latency_lines(rows: list[dict[str, Any]]) -> list[str]:
     ours = {row["batch"]: row for row in rows if row["engine"] == "onnxruntime"}
     eager = {row["batch"]: row for row in rows if row["engine"] == "torch"}
     return [
-        f"batch {batch}: {row['p50_ms']:.3f} ms (p50) in ONNX Runtime, {eager[batch]['p50_ms']:.3f} ms in eager torch, "
-        f"one thread each: {eager[batch]['ratio']:.1f} times as fast"
+        f"batch {batch}, one thread: {row['p50_ms']:.3f} ms (p50), eager torch {eager[batch]['p50_ms']:.3f} ms, "
+        f"{eager[batch]['ratio']:.1f}x"
         for batch, row in ours.items()
     ]
 
@@ -122,27 +127,32 @@ def _latency_lines(rows: list[dict[str, Any]]) -> list[str]:
 def _begin(folder: Path) -> None:
     """Clear an earlier quickstart away and mark `folder` as one, so that an interrupted one can be replaced."""
     marker = folder / _MARKER
+    run, exported = folder / "run", folder / "exported"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not marker.is_file() or _recipe_in(folder / "run") not in (RECIPE, None):
+        if not (marker.is_file() and _is_ours(run) and _names(exported) <= _EXPORTED):
             raise RunError(
-                f"{folder} exists and holds no earlier quickstart; choose another folder with --out"
+                f"{folder} exists and holds something else than an earlier quickstart; choose another --out"
             )
         try:
-            for part in ("run", "exported"):
-                if (folder / part).exists():
-                    shutil.rmtree(folder / part)
+            for part in (run, exported):
+                if part.exists():
+                    shutil.rmtree(part)
         except OSError as error:
             raise atomic.storage_error(folder, error) from error
     atomic.write_text(marker, "{}\n")
 
 
-def _recipe_in(run: Path) -> str | None:
+def _is_ours(run: Path) -> bool:
     try:
-        return str(json.loads((run / "recipe.json").read_text())["name"])
+        return bool(json.loads((run / "recipe.json").read_text())["name"] == RECIPE)
     except FileNotFoundError:
-        return None
+        return _names(run) <= {".lock", "environment.json"}
     except (OSError, ValueError, KeyError, TypeError):
-        return "unreadable"
+        return False
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def _write_test_image(pixels: np.ndarray[Any, np.dtype[np.uint8]], path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from vision_zoo import atomic, environment
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
+from vision_zoo.errors import RunError
 from vision_zoo.progress import Progress
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.session import Session
@@ -40,6 +41,11 @@ def reproduce(
     """
     path = train.default_path(recipe)
     if (path / "recipe.json").exists():
+        if RunDirectory.open(path).recipe() != recipe:
+            raise RunError(
+                f"{path} holds a run with other settings than {recipe.name}; move it away and try again"
+            )
+        progress.line(f"using the run in {path}; remove it to train again")
         run = train.resume(path, device=device, data_dir=data_dir, progress=progress)
     else:
         run = train.start(recipe, path, device=device, data_dir=data_dir, progress=progress)

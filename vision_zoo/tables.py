@@ -54,7 +54,12 @@ def _terminal(rows: Sequence[Row], title: str) -> str:
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in rows[0] if rows else ():
-        table.add_column(column, justify="right" if _is_numeric(rows, column) else "left", overflow="fold")
+        # Names are for copying and numbers for reading: neither is ever folded.
+        numeric = _is_numeric(rows, column)
+        first = column == next(iter(rows[0]))
+        table.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or first
+        )
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     # A pipe has no width to fit into: nothing is folded there.
@@ -66,7 +71,7 @@ def _terminal(rows: Sequence[Row], title: str) -> str:
 
 
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:
-    values = [row[column] for row in rows if row[column] is not None]
+    values = [row[column] for row in rows if row[column] not in (None, "")]
     return bool(values) and all(
         isinstance(value, int | float) or (isinstance(value, str) and value[:1].isdigit()) for value in values
     )
@@ -76,5 +81,5 @@ def _text(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)

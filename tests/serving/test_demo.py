@@ -61,7 +61,7 @@ def served(exported_model: Path, tmp_path_factory: pytest.TempPathFactory) -> It
                 time.sleep(0.2)
         yield url
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
 
 

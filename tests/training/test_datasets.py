@@ -4,6 +4,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,15 @@ def test_an_unknown_dataset_is_named_with_near_misses() -> None:
         find_dataset("fashion_mnist")
 
 
+SMALL = replace(DATASETS["mnist"], train_images=30, test_images=30)
+
+
+def test_a_copy_that_is_not_complete_is_refused(image_files: dict[str, bytes], tmp_path: Path) -> None:
+    _write_tree(tmp_path / "mnist", image_files)
+    with pytest.raises(DataError, match="the train split of mnist has 30 images, expected 60,000"):
+        find_dataset("mnist").load(tmp_path)
+
+
 @pytest.fixture
 def image_files(mnist_5k: Splits) -> dict[str, bytes]:
     """A few real digits of every class as PNG files, by path."""
@@ -116,7 +126,7 @@ def test_image_files_are_a_dataset_too(
     tmp_path: Path,
 ) -> None:
     write(tmp_path / "mnist", image_files)
-    splits = find_dataset("mnist").load(tmp_path)
+    splits = SMALL.load(tmp_path)
     assert np.bincount(splits.train.labels).tolist() == [3] * 10
     assert np.bincount(splits.test.labels).tolist() == [3] * 10
     first = np.flatnonzero(np.asarray(mnist_5k.test.labels) == 0)[0]

@@ -16,6 +16,7 @@ from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
+from vision_zoo.training.run_directory import RunDirectory
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)
 
@@ -27,6 +28,7 @@ def _train(recipe: Recipe, path: Path) -> train.TrainedRun:
 def test_a_run_directory_has_everything(finished_run: Path) -> None:
     found = {path.relative_to(finished_run).as_posix() for path in finished_run.rglob("*") if path.is_file()}
     assert {name for name in found if not name.startswith("tensorboard/")} == {
+        ".lock",
         "recipe.json",
         "environment.json",
         "metrics.json",
@@ -102,6 +104,13 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_epoch(
     with pytest.raises(TrainingError, match=r"the loss became .* in epoch 1"):
         _train(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+def test_two_processes_do_not_train_in_the_same_folder(finished_run: Path, tmp_path: Path) -> None:
+    run = RunDirectory(shutil.copytree(finished_run, tmp_path / "run"))
+    run.metrics_file.unlink()
+    with run.locked(), pytest.raises(RunError, match="in use by another training process"):
+        train.resume(run.path, device="cpu", data_dir=None, progress=SilentProgress())
 
 
 def test_data_that_changed_under_a_run_is_noticed(finished_run: Path, tmp_path: Path) -> None:

@@ -3,7 +3,11 @@
 `app` carries the commands of `start`, `training` and `serving`; `main` turns every error into one line.
 """
 
+import io
+import os
+import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, NoReturn
 
@@ -47,32 +51,73 @@ _TRAIN_PACKAGES = {
 
 
 def main() -> None:
-    """Run the command line; every error is one line on stderr and a non-zero exit code."""
+    """Run the command line; every error is one line on stderr and a non-zero exit code.
+
+    With VISION_ZOO_DEBUG set, an error that nobody foresaw keeps its traceback.
+    """
+    debug = bool(os.environ.get("VISION_ZOO_DEBUG"))
+    _prepare_process(debug=debug)
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
     except VisionZooError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
         _fail(f"{_uncapitalised(error.format_message())} (see {_program()} --help)", 2)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _TRAIN_PACKAGES:
-            raise
-        missing = MissingExtraError(f"this needs the package {error.name}: pip install 'vision-zoo[train]'")
+            _fail_unforeseen(error, debug=debug)
+        missing = MissingExtraError(
+            f"this needs the package {error.name}, of the extra `train`: in a checkout, pip install '.[train]'"
+        )
         _fail(str(missing), missing.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away; there is nobody to tell
-        sys.exit(1)
     except MemoryError:
-        _fail("out of memory; use a smaller --batch-size or close other programs", 1)
+        _fail("out of memory; use smaller batches or close other programs", 1)
+    except OSError as error:
+        _fail_of_system(error)
+    except Exception as error:  # noqa: BLE001  (the last resort: one line instead of a traceback)
+        _fail_unforeseen(error, debug=debug)
     if code == 130:
         _fail("interrupted", 130)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _prepare_process(*, debug: bool) -> None:
+    if sys.stdout is None or sys.stderr is None:
+        sys.exit("error: stdout or stderr is closed; there is nowhere to write the result to")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
+    if not debug and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' warnings are for developers
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail_of_system(error: OSError) -> NoReturn:
+    if isinstance(error, BrokenPipeError) or error.filename is None:
+        # Nobody reads our output, or it cannot be written: Python shall not try again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
+        sys.exit(1)
+    where = f"{error.filename}: " if error.filename is not None else "cannot write the result: "
+    _fail(f"{where}{error.strerror or error}; check that path, its permissions and the space left", 1)
+
+
+def _fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
+    if debug:
+        raise error
+    reason = (str(error).strip() or "no reason given").splitlines()[0]
+    _fail(f"unexpected {type(error).__name__}: {reason}; VISION_ZOO_DEBUG=1 shows where it happened", 1)
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
+    line = " ".join(message.splitlines())
     print(f"error: {line}", file=sys.stderr)
     sys.exit(code)
 

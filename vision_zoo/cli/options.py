@@ -23,7 +23,7 @@ Model = Annotated[str, typer.Argument(help="A path, or a name in exported/.", sh
 
 def print_json(document: Any) -> None:
     """The one JSON document of `--json`, on stdout."""
-    print(json.dumps(document, indent=2))
+    print(json.dumps(document, indent=2, allow_nan=False))
 
 
 def device_name(name: str) -> DeviceName:

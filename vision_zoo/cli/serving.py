@@ -9,6 +9,8 @@ import typer
 from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, print_json
 from vision_zoo.errors import UsageError
 
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
 
 def evaluate(
     model: Model,
@@ -23,6 +25,7 @@ def evaluate(
     from vision_zoo.serving.evaluate import evaluate as score_session
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.session import Session
+    from vision_zoo.tables import render
     from vision_zoo.training.datasets import find_dataset
 
     data = find_dataset(dataset)
@@ -43,9 +46,17 @@ def evaluate(
             }
         )
         return
+    if data.drawn_from == session.metadata.dataset:
+        print(
+            f"warning: {data.name} is a part of {data.drawn_from}'s training images, on which {session.name} was "
+            "trained: this accuracy says nothing about new images",
+            file=sys.stderr,
+        )
     print(
         f"{session.name}: {score.accuracy:.2%} of {score.images:,} test images of {data.name} ({session.provider})"
     )
+    print("\nTrue classes in rows, predicted ones in columns:")
+    print(render(score.table(data.labels), "table"))
 
 
 def bench(
@@ -59,12 +70,14 @@ def bench(
     duration: Annotated[float, typer.Option(help="Seconds for every engine and batch size.")] = 2.0,
     table_format: Annotated[str, typer.Option("--format", help="table, json, csv or md.")] = "table",
     models_dir: ModelsDir = None,
+    as_json: Json = False,
 ) -> None:
     """Measure latency and throughput of exported models."""
     from vision_zoo.tables import check_format, render
 
+    table_format = "json" if as_json else table_format
     check_format(table_format)
-    from vision_zoo.benchmark import BenchmarkSettings, benchmark
+    from vision_zoo.benchmark import BenchmarkSettings, benchmark, tables_by_model
     from vision_zoo.progress import progress_on_stderr
     from vision_zoo.serving.models import find_models
 
@@ -82,14 +95,18 @@ def bench(
 
         print_json({"environment": describe(), "rows": rows})
         return
-    print(render(rows, table_format))
-    if table_format == "table":
-        from vision_zoo.environment import cpu_model, usable_cores, versions
+    if table_format != "table":
+        print(render(rows, table_format))
+        return
+    for title, table in tables_by_model(rows).items():
+        print(render(table, "table", title=title), end="\n\n")
+    from vision_zoo.environment import cpu_model, usable_cores, versions
 
-        engine = next(
-            f"{name} {number}" for name, number in versions().items() if name.startswith("onnxruntime")
-        )
-        print(f"milliseconds a call; {cpu_model()}, {usable_cores()} cores, {engine}")
+    engines = [f"{name} {number}" for name, number in versions().items() if name in ("torch", *RUNTIMES)]
+    print(
+        "Milliseconds a call; – where the calls are too few for a percentile; ratio of the p50 to ONNX Runtime's."
+    )
+    print(f"{cpu_model()}, {usable_cores()} cores, {', '.join(engines)}")
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -104,7 +121,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 def predict(
     model: Model,
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
-    top: Annotated[int | None, typer.Option(help="Only the K most probable labels.", min=1)] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Only the K most probable labels; 3 without --json.", min=1)
+    ] = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
     as_json: Json = False,
@@ -127,11 +146,10 @@ def predict(
     else:
         for result in results:
             ranked = list(result["probabilities"].items())[: top or 3]
-            print(f"{result['image']}: " + ", ".join(f"{label} {share:.1%}" for label, share in ranked))
-    for failure in failures[:-1]:
-        print(f"error: {failure}", file=sys.stderr)
+            print(f"{result['image']}: " + ", ".join(f"{label}: {share:.2%}" for label, share in ranked))
     if failures:
-        raise failures[-1]
+        others = f" ({len(failures)} of {len(images)} images cannot be used)" if len(images) > 1 else ""
+        raise ImageError("; ".join(str(failure) for failure in failures) + others)
 
 
 def demo(
@@ -140,7 +158,7 @@ def demo(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7860,
     provider: Provider = "auto",
 ) -> None:
-    """Open a page to draw digits on and drop images into."""
+    """Serve a page to draw digits on and drop images into."""
     from vision_zoo.serving.demo import run_demo
 
     run_demo(models_dir, host=host, port=port, provider=provider)

@@ -1,5 +1,7 @@
 """Commands of the training half: train, export, reproduce."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,8 +73,14 @@ def train(
             }
         )
         return
-    print(f"{run.path}: {run.test_accuracy:.2%} of the test images right after {run.epochs} epochs")
-    print(f"next: vision-zoo export {run.path} --onnx")
+    print(f"{run.path}: {run.test_accuracy:.2%} of the test images are right; {run.epochs} epochs trained")
+    print(f"next: {_export_command(run.path, run.recipe)}")
+
+
+def _export_command(run: Path, recipe: str) -> str:
+    command = f"vision-zoo export {shlex.quote(str(run))} --onnx"
+    # The shipped model of that name should be replaced on purpose, not by following a hint.
+    return f"{command} --output-dir models" if (Path("exported") / f"{recipe}.onnx").exists() else command
 
 
 def _refuse_beside_resume(**given: Any) -> None:
@@ -101,6 +109,7 @@ def export(
         raise UsageError("export needs a format; pass --onnx")
     from vision_zoo.training.export import export_onnx
 
+    print(f"exporting {run} and proving the file on every test image", file=sys.stderr)
     exported = export_onnx(run, output_dir, data_dir=data_dir)
     proof = exported.proof
     if as_json:
@@ -130,6 +139,7 @@ def reproduce(
     results_dir: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("results"),
     device: Device = "auto",
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Repeat experiments and keep their figures in results/."""
     chosen_device = device_name(device)
@@ -139,6 +149,7 @@ def reproduce(
     from vision_zoo.progress import progress_on_stderr
     from vision_zoo.reproduce import reproduce as reproduce_recipe
 
+    paths: list[str] = []
     with progress_on_stderr() as progress:
         for recipe in chosen:
             path = reproduce_recipe(
@@ -149,4 +160,10 @@ def reproduce(
                 data_dir=data_dir,
                 progress=progress,
             )
-            print(path)
+            paths.append(str(path))
+    if as_json:
+        print_json(
+            [{"recipe": entry.name, "results": path} for entry, path in zip(chosen, paths, strict=True)]
+        )
+    else:
+        print("\n".join(paths))

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,7 @@ def _check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise DeviceError(
-                f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
             ) from error
 
 
@@ -162,6 +163,7 @@ def _launch(page: "gradio.Blocks", *, host: str, port: int, block: bool) -> None
     # Fonts by name alone: the page must not ask another machine for anything.
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     page.queue(max_size=64)
+    print(f"the page is at http://{host}:{port} (Ctrl-C stops it)", file=sys.stderr)
     page.launch(
         server_name=host,
         server_port=port,
@@ -170,5 +172,6 @@ def _launch(page: "gradio.Blocks", *, host: str, port: int, block: bool) -> None
         max_file_size="16mb",
         footer_links=[],
         ssr_mode=False,
+        quiet=True,
         share=False,
     )

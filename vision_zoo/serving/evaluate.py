@@ -21,6 +21,13 @@ class Score:
     images: int
     confusion_matrix: NDArray[np.int64]
 
+    def table(self, labels: Sequence[str]) -> list[dict[str, str]]:
+        """The confusion matrix as rows to print, zeros left out."""
+        return [
+            {"": label} | {column: str(count or "") for column, count in zip(labels, row, strict=True)}
+            for label, row in zip(labels, self.confusion_matrix, strict=True)
+        ]
+
 
 def evaluate(
     session: Session,

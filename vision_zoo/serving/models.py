@@ -47,6 +47,8 @@ def find_model(model: str, models_dir: Path | None = None) -> Path:
         UnknownNameError: no such name; the message names the closest ones.
         ModelError: it looks like a path and nothing is there.
     """
+    if not model:
+        raise ModelError("the name of the model is empty; expected a path or a name")
     models = list_models(models_dir)
     name = model.removesuffix(SUFFIX)
     if name in models:

@@ -4,6 +4,7 @@ import ctypes
 import sys
 from typing import Literal, get_args
 
+from vision_zoo import onnx_runtime
 from vision_zoo.errors import DeviceError, UsageError
 
 ProviderName = Literal["auto", "cpu", "cuda"]
@@ -24,9 +25,7 @@ def execution_providers(name: str) -> list[str]:
         return [_EXECUTION_PROVIDERS["cpu"]]
     missing = _missing_for_cuda()
     if missing is None:
-        import onnxruntime
-
-        onnxruntime.preload_dlls()  # CUDA and cuDNN as Python packages are on no library path
+        onnx_runtime.load().preload_dlls()  # CUDA and cuDNN as Python packages are on no library path
         return [_EXECUTION_PROVIDERS["cuda"], _EXECUTION_PROVIDERS["cpu"]]
     if name == "cuda":
         raise DeviceError(f"--provider cuda cannot be used: {missing}; use --provider cpu or auto")
@@ -48,9 +47,7 @@ def check_provider(name: str, running: list[str]) -> None:
 
 def _missing_for_cuda() -> str | None:
     # get_available_providers() lists CUDA even where nothing of it is installed: look for the driver itself.
-    import onnxruntime
-
-    if _EXECUTION_PROVIDERS["cuda"] not in onnxruntime.get_available_providers():
+    if _EXECUTION_PROVIDERS["cuda"] not in onnx_runtime.load().get_available_providers():
         return "this ONNX Runtime is built without CUDA (the package onnxruntime-gpu has it)"
     driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:

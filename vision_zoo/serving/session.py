@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo import manifest
+from vision_zoo import manifest, onnx_runtime
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
 from vision_zoo.errors import ModelError, UsageError
 from vision_zoo.serving.providers import check_provider, execution_providers
+
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,15 @@ class Session:
     """
 
     def __init__(self, path: Path, *, provider: str = "auto", threads: int = 1) -> None:
-        if threads < 1:
-            raise UsageError(f"threads {threads} is out of range; expected at least 1")
+        if not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"threads {threads} is out of range; expected 1 to {MAX_THREADS}")
         self.path = path
         content = _read(path)
         manifest.verify(path, content)
         self.size = len(content)
         self._session = _load(path, content, provider, threads)
         self.provider: str = self._session.get_providers()[0]
-        properties = self._session.get_modelmeta().custom_metadata_map
-        self.metadata = metadata_of(properties, name=str(path))
+        self.metadata = metadata_of(_properties(self._session, path), name=str(path))
         check_signature(
             self._session.get_inputs(), self._session.get_outputs(), self.metadata, name=str(path)
         )
@@ -66,6 +68,7 @@ class Session:
 
         Raises:
             UsageError: another dtype or shape, or an empty batch.
+            ModelError: the graph fails.
         """
         if images.dtype != np.uint8 or images.shape[1:] != self.metadata.input.shape or not len(images):
             expected = ", ".join(map(str, self.metadata.input.shape))
@@ -73,7 +76,10 @@ class Session:
                 f"{self.name} takes uint8 images [batch of 1 or more, {expected}], "
                 f"not {images.dtype} {list(images.shape)}"
             )
-        logits, probabilities = self._session.run(OUTPUT_NAMES, {INPUT_NAME: images})
+        try:
+            logits, probabilities = self._session.run(OUTPUT_NAMES, {INPUT_NAME: images})
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise ModelError(f"{self.path} cannot be run by ONNX Runtime; export the model again") from error
         return Prediction(logits, probabilities)
 
 
@@ -89,9 +95,16 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _load(path: Path, content: bytes, provider: str, threads: int):  # type: ignore[no-untyped-def]
-    import onnxruntime
+def _properties(session: Any, path: Path) -> dict[str, str]:
+    try:
+        properties: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    except (UnicodeDecodeError, RuntimeError) as error:
+        raise ModelError(f"{path} has damaged metadata; restore it or export the model again") from error
+    return properties
 
+
+def _load(path: Path, content: bytes, provider: str, threads: int) -> Any:
+    onnxruntime = onnx_runtime.load()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

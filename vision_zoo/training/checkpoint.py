@@ -16,6 +16,20 @@ from vision_zoo import atomic
 from vision_zoo.errors import RunError
 from vision_zoo.training.recipe import Recipe
 
+_PROGRESS = ("epoch", "train_seconds", "history", "best_epoch", "best_validation_loss", "best_weights")
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
 
 @dataclass
 class TrainingState:
@@ -54,12 +68,7 @@ def save_state(path: Path, state: TrainingState, recipe: Recipe) -> None:
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "random_state": torch.get_rng_state(),
-        "epoch": state.epoch,
-        "train_seconds": state.train_seconds,
-        "history": state.history,
-        "best_epoch": state.best_epoch,
-        "best_validation_loss": state.best_validation_loss,
-        "best_weights": state.best_weights,
+        **{name: getattr(state, name) for name in _PROGRESS},
     }
     if torch.cuda.is_available():
         content["cuda_random_state"] = torch.cuda.get_rng_state_all()
@@ -76,33 +85,23 @@ def load_state(path: Path, state: TrainingState, recipe: Recipe) -> None:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-    ) as error:
+        if content["recipe"] != recipe.to_json():
+            raise RunError(
+                f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
+            )
+        if not 0 < content["epoch"] == len(content["history"]) <= recipe.epochs:
+            raise ValueError("epochs and history differ")
+        state.network.load_state_dict(content["network"])
+        state.optimizer.load_state_dict(content["optimizer"])
+        torch.set_rng_state(content["random_state"])
+        if torch.cuda.is_available() and "cuda_random_state" in content:
+            torch.cuda.set_rng_state_all(content["cuda_random_state"])
+        for name in _PROGRESS:
+            setattr(state, name, content[name])
+    except _UNREADABLE as error:
         raise RunError(
             f"{path} is damaged and cannot be resumed from; train again with another --out"
         ) from error
-    if content.get("recipe") != recipe.to_json():
-        raise RunError(
-            f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
-        )
-    state.network.load_state_dict(content["network"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    torch.set_rng_state(content["random_state"])
-    if torch.cuda.is_available() and "cuda_random_state" in content:
-        torch.cuda.set_rng_state_all(content["cuda_random_state"])
-    state.epoch = content["epoch"]
-    state.train_seconds = content["train_seconds"]
-    state.history = content["history"]
-    state.best_epoch = content["best_epoch"]
-    state.best_validation_loss = content["best_validation_loss"]
-    state.best_weights = content["best_weights"]
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
@@ -124,8 +123,8 @@ def load_weights(path: Path, network: nn.Module) -> None:
     try:
         network.load_state_dict(safetensors.torch.load(path.read_bytes()))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing: the run is not finished; continue it with --resume") from error
-    except (SafetensorError, ValueError) as error:
+        raise RunError(f"{path} is missing; restore it, or train again with another --out") from error
+    except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); train again") from error
     except RuntimeError as error:
         raise RunError(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vision_zoo.errors import UsageError
 from vision_zoo.training.architectures import build
 from vision_zoo.training.datasets.dataset import Dataset
 from vision_zoo.training.recipe import Recipe
@@ -35,7 +36,15 @@ class ImageClassifier(nn.Module):
 
 
 def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
-    """The recipe's classifier for `dataset`, freshly initialised from torch's random state."""
+    """The recipe's classifier for `dataset`, freshly initialised from torch's random state.
+
+    Raises:
+        UsageError: the recipe or its architecture does not fit the dataset.
+    """
+    if len(recipe.mean) != dataset.input.channels:
+        raise UsageError(
+            f"{recipe.name} normalises {len(recipe.mean)} channels, {dataset.name} has {dataset.input.channels}"
+        )
     network = build(
         recipe.architecture,
         channels=dataset.input.channels,

@@ -78,7 +78,7 @@ def _train_epoch(
     if not math.isfinite(mean_loss):
         raise TrainingError(
             f"the loss became {mean_loss} in epoch {state.epoch + 1}: the last good epoch ({state.epoch}) is kept; "
-            "train again with a lower --lr"
+            "train again with a lower --lr and another --out"
         )
     return {
         "epoch": state.epoch + 1,
@@ -94,7 +94,7 @@ def _stopped_early(state: TrainingState, recipe: Recipe) -> bool:
 def _describe(record: dict[str, float], recipe: Recipe) -> str:
     scored = [split for split in ("train", "validation", "test") if f"{split}_loss" in record]
     figures = [
-        f"{split} loss {record[f'{split}_loss']:.4f} accuracy {record[f'{split}_accuracy']:.2%}"
+        f"{split} loss {record[f'{split}_loss']:.4f} acc {record[f'{split}_accuracy']:.2%}"
         for split in scored
     ]
     return "  ".join([f"epoch {record['epoch']}/{recipe.epochs}", *figures, f"{record['seconds']:.1f} s"])

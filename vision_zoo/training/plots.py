@@ -1,6 +1,7 @@
 """The pictures of a run: curves, confusion matrix, samples. All PNG."""
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from vision_zoo import atomic
 from vision_zoo.training.datasets.dataset import Split
+
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache folder is no concern of a run's
 
 # Told apart by colour-blind readers and in print; the line style says it once more.
 _STYLES = {"train": ("#0072B2", "-"), "validation": ("#E69F00", "--"), "test": ("#D55E00", ":")}
@@ -40,6 +43,7 @@ def _draw_measure(axes: Axes, history: Sequence[Mapping[str, float]], measure: s
         values = [record[f"{split}_{measure}"] for record in history if f"{split}_{measure}" in record]
         if values:
             axes.plot(epochs, values, style, color=color, label=split, marker="o", markersize=3.5)
+    axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.set_xlabel("epoch")
     axes.set_ylabel("cross-entropy loss" if measure == "loss" else "accuracy")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -111,7 +115,7 @@ def write_samples(
             axes.imshow(split.images[index].squeeze(), cmap="gray", vmin=0, vmax=255)
             predicted, true = labels[predictions[index]], labels[split.labels[index]]
             axes.set_title(
-                predicted if predicted == true else f"{predicted}\nnot {true}", fontsize=9, color=color
+                predicted if predicted == true else f"{predicted}\ntrue: {true}", fontsize=9, color=color
             )
     _save(figure, path)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo import onnx_runtime
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.errors import ExportError
 from vision_zoo.training.classifier import ImageClassifier
@@ -70,8 +71,7 @@ def prove(content: bytes, classifier: ImageClassifier, split: Split) -> Proof:
 def _run(
     content: bytes, images: NDArray[np.uint8], batch_size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    import onnxruntime
-
+    onnxruntime = onnx_runtime.load()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -46,6 +47,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
+        _require(
+            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name) is not None,
+            "name",
+            self.name,
+            "letters, digits, '.', '_' and '-': it becomes a file name",
+        )
+        for number in (self.epochs, self.batch_size, self.seed, self.patience or 1):
+            _require(type(number) is int, "number", number, "a whole number")
+        _require(len(self.mean) == len(self.std) > 0, "mean", self.mean, "one value a channel, as std")
+        _require(all(value > 0 for value in self.std), "std", self.std, "values above 0")
         _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
         _require(self.batch_size >= 1, "batch size", self.batch_size, "at least 1")
         _require(
@@ -87,7 +98,7 @@ class Recipe:
             value = json.loads(text)
             value["mean"], value["std"] = tuple(value["mean"]), tuple(value["std"])
             return cls(**value)
-        except (ValueError, KeyError, TypeError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
             raise RunError(
                 f"{name} is no recipe that this version can read ({error}); train again"
             ) from error

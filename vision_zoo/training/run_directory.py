@@ -8,13 +8,18 @@ checkpoints/best.safetensors  checkpoints/last.pt
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from vision_zoo import atomic
 from vision_zoo.errors import RunError
 from vision_zoo.training.recipe import Recipe
+
+_LOCK_NAME = ".lock"
 
 
 class RunDirectory:
@@ -30,29 +35,48 @@ class RunDirectory:
         self.best = path / "checkpoints" / "best.safetensors"
         self.last = path / "checkpoints" / "last.pt"
 
-    @classmethod
-    def create(cls, path: Path, recipe: Recipe, environment: Mapping[str, Any]) -> "RunDirectory":
+    def require_free(self) -> None:
+        """Raise RunError where the folder already holds something."""
+        if self.recipe_file.exists():
+            state, hint = "an unfinished", f"continue with `vision-zoo train --resume {self.path}`"
+            if self.finished:
+                state, hint = "a finished", f"export it with `vision-zoo export {self.path} --onnx`"
+            raise RunError(
+                f"{self.path} already holds {state} run; {hint}, or choose another folder with --out"
+            )
+        if self.path.exists() and (not self.path.is_dir() or self._contents()):
+            raise RunError(f"{self.path} exists and is not a run; choose another folder with --out")
+
+    def create(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
         """Start a run in a new or empty folder.
 
         Raises:
             RunError: the folder already holds something.
             StorageError: it cannot be written.
         """
-        run = cls(path)
-        if run.recipe_file.exists():
-            state = "a finished" if run.metrics_file.exists() else "an unfinished"
-            hint = (
-                "export it, or choose another folder with --out"
-                if run.metrics_file.exists()
-                else f"continue with `vision-zoo train --resume {path}`, or choose another folder with --out"
-            )
-            raise RunError(f"{path} already holds {state} run; {hint}")
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(f"{path} exists and is not a run; choose another folder with --out")
-        atomic.make_folder(path)
-        atomic.write_text(run.environment_file, json.dumps(environment, indent=2) + "\n")
-        atomic.write_text(run.recipe_file, recipe.to_json())
-        return run
+        self.require_free()
+        atomic.write_text(self.environment_file, json.dumps(environment, indent=2) + "\n")
+        atomic.write_text(self.recipe_file, recipe.to_json())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in the same folder, which is made if need be.
+
+        Raises:
+            RunError: another process is training there.
+            StorageError: the folder cannot be written.
+        """
+        atomic.make_folder(self.path)
+        try:
+            with FileLock(self.path / _LOCK_NAME, timeout=0):
+                yield
+        except Timeout as error:
+            raise RunError(
+                f"{self.path} is in use by another training process; wait for it or choose another --out"
+            ) from error
+
+    def _contents(self) -> list[Path]:
+        return [entry for entry in self.path.iterdir() if entry.name != _LOCK_NAME]
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -69,7 +93,13 @@ class RunDirectory:
         return run
 
     def recipe(self) -> Recipe:
-        return Recipe.from_json(self.recipe_file.read_text(), name=str(self.recipe_file))
+        try:
+            text = self.recipe_file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(
+                f"{self.recipe_file} cannot be read ({error}); restore it or train again"
+            ) from error
+        return Recipe.from_json(text, name=str(self.recipe_file))
 
     def environment(self) -> dict[str, Any]:
         return self._read_json(self.environment_file)
@@ -80,6 +110,10 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         return self.metrics_file.is_file()
+
+    def epochs_saved(self) -> int:
+        """How many epochs the history holds; each is saved together with its checkpoint."""
+        return len(self.history_file.read_text().splitlines()) - 1 if self.history_file.is_file() else 0
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         atomic.write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
@@ -97,6 +131,8 @@ class RunDirectory:
             value = json.loads(path.read_text())
             if not isinstance(value, dict):
                 raise ValueError("not an object")
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} is missing or damaged ({error}); train again") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(
+                f"{path} is missing or damaged ({error}); restore it, or train again with another --out"
+            ) from error
         return value

@@ -1,6 +1,7 @@
 """The history of a run as TensorBoard scalars."""
 
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,13 +16,14 @@ def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     """
     from torch.utils.tensorboard import SummaryWriter
 
-    atomic.make_folder(folder.parent)
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        with SummaryWriter(folder) as writer:
+    # TensorBoard writes from a thread of its own, whose failure nobody could catch: not into the run's folder.
+    with tempfile.TemporaryDirectory() as temporary:
+        with SummaryWriter(temporary) as writer:
             for record in history:
                 for name, value in record.items():
                     if name not in ("epoch", "seconds"):
                         writer.add_scalar(name, value, int(record["epoch"]))
-    except OSError as error:
-        raise atomic.storage_error(folder, error) from error
+        events = [(path.name, path.read_bytes()) for path in Path(temporary).iterdir()]
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in events:
+        atomic.write_bytes(folder / name, content)

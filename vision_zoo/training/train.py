@@ -1,6 +1,9 @@
 """A training run from recipe to finished run directory."""
 
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ import numpy as np
 import torch
 
 from vision_zoo import environment
-from vision_zoo.errors import Interrupted, RunError
+from vision_zoo.errors import Interrupted, RunError, StorageError
 from vision_zoo.progress import Progress
 from vision_zoo.training import plots
 from vision_zoo.training.checkpoint import (
@@ -38,6 +41,7 @@ class TrainedRun:
     """A finished run. `test_accuracy` is a fraction; `epochs` is how many were trained."""
 
     path: Path
+    recipe: str
     test_accuracy: float
     train_seconds: float
     epochs: int
@@ -51,13 +55,15 @@ def start(
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, Interrupted
     """
+    run = RunDirectory(path)
+    run.require_free()
     chosen = choose_device(device)
     dataset = find_dataset(recipe.dataset)
     splits = dataset.load(data_dir)
-    # One step on two images tells now whether the architecture works on this dataset.
-    build_classifier(recipe, dataset)
-    run = RunDirectory.create(path, recipe, _environment(chosen, splits, data_dir))
-    return _train(run, recipe, dataset, splits, chosen, progress)
+    build_classifier(recipe, dataset)  # refuses an architecture that does not work on this dataset
+    with run.locked(), _saying_how_to_resume(run, recipe):
+        run.create(recipe, _environment(chosen, splits, data_dir))
+        return _train(run, recipe, dataset, splits, chosen, progress)
 
 
 def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainedRun:
@@ -80,7 +86,8 @@ def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: P
         raise RunError(
             f"the data of {recipe.dataset} is not what {path} was started on; train again with another --out"
         )
-    return _train(run, recipe, dataset, splits, choose_device(device), progress)
+    with run.locked(), _saying_how_to_resume(run, recipe):
+        return _train(run, recipe, dataset, splits, choose_device(device), progress)
 
 
 def default_path(recipe: Recipe) -> Path:
@@ -101,36 +108,42 @@ def _train(
     classifier = build_classifier(recipe, dataset).to(device)
     classifier.network.to(memory_format=torch.channels_last)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
+    train_split, validation = _hold_out_validation(splits.train, recipe)
+    progress.line(
+        f"training {recipe.architecture} on {len(train_split):,} images of {dataset.name} into {run.path}"
+    )
     if run.last.exists():
         load_state(run.last, state, recipe)
-        progress.line(f"resuming {run.path} after epoch {state.epoch}")
-    train_split, validation = _hold_out_validation(splits.train, recipe)
-
-    saved = state.epoch
+        progress.line(f"resuming after epoch {state.epoch}")
 
     def after_epoch() -> None:
-        nonlocal saved
         save_state(run.last, state, recipe)
         run.write_history(state.history)
-        saved = state.epoch
 
+    fit(
+        classifier,
+        state,
+        recipe,
+        Loader(train_split, batch_size=recipe.batch_size, seed=recipe.seed, device=device),
+        validation=validation,
+        test=splits.test if recipe.test_curve else None,
+        progress=progress,
+        after_epoch=after_epoch,
+    )
+    progress.line("scoring the test split and drawing the curves")
+    return _finish(run, recipe, dataset, splits, classifier, state)
+
+
+@contextmanager
+def _saying_how_to_resume(run: RunDirectory, recipe: Recipe) -> Iterator[None]:
+    command = f"continue with `vision-zoo train --resume {shlex.quote(str(run.path))}`"
     try:
-        fit(
-            classifier,
-            state,
-            recipe,
-            Loader(train_split, batch_size=recipe.batch_size, seed=recipe.seed, device=device),
-            validation=validation,
-            test=splits.test if recipe.test_curve else None,
-            progress=progress,
-            after_epoch=after_epoch,
-        )
-        return _finish(run, recipe, dataset, splits, classifier, state)
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error}, then {command}") from error
     except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"interrupted; {saved} of {recipe.epochs} epochs are saved: "
-            f"continue with `vision-zoo train --resume {run.path}`"
-        ) from error
+        saved = run.epochs_saved()
+        raise Interrupted(f"interrupted; {saved} of {recipe.epochs} epochs are saved: {command}") from error
 
 
 def _hold_out_validation(train: Split, recipe: Recipe) -> tuple[Split, Split | None]:
@@ -191,7 +204,9 @@ def _metrics(
 def _finished(run: RunDirectory) -> TrainedRun:
     metrics = run.metrics()
     try:
-        return TrainedRun(run.path, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"])
+        return TrainedRun(
+            run.path, run.recipe().name, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"]
+        )
     except KeyError as error:
         raise RunError(f"{run.metrics_file} misses {error}; train again") from error
 

