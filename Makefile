@@ -11,7 +11,7 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: help install quickstart demo bench check test format lint types docs lock results clean
+.PHONY: help install quickstart demo bench check test format lint types docs lock results zoo clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -59,8 +59,11 @@ test: lint types  ## everything; what CI runs
 docs: $(INSTALLED)  ## regenerate the figures in the documents from results/
 	@$(BIN)/python scripts/update_documents.py
 
-results: $(INSTALLED)  ## train, export and measure again what results/ holds (minutes)
-	@$(BIN)/vision-zoo reproduce simple_cnn-mnist
+results: $(INSTALLED)  ## repeat every published experiment that results/ lacks (hours)
+	@$(BIN)/vision-zoo reproduce --all
+
+zoo: $(INSTALLED)  ## export the best runs to exported/ and measure the files
+	@$(BIN)/python scripts/publish_zoo.py
 
 lock: $(INSTALLED)  ## resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from vision_zoo import atomic
 from vision_zoo.environment import describe
-from vision_zoo.reproduce import environment_name
+from vision_zoo.results import environment_name
 
 ROOT = Path(__file__).resolve().parent.parent
 _COLUMNS = 112

@@ -9,19 +9,26 @@ A generated part of a Markdown file stands between `<!-- generated: NAME -->` an
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vision_zoo import atomic
+from vision_zoo import atomic, report
 from vision_zoo.tables import markdown
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md",)
+REPORT = "docs/RESULTS.md"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_VERSIONS_SHOWN = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
+
+Results = dict[str, dict[str, Any]]
 
 
-def load_results(root: Path) -> dict[str, dict[str, Any]]:
+def load_results(root: Path) -> Results:
     """Every file of `results/` by its path below it."""
     folder = root / "results"
     return {
@@ -30,60 +37,72 @@ def load_results(root: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def accuracy(results: dict[str, dict[str, Any]]) -> str:
-    """Reported beside measured, a row a recipe and environment."""
-    rows = []
-    for document in results.values():
-        if "runs" not in document:
-            continue
-        runs = document["runs"]
-        measured = sum(run["onnx_test_accuracy"] for run in runs) / len(runs)
-        seconds = sum(run["train_seconds"] for run in runs) / len(runs)
-        reported = document["reported"]
-        rows.append(
-            {
-                "recipe": f"`{document['recipe']}`",
-                "report": document["report"],
-                "reported": _percent(reported.get("test_accuracy")),
-                "measured": _percent(measured),
-                "test images": f"{runs[0]['test_images']:,}",
-                "runs (n)": len(runs),
-                "train s, reported": reported.get("train_seconds"),
-                "train s, measured": round(seconds, 1),
-                "measured on": _hardware(document["environment"]),
-            }
-        )
-    return f"{markdown(rows)}\n\n{_versions(results)}"
+def _zoos(results: Results) -> list[dict[str, Any]]:
+    return [document for document in results.values() if document.get("kind") == "zoo"]
 
 
-def latency(results: dict[str, dict[str, Any]]) -> str:
-    """Latency of the exported files beside eager torch, a row a batch size."""
-    rows = []
-    measurements = [document["benchmark"] for document in results.values() if "runs" in document]
-    for measurement in measurements:
-        measured = measurement["rows"]
-        eager = {row["batch"]: row for row in measured if row["engine"] == "torch"}
-        rows += [
+def zoo(results: Results) -> str:
+    """The shipped files: what each reaches, how large and how fast it is."""
+    parts = []
+    for document in _zoos(results):
+        measured = {
+            row["model"]: row
+            for row in document["benchmark"]
+            if row["engine"] == "onnxruntime" and row["batch"] == 1
+        }
+        eager = {
+            row["model"]: row["ratio"]
+            for row in document["benchmark"]
+            if row["engine"] == "torch" and row["batch"] == 1
+        }
+        rows = [
             {
-                "model": f"`{row['model']}`",
-                "provider": row["provider"],
-                "batch": row["batch"],
-                "calls (n)": row["calls"],
-                "p50 ms": row["p50_ms"],
-                "p90 ms": row["p90_ms"],
-                "p99 ms": row["p99_ms"],
-                "images/s": round(row["images_per_second"]),
-                "eager torch, p50 ms": eager[row["batch"]]["p50_ms"],
-                "times as fast": eager[row["batch"]]["ratio"],
+                "model": f"`{entry['model']}`",
+                "dataset": entry["dataset"] + (" ¹" if "copy" in entry["data_variant"] else ""),
+                "accuracy": f"{entry['test_accuracy']:.2%}",
+                "test images": f"{entry['test_images']:,}",
+                "parameters": f"{entry['parameters']:,}",
+                "MiB": round(entry["bytes"] / 2**20, 2),
+                "weights": entry["weights"],
+                "p50 ms": measured[entry["model"]]["p50_ms"],
+                "p99 ms": measured[entry["model"]]["p99_ms"],
+                "eager torch, p50": f"{eager[entry['model']]:.1f}x",
             }
-            for row in measured
-            if row["engine"] == "onnxruntime"
+            for entry in sorted(
+                document["models"], key=lambda entry: (entry["dataset"], -entry["test_accuracy"])
+            )
         ]
-    environments = {_hardware(measurement["environment"]) for measurement in measurements}
-    return f"{markdown(rows)}\n\nOn {'; '.join(sorted(environments))}; one thread for either engine."
+        calls = [row["calls"] for row in measured.values()]
+        how = (
+            "The accuracy is the exported file's on the whole test split, in ONNX Runtime; one run each. "
+            "Milliseconds are of one image, from its pixels to its probabilities, on one thread of "
+            f"{_hardware(document['environment'])}, over {min(calls):,} to {max(calls):,} calls; the last "
+            f"column is eager torch's time as a multiple, measured in turns. With {_versions(document['environment'])}."
+        )
+        copies = "¹ Re-encoded pictures: CIFAR-10 as JPEG with halved colour resolution, Imagenette as square JPEG."
+        parts += [markdown(rows), how, copies]
+    return "\n\n".join(parts)
 
 
-def quickstart(results: dict[str, dict[str, Any]]) -> str:
+def reproduction(_results: Results) -> str:
+    """How many of the published experiments were run, and what came of them."""
+    verdicts = Counter(
+        row["verdict"] for row in report.measured(ROOT / "results", [recipe.name for recipe in _published()])
+    )
+    total = len(_published())
+    run = sum(verdicts[name] for name in ("holds", "above the report", "falls short"))
+    return (
+        f"Of the {total} published experiments {run} were repeated: {verdicts['holds']} hold, "
+        f"{verdicts['above the report']} came out above their report, {verdicts['falls short']} fall short. "
+        "[docs/RESULTS.md](docs/RESULTS.md) sets every figure beside its report's."
+    )
+
+
+def _published() -> list[Recipe]:
+    return [recipe for recipe in RECIPES.values() if recipe.report is not None]
+
+
+def quickstart(results: Results) -> str:
     """How long the quickstart took and what it reached."""
     sentences = [
         f"Measured once on {_hardware(document['environment'])}: {document['seconds']:.0f} s in all, "
@@ -94,40 +113,27 @@ def quickstart(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(sentences)
 
 
-GENERATED: dict[str, Callable[[dict[str, dict[str, Any]]], str]] = {
-    "accuracy": accuracy,
-    "latency": latency,
+GENERATED: dict[str, Callable[[Results], str]] = {
+    "zoo": zoo,
+    "reproduction": reproduction,
     "quickstart": quickstart,
 }
 
 
-def rewritten(text: str, results: dict[str, dict[str, Any]]) -> str:
+def rewritten(text: str, results: Results) -> str:
     """`text` with every generated part made anew."""
     return _PART.sub(lambda part: f"{part[1]}{GENERATED[part['name']](results)}\n{part[3]}", text)
-
-
-def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2%}"
 
 
 def _hardware(environment: dict[str, Any]) -> str:
     return environment.get("gpu") or f"{environment['cpu']}, {environment['cores']} cores"
 
 
-def _versions(results: dict[str, dict[str, Any]]) -> str:
-    shown = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
-    found = {
-        ", ".join(
-            f"{name} {document['environment']['versions'][name]}"
-            for name in shown
-            if name in document["environment"]["versions"]
-        )
-        for document in results.values()
-        if "runs" in document
-    }
-    return (
-        f"With {'; '.join(sorted(found))}. The accuracy is the exported file's, in ONNX Runtime; "
-        "the report's seconds are of its own hardware."
+def _versions(environment: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {environment['versions'][name]}"
+        for name in _VERSIONS_SHOWN
+        if name in environment["versions"]
     )
 
 
@@ -135,11 +141,11 @@ def main() -> None:
     check = "--check" in sys.argv[1:]
     results = load_results(ROOT)
     drifted = []
-    for name in DOCUMENTS:
+    wanted = {name: rewritten((ROOT / name).read_text(), results) for name in DOCUMENTS}
+    wanted[REPORT] = report.text(ROOT / REPORT, ROOT / "results")
+    for name, new in wanted.items():
         path = ROOT / name
-        text = path.read_text()
-        new = rewritten(text, results)
-        if new != text:
+        if not path.exists() or new != path.read_text():
             drifted.append(name)
             if not check:
                 atomic.write_text(path, new)

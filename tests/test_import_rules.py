@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "vision_zoo"
-BOTH_HALVES = {"cli", "quickstart", "benchmark", "reproduce", "listing"}
+BOTH_HALVES = {"cli", "quickstart", "benchmark", "reproduce", "report", "grid_search", "listing"}
 FORBIDDEN = {
     "serving": {
         "torch",

@@ -65,8 +65,8 @@ def test_a_drifted_document_is_noticed(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text()
     results = update_documents.load_results(ROOT)
     assert update_documents.rewritten(text, results) == text
-    document = next(document for document in results.values() if "runs" in document)
-    document["runs"][0]["onnx_test_accuracy"] = 0.1234
+    zoo = next(document for document in results.values() if document.get("kind") == "zoo")
+    zoo["models"][0]["test_accuracy"] = 0.1234
     assert "12.34%" in update_documents.rewritten(text, results)
 
 

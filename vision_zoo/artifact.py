@@ -38,8 +38,9 @@ class Metadata:
     """What an exported file says about itself.
 
     `test_accuracy` is a fraction of `test_images`, measured through this very graph; `macs` are
-    multiply-accumulate operations for one image; `data_variant` says which copy of the dataset the
-    figures stand for.
+    multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
+    how the file stores large weights; `architecture_arguments` are those that the input format does not
+    give; `data_variant` says which copy of the dataset the figures stand for.
     """
 
     recipe: str
@@ -56,6 +57,7 @@ class Metadata:
     data_variant: str
     architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    weights: str = "fp32"
 
     def to_json(self) -> str:
         """The JSON text that goes under `METADATA_KEY`."""
@@ -92,7 +94,7 @@ class Metadata:
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("recipe", "architecture", "dataset", "precision", "data_variant"), str),
+    **dict.fromkeys(("recipe", "architecture", "dataset", "precision", "data_variant", "weights"), str),
     **dict.fromkeys(("opset", "parameters", "macs", "test_images"), int),
     **dict.fromkeys(("input", "architecture_arguments", "versions"), dict),
     "labels": list,

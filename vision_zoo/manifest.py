@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +25,40 @@ def publish(path: Path, content: bytes) -> None:
     Raises:
         StorageError: the folder cannot be written; model and manifest stay as they were.
     """
+    with _changing(path) as entries:
+        entries[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        atomic.write_together({path: content, path.parent / FILE_NAME: _document(entries)})
+
+
+def withdraw(path: Path) -> None:
+    """Remove a model and its line in the manifest beside it; nothing happens where neither is there.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    with _changing(path) as entries:
+        if entries.pop(path.name, None) is not None:
+            atomic.write_bytes(path.parent / FILE_NAME, _document(entries))
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
     atomic.make_folder(path.parent)
     try:
         with FileLock(path.parent / _LOCK_NAME, timeout=_LOCK_SECONDS):
-            entries = read(path.parent)
-            entries[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            document = {"schema": SCHEMA_VERSION, "models": dict(sorted(entries.items()))}
-            manifest = json.dumps(document, indent=2) + "\n"
-            atomic.write_together({path: content, path.parent / FILE_NAME: manifest.encode()})
+            yield read(path.parent)
     except Timeout as error:
         raise StorageError(
             f"{path.parent} is being written by another process; try again when it has finished"
         ) from error
     except OSError as error:
         raise atomic.storage_error(path, error) from error
+
+
+def _document(entries: dict[str, dict[str, Any]]) -> bytes:
+    document = {"schema": SCHEMA_VERSION, "models": dict(sorted(entries.items()))}
+    return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:

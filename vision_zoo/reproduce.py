@@ -1,94 +1,182 @@
-"""Repeating a published experiment: train, export, score the exported file, keep the figures."""
+"""Repeating published experiments: every recipe over several seeds, its figures kept after each run."""
 
-import json
-import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_zoo import atomic, environment
-from vision_zoo.benchmark import BenchmarkSettings, benchmark
-from vision_zoo.errors import RunError
+from vision_zoo.errors import Interrupted, RunError
 from vision_zoo.progress import Progress
-from vision_zoo.serving.evaluate import evaluate
-from vision_zoo.serving.session import Session
+from vision_zoo.results import SCHEMA_VERSION, read_result, result_path, write_result
 from vision_zoo.training import train
+from vision_zoo.training.classifier import build_classifier, count_macs
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.device import DeviceName
-from vision_zoo.training.export import export_onnx
+from vision_zoo.training.device import DeviceName, choose_device
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 
-SCHEMA_VERSION = 1
-_BENCHMARK = BenchmarkSettings(against=("torch",))
+_METRICS = (
+    "test_accuracy",
+    "test_loss",
+    "train_accuracy",
+    "train_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "epochs",
+    "steps",
+    "best_epoch",
+    "train_seconds",
+    "cpu_seconds",
+    "feature_seconds",
+    "inference_seconds",
+)
 
 
-def reproduce(
-    recipe: Recipe,
-    *,
-    models_dir: Path,
-    results_dir: Path,
-    device: DeviceName,
-    data_dir: Path | None,
-    progress: Progress,
-) -> Path:
-    """Train (or resume) `recipe`, export it to `models_dir` and write its figures; returns the figures' file.
+@dataclass(frozen=True)
+class Folders:
+    """Where runs go, where figures go and where the data is."""
 
-    The file is `<results_dir>/<environment>/<recipe>.json`, replaced if it exists. The accuracy is the
-    exported file's, measured through ONNX Runtime on the whole test split.
+    runs: Path
+    results: Path
+    data: Path | None
+
+
+def reproduce_all(
+    recipes: Sequence[Recipe], *, seeds: int, folders: Folders, device: DeviceName, progress: Progress
+) -> list[Path]:
+    """Run every recipe with the seeds 0 to `seeds` - 1, the cheapest first, but for what is there already.
+
+    A run of which a folder exists is continued. Every finished run's figures are written at once; an
+    interrupted one's row says how far it came. Returns the figures' files in the order of `recipes`.
 
     Raises:
-        VisionZooError: whatever a step meets.
+        VisionZooError: whatever a run meets.
     """
-    path = train.default_path(recipe)
+    paths = {recipe.name: _result_path(recipe, folders, device) for recipe in recipes}
+    for recipe, seed in _schedule(recipes, seeds):
+        path = _result_path(recipe, folders, device)
+        seeded = recipe.override(seed=seed)
+        if seed in _finished_seeds(path, recipe) and not _weights_are_missing(
+            seeded, recipes, folders, device
+        ):
+            continue
+        progress.line(f"{recipe.name}, seed {seed}")
+        try:
+            run = _run(seeded, folders, device, progress)
+        except Interrupted:
+            _keep_unfinished(path, seeded, folders)
+            raise
+        _keep(path, recipe, run)
+    return [paths[recipe.name] for recipe in recipes]
+
+
+def _schedule(recipes: Sequence[Recipe], seeds: int) -> list[tuple[Recipe, int]]:
+    """Cheapest first; a recipe that starts from another one's weights comes after that one."""
+    order: list[tuple[Recipe, int]] = []
+    for recipe in sorted(recipes, key=_cost):
+        for seed in range(seeds):
+            if recipe.transfer_from is not None:
+                order.append((find_recipe(recipe.transfer_from), seed))
+            order.append((recipe, seed))
+    return order
+
+
+def _cost(recipe: Recipe) -> float:
+    """Multiply-accumulate operations of the whole training, roughly: frozen features are computed once."""
+    dataset = find_dataset(recipe.dataset)
+    macs = count_macs(build_classifier(recipe, dataset), dataset)
+    images = dataset.train_images or 0
+    if recipe.frozen:
+        return float(macs * images)
+    passes = recipe.epochs * images
+    if recipe.max_steps is not None:
+        passes = min(passes, recipe.max_steps * recipe.batch_size)
+    return 3.0 * macs * passes
+
+
+def _result_path(recipe: Recipe, folders: Folders, device: DeviceName) -> Path:
+    return result_path(folders.results, train.describe_environment(choose_device(device)), recipe.name)
+
+
+def _finished_seeds(path: Path, recipe: Recipe) -> set[int]:
+    document = read_result(path)
+    if document is None or document.get("settings") != recipe.settings():
+        return set()
+    return {run["seed"] for run in document["runs"]}
+
+
+def _weights_are_missing(
+    recipe: Recipe, recipes: Sequence[Recipe], folders: Folders, device: DeviceName
+) -> bool:
+    """Whether another recipe that is still to be run starts from this run, whose folder is not here any more."""
+    if RunDirectory(train.default_path(recipe, folders.runs)).finished:
+        return False
+    return any(
+        follower.transfer_from == recipe.name
+        and recipe.seed not in _finished_seeds(_result_path(follower, folders, device), follower)
+        for follower in recipes
+    )
+
+
+def _run(recipe: Recipe, folders: Folders, device: DeviceName, progress: Progress) -> RunDirectory:
+    path = train.default_path(recipe, folders.runs)
     if (path / "recipe.json").exists():
-        if RunDirectory.open(path).recipe() != recipe:
+        found = RunDirectory.open(path).recipe()
+        if (found.settings(), found.seed) != (recipe.settings(), recipe.seed):
             raise RunError(
                 f"{path} holds a run with other settings than {recipe.name}; move it away and try again"
             )
-        progress.line(f"using the run in {path}; remove it to train again")
-        run = train.resume(path, device=device, data_dir=data_dir, progress=progress)
+        train.resume(path, device=device, data_dir=folders.data, progress=progress)
     else:
-        run = train.start(recipe, path, device=device, data_dir=data_dir, progress=progress)
-    exported = export_onnx(run.path, models_dir, data_dir=data_dir)
-    session = Session(exported.path)
-    dataset = find_dataset(recipe.dataset)
-    splits = dataset.load(data_dir)
-    score = evaluate(session, splits.test.images, splits.test.labels, dataset.labels, progress)
-    metrics = RunDirectory.open(run.path).metrics()
-    trained_on = RunDirectory.open(run.path).environment()
-    document: dict[str, Any] = {
+        train.start(recipe, path, device=device, data_dir=folders.data, progress=progress)
+    return RunDirectory.open(path)
+
+
+def _keep(path: Path, recipe: Recipe, run: RunDirectory) -> None:
+    environment = run.environment()
+    metrics = run.metrics()
+    entry: dict[str, Any] = {"seed": run.recipe().seed}
+    entry |= {name: metrics[name] for name in _METRICS if name in metrics}
+    entry["versions"] = environment["versions"]
+    entry["threads"] = environment["threads"]
+    entry["history"] = run.history()
+    document = _document(path, recipe, environment, metrics["parameters"])
+    runs = [kept for kept in document["runs"] if kept["seed"] != entry["seed"]] + [entry]
+    unfinished = [kept for kept in document.get("unfinished", []) if kept["seed"] != entry["seed"]]
+    write_result(
+        path,
+        {**document, "runs": sorted(runs, key=lambda kept: int(kept["seed"])), "unfinished": unfinished},
+    )
+
+
+def _keep_unfinished(path: Path, recipe: Recipe, folders: Folders) -> None:
+    run = RunDirectory(train.default_path(recipe, folders.runs))
+    if not run.recipe_file.is_file() or not run.history_file.is_file():
+        return
+    document = _document(path, recipe, run.environment(), None)
+    last = run.history()[-1]
+    entry = {"seed": recipe.seed, "epochs": last["epoch"], "steps": last["steps"], "seconds": last["seconds"]}
+    others = [kept for kept in document["unfinished"] if kept["seed"] != recipe.seed]
+    write_result(path, {**document, "unfinished": [*others, entry]})
+
+
+def _document(
+    path: Path, recipe: Recipe, environment: dict[str, Any], parameters: int | None
+) -> dict[str, Any]:
+    found = read_result(path)
+    if found is not None and found.get("settings") == recipe.settings():
+        return found if parameters is None else {**found, "parameters": parameters}
+    hardware = ("cpu", "gpu", "cores", "memory_gib", "machine", "system", "python", "device")
+    return {
         "schema": SCHEMA_VERSION,
+        "kind": "recipe",
         "recipe": recipe.name,
-        "report": recipe.report,
-        "reported": dict(recipe.reported),
-        "data": {"dataset": dataset.name, "variant": splits.variant, "sha256": splits.sha256},
-        "environment": {key: value for key, value in trained_on.items() if key not in ("data", "data_dir")},
-        "runs": [
-            {
-                "seed": recipe.seed,
-                "epochs": run.epochs,
-                "parameters": metrics["parameters"],
-                "train_seconds": run.train_seconds,
-                "inference_seconds": metrics["inference_seconds"],
-                "test_accuracy": run.test_accuracy,
-                "onnx_test_accuracy": score.accuracy,
-                "test_images": score.images,
-                "argmax_agreement": exported.proof.argmax_agreement,
-                "max_logit_difference": exported.proof.max_logit_difference,
-                "onnx_bytes": session.size,
-            }
-        ],
-        "benchmark": {
-            "environment": environment.describe(),
-            "rows": benchmark([exported.path], _BENCHMARK, progress),
-        },
+        "architecture": recipe.architecture,
+        "settings": recipe.settings(),
+        "parameters": parameters,
+        "data": {"dataset": recipe.dataset, **environment["data"]},
+        "environment": {key: environment[key] for key in hardware if key in environment},
+        "runs": [],
+        "unfinished": [],
     }
-    target = results_dir / environment_name(document["environment"]) / f"{recipe.name}.json"
-    atomic.write_text(target, json.dumps(document, indent=2) + "\n")
-    return target
-
-
-def environment_name(described: dict[str, Any]) -> str:
-    """A folder name for an environment: its GPU, or its CPU and how many cores were used."""
-    hardware = described.get("gpu") or f"{described['cpu']} {described['cores']} cores"
-    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")

@@ -15,9 +15,10 @@ from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits
 from vision_zoo.training.export import OPSET, export_onnx, to_onnx
-from vision_zoo.training.proof import prove
+from vision_zoo.training.proof import Tolerance, prove
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.weight_storage import WeightFormat, store_weights
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +108,29 @@ def test_a_refused_export_writes_nothing(
 def test_the_proof_refuses_what_does_not_run(classifier: ImageClassifier, mnist_5k: Splits) -> None:
     with pytest.raises(ExportError, match="cannot run the exported graph"):
         prove(b"no model", classifier, mnist_5k.test)
+
+
+@pytest.mark.parametrize(("weights", "share"), [("fp16", 0.52), ("int8", 0.27)])
+def test_weights_in_fewer_bits_shrink_the_file_and_keep_the_accuracy(
+    finished_run: Path, exported_model: Path, tmp_path: Path, weights: WeightFormat, share: float
+) -> None:
+    exported = export_onnx(finished_run, tmp_path, weights=weights)
+    assert exported.path.stat().st_size < share * exported_model.stat().st_size
+    assert exported.proof.accuracy >= exported.proof.checkpoint_accuracy - 0.002
+    model = onnx.load(exported.path)
+    onnx.checker.check_model(model, full_check=True)
+    assert json.loads(model.metadata_props[0].value)["weights"] == weights
+
+
+def test_weights_that_lose_too_much_are_refused(classifier: ImageClassifier, mnist_5k: Splits) -> None:
+    content = store_weights(to_onnx(classifier, (28, 28, 1)), "int8")
+    untrained = build_classifier(find_recipe("simple_cnn-mnist_5k"), find_dataset("mnist-5k")).eval()
+    with pytest.raises(ExportError, match="points below the checkpoint"):
+        prove(
+            to_onnx(untrained, (28, 28, 1)),
+            classifier,
+            mnist_5k.test,
+            Tolerance(0.0, None, accuracy_loss=0.002),
+        )
+    with pytest.raises(ExportError, match="does not predict what the checkpoint predicts"):
+        prove(content, classifier, mnist_5k.test, Tolerance(0.0, 1e-6, accuracy_loss=1.0))

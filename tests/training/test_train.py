@@ -8,13 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vision_zoo.errors import Interrupted, RunError, TrainingError
+from vision_zoo.errors import Interrupted, RunError, TrainingError, UsageError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training import train
 from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipe import Augmentation, Recipe
 from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
 from vision_zoo.training.run_directory import RunDirectory
 
@@ -159,8 +159,97 @@ def test_a_damaged_recipe_file_is_refused(text: str) -> None:
 def test_recipes_are_named_after_architecture_and_dataset() -> None:
     for recipe in RECIPES.values():
         assert recipe.name.endswith(f"-{recipe.dataset.replace('-', '_')}")
-        assert recipe.report is None or recipe.reported
 
 
 def test_a_pair_without_a_recipe_gets_the_datasets_statistics() -> None:
     assert recipe_for("simple_cnn", "mnist") is find_recipe("simple_cnn-mnist")
+
+
+def test_a_cap_in_steps_ends_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    run = _train(QUICK.override(max_steps=11), tmp_path / "run")
+    history = RunDirectory.open(run.path).history()
+    assert [record["steps"] for record in history] == [8, 11]
+    assert run.epochs == 2
+
+
+def test_a_cap_in_minutes_ends_training(tmp_path: Path) -> None:
+    run = _train(QUICK.override(max_minutes=1e-6), tmp_path / "run")
+    assert RunDirectory.open(run.path).metrics()["steps"] == 1
+
+
+def test_the_learning_rate_falls_in_steps() -> None:
+    recipe = QUICK.override(learning_rate=0.1, step_epochs=2, gamma=0.1)
+    assert [recipe.learning_rate_at(epoch) for epoch in range(5)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01, 0.001]
+    )
+
+
+@pytest.mark.parametrize("architecture", ["small_cnn", "patch_lstm", "vit"])
+def test_augmented_training_resumes_exactly(tmp_path: Path, architecture: str) -> None:
+    recipe = QUICK.override(
+        architecture=architecture, epochs=2, max_steps=12, augmentation=Augmentation(rotation=10), patience=3
+    )
+    _train(recipe, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train.start(recipe, tmp_path / "parts", device="cpu", data_dir=None, progress=_InterruptAfter(1))
+    train.resume(tmp_path / "parts", device="cpu", data_dir=None, progress=SilentProgress())
+    weights = [load_file(tmp_path / name / "checkpoints" / "best.safetensors") for name in ("whole", "parts")]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_every_split_is_scored_at_the_end(tmp_path: Path) -> None:
+    run = _train(QUICK.override(epochs=1, patience=1), tmp_path / "run")
+    metrics = RunDirectory.open(run.path).metrics()
+    assert {
+        f"{split}_{measure}" for split in ("train", "validation", "test") for measure in ("accuracy", "loss")
+    } <= set(metrics)
+
+
+def test_softmax_before_the_loss_bounds_it(tmp_path: Path) -> None:
+    run = _train(QUICK.override(epochs=3, softmax_before_loss=True), tmp_path / "run")
+    losses = [record["train_loss"] for record in RunDirectory.open(run.path).history()]
+    assert min(losses) >= np.log(np.e + 9) - 1
+    assert run.test_accuracy > 0.5
+
+
+def test_frozen_features_come_from_another_run_and_stay(finished_run: Path, tmp_path: Path) -> None:
+    recipe = QUICK.override(epochs=2, transfer_from="simple_cnn-mnist_5k", frozen=True)
+    run = train.start(
+        recipe,
+        tmp_path / "run",
+        device="cpu",
+        data_dir=None,
+        progress=SilentProgress(),
+        transfer=finished_run,
+    )
+    source, result = (
+        load_file(path / "checkpoints" / "best.safetensors") for path in (finished_run, run.path)
+    )
+    assert all(torch.equal(source[key], result[key]) for key in source if key.startswith("features."))
+    assert not torch.equal(source["classifier.1.weight"], result["classifier.1.weight"])
+    assert run.test_accuracy > 0.8
+
+
+def test_a_transfer_without_its_run_says_what_to_do(tmp_path: Path) -> None:
+    recipe = QUICK.override(transfer_from="all_cnn-imagenette", frozen=True)
+    with pytest.raises(RunError, match="train that first or name one with --transfer RUN"):
+        _train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_features_of_another_architecture_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    recipe = QUICK.override(architecture="lenet", transfer_from="x", frozen=True)
+    with pytest.raises(RunError, match="another architecture"):
+        train.start(
+            recipe,
+            tmp_path / "run",
+            device="cpu",
+            data_dir=None,
+            progress=SilentProgress(),
+            transfer=finished_run,
+        )
+
+
+def test_an_architecture_without_feature_layers_cannot_be_frozen(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no separate feature layers"):
+        _train(QUICK.override(architecture="row_lstm", frozen=True), tmp_path / "run")

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "quickstart": start.quickstart,
     "list": start.list_entries,
     "train": training.train,
+    "tune": training.tune,
     "export": training.export,
     "reproduce": training.reproduce,
     "evaluate": serving.evaluate,

@@ -14,7 +14,9 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 
 def evaluate(
     model: Model,
-    dataset: Annotated[str, typer.Option(help="A name from `vision-zoo list datasets`.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Option(help="A name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
+    ],
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
@@ -27,9 +29,11 @@ def evaluate(
     from vision_zoo.serving.session import Session
     from vision_zoo.tables import render
     from vision_zoo.training.datasets import find_dataset
+    from vision_zoo.training.datasets.own_folder import is_own_folder
 
-    data = find_dataset(dataset)
+    named = None if is_own_folder(dataset) else find_dataset(dataset)
     session = Session(find_model(model, models_dir), provider=provider)
+    data = named or find_dataset(dataset, target=session.metadata.input)
     test = data.load(data_dir).test
     with progress_on_stderr() as progress:
         score = score_session(session, test.images, test.labels, data.labels, progress)

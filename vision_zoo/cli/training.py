@@ -3,18 +3,22 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast, get_args
 
 import typer
 
 from vision_zoo.cli.options import DataDir, Device, Json, device_name, print_json
 from vision_zoo.errors import UsageError
 
+WeightFormat = Literal["fp32", "fp16", "int8"]
+
 
 def train(
     recipe: Annotated[str | None, typer.Argument(help="A name from `vision-zoo list recipes`.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Instead of a recipe, with --dataset.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Instead of a recipe, with --architecture.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Instead of a recipe, with --architecture; or folder:PATH.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
@@ -22,6 +26,19 @@ def train(
         int | None, typer.Option(help="Stop after this many epochs without a lower validation loss.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial weights, the split and the order.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop after this much training.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels a side, for --dataset folder:PATH (64 without it).")
+    ] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Published weights as safetensors, instead of looking for them.")
+    ] = None,
+    transfer: Annotated[
+        Path | None, typer.Option(help="Run that gives the feature layers' weights, which are then frozen.")
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     out: Annotated[
@@ -37,24 +54,39 @@ def train(
         "learning_rate": lr,
         "patience": patience,
         "seed": seed,
+        "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "max_steps": max_steps,
+        "max_minutes": max_minutes,
     }
     chosen_device = device_name(device)
     if resume is not None:
-        _refuse_beside_resume(recipe=recipe, architecture=architecture, dataset=dataset, out=out, **overrides)
+        _refuse_beside_resume(
+            recipe=recipe,
+            architecture=architecture,
+            dataset=dataset,
+            out=out,
+            image_size=image_size,
+            pretrained=pretrained,
+            transfer=transfer,
+            **overrides,
+        )
     from vision_zoo.progress import progress_on_stderr
 
     if resume is None:
         from vision_zoo.training.recipes import find_recipe, recipe_for
 
         if recipe is not None and architecture is None and dataset is None:
-            chosen = find_recipe(recipe)
+            chosen = find_recipe(recipe).override(image_size=image_size)
         elif recipe is None and architecture is not None and dataset is not None:
-            chosen = recipe_for(architecture, dataset)
+            chosen = recipe_for(architecture, dataset, image_size=image_size)
         else:
             raise UsageError(
                 "train takes a recipe, or --architecture and --dataset together; `vision-zoo list recipes` lists recipes"
             )
         chosen = chosen.override(**overrides)
+        if transfer is not None and chosen.transfer_from is None:
+            chosen = chosen.override(transfer_from=transfer.name, frozen=True)
     from vision_zoo.training import train as training
 
     with progress_on_stderr() as progress:
@@ -62,7 +94,15 @@ def train(
             run = training.resume(resume, device=chosen_device, data_dir=data_dir, progress=progress)
         else:
             path = out or training.default_path(chosen)
-            run = training.start(chosen, path, device=chosen_device, data_dir=data_dir, progress=progress)
+            run = training.start(
+                chosen,
+                path,
+                device=chosen_device,
+                data_dir=data_dir,
+                progress=progress,
+                pretrained=pretrained,
+                transfer=transfer,
+            )
     if as_json:
         print_json(
             {
@@ -101,16 +141,21 @@ def export(
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
         "exported"
     ),
+    weights: Annotated[
+        str, typer.Option(help="fp32, fp16 or int8: how the file stores large weights.")
+    ] = "fp32",
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
     """Write a run as one ONNX file, proved on its test split."""
     if not onnx:
         raise UsageError("export needs a format; pass --onnx")
+    if weights not in get_args(WeightFormat):
+        raise UsageError(f"unknown weights {weights!r}; expected {', '.join(get_args(WeightFormat))}")
     from vision_zoo.training.export import export_onnx
 
     print(f"exporting {run} and proving the file on every test image", file=sys.stderr)
-    exported = export_onnx(run, output_dir, data_dir=data_dir)
+    exported = export_onnx(run, output_dir, data_dir=data_dir, weights=cast(WeightFormat, weights))
     proof = exported.proof
     if as_json:
         print_json(
@@ -131,39 +176,107 @@ def export(
     )
 
 
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A name from `vision-zoo list recipes`.", show_default=False)],
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="FIELD=VALUE,…, once a field; the report's grid where the recipe has one."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most, for every point.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every point.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Points at a time; one a core, or one on a GPU.", min=1)
+    ] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the grid; runs/tune/<recipe> by default.")
+    ] = None,
+    results_dir: Annotated[
+        Path | None, typer.Option(help="Folder to keep the figures in as well, for instance results.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search a grid of settings; validation chooses. Run it again to go on."""
+    chosen_device = device_name(device)
+    from vision_zoo.training.recipes import find_recipe
+    from vision_zoo.training.recipes.grids import GRIDS
+
+    chosen = find_recipe(recipe).override(epochs=epochs, seed=seed)
+    from vision_zoo.grid_search import search
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.tables import render
+    from vision_zoo.training.tune import describe, parse_grid
+
+    values = parse_grid(grid) if grid else dict(GRIDS[recipe].values) if recipe in GRIDS else {}
+    folder = out or Path("runs") / "tune" / chosen.name
+    with progress_on_stderr() as progress:
+        document = search(
+            chosen,
+            values,
+            out=folder,
+            jobs=jobs,
+            device=chosen_device,
+            data_dir=data_dir,
+            results_dir=results_dir,
+            progress=progress,
+        )
+    if as_json:
+        print_json(document)
+        return
+    rows = [
+        {
+            **{field: point[field] for field in values},
+            "validation": f"{point['validation_accuracy']:.2%}",
+            "test": f"{point['test_accuracy']:.2%}",
+            "epochs": point["epochs"],
+            "seconds": round(point["train_seconds"], 1),
+        }
+        for point in document["points"]
+    ]
+    print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
+    print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all")
+
+
 def reproduce(
     recipes: Annotated[
-        list[str], typer.Argument(help="Names from `vision-zoo list recipes`.", show_default=False)
-    ],
-    models_dir: Annotated[Path, typer.Option(help="Folder for the exported models.")] = Path("exported"),
+        list[str] | None, typer.Argument(help="Names from `vision-zoo list recipes`.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every recipe of a published report.")] = False,
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe, with the seeds 0, 1, …", min=1)] = 1,
+    runs_dir: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs"),
     results_dir: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("results"),
+    document: Annotated[Path, typer.Option(help="The document to regenerate.")] = Path("docs/RESULTS.md"),
     device: Device = "auto",
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Repeat experiments and keep their figures in results/."""
+    """Repeat published experiments, what is missing, and set their figures beside the reports'."""
     chosen_device = device_name(device)
-    from vision_zoo.training.recipes import find_recipe
+    if everything == bool(recipes):
+        raise UsageError("reproduce takes recipes or --all; `vision-zoo list recipes` lists what there is")
+    from vision_zoo import report
+    from vision_zoo.training.recipes import RECIPES, find_recipe
 
-    chosen = [find_recipe(name) for name in recipes]
+    chosen = [find_recipe(name) for name in recipes or RECIPES]
+    if everything:
+        chosen = [recipe for recipe in chosen if recipe.dataset != "mnist-5k"]
     from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.reproduce import reproduce as reproduce_recipe
+    from vision_zoo.reproduce import Folders, reproduce_all
 
-    paths: list[str] = []
-    with progress_on_stderr() as progress:
-        for recipe in chosen:
-            path = reproduce_recipe(
-                recipe,
-                models_dir=models_dir,
-                results_dir=results_dir,
-                device=chosen_device,
-                data_dir=data_dir,
-                progress=progress,
+    folders = Folders(runs=runs_dir, results=results_dir, data=data_dir)
+    try:
+        with progress_on_stderr() as progress:
+            paths = reproduce_all(
+                chosen, seeds=seeds, folders=folders, device=chosen_device, progress=progress
             )
-            paths.append(str(path))
+    finally:
+        report.write(document, results_dir)
+    names = [recipe.name for recipe in chosen]
     if as_json:
-        print_json(
-            [{"recipe": entry.name, "results": path} for entry, path in zip(chosen, paths, strict=True)]
-        )
-    else:
-        print("\n".join(paths))
+        print_json(report.measured(results_dir, names))
+        return
+    print(report.terminal_table(results_dir, names))
+    print(
+        f"\nThe figures are in {', '.join(sorted({str(path.parent) for path in paths}))}, the report in {document}"
+    )

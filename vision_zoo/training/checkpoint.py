@@ -16,7 +16,16 @@ from vision_zoo import atomic
 from vision_zoo.errors import RunError
 from vision_zoo.training.recipe import Recipe
 
-_PROGRESS = ("epoch", "train_seconds", "history", "best_epoch", "best_validation_loss", "best_weights")
+_PROGRESS = (
+    "epoch",
+    "steps",
+    "train_seconds",
+    "cpu_seconds",
+    "history",
+    "best_epoch",
+    "best_validation_loss",
+    "best_weights",
+)
 _UNREADABLE = (
     OSError,
     RuntimeError,
@@ -35,14 +44,17 @@ _UNREADABLE = (
 class TrainingState:
     """What a run has reached.
 
-    `epoch` is the number of epochs done; `train_seconds` is spent on training steps and validation,
-    over all sessions; `best_weights` is None until an epoch was the best one.
+    `epoch` and `steps` are the numbers of epochs and optimizer steps done; `train_seconds` is spent on
+    training steps and validation, over all sessions, and `cpu_seconds` is the processors' time in it;
+    `best_weights` is None until an epoch was the best one.
     """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     epoch: int = 0
+    steps: int = 0
     train_seconds: float = 0.0
+    cpu_seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_validation_loss: float = float("inf")
@@ -85,7 +97,7 @@ def load_state(path: Path, state: TrainingState, recipe: Recipe) -> None:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if content["recipe"] != recipe.to_json():
+        if Recipe.from_json(content["recipe"], name=str(path)) != recipe:
             raise RunError(
                 f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
             )

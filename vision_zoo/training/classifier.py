@@ -1,6 +1,7 @@
 """A network together with its normalisation: the one function that is trained, exported and compared."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -14,24 +15,57 @@ from vision_zoo.training.recipe import Recipe
 class ImageClassifier(nn.Module):
     """uint8 `[batch, height, width, channels]` → logits float32 `[batch, classes]`.
 
-    `mean` and `std` are of pixels scaled to [0, 1], one value a channel. Scaling and normalisation are
-    one multiply-add: x / 255 - mean, over std, is x * scale + offset.
+    `mean` and `std` are of pixels scaled to [0, 1], one value a channel of the network; three of them repeat
+    a grayscale image to three channels. Scaling and normalisation are one multiply-add: x / 255 - mean,
+    over std, is x * scale + offset. Augmented images come as float32 of the same range.
+
+    With `frozen` the network's `features` keep their weights and stay in evaluation mode; only its
+    `classifier` is trained.
     """
 
     scale: Tensor
     offset: Tensor
 
-    def __init__(self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float], frozen: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
+        self.frozen = frozen
         deviation = torch.tensor(std, dtype=torch.float64).view(1, -1, 1, 1)
         average = torch.tensor(mean, dtype=torch.float64).view(1, -1, 1, 1)
         self.register_buffer("scale", (1 / (255 * deviation)).float(), persistent=False)
         self.register_buffer("offset", (-average / deviation).float(), persistent=False)
+        if frozen:
+            self.feature_layers.requires_grad_(requires_grad=False)
+
+    @property
+    def feature_layers(self) -> nn.Module:
+        """The layers before the network's head."""
+        return cast("nn.Module", self.network.features)
+
+    @property
+    def head(self) -> nn.Module:
+        """The layers after `feature_layers`."""
+        return cast("nn.Module", self.network.classifier)
+
+    def train(self, mode: bool = True) -> "ImageClassifier":
+        super().train(mode)
+        if self.frozen:
+            self.feature_layers.eval()
+        return self
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """float32 `[batch, channels of the network, height, width]`."""
+        return images.permute(0, 3, 1, 2).float() * self.scale + self.offset
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the feature layers give, flat: float32 `[batch, features]`."""
+        features: Tensor = self.feature_layers(self.normalise(images))
+        return features.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.permute(0, 3, 1, 2).float()
-        logits: Tensor = self.network(pixels * self.scale + self.offset)
+        logits: Tensor = self.network(self.normalise(images))
         return logits
 
 
@@ -41,30 +75,52 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
     Raises:
         UsageError: the recipe or its architecture does not fit the dataset.
     """
-    if len(recipe.mean) != dataset.input.channels:
+    channels = len(recipe.mean)
+    if dataset.input.channels not in (1, channels):
         raise UsageError(
-            f"{recipe.name} normalises {len(recipe.mean)} channels, {dataset.name} has {dataset.input.channels}"
+            f"{recipe.name} normalises {channels} channels, {dataset.name} has {dataset.input.channels}"
         )
     network = build(
         recipe.architecture,
-        channels=dataset.input.channels,
+        channels=channels,
         image_size=dataset.input.height,
         classes=len(dataset.labels),
         arguments=recipe.architecture_arguments,
     )
-    return ImageClassifier(network, mean=recipe.mean, std=recipe.std)
+    if recipe.frozen and not (hasattr(network, "features") and hasattr(network, "classifier")):
+        raise UsageError(
+            f"{recipe.architecture} has no separate feature layers to freeze; choose another architecture"
+        )
+    return ImageClassifier(network, mean=recipe.mean, std=recipe.std, frozen=recipe.frozen)
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Trainable parameters."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    """All parameters, frozen ones too."""
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def count_macs(classifier: ImageClassifier, dataset: Dataset) -> int:
-    """Multiply-accumulate operations of one image's forward pass: half of torch's floating-point count."""
+    """Multiply-accumulate operations of one image's forward pass.
+
+    Half of torch's floating-point count, plus the LSTM layers, which torch does not count.
+    """
     from torch.utils.flop_counter import FlopCounterMode
 
+    recurrent: list[int] = []
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], _outputs: object) -> None:
+        if isinstance(module, nn.LSTM):
+            weights = sum(tensor.numel() for tensor in module.parameters() if tensor.dim() == 2)
+            recurrent.append(inputs[0].shape[1] * weights)
+
+    handles = [
+        module.register_forward_hook(count) for module in classifier.modules() if isinstance(module, nn.LSTM)
+    ]
     image = torch.zeros((1, *dataset.input.shape), dtype=torch.uint8)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        classifier.eval()(image)
-    return int(counter.get_total_flops()) // 2
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            classifier.eval()(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return int(counter.get_total_flops()) // 2 + sum(recurrent)

@@ -22,14 +22,15 @@ def eager_call(
     """
     full_precision()
     torch.set_num_threads(threads)
+    arguments = dict(metadata.architecture_arguments)
+    channels = arguments.pop("channels", metadata.input.channels)
     network = build(
         metadata.architecture,
-        channels=metadata.input.channels,
+        channels=channels,
         image_size=metadata.input.height,
         classes=len(metadata.labels),
-        arguments=metadata.architecture_arguments,
+        arguments=arguments,
     )
-    channels = metadata.input.channels
     classifier = ImageClassifier(network, mean=[0.5] * channels, std=[0.5] * channels).eval().to(device)
 
     def call() -> object:

@@ -1,21 +1,24 @@
 """Loss, accuracy and confusion matrix of a classifier on a split."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from torch import Tensor, nn
 
-from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.loss import LossFunction, cross_entropy
 
-_BATCH = 1000
+_BATCH = 250  # small enough for the activations to stay in a processor's caches
+_BATCH_ON_GPU = 2000
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`logits` float32 `[n, classes]`; `loss` the mean cross-entropy in nats; `accuracy` a fraction."""
+    """`logits` float32 `[n, classes]`; `loss` the mean loss in nats; `accuracy` a fraction."""
 
     logits: NDArray[np.float32]
     loss: float
@@ -28,24 +31,32 @@ class Evaluation:
         return predictions
 
 
-def evaluate(classifier: ImageClassifier, split: Split) -> Evaluation:
-    """Score `classifier` in evaluation mode on the device it is on; its mode is restored."""
-    device = next(classifier.parameters()).device
+def evaluate(classifier: nn.Module, split: Split, loss: LossFunction = cross_entropy) -> Evaluation:
+    """Score `classifier`, which takes batches of `split.images`, in evaluation mode on the device it is on.
+
+    Its mode is restored.
+    """
     was_training = classifier.training
     classifier.eval()
-    with torch.no_grad():
-        parts = [
-            classifier(torch.from_numpy(np.array(split.images[start : start + _BATCH])).to(device))
-            for start in range(0, len(split), _BATCH)
-        ]
+    parts = list(in_batches(classifier, split.images, next(classifier.parameters()).device))
     classifier.train(was_training)
     logits = torch.cat(parts).cpu()
     labels = torch.from_numpy(np.array(split.labels))
     return Evaluation(
         logits=logits.numpy(),
-        loss=functional.cross_entropy(logits, labels).item(),
+        loss=loss(logits, labels).item(),
         accuracy=(logits.argmax(dim=1) == labels).double().mean().item(),
     )
+
+
+def in_batches(
+    function: Callable[[Tensor], Tensor], images: NDArray[Any], device: torch.device
+) -> Iterator[Tensor]:
+    """`function` of consecutive batches of `images`, without gradients."""
+    batch = _BATCH if device.type == "cpu" else _BATCH_ON_GPU
+    for start in range(0, len(images), batch):
+        with torch.no_grad():
+            yield function(torch.from_numpy(np.array(images[start : start + batch])).to(device))
 
 
 def confusion_matrix(

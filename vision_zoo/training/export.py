@@ -4,6 +4,7 @@ import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,11 @@ from vision_zoo.errors import ExportError, RunError
 from vision_zoo.training.checkpoint import load_weights
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.proof import Proof, prove
+from vision_zoo.training.datasets.dataset import Dataset
+from vision_zoo.training.proof import FULL_PRECISION, ROUNDED_WEIGHTS, Proof, prove
+from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.weight_storage import WeightFormat, store_weights
 
 OPSET = 18  # above it, some operators were reported to leave the GPU (ultralytics pull request 25915)
 
@@ -29,10 +33,13 @@ class ExportedModel:
     replaced: bool
 
 
-def export_onnx(run_path: Path, output_dir: Path, *, data_dir: Path | None = None) -> ExportedModel:
+def export_onnx(
+    run_path: Path, output_dir: Path, *, data_dir: Path | None = None, weights: WeightFormat = "fp32"
+) -> ExportedModel:
     """Export a finished run to `<output_dir>/<recipe>.onnx` after proving it on the whole test split.
 
-    `data_dir` is where the test split is; without it the run's own data folder is used.
+    `data_dir` is where the test split is; without it the run's own data folder is used. `weights` is how
+    the file stores large weights; it computes in single precision whatever that is.
 
     Raises:
         RunError: no finished run there.
@@ -44,22 +51,24 @@ def export_onnx(run_path: Path, output_dir: Path, *, data_dir: Path | None = Non
     if not run.finished:
         raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
     recipe = run.recipe()
-    dataset = find_dataset(recipe.dataset)
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     recorded = run.environment().get("data_dir")
     splits = dataset.load(data_dir or (Path(recorded) if recorded else None))
     classifier = build_classifier(recipe, dataset)
     load_weights(run.best, classifier.network)
     classifier.eval()
-    content = to_onnx(classifier, dataset.input.shape)
-    proof = prove(content, classifier, splits.test)
+    content = store_weights(to_onnx(classifier, dataset.input.shape), weights)
+    tolerance = FULL_PRECISION if weights == "fp32" else ROUNDED_WEIGHTS
+    proof = prove(content, classifier, splits.test, tolerance)
     metadata = Metadata(
         recipe=recipe.name,
         architecture=recipe.architecture,
-        architecture_arguments=dict(recipe.architecture_arguments),
+        architecture_arguments=_arguments(recipe, dataset),
         dataset=dataset.name,
         labels=dataset.labels,
         input=dataset.input,
         precision="fp32",
+        weights=weights,
         opset=OPSET,
         parameters=count_parameters(classifier.network),
         macs=count_macs(classifier, dataset),
@@ -72,6 +81,12 @@ def export_onnx(run_path: Path, output_dir: Path, *, data_dir: Path | None = Non
     replaced = path.exists()
     manifest.publish(path, _with_metadata(content, metadata))
     return ExportedModel(path, proof, replaced)
+
+
+def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    # A grayscale image that the graph repeats to three channels: the network takes more than the input has.
+    repeated = {} if len(recipe.mean) == dataset.input.channels else {"channels": len(recipe.mean)}
+    return {**repeated, **recipe.architecture_arguments}
 
 
 class _Exported(nn.Module):

@@ -1,25 +1,39 @@
 """Batches of a split that sits in memory, on the device when there is one."""
 
 import math
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vision_zoo.training.datasets.dataset import Split
 
+_MAPPED_ABOVE = 2**30  # bytes; smaller arrays are faster to gather from when copied
+
+
+def as_tensor(array: NDArray[Any], device: torch.device) -> Tensor:
+    """`array` on `device`. A memory-mapped file stays one on the CPU, where it is only read."""
+    if isinstance(array, np.memmap) and array.nbytes > _MAPPED_ABOVE:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of arrays that cannot be written
+            return torch.from_numpy(array).to(device)
+    return torch.from_numpy(np.array(array)).to(device)
+
 
 class Loader:
-    """Shuffled batches: images uint8 `[batch, height, width, channels]`, labels int64 `[batch]`.
+    """Shuffled batches: images uint8 `[batch, height, width, channels]` (or features), labels int64 `[batch]`.
 
     The order of epoch k depends on `seed` and k alone, so a resumed run sees the same batches. The last
     batch of an epoch is smaller where the batch size does not divide the split.
     """
 
     def __init__(self, split: Split, *, batch_size: int, seed: int, device: torch.device) -> None:
-        self.images = torch.from_numpy(np.array(split.images)).to(device)
-        self.labels = torch.from_numpy(np.array(split.labels)).to(device)
+        self.images = as_tensor(split.images, device)
+        self.labels = as_tensor(split.labels, device)
         self.batch_size = batch_size
         self.seed = seed
 

@@ -1,4 +1,4 @@
-"""Optimizers by name."""
+"""Optimizers and learning rates by name."""
 
 from collections.abc import Callable
 
@@ -18,3 +18,9 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     }
     build = classes[recipe.optimizer]
     return build(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Train every parameter with the learning rate `value` from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = value

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
@@ -117,6 +118,46 @@ def write_samples(
             axes.set_title(
                 predicted if predicted == true else f"{predicted}\ntrue: {true}", fontsize=9, color=color
             )
+    _save(figure, path)
+
+
+def write_heat_map(
+    path: Path,
+    accuracies: NDArray[np.float64],
+    *,
+    rows: tuple[str, Sequence[str]],
+    columns: tuple[str, Sequence[str]],
+    chosen: tuple[int, int],
+    title: str,
+) -> None:
+    """Validation accuracy, a fraction `[rows, columns]`, of a grid search; the chosen point has a frame.
+
+    `rows` and `columns` are the name of a field and its values.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    count_rows, count_columns = accuracies.shape
+    figure = Figure(figsize=(1.3 * count_columns + 2.6, 0.8 * count_rows + 1.8), layout="constrained")
+    axes = figure.subplots()
+    low, high = accuracies.min(), accuracies.max()
+    image = axes.imshow(accuracies, cmap="Blues", vmin=low, vmax=max(high, low + 1e-6), aspect="auto")
+    for (row, column), accuracy in np.ndenumerate(accuracies):
+        dark = accuracy > (low + high) / 2
+        axes.text(
+            column, row, f"{accuracy:.2%}", ha="center", va="center", color="white" if dark else "black"
+        )
+    frame = Rectangle(
+        (chosen[1] - 0.48, chosen[0] - 0.46), 0.96, 0.92, fill=False, edgecolor=_WRONG, linewidth=2.5
+    )
+    axes.add_patch(frame)
+    axes.set_yticks(range(count_rows), rows[1])
+    axes.set_xticks(range(count_columns), columns[1])
+    axes.set_ylabel(rows[0])
+    axes.set_xlabel(columns[0])
+    axes.set_title(f"{title}: validation accuracy", fontsize=10)
+    bar = figure.colorbar(image, ax=axes, shrink=0.9)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     _save(figure, path)
 
 

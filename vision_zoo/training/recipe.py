@@ -12,17 +12,54 @@ from vision_zoo.errors import RunError, UsageError
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 
+# Fields that have no part in what a run computes, but the seed, which results keep apart.
+_DESCRIPTIONS = {"name", "title", "remark", "report", "reported", "parameters", "test_curve", "seed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random changes of training images, drawn for every image anew.
+
+    `rotation` is the largest angle in degrees either way, with black corners; `horizontal_flip` a
+    probability; `crop_scale` the range of the area that a random resized crop keeps, of side ratios
+    between 3:4 and 4:3.
+    """
+
+    rotation: float = 0.0
+    horizontal_flip: float = 0.0
+    crop_scale: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for values out of range."""
+        _require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
+        _require(0 <= self.horizontal_flip <= 1, "horizontal flip", self.horizontal_flip, "a probability")
+        low, high = self.crop_scale or (1.0, 1.0)
+        _require(0 < low <= high <= 1, "crop scale", self.crop_scale, "a range between 0 and 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One experiment.
 
-    `report` names the published report it comes from and `reported` the figures printed there
-    (fractions and seconds); `parameters` is the number of trainable parameters. `mean` and `std`
-    normalise pixels scaled to [0, 1], one value a channel. With `patience`, `validation_fraction` of
-    the training split is held out, training stops after that many epochs without a lower validation
-    loss, and the best epoch's weights are kept; without it the last epoch's are. `test_curve` draws
-    the test split's loss and accuracy per epoch; they never decide anything.
+    `report` names the published report it comes from and `reported` the figures printed there (fractions,
+    nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
+    contradictory report was read. `parameters` is the network's number of parameters, frozen ones too.
+    `mean` and `std` normalise pixels scaled to [0, 1], one value a channel of the network; three for a
+    grayscale dataset repeat its images to three channels.
+
+    With `patience`, `validation_fraction` of the training split is held out (the data's own validation
+    split, where it has one), training stops after that many epochs without a lower validation loss, and the
+    best epoch's weights are kept; without it the last epoch's are. `test_curve` draws the test split's
+    loss and accuracy per epoch; they never decide anything.
+
+    `step_epochs` multiplies the learning rate by `gamma` every so many epochs. `max_steps` and
+    `max_minutes` (of training and validation) end a run early, in the middle of an epoch if need be.
+
+    `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as report A does: the
+    loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
+
+    `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
+    feature layers; `frozen` keeps the feature layers as they are. `image_size` is for `folder:PATH` alone.
     """
 
     name: str
@@ -31,6 +68,7 @@ class Recipe:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     title: str = ""
+    remark: str = ""
     report: str | None = None
     reported: Mapping[str, float] = field(default_factory=dict)
     parameters: int | None = None
@@ -40,6 +78,16 @@ class Recipe:
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    softmax_before_loss: bool = False
+    step_epochs: int | None = None
+    gamma: float = 0.1
+    augmentation: Augmentation | None = None
+    max_steps: int | None = None
+    max_minutes: float | None = None
+    pretrained: str | None = None
+    transfer_from: str | None = None
+    frozen: bool = False
+    image_size: int | None = None
     patience: int | None = None
     validation_fraction: float = 0.1
     test_curve: bool = False
@@ -53,7 +101,8 @@ class Recipe:
             self.name,
             "letters, digits, '.', '_' and '-': it becomes a file name",
         )
-        for number in (self.epochs, self.batch_size, self.seed, self.patience or 1):
+        counts = (self.patience, self.step_epochs, self.max_steps, self.image_size)
+        for number in (self.epochs, self.batch_size, self.seed, *(count for count in counts if count)):
             _require(type(number) is int, "number", number, "a whole number")
         _require(len(self.mean) == len(self.std) > 0, "mean", self.mean, "one value a channel, as std")
         _require(all(value > 0 for value in self.std), "std", self.std, "values above 0")
@@ -66,7 +115,10 @@ class Recipe:
             "a number above 0",
         )
         _require(self.weight_decay >= 0, "weight decay", self.weight_decay, "0 or more")
-        _require(self.patience is None or self.patience >= 1, "patience", self.patience, "at least 1")
+        for what, count in zip(("patience", "step epochs", "max steps", "image size"), counts, strict=True):
+            _require(count is None or count >= 1, what, count, "at least 1")
+        _require(self.max_minutes is None or self.max_minutes > 0, "max minutes", self.max_minutes, "above 0")
+        _require(0 < self.gamma <= 1, "gamma", self.gamma, "above 0, at most 1")
         _require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 4294967295")
         _require(
             0 < self.validation_fraction < 1,
@@ -84,6 +136,27 @@ class Recipe:
             self, **{key: value for key, value in changes.items() if value is not None}
         )
 
+    def learning_rate_at(self, epoch: int) -> float:
+        """The learning rate of epoch `epoch`, counted from 0."""
+        decays = 0 if self.step_epochs is None else epoch // self.step_epochs
+        return self.learning_rate * self.gamma**decays
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the run's outcome but the seed, as JSON values.
+
+        Values that are their field's default are left out, so that a new field changes no older recipe.
+        """
+        values = json.loads(self.to_json())
+        defaults = {
+            entry.name: entry.default_factory()
+            if entry.default_factory is not dataclasses.MISSING
+            else entry.default
+            for entry in dataclasses.fields(self)
+        }
+        return {
+            key: value for key, value in values.items() if key not in _DESCRIPTIONS and value != defaults[key]
+        }
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
@@ -97,8 +170,13 @@ class Recipe:
         try:
             value = json.loads(text)
             value["mean"], value["std"] = tuple(value["mean"]), tuple(value["std"])
+            augmentation = value.get("augmentation")
+            if augmentation is not None:
+                scale = augmentation.get("crop_scale")
+                augmentation["crop_scale"] = None if scale is None else tuple(scale)
+                value["augmentation"] = Augmentation(**augmentation)
             return cls(**value)
-        except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(
                 f"{name} is no recipe that this version can read ({error}); train again"
             ) from error

@@ -126,6 +126,26 @@ class RunDirectory:
         writer.writerows(history)
         atomic.write_text(self.history_file, text.getvalue())
 
+    def history(self) -> list[dict[str, float]]:
+        """What `write_history` wrote; counts are whole numbers.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        try:
+            with self.history_file.open(newline="") as file:
+                return [
+                    {
+                        name: int(text) if name in ("epoch", "steps") else round(float(text), 5)
+                        for name, text in row.items()
+                    }
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(
+                f"{self.history_file} is missing or damaged ({error}); train again with another --out"
+            ) from error
+
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
             value = json.loads(path.read_text())

@@ -21,7 +21,7 @@ def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         with SummaryWriter(temporary) as writer:
             for record in history:
                 for name, value in record.items():
-                    if name not in ("epoch", "seconds"):
+                    if name not in ("epoch", "steps", "seconds"):
                         writer.add_scalar(name, value, int(record["epoch"]))
         events = [(path.name, path.read_bytes()) for path in Path(temporary).iterdir()]
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from vision_zoo import environment
 from vision_zoo.errors import Interrupted, RunError, StorageError
@@ -28,9 +29,12 @@ from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.datasets.split import stratified_holdout
 from vision_zoo.training.device import DeviceName, choose_device, full_precision
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix, evaluate
+from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
-from vision_zoo.training.loop import fit
+from vision_zoo.training.loop import ScoredSplits, fit
+from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.tensorboard import write_scalars
@@ -48,9 +52,19 @@ class TrainedRun:
 
 
 def start(
-    recipe: Recipe, path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress
+    recipe: Recipe,
+    path: Path,
+    *,
+    device: DeviceName,
+    data_dir: Path | None,
+    progress: Progress,
+    pretrained: Path | None = None,
+    transfer: Path | None = None,
 ) -> TrainedRun:
     """Train `recipe` in a new run directory.
+
+    `pretrained` is a file of the published weights that the recipe names, `transfer` the run that gives
+    the feature layers' weights; without it, the run of the recipe's `transfer_from` beside `path`.
 
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, Interrupted
@@ -58,12 +72,20 @@ def start(
     run = RunDirectory(path)
     run.require_free()
     chosen = choose_device(device)
-    dataset = find_dataset(recipe.dataset)
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     splits = dataset.load(data_dir)
-    build_classifier(recipe, dataset)  # refuses an architecture that does not work on this dataset
+    _report_skipped(splits, progress)
+    torch.manual_seed(recipe.seed)
+    classifier = build_classifier(
+        recipe, dataset
+    )  # refuses an architecture that does not work on this dataset
+    if recipe.pretrained is not None:
+        load_pretrained(classifier, recipe.pretrained, path=pretrained, data_dir=data_dir)
+    if recipe.transfer_from is not None:
+        load_features_of_run(classifier, transfer or _transfer_run(recipe, path))
     with run.locked(), _saying_how_to_resume(run, recipe):
         run.create(recipe, _environment(chosen, splits, data_dir))
-        return _train(run, recipe, dataset, splits, chosen, progress)
+        return _train(run, recipe, dataset, splits, classifier.to(chosen), progress)
 
 
 def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainedRun:
@@ -80,19 +102,48 @@ def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: P
     recorded = run.environment()
     if data_dir is None and recorded.get("data_dir"):
         data_dir = Path(recorded["data_dir"])
-    dataset = find_dataset(recipe.dataset)
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     splits = dataset.load(data_dir)
     if splits.sha256 != recorded.get("data", {}).get("sha256"):
         raise RunError(
             f"the data of {recipe.dataset} is not what {path} was started on; train again with another --out"
         )
+    torch.manual_seed(recipe.seed)
+    classifier = build_classifier(recipe, dataset)
+    if not run.last.exists():
+        if recipe.pretrained is not None:
+            load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
+        if recipe.transfer_from is not None:
+            load_features_of_run(classifier, _transfer_run(recipe, path))
     with run.locked(), _saying_how_to_resume(run, recipe):
-        return _train(run, recipe, dataset, splits, choose_device(device), progress)
+        return _train(run, recipe, dataset, splits, classifier.to(choose_device(device)), progress)
 
 
-def default_path(recipe: Recipe) -> Path:
+def default_path(recipe: Recipe, runs_dir: Path = Path("runs")) -> Path:
     """Where a run goes when the user does not say."""
-    return Path("runs") / (recipe.name if recipe.seed == 0 else f"{recipe.name}-seed{recipe.seed}")
+    return runs_dir / _run_name(recipe.name, recipe.seed)
+
+
+def _run_name(recipe: str, seed: int) -> str:
+    return recipe if seed == 0 else f"{recipe}-seed{seed}"
+
+
+def _transfer_run(recipe: Recipe, path: Path) -> Path:
+    source = path.parent / _run_name(recipe.transfer_from or "", recipe.seed)
+    if not (source / "recipe.json").is_file():
+        raise RunError(
+            f"{recipe.name} starts from a run of {recipe.transfer_from}, and {source} is none; "
+            f"train that first or name one with --transfer RUN"
+        )
+    return source
+
+
+def _report_skipped(splits: Splits, progress: Progress) -> None:
+    if splits.skipped:
+        progress.line(
+            f"warning: {len(splits.skipped)} files are no images that can be read and were left out: "
+            f"{', '.join(splits.skipped)}"
+        )
 
 
 def _train(
@@ -100,38 +151,67 @@ def _train(
     recipe: Recipe,
     dataset: Dataset,
     splits: Splits,
-    device: torch.device,
+    classifier: ImageClassifier,
     progress: Progress,
 ) -> TrainedRun:
     full_precision()
-    torch.manual_seed(recipe.seed)
-    classifier = build_classifier(recipe, dataset).to(device)
     classifier.network.to(memory_format=torch.channels_last)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
-    train_split, validation = _hold_out_validation(splits.train, recipe)
-    progress.line(
-        f"training {recipe.architecture} on {len(train_split):,} images of {dataset.name} into {run.path}"
-    )
+    parts = _parts(splits, recipe)
     if run.last.exists():
         load_state(run.last, state, recipe)
         progress.line(f"resuming after epoch {state.epoch}")
+    model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
+    progress.line(
+        f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
+    )
 
     def after_epoch() -> None:
         save_state(run.last, state, recipe)
         run.write_history(state.history)
 
     fit(
-        classifier,
+        model,
         state,
         recipe,
-        Loader(train_split, batch_size=recipe.batch_size, seed=recipe.seed, device=device),
-        validation=validation,
-        test=splits.test if recipe.test_curve else None,
+        Loader(
+            inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=classifier.scale.device
+        ),
+        ScoredSplits(validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None),
         progress=progress,
         after_epoch=after_epoch,
     )
-    progress.line("scoring the test split and drawing the curves")
-    return _finish(run, recipe, dataset, splits, classifier, state)
+    progress.line("scoring the splits and drawing the curves")
+    if state.best_weights is None:
+        raise RunError(f"{run.path} has no finished epoch; train again")
+    save_weights(run.best, state.best_weights)
+    load_weights(run.best, classifier.network)
+    loss = loss_function(recipe)
+    scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
+    return _finish(run, recipe, dataset, splits, classifier, state, scores, feature_seconds)
+
+
+def _parts(splits: Splits, recipe: Recipe) -> dict[str, Split]:
+    """What is trained on, what early stopping looks at (with `patience` only) and what is scored at the end."""
+    parts = splits.named()
+    if recipe.patience is None:
+        return {name: split for name, split in parts.items() if name != "validation"}
+    if "validation" not in parts:
+        held_out = round(len(splits.train) * recipe.validation_fraction)
+        kept, out = stratified_holdout(np.asarray(splits.train.labels), held_out, seed=recipe.seed)
+        parts |= {"train": splits.train.take(kept), "validation": splits.train.take(out)}
+    return parts
+
+
+def _inputs(
+    classifier: ImageClassifier, recipe: Recipe, parts: dict[str, Split], data_key: str, progress: Progress
+) -> tuple[nn.Module, dict[str, Split], float]:
+    """What the loop trains, on what, and the seconds it took to prepare: frozen features are computed once."""
+    if not can_cache(recipe):
+        return classifier, parts, 0.0
+    key = f"{data_key} {recipe.seed if 'validation' in parts else ''}"
+    features = compute_features(classifier, parts, data_key=key, progress=progress)
+    return classifier.head, features.splits, features.seconds
 
 
 @contextmanager
@@ -146,14 +226,6 @@ def _saying_how_to_resume(run: RunDirectory, recipe: Recipe) -> Iterator[None]:
         raise Interrupted(f"interrupted; {saved} of {recipe.epochs} epochs are saved: {command}") from error
 
 
-def _hold_out_validation(train: Split, recipe: Recipe) -> tuple[Split, Split | None]:
-    if recipe.patience is None:
-        return train, None
-    held_out = round(len(train) * recipe.validation_fraction)
-    kept, out = stratified_holdout(np.asarray(train.labels), held_out, seed=recipe.seed)
-    return train.take(kept), train.take(out)
-
-
 def _finish(
     run: RunDirectory,
     recipe: Recipe,
@@ -161,13 +233,11 @@ def _finish(
     splits: Splits,
     classifier: ImageClassifier,
     state: TrainingState,
+    scores: dict[str, Evaluation],
+    feature_seconds: float,
 ) -> TrainedRun:
-    if state.best_weights is None:
-        raise RunError(f"{run.path} has no finished epoch; train again")
-    save_weights(run.best, state.best_weights)
-    load_weights(run.best, classifier.network)
     started = time.perf_counter()
-    test = evaluate(classifier, splits.test)
+    test = evaluate(classifier, splits.test, loss_function(recipe))
     inference_seconds = time.perf_counter() - started
     write_scalars(run.tensorboard, state.history)
     plots.write_curves(run.path / "curves.png", state.history, title=recipe.name)
@@ -176,29 +246,28 @@ def _finish(
     plots.write_samples(
         run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
     )
-    # Last, because its presence is what makes the run finished.
-    run.write_metrics(_metrics(classifier, state, test, matrix, inference_seconds))
-    return _finished(run)
-
-
-def _metrics(
-    classifier: ImageClassifier,
-    state: TrainingState,
-    test: Evaluation,
-    matrix: np.ndarray[Any, np.dtype[np.int64]],
-    inference_seconds: float,
-) -> dict[str, Any]:
-    return {
+    metrics = {
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
         "test_images": len(test.logits),
+        **{
+            f"{name}_{measure}": getattr(score, measure)
+            for name, score in scores.items()
+            for measure in ("accuracy", "loss")
+        },
         "train_seconds": round(state.train_seconds, 3),
+        "cpu_seconds": round(state.cpu_seconds, 3),
+        "feature_seconds": round(feature_seconds, 3),
         "inference_seconds": round(inference_seconds, 3),
         "epochs": state.epoch,
+        "steps": state.steps,
         "best_epoch": state.best_epoch,
         "parameters": count_parameters(classifier.network),
         "confusion_matrix": matrix.tolist(),
     }
+    # Last, because its presence is what makes the run finished.
+    run.write_metrics(metrics)
+    return _finished(run)
 
 
 def _finished(run: RunDirectory) -> TrainedRun:
@@ -211,12 +280,18 @@ def _finished(run: RunDirectory) -> TrainedRun:
         raise RunError(f"{run.metrics_file} misses {error}; train again") from error
 
 
-def _environment(device: torch.device, splits: Splits, data_dir: Path | None) -> dict[str, Any]:
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """What `environment.describe` says, with the `device` that is trained on, its `threads` and `gpu`."""
     described = environment.describe()
     described["device"] = device.type
     described["threads"] = torch.get_num_threads()
     if device.type == "cuda":
         described["gpu"] = torch.cuda.get_device_name()
+    return described
+
+
+def _environment(device: torch.device, splits: Splits, data_dir: Path | None) -> dict[str, Any]:
+    described = describe_environment(device)
     described["data"] = {"variant": splits.variant, "sha256": splits.sha256}
     described["data_dir"] = str(data_dir.resolve()) if data_dir is not None else None
     return described

@@ -1,7 +1,7 @@
 """The registry of architectures, one file each. Listing them needs no torch; building one does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,17 +13,52 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where an architecture lives: the class `class_name` in the module of this package called `name`."""
+    """Where an architecture lives: the class `class_name` in the module of this package called `name`.
+
+    `recipe_defaults` are fields of a recipe that this architecture needs on any dataset.
+    """
 
     name: str
     class_name: str
     description: str
+    recipe_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
         Architecture("simple_cnn", "SimpleCNN", "two 3x3 convolutions, two dense layers (reports A and D)"),
+        Architecture(
+            "alexnet_finetuned",
+            "AlexNetFinetuned",
+            "AlexNet's frozen ImageNet convolutions, a new head (report A)",
+            recipe_defaults={
+                "mean": IMAGENET_MEAN,
+                "std": IMAGENET_STD,
+                "pretrained": "alexnet-imagenet1k-features",
+                "frozen": True,
+            },
+        ),
+        Architecture("patch_lstm", "PatchLSTM", "a 4 x 4 grid of patches through one LSTM layer (report A)"),
+        Architecture("small_cnn", "SmallCNN", "two small 3x3 convolutions, one dense layer (report B)"),
+        Architecture("row_lstm", "RowLSTM", "the image's rows through two LSTM layers (report B)"),
+        Architecture("lenet", "LeNet", "LeNet with sigmoids and average pooling (report C)"),
+        Architecture("small_alexnet", "SmallAlexNet", "AlexNet scaled to 28 x 28 images (report C)"),
+        Architecture(
+            "bn_cnn", "BatchNormCNN", "four convolutions with or without batch normalisation (report C)"
+        ),
+        Architecture("basic_cnn", "BasicCNN", "one convolution, two dense layers (report D)"),
+        Architecture("mobilenet", "MobileNet", "depthwise-separable convolutions (report D)"),
+        Architecture("vit", "ViT", "vision transformer on 7 x 7 patches (report D)"),
+        Architecture(
+            "conv_block_cnn", "ConvBlockCNN", "three wide convolutions, three dense layers (report E)"
+        ),
+        Architecture("all_cnn", "AllCNN", "convolutions only, strided instead of pooled (report E)"),
     )
 }
 

@@ -1,24 +1,22 @@
 """Decode once: the arrays of a dataset as memory-mapped files in the user's cache, keyed by content."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.datasets.dataset import Split, Splits
 
-_ARRAYS = {
-    "train_images": np.uint8,
-    "train_labels": np.int64,
-    "test_images": np.uint8,
-    "test_labels": np.int64,
-}
-_DECODER_VERSION = 1
+_ABOUT = "about.json"
+_DECODER_VERSION = 2
 
 
 def cache_folder() -> Path:
@@ -35,8 +33,8 @@ def content_hash(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def decoded_once(dataset: str, key: str, decode: Callable[[], tuple[Split, Split]]) -> tuple[Split, Split]:
-    """(train, test) from the cache entry for `key`, or from `decode`, which is then cached.
+def decoded_once(dataset: str, key: str, decode: Callable[[], Splits]) -> Splits:
+    """The splits from the cache entry for `key`, or from `decode`, which are then cached.
 
     A cache that cannot be read or written costs time, never a failure: the decoded arrays are used as
     they are.
@@ -45,35 +43,45 @@ def decoded_once(dataset: str, key: str, decode: Callable[[], tuple[Split, Split
     cached = _read(folder)
     if cached is not None:
         return cached
-    train, test = decode()
-    _write(folder, train, test)
-    return train, test
+    splits = decode()
+    _write(folder, splits)
+    return splits
 
 
-def _read(folder: Path) -> tuple[Split, Split] | None:
+def _read(folder: Path) -> Splits | None:
     try:
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-    except (OSError, ValueError, EOFError):
+        about = json.loads((folder / _ABOUT).read_text())
+        splits = {name: _read_split(folder, name) for name in about["splits"]}
+        return Splits(
+            **splits, variant=about["variant"], sha256=about["sha256"], skipped=tuple(about["skipped"])
+        )
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
-    if any(arrays[name].dtype != dtype for name, dtype in _ARRAYS.items()):
-        return None
-    return (
-        Split(arrays["train_images"], arrays["train_labels"]),
-        Split(arrays["test_images"], arrays["test_labels"]),
-    )
 
 
-def _write(folder: Path, train: Split, test: Split) -> None:
+def _read_split(folder: Path, name: str) -> Split:
+    images = np.load(folder / f"{name}_images.npy", mmap_mode="r")
+    labels = np.load(folder / f"{name}_labels.npy", mmap_mode="r")
+    if images.dtype != np.uint8 or labels.dtype != np.int64:
+        raise ValueError("not what was written")
+    return Split(images, labels)
+
+
+def _write(folder: Path, splits: Splits) -> None:
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".decoding-"))
-        arrays = (train.images, train.labels, test.images, test.labels)
-        for index, name in enumerate(_ARRAYS):
-            with (temporary / f"{name}.npy").open("wb") as file:
-                np.save(file, arrays[index], allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
+        for name, split in splits.named().items():
+            _save(temporary / f"{name}_images.npy", split.images)
+            _save(temporary / f"{name}_labels.npy", split.labels)
+        about = {
+            "splits": list(splits.named()),
+            "variant": splits.variant,
+            "sha256": splits.sha256,
+            "skipped": list(splits.skipped),
+        }
+        (temporary / _ABOUT).write_text(json.dumps(about))
         shutil.rmtree(folder, ignore_errors=True)  # an entry that _read could not use
         temporary.rename(folder)
     except OSError:
@@ -81,3 +89,10 @@ def _write(folder: Path, train: Split, test: Split) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())

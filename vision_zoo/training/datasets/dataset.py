@@ -28,22 +28,30 @@ class Split:
 
 @dataclass(frozen=True)
 class Splits:
-    """A loaded dataset. `variant` says which copy it is (`original`, `JPEG copy`), `sha256` of which content."""
+    """A loaded dataset. `variant` says which copy it is (`original`, `JPEG copy`), `sha256` of which content.
+
+    `validation` is a split of its own where the data brings one. `skipped` are files that are no images
+    and were left out, which only a user's own folder may have.
+    """
 
     train: Split
     test: Split
     variant: str
     sha256: str
+    validation: Split | None = None
+    skipped: tuple[str, ...] = ()
 
-    def named(self, name: str) -> Split:
-        """The split called `train` or `test`."""
-        return self.train if name == "train" else self.test
+    def named(self) -> dict[str, Split]:
+        """The splits by name, `validation` only where there is one."""
+        splits = {"train": self.train, "test": self.test}
+        return splits if self.validation is None else {**splits, "validation": self.validation}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A dataset. `mean` and `std` are of the training pixels scaled to [0, 1], one value a channel.
 
+    `train_images` and `test_images` are what a complete copy has, None where any number will do.
     `drawn_from` names a dataset whose training split contains these images.
     `loader` takes an explicit data folder or None and gives the splits; call `load` instead.
     """
@@ -54,8 +62,8 @@ class Dataset:
     input: InputFormat
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    train_images: int
-    test_images: int
+    train_images: int | None
+    test_images: int | None
     loader: Callable[[Path | None], Splits]
     drawn_from: str | None = None
 
@@ -69,8 +77,8 @@ class Dataset:
             kind = "is not a folder" if data_dir.exists() else "does not exist"
             raise DataError(f"data folder {data_dir} {kind}; expected a folder with the dataset {self.name}")
         splits = self.loader(data_dir)
-        for name in ("train", "test"):
-            self._check(splits.named(name), name)
+        for name, split in splits.named().items():
+            self._check(split, name)
         return splits
 
     def _check(self, split: Split, name: str) -> None:
@@ -83,8 +91,8 @@ class Dataset:
                 f"the {name} split of {self.name} has images of {list(split.images.shape)} for {len(split)} labels, "
                 f"expected {[len(split), *self.input.shape]}; restore the data or download it again"
             )
-        expected = self.train_images if name == "train" else self.test_images
-        if len(split) != expected:
+        expected = {"train": self.train_images, "test": self.test_images}.get(name)
+        if expected is not None and len(split) != expected:
             raise DataError(
                 f"the {name} split of {self.name} has {len(split):,} images, expected {expected:,}: "
                 "it is no complete copy; restore the data or download it again"

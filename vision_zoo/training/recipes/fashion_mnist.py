@@ -1,18 +1,97 @@
-"""Experiments on Fashion-MNIST."""
+"""Published experiments of report C on Fashion-MNIST."""
 
-from vision_zoo.training.recipe import Recipe
+from typing import Any
+
+from vision_zoo.training.recipe import Augmentation, Recipe
+
+_REPORT_C: dict[str, Any] = {
+    "dataset": "fashion-mnist",
+    "mean": (0.5,),
+    "std": (0.5,),
+    "batch_size": 64,
+    "test_curve": True,
+}
+_AUGMENTATION = Augmentation(rotation=10, horizontal_flip=0.5)
 
 RECIPES = (
+    Recipe(
+        name="lenet-fashion_mnist",
+        remark="StepLR is read as a third of the epochs, gamma 0.1; no augmentation.",
+        title="LeNet, small AlexNet, custom CNN: LeNet",
+        report="C",
+        reported={"test_accuracy": 0.899},
+        architecture="lenet",
+        parameters=61_706,
+        learning_rate=0.005,
+        epochs=30,
+        step_epochs=10,
+        **_REPORT_C,
+    ),
+    Recipe(
+        name="small_alexnet-fashion_mnist",
+        remark=(
+            "StepLR is read as a third of the epochs (6), gamma 0.1; dropout, printed without a rate, as 0.5."
+        ),
+        title="LeNet, small AlexNet, custom CNN: AlexNet for 28 x 28 images",
+        report="C",
+        reported={"test_accuracy": 0.912},
+        architecture="small_alexnet",
+        parameters=2_780_298,
+        learning_rate=0.001,
+        epochs=20,
+        step_epochs=6,
+        augmentation=_AUGMENTATION,
+        **_REPORT_C,
+    ),
+    Recipe(
+        name="bn_cnn-fashion_mnist",
+        remark="StepLR is read as a third of the epochs, gamma 0.1; dropout, printed without a rate, as 0.5.",
+        title="LeNet, small AlexNet, custom CNN: batch normalisation",
+        report="C",
+        reported={"test_accuracy": 0.933},
+        architecture="bn_cnn",
+        parameters=4_458_826,
+        learning_rate=0.003,
+        epochs=15,
+        step_epochs=5,
+        augmentation=_AUGMENTATION,
+        **_REPORT_C,
+    ),
+    Recipe(
+        name="bn_cnn_without_bn-fashion_mnist",
+        remark="The report calls its loss erratic.",
+        title="LeNet, small AlexNet, custom CNN: batch normalisation removed, nothing else changed",
+        report="C",
+        reported={"test_accuracy": 0.869},
+        architecture="bn_cnn",
+        architecture_arguments={"batch_norm": False},
+        parameters=4_458_442,
+        learning_rate=0.003,
+        epochs=15,
+        step_epochs=5,
+        augmentation=_AUGMENTATION,
+        **_REPORT_C,
+    ),
+    Recipe(
+        name="bn_cnn_without_bn_low_lr-fashion_mnist",
+        title="LeNet, small AlexNet, custom CNN: batch normalisation removed, a learning rate that suits that",
+        report="C",
+        reported={"test_accuracy": 0.926},
+        architecture="bn_cnn",
+        architecture_arguments={"batch_norm": False},
+        parameters=4_458_442,
+        learning_rate=0.001,
+        epochs=15,
+        step_epochs=5,
+        augmentation=_AUGMENTATION,
+        **_REPORT_C,
+    ),
     Recipe(
         name="simple_cnn-fashion_mnist",
         title="SimpleCNN with the settings of its MNIST experiment; no report has this row",
         architecture="simple_cnn",
-        dataset="fashion-mnist",
         parameters=421_642,
-        mean=(0.5,),
-        std=(0.5,),
         epochs=10,
-        batch_size=128,
-        test_curve=True,
+        **{**_REPORT_C, "batch_size": 128},
     ),
 )

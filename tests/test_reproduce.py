@@ -1,0 +1,137 @@
+"""Repeating experiments, and the report that is made of their figures."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vision_zoo import report
+from vision_zoo.errors import Interrupted, RunError
+from vision_zoo.progress import SilentProgress
+from vision_zoo.report.figures import verdict as verdict_of
+from vision_zoo.reproduce import Folders, reproduce_all
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import RECIPES, find_recipe
+
+QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=1, batch_size=500)
+PUBLISHED = [recipe for recipe in RECIPES.values() if recipe.report is not None]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    return Folders(runs=tmp_path / "runs", results=tmp_path / "results", data=None)
+
+
+def _reproduce(recipe: Recipe, folders: Folders, seeds: int, progress: SilentProgress | None = None) -> Path:
+    (path,) = reproduce_all(
+        [recipe], seeds=seeds, folders=folders, device="cpu", progress=progress or SilentProgress()
+    )
+    return path
+
+
+class _Lines(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class _InterruptInSecondEpoch(SilentProgress):
+    def __init__(self) -> None:
+        self.parts = 0
+
+    def start(self, description: str, total: int) -> None:  # noqa: ARG002
+        self.parts += 1
+        if self.parts == 2:
+            raise KeyboardInterrupt
+
+
+def test_what_is_missing_is_run_and_what_is_there_stays(folders: Folders) -> None:
+    path = _reproduce(QUICK, folders, seeds=1)
+    first = json.loads(path.read_text())["runs"][0]
+    progress = _Lines()
+    _reproduce(QUICK, folders, seeds=2, progress=progress)
+    runs = json.loads(path.read_text())["runs"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    assert runs[0] == first
+    assert not [line for line in progress.lines if "seed 0" in line]
+    assert runs[0]["test_accuracy"] != runs[1]["test_accuracy"]
+    assert {"train_seconds", "cpu_seconds", "history", "versions"} <= set(runs[0])
+
+
+def test_changed_settings_are_run_anew(folders: Folders) -> None:
+    path = _reproduce(QUICK, folders, seeds=1)
+    with pytest.raises(RunError, match="other settings"):
+        _reproduce(QUICK.override(learning_rate=0.002), folders, seeds=1)
+    (folders.runs / QUICK.name).rename(folders.runs / "away")
+    _reproduce(QUICK.override(learning_rate=0.002), folders, seeds=1)
+    assert json.loads(path.read_text())["settings"]["learning_rate"] == 0.002
+
+
+def test_an_interrupted_run_says_how_far_it_came_and_goes_on(folders: Folders) -> None:
+    recipe = QUICK.override(epochs=3)
+    with pytest.raises(Interrupted):
+        _reproduce(recipe, folders, seeds=1, progress=_InterruptInSecondEpoch())
+    (path,) = folders.results.glob("*/*.json")
+    assert json.loads(path.read_text())["unfinished"][0]["epochs"] == 1
+    _reproduce(recipe, folders, seeds=1)
+    document = json.loads(path.read_text())
+    assert document["unfinished"] == []
+    assert document["runs"][0]["epochs"] == 3
+
+
+def _document(recipe: Recipe, *accuracies: float) -> dict[str, object]:
+    run = {"train_seconds": 10.0, "cpu_seconds": 18.0, "history": [], "versions": {"torch": "2"}}
+    return {
+        "schema": 2,
+        "kind": "recipe",
+        "recipe": recipe.name,
+        "settings": recipe.settings(),
+        "data": {"variant": "original"},
+        "environment": {"cpu": "A processor", "cores": 2, "memory_gib": 8, "python": "3.12"},
+        "runs": [{**run, "seed": seed, "test_accuracy": value} for seed, value in enumerate(accuracies)],
+        "unfinished": [],
+    }
+
+
+def test_the_report_sets_the_mean_of_all_seeds_beside_the_published_figure(tmp_path: Path) -> None:
+    recipe = find_recipe("simple_cnn-mnist")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.99, 0.992)))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    (row,) = [line for line in text.splitlines() if line.startswith("| `simple_cnn-mnist` | 99.03%")]
+    assert "99.10% ± 0.14 (99.00 to 99.20) | 2 | +0.07 | holds" in row
+    assert "A processor, 2 cores" in text
+    for other in PUBLISHED:
+        assert f"`{other.name}`" in text
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "variant", "verdict"),
+    [
+        ([0.9903], "original", "holds"),
+        ([0.9874], "original", "holds"),
+        ([0.9872], "original", "falls short"),
+        ([0.9872], "JPEG copy", "holds"),
+        ([0.97, 0.999], "original", "falls short"),
+        ([0.9935], "original", "above the report"),
+        ([], "original", "not finished"),
+    ],
+)
+def test_verdicts(accuracies: list[float], variant: str, verdict: str) -> None:
+    assert verdict_of(find_recipe("simple_cnn-mnist"), accuracies, variant) == verdict
+
+
+def test_figures_of_other_settings_are_not_reported(tmp_path: Path) -> None:
+    document = _document(find_recipe("simple_cnn-mnist"), 0.99) | {"settings": {"epochs": 1}}
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(document))
+    assert report.measured(tmp_path, ["simple_cnn-mnist"]) == []
+
+
+def test_the_published_recipes_are_all_there() -> None:
+    assert len(PUBLISHED) == 22
+    assert all(recipe.reported and recipe.parameters for recipe in PUBLISHED)
+    by_report = {name: sum(recipe.report == name for recipe in PUBLISHED) for name in "ABCDE"}
+    assert by_report == {"A": 6, "B": 2, "C": 5, "D": 4, "E": 5}

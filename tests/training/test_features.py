@@ -1,0 +1,144 @@
+"""Cached activations of frozen feature layers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vision_zoo.errors import DataError, UsageError
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.cache import cache_folder
+from vision_zoo.training.datasets.dataset import Split, Splits
+from vision_zoo.training.features import can_cache, compute_features
+from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.recipe import Augmentation
+from vision_zoo.training.recipes import find_recipe, recipe_for
+
+FROZEN = find_recipe("simple_cnn-mnist_5k").override(architecture="all_cnn", frozen=True)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return cache_folder() / "features"
+
+
+@pytest.fixture
+def classifier() -> ImageClassifier:
+    torch.manual_seed(0)
+    return build_classifier(FROZEN, find_dataset("mnist-5k"))
+
+
+def _splits(mnist_5k: Splits) -> dict[str, Split]:
+    return {"train": mnist_5k.train.take(np.arange(300)), "test": mnist_5k.test.take(np.arange(70))}
+
+
+def _compute(classifier: ImageClassifier, splits: dict[str, Split]) -> dict[str, Split]:
+    return compute_features(classifier, splits, data_key="key", progress=SilentProgress()).splits
+
+
+def _expected(classifier: ImageClassifier, split: Split) -> torch.Tensor:
+    with torch.no_grad():
+        return classifier.eval().features(torch.from_numpy(np.array(split.images)))
+
+
+def test_cached_features_are_the_layers_own(
+    own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    splits = _splits(mnist_5k)
+    computed, again = _compute(classifier, splits), _compute(classifier, splits)
+    for name, split in splits.items():
+        expected = _expected(classifier, split).numpy()
+        np.testing.assert_allclose(computed[name].images, expected, rtol=1e-4, atol=1e-5)
+        assert isinstance(again[name].images, np.memmap)
+    assert len(list(own_cache.iterdir())) == 1
+
+
+def test_the_head_on_features_is_the_whole_network(classifier: ImageClassifier, mnist_5k: Splits) -> None:
+    images = torch.from_numpy(np.array(mnist_5k.test.images[:20]))
+    with torch.no_grad():
+        whole, parts = classifier.eval()(images), classifier.head(classifier.features(images))
+    torch.testing.assert_close(whole, parts)
+
+
+def test_a_damaged_cache_is_noticed(own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits) -> None:
+    splits = _splits(mnist_5k)
+    _compute(classifier, splits)
+    (file,) = own_cache.glob("*/train.npy")
+    stored = np.load(file, mmap_mode="r+")
+    stored[-1] += 1
+    stored.flush()
+    np.testing.assert_allclose(
+        _compute(classifier, splits)["train"].images,
+        _expected(classifier, splits["train"]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_other_weights_have_another_cache(
+    own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    _compute(classifier, _splits(mnist_5k))
+    torch.manual_seed(1)
+    _compute(build_classifier(FROZEN, find_dataset("mnist-5k")), _splits(mnist_5k))
+    assert len(list(own_cache.iterdir())) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    splits = _splits(mnist_5k)
+    np.testing.assert_allclose(
+        _compute(classifier, splits)["test"].images,
+        _expected(classifier, splits["test"]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_nothing_is_cached_where_something_random_comes_before() -> None:
+    assert can_cache(FROZEN)
+    assert not can_cache(FROZEN.override(augmentation=Augmentation(rotation=5)))
+    assert not can_cache(FROZEN.override(frozen=False))
+
+
+def test_frozen_layers_stay_in_evaluation_mode(classifier: ImageClassifier) -> None:
+    classifier.train()
+    assert not any(module.training for module in classifier.feature_layers.modules())
+    assert classifier.head.training
+
+
+def test_alexnets_published_weights_are_loaded(data_dir: Path) -> None:
+    dataset = find_dataset("mnist")
+    recipe = recipe_for("alexnet_finetuned", "mnist")
+    classifier = build_classifier(recipe, dataset)
+    before = classifier.feature_layers.state_dict()["1.0.weight"].clone()
+    load_pretrained(classifier, recipe.pretrained or "", path=None, data_dir=data_dir)
+    after = classifier.feature_layers.state_dict()["1.0.weight"]
+    assert not torch.equal(before, after)
+    assert after.shape == (64, 3, 11, 11)
+    # Trained filters of the first layer are structured: neighbouring pixels resemble each other.
+    first, shifted = after[..., :-1].flatten(), after[..., 1:].flatten()
+    assert torch.corrcoef(torch.stack([first, shifted]))[0, 1] > 0.5
+
+
+def test_other_weights_than_alexnets_are_refused(classifier: ImageClassifier, tmp_path: Path) -> None:
+    alexnet = build_classifier(recipe_for("alexnet_finetuned", "mnist"), find_dataset("mnist"))
+    file = tmp_path / "weights.safetensors"
+    for content, message in ((b"broken", "cannot be read"), (None, "another network")):
+        if content is None:
+            from safetensors.torch import save_file
+
+            save_file({"features.0.weight": torch.zeros(1)}, file)
+        else:
+            file.write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            load_pretrained(alexnet, "alexnet", path=file, data_dir=None)
+    with pytest.raises(UsageError, match="takes no published weights"):
+        load_pretrained(classifier, "alexnet", path=file, data_dir=None)

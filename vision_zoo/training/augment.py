@@ -1,0 +1,61 @@
+"""Random augmentation of whole batches: every image gets its own rotation, flip and crop, in one resampling."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vision_zoo.training.recipe import Augmentation
+
+_RATIO = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
+
+
+def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Changed images: uint8 `[batch, height, width, channels]` → float32 of the same shape and range.
+
+    The random numbers come from `generator`, a CPU generator, whatever device the images are on. Pixels
+    from beyond the image are black.
+    """
+    matrices = transforms(len(images), augmentation, generator).to(images.device)
+    pixels = images.permute(0, 3, 1, 2).float()
+    grid = functional.affine_grid(matrices, list(pixels.shape), align_corners=False)
+    changed = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return changed.permute(0, 2, 3, 1)
+
+
+def transforms(count: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    """Affine maps float32 `[count, 2, 3]` from a changed image's coordinates in [-1, 1] to the original's."""
+    angles = _uniform(count, -augmentation.rotation, augmentation.rotation, generator) * (math.pi / 180)
+    flips = torch.where(torch.rand(count, generator=generator) < augmentation.horizontal_flip, -1.0, 1.0)
+    width, height, left, top = _crops(count, augmentation, generator)
+    cosine, sine = angles.cos(), angles.sin()
+    # Read from right to left: crop, then flip, then turn.
+    rows = torch.stack(
+        [
+            torch.stack([cosine * flips * width, -sine * height, cosine * flips * left - sine * top], dim=1),
+            torch.stack([sine * flips * width, cosine * height, sine * flips * left + cosine * top], dim=1),
+        ],
+        dim=1,
+    )
+    return rows.float()
+
+
+def _crops(
+    count: int, augmentation: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Half extents (width, height) and centres (x, y) of the crops, in coordinates from -1 to 1."""
+    if augmentation.crop_scale is None:
+        one, zero = torch.ones(count), torch.zeros(count)
+        return one, one, zero, zero
+    area = _uniform(count, *augmentation.crop_scale, generator)
+    ratio = torch.exp(_uniform(count, math.log(_RATIO[0]), math.log(_RATIO[1]), generator))
+    width = torch.sqrt(area * ratio).clamp(max=1.0)
+    height = torch.sqrt(area / ratio).clamp(max=1.0)
+    left = _uniform(count, -1.0, 1.0, generator) * (1 - width)
+    top = _uniform(count, -1.0, 1.0, generator) * (1 - height)
+    return width, height, left, top
+
+
+def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(count, generator=generator)

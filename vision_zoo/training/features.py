@@ -1,0 +1,139 @@
+"""What frozen feature layers give for every image, computed once and kept in the cache.
+
+Exact as long as nothing random comes before the trained layers; `can_cache` says so, and what comes from
+the cache is compared with freshly computed features before it is used.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vision_zoo.progress import Progress
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.datasets.cache import cache_folder
+from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.evaluate import in_batches
+from vision_zoo.training.recipe import Recipe
+
+_ABOUT = "about.json"
+_CHECKED_IMAGES = 64
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class FeatureSplits:
+    """Splits whose images are float32 features `[n, features]`, and the seconds that computing them took."""
+
+    splits: dict[str, Split]
+    seconds: float
+
+
+def can_cache(recipe: Recipe) -> bool:
+    """Whether every epoch sees the same features: frozen layers (in evaluation mode) and unchanged images."""
+    return recipe.frozen and recipe.augmentation is None
+
+
+def compute_features(
+    classifier: ImageClassifier, splits: Mapping[str, Split], *, data_key: str, progress: Progress
+) -> FeatureSplits:
+    """The features of every image in `splits`, from the cache where they are right.
+
+    `data_key` identifies the images' content. A cache that cannot be used costs time, never a failure.
+    """
+    classifier.eval()
+    folder = cache_folder() / "features" / _key(classifier, splits, data_key)
+    cached = _read(folder, splits)
+    if cached is not None and all(_agree(classifier, splits[name], cached.splits[name]) for name in splits):
+        progress.line("using the feature layers' cached activations")
+        return cached
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".computing-") as temporary:
+            seconds = _compute_into(Path(temporary), classifier, splits, progress)
+            (Path(temporary) / _ABOUT).write_text(json.dumps({"seconds": seconds}))
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(temporary).rename(folder)
+            Path(temporary).mkdir()  # for its context to remove
+        written = _read(folder, splits)
+        if written is not None:
+            return written
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)  # the cache is full or not writable
+    started = time.perf_counter()
+    computed = {name: _in_memory(classifier, split, progress) for name, split in splits.items()}
+    return FeatureSplits(computed, time.perf_counter() - started)
+
+
+def _key(classifier: ImageClassifier, splits: Mapping[str, Split], data_key: str) -> str:
+    digest = hashlib.sha256(data_key.encode())
+    for tensor in (*classifier.feature_layers.state_dict().values(), classifier.scale, classifier.offset):
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    digest.update(repr(classifier.feature_layers).encode())
+    digest.update(repr({name: split.images.shape for name, split in splits.items()}).encode())
+    return digest.hexdigest()[:32]
+
+
+def _read(folder: Path, splits: Mapping[str, Split]) -> FeatureSplits | None:
+    try:
+        seconds = json.loads((folder / _ABOUT).read_text())["seconds"]
+        found = {
+            name: Split(np.load(folder / f"{name}.npy", mmap_mode="r"), split.labels)
+            for name, split in splits.items()
+        }
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        return None
+    if any(len(found[name].images) != len(splits[name]) for name in splits):
+        return None
+    return FeatureSplits(found, seconds)
+
+
+def _agree(classifier: ImageClassifier, split: Split, cached: Split) -> bool:
+    # Both ends: a file that was cut short or filled half way differs at the end.
+    for part in (slice(None, _CHECKED_IMAGES), slice(-_CHECKED_IMAGES, None)):
+        fresh = np.concatenate([batch.cpu().numpy() for batch in _batches(classifier, split.images[part])])
+        stored = np.asarray(cached.images[part])
+        if fresh.shape != stored.shape or not np.allclose(fresh, stored, rtol=_TOLERANCE, atol=_TOLERANCE):
+            return False
+    return True
+
+
+def _compute_into(
+    folder: Path, classifier: ImageClassifier, splits: Mapping[str, Split], progress: Progress
+) -> float:
+    started = time.perf_counter()
+    for name, split in splits.items():
+        progress.line(f"computing the frozen features of {len(split):,} {name} images, once")
+        progress.start(f"features of {name}", len(split))
+        array = None
+        done = 0
+        for batch in _batches(classifier, split.images):
+            values = batch.cpu().numpy()
+            if array is None:
+                array = np.lib.format.open_memmap(
+                    folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(len(split), values.shape[1])
+                )
+            array[done : done + len(values)] = values
+            done += len(values)
+            progress.advance(len(values))
+        if array is not None:
+            array.flush()
+    return time.perf_counter() - started
+
+
+def _in_memory(classifier: ImageClassifier, split: Split, progress: Progress) -> Split:
+    progress.line(f"computing the frozen features of {len(split):,} images; the cache cannot be written")
+    parts = [batch.cpu() for batch in _batches(classifier, split.images)]
+    return Split(torch.cat(parts).numpy(), split.labels)
+
+
+def _batches(classifier: ImageClassifier, images: NDArray[np.uint8]) -> Iterator[torch.Tensor]:
+    return in_batches(classifier.features, images, classifier.scale.device)

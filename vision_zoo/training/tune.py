@@ -1,0 +1,171 @@
+"""Grid search: every combination of some recipe fields is trained, and validation chooses among them."""
+
+import itertools
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vision_zoo import environment
+from vision_zoo.errors import Interrupted, RunError, UsageError
+from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.training import train
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.device import DeviceName, choose_device
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_directory import RunDirectory
+
+Values = Mapping[str, Sequence[float]]
+
+# Short names as `train` has them, and the fields that a grid may vary.
+FIELDS = {
+    "batch_size": int,
+    "learning_rate": float,
+    "weight_decay": float,
+    "gamma": float,
+    "epochs": int,
+    "step_epochs": int,
+    "seed": int,
+}
+_ALIASES = {"lr": "learning_rate", "batch-size": "batch_size", "weight-decay": "weight_decay"}
+
+
+@dataclass(frozen=True)
+class PointRun:
+    """A trained point of the grid: its field values, its finished run, and what that reached."""
+
+    values: dict[str, float]
+    path: Path
+    metrics: dict[str, Any]
+
+
+def parse_grid(options: Sequence[str]) -> dict[str, list[float]]:
+    """`["batch_size=64,128", "lr=0.001,0.01"]` as values by field.
+
+    Raises:
+        UsageError: an option is not FIELD=VALUE,…, or no such field can be varied.
+    """
+    values: dict[str, list[float]] = {}
+    for option in options:
+        name, equals, listed = option.partition("=")
+        field = _ALIASES.get(name, name)
+        if not equals or field not in FIELDS:
+            raise UsageError(
+                f"--grid {option!r} cannot be used; expected FIELD=VALUE,… with one of {', '.join(FIELDS)}"
+            )
+        if field in values:
+            raise UsageError(f"--grid names {field} twice; give all its values in one --grid")
+        try:
+            values[field] = [FIELDS[field](text) for text in listed.split(",")]
+        except ValueError as error:
+            raise UsageError(f"--grid {option!r} has a value that is no number of that kind") from error
+        if len(set(values[field])) != len(values[field]):
+            raise UsageError(f"--grid {option!r} has a value twice")
+    return values
+
+
+def points(recipe: Recipe, values: Values) -> list[tuple[dict[str, float], Recipe]]:
+    """Every combination, with the recipe that it makes; without early stopping, the best epoch is kept all the same.
+
+    Raises:
+        UsageError: a value is out of range, or the grid is empty.
+    """
+    if not values:
+        raise UsageError(
+            f"{recipe.name} has no published grid; give one, for instance --grid lr=0.001,0.01 --grid batch_size=64,128"
+        )
+    tuned = recipe if recipe.patience is not None else recipe.override(patience=recipe.epochs)
+    combinations = [
+        dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())
+    ]
+    return [(combination, tuned.override(**combination)) for combination in combinations]
+
+
+def tune(
+    recipe: Recipe,
+    values: Values,
+    *,
+    out: Path,
+    jobs: int | None,
+    device: DeviceName,
+    data_dir: Path | None,
+    progress: Progress,
+) -> list[PointRun]:
+    """Train every point in a folder of its own under `out`, several at a time; what is there already stays.
+
+    On a CPU every job has its share of the cores, and all read the same cached arrays. Returns the points
+    in the order of the grid.
+
+    Raises:
+        VisionZooError: whatever a run meets; the other points' runs are kept.
+    """
+    grid = points(recipe, values)
+    paths = [out / _folder_name(combination) for combination, _ in grid]
+    find_dataset(recipe.dataset, image_size=recipe.image_size).load(data_dir)  # decoded once, before the jobs
+    cores = environment.usable_cores()
+    workers = min(jobs or (1 if choose_device(device).type == "cuda" else cores), len(grid))
+    threads = max(1, cores // workers)
+    progress.start(f"{len(grid)} points", len(grid))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=None) as pool:
+        futures = {
+            pool.submit(_train_point, point.to_json(), path, device, data_dir, threads): (combination, path)
+            for (combination, point), path in zip(grid, paths, strict=True)
+        }
+        try:
+            _collect(futures, progress)
+        except (KeyboardInterrupt, Interrupted) as error:
+            pool.shutdown(wait=True, cancel_futures=True)
+            done = sum(RunDirectory(path).finished for path in paths)
+            raise Interrupted(
+                f"interrupted; {done} of {len(grid)} points are finished: run the same command again to go on"
+            ) from error
+    return [
+        PointRun(combination, path, RunDirectory.open(path).metrics())
+        for (combination, _), path in zip(grid, paths, strict=True)
+    ]
+
+
+def choose(runs: Sequence[PointRun]) -> PointRun:
+    """The point of the highest validation accuracy; of equal ones, that of the lowest validation loss."""
+    return max(runs, key=lambda run: (run.metrics["validation_accuracy"], -run.metrics["validation_loss"]))
+
+
+def _collect(futures: Mapping[Future[float], tuple[dict[str, float], Path]], progress: Progress) -> None:
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+        for future in done:
+            combination, path = futures[future]
+            accuracy = future.result()
+            progress.advance()
+            progress.line(f"{describe(combination)}: {accuracy:.2%} of the validation images right ({path})")
+
+
+def _train_point(
+    recipe_json: str, path: Path, device: DeviceName, data_dir: Path | None, threads: int
+) -> float:
+    """In a process of its own: train or resume one point; its validation accuracy."""
+    torch.set_num_threads(threads)
+    recipe = Recipe.from_json(recipe_json, name="the grid's point")
+    progress = SilentProgress()
+    if (path / "recipe.json").is_file():
+        if RunDirectory.open(path).recipe() != recipe:
+            raise RunError(f"{path} holds a run with other settings; move it away or choose another --out")
+        train.resume(path, device=device, data_dir=data_dir, progress=progress)
+    else:
+        train.start(recipe, path, device=device, data_dir=data_dir, progress=progress)
+    return float(RunDirectory.open(path).metrics()["validation_accuracy"])
+
+
+def describe(combination: Mapping[str, float]) -> str:
+    """`batch size 64, learning rate 0.001`."""
+    return ", ".join(f"{field.replace('_', ' ')} {value:g}" for field, value in combination.items())
+
+
+def _folder_name(combination: Mapping[str, float]) -> str:
+    return ",".join(f"{field}={value:g}" for field, value in combination.items())
