@@ -82,4 +82,15 @@ RECIPES = (
         frozen=True,
         **REPORT_E,
     ),
+    Recipe(
+        name="all_cnn_transfer_20_epochs-cifar10_gray",
+        remark="The same transfer from the uncapped Imagenette run: how much of the gap is the source's training.",
+        title="Transfer from AllCNN trained for 20 epochs",
+        architecture="all_cnn",
+        dataset="cifar10-gray",
+        parameters=1_146_826,
+        transfer_from="all_cnn_20_epochs-imagenette",
+        frozen=True,
+        **REPORT_E,
+    ),
 )
