@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on(folders: Folders) -
     assert document["runs"][0]["epochs"] == 3
 
 
-def _document(recipe: Recipe, *accuracies: float) -> dict[str, object]:
+def _document(recipe: Recipe, *accuracies: float) -> dict[str, Any]:
     run = {"train_seconds": 10.0, "cpu_seconds": 18.0, "history": [], "versions": {"torch": "2"}}
     return {
         "schema": 2,
@@ -121,6 +122,28 @@ def test_the_report_sets_the_mean_of_all_seeds_beside_the_published_figure(tmp_p
 )
 def test_verdicts(accuracies: list[float], variant: str, verdict: str) -> None:
     assert verdict_of(find_recipe("simple_cnn-mnist"), accuracies, variant) == verdict
+
+
+def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
+    recipe, companion = find_recipe("optimized_cnn-mnist"), find_recipe("optimized_cnn_without_flip-mnist")
+    curve = [
+        {"epoch": 1, "steps": 938, "test_accuracy": 0.9},
+        {"epoch": 2, "steps": 1876, "test_accuracy": 0.99},
+    ]
+    other = _document(companion, 0.99)
+    other["runs"][0]["history"] = curve
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "own.json").write_text(json.dumps(_document(recipe, 0.98)))
+    (tmp_path / "here" / "other.json").write_text(json.dumps(other))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    assert "`optimized_cnn_without_flip-mnist` measures 99.00%, +1.00 points" in text
+    assert "reaches the reported 98.95% after 1,876 steps" in text
+
+
+def test_companions_belong_to_a_published_recipe() -> None:
+    companions = [recipe for recipe in RECIPES.values() if recipe.companion_of is not None]
+    assert companions
+    assert {recipe.companion_of for recipe in companions} <= {recipe.name for recipe in PUBLISHED}
 
 
 def test_figures_of_other_settings_are_not_reported(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from vision_zoo.report.figures import (
     verdict,
 )
 from vision_zoo.report.grids import grid_sections
+from vision_zoo.report.notes import notes
 from vision_zoo.results import load_results
 from vision_zoo.tables import markdown, render
 from vision_zoo.training.recipe import Recipe
@@ -69,7 +70,7 @@ def text(path: Path, results_dir: Path) -> str:
         others = [row for recipe in recipes for row in _figures(recipe, documents.get(recipe.name, []))]
         if others:
             parts += ["Every other figure that the report prints:", markdown(others)]
-        parts += [f"- `{recipe.name}`: {recipe.remark}" for recipe in recipes if recipe.remark]
+        parts += [f"- {note}" for recipe in recipes for note in notes(recipe, documents)]
     parts += [
         *grid_sections(path, results_dir),
         _environments([entry for found in documents.values() for entry in found]),

@@ -13,7 +13,17 @@ from vision_zoo.errors import RunError, UsageError
 Optimizer = Literal["adam", "adamw", "sgd"]
 
 # Fields that have no part in what a run computes, but the seed, which results keep apart.
-_DESCRIPTIONS = {"name", "title", "remark", "report", "reported", "parameters", "test_curve", "seed"}
+_DESCRIPTIONS = {
+    "name",
+    "title",
+    "remark",
+    "report",
+    "reported",
+    "companion_of",
+    "parameters",
+    "test_curve",
+    "seed",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +53,8 @@ class Recipe:
 
     `report` names the published report it comes from and `reported` the figures printed there (fractions,
     nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
-    contradictory report was read. `parameters` is the network's number of parameters, frozen ones too.
+    contradictory report was read. `companion_of` names the published recipe that this one differs from in a
+    single respect. `parameters` is the network's number of parameters, frozen ones too.
     `mean` and `std` normalise pixels scaled to [0, 1], one value a channel of the network; three for a
     grayscale dataset repeat its images to three channels.
 
@@ -71,6 +82,7 @@ class Recipe:
     remark: str = ""
     report: str | None = None
     reported: Mapping[str, float] = field(default_factory=dict)
+    companion_of: str | None = None
     parameters: int | None = None
     architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 10

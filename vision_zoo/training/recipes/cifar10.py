@@ -52,6 +52,7 @@ RECIPES = (
     ),
     Recipe(
         name="patch_lstm_logits-cifar10",
+        companion_of="patch_lstm-cifar10",
         title="The patch-LSTM corrected: cross-entropy on logits",
         architecture="patch_lstm",
         parameters=166_154,
@@ -84,6 +85,7 @@ RECIPES = (
     ),
     Recipe(
         name="all_cnn_transfer_20_epochs-cifar10_gray",
+        companion_of="all_cnn_transfer-cifar10_gray",
         remark="The same transfer from the uncapped Imagenette run: how much of the gap is the source's training.",
         title="Transfer from AllCNN trained for 20 epochs",
         architecture="all_cnn",

@@ -47,6 +47,7 @@ RECIPES = (
     ),
     Recipe(
         name="all_cnn_20_epochs-imagenette",
+        companion_of="all_cnn-imagenette",
         remark="The same network without the caps: how many steps the reported accuracy takes here.",
         title="AllCNN without a cap in steps or minutes",
         architecture="all_cnn",

@@ -66,6 +66,7 @@ RECIPES = (
     ),
     Recipe(
         name="patch_lstm_logits-mnist",
+        companion_of="patch_lstm-mnist",
         title="The patch-LSTM corrected: cross-entropy on logits",
         architecture="patch_lstm",
         parameters=92_938,
@@ -127,7 +128,7 @@ RECIPES = (
     ),
     Recipe(
         name="optimized_cnn-mnist",
-        remark="Flips harm digits; the companion without them stands below.",
+        remark="Flip and rotation are read as a horizontal flip of every second image and up to 10 degrees.",
         title="Four small networks: SimpleCNN with flips and rotations, as printed",
         report="D",
         reported={
@@ -143,6 +144,7 @@ RECIPES = (
     ),
     Recipe(
         name="optimized_cnn_without_flip-mnist",
+        companion_of="optimized_cnn-mnist",
         title="The optimized CNN corrected: digits are rotated, not mirrored",
         architecture="simple_cnn",
         parameters=421_642,

@@ -1,0 +1,51 @@
+"""What there is to say of a row: how the report was read, and what the measurements tell of a gap."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vision_zoo.report.figures import headline, mean_of, spread, values_of, verdict
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import RECIPES
+
+Documents = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def notes(recipe: Recipe, documents: Documents) -> list[str]:
+    """Sentences in Markdown below the table of a report."""
+    found = [f"`{recipe.name}`: {recipe.remark}"] if recipe.remark else []
+    found += [
+        f"`{recipe.name}`: {_companion(recipe, companion, own, other)}"
+        for companion in RECIPES.values()
+        if companion.companion_of == recipe.name
+        for own in documents.get(recipe.name, [])
+        for other in documents.get(companion.name, [])
+        if own["runs"] and other["runs"] and own["environment_name"] == other["environment_name"]
+    ]
+    return found
+
+
+def _companion(recipe: Recipe, companion: Recipe, own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    measure = headline(recipe)
+    values, others = values_of(own, measure), values_of(other, measure)
+    points = 100 * (mean_of(other, lambda run: run[measure]) - mean_of(own, lambda run: run[measure]))
+    text = f"`{companion.name}` measures {spread(others)}, {points:+.2f} points."
+    if verdict(recipe, values, own["data"]["variant"]) == "falls short" and measure == "test_accuracy":
+        text += f" {_crossing(recipe.reported[measure], other)}"
+    return text
+
+
+def _crossing(reported: float, document: Mapping[str, Any]) -> str:
+    """When a run's test curve first reaches the reported accuracy."""
+    reached = [
+        next((record for record in run["history"] if record.get("test_accuracy", 0.0) >= reported), None)
+        for run in document["runs"]
+    ]
+    steps = [f"{record['steps']:,}" for record in reached if record is not None]
+    if not steps:
+        return f"Its test curve does not reach the reported {reported:.2%} in any epoch."
+    if len(steps) < len(reached):
+        return (
+            f"Its test curve reaches the reported {reported:.2%} in {len(steps)} of {len(reached)} runs, "
+            f"after {', '.join(steps)} steps."
+        )
+    return f"Its test curve reaches the reported {reported:.2%} after {', '.join(steps)} steps."
