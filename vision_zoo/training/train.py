@@ -16,6 +16,7 @@ from vision_zoo import environment
 from vision_zoo.errors import Interrupted, RunError, StorageError
 from vision_zoo.progress import Progress
 from vision_zoo.training import plots
+from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import (
     TrainingState,
     load_state,
@@ -154,6 +155,7 @@ def _train(
     classifier: ImageClassifier,
     progress: Progress,
 ) -> TrainedRun:
+    keep_freed_memory()
     full_precision()
     classifier.network.to(memory_format=torch.channels_last)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
