@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo import atomic, report
+from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
 from vision_zoo.tables import markdown
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES
@@ -22,6 +23,7 @@ from vision_zoo.training.recipes import RECIPES
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md",)
 REPORT = "docs/RESULTS.md"
+PICTURE = "docs/images/zoo.svg"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _VERSIONS_SHOWN = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
@@ -41,15 +43,28 @@ def _zoos(results: Results) -> list[dict[str, Any]]:
     return [document for document in results.values() if document.get("kind") == "zoo"]
 
 
+def _of_one_image(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By model: its row of ONNX Runtime and one image, one call after the other."""
+    return {
+        row["model"]: row
+        for row in document["benchmark"]
+        if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
+    }
+
+
+def zoo_picture(results: Results) -> str:
+    """The shipped files' accuracy against their latency, as SVG."""
+    (document, *_) = _zoos(results)
+    title = f"The shipped models, one thread of {_hardware(document['environment'])}"
+    rows = list(_of_one_image(document).values())
+    return svg(accuracy_against_latency(rows, title=title), seed="zoo", text_as_paths=True)
+
+
 def zoo(results: Results) -> str:
     """The shipped files: what each reaches, how large and how fast it is."""
     parts = []
     for document in _zoos(results):
-        measured = {
-            row["model"]: row
-            for row in document["benchmark"]
-            if row["engine"] == "onnxruntime" and row["batch"] == 1
-        }
+        measured = _of_one_image(document)
         eager = {
             row["model"]: row["ratio"]
             for row in document["benchmark"]
@@ -63,6 +78,7 @@ def zoo(results: Results) -> str:
                 "test images": f"{entry['test_images']:,}",
                 "parameters": f"{entry['parameters']:,}",
                 "MiB": round(entry["bytes"] / 2**20, 2),
+                "computes in": entry["precision"],
                 "weights": entry["weights"],
                 "p50 ms": measured[entry["model"]]["p50_ms"],
                 "p99 ms": measured[entry["model"]]["p99_ms"],
@@ -142,6 +158,7 @@ def main() -> None:
     results = load_results(ROOT)
     drifted = []
     wanted = {name: rewritten((ROOT / name).read_text(), results) for name in DOCUMENTS}
+    wanted[PICTURE] = zoo_picture(results)
     wanted[REPORT] = report.text(ROOT / REPORT, ROOT / "results")
     for name, new in wanted.items():
         path = ROOT / name

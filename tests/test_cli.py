@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,3 +165,67 @@ def test_resume_needs_nothing_else_and_interruption_is_one_line(tmp_path: Path) 
 
 def test_resume_of_a_finished_run_reports_it_again(cli: Cli, finished_run: Path) -> None:
     assert cli("train", "--resume", finished_run, "--json").json["epochs"] == 2
+
+
+def test_info_shows_everything_and_adds_up(cli: Cli, exported_model: Path) -> None:
+    shown = cli("info", exported_model, "--json").json
+    assert shown["labels"] == list("0123456789")
+    assert shown["input"]["height"] == 28
+    assert shown["opset"] == 18
+    assert shown["listed_in_manifest"] is True
+    assert sum(layer["parameters"] for layer in shown["layers"]) == shown["parameters"] == 421_642
+    assert sum(layer["macs"] for layer in shown["layers"]) == shown["macs"]
+    assert shown["operators"]["Conv"] == 2
+    text = cli("info", exported_model).stdout
+    assert "uint8 [batch, 28, 28, 1]" in text
+    assert "421,642" in text
+
+
+def test_the_doctor_looks_at_everything(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "mnist").mkdir(parents=True)
+    found = cli(
+        "doctor", "--models-dir", exported_model.parent, "--data-dir", tmp_path / "data", "--json"
+    ).json
+    states = {finding["check"]: finding["state"] for finding in found}
+    assert {"machine", "Python", "ONNX Runtime", "models", "provider cpu", "provider cuda", "data"} <= set(
+        states
+    )
+    assert states["provider cpu"] == states["models"] == states["data"] == "ok"
+
+
+def test_the_doctor_finds_a_damaged_model_and_fails(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    shutil.copytree(exported_model.parent, folder)
+    damaged = bytearray((folder / exported_model.name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (folder / exported_model.name).write_bytes(bytes(damaged))
+    done = cli("doctor", "--models-dir", folder)
+    assert "PROBLEM models" in done.stdout
+    assert "does not match its checksum" in done.stdout
+    assert "problem" in done.error
+
+
+def test_the_doctor_finds_two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vision_zoo import doctor
+
+    monkeypatch.setattr(
+        doctor, "installed_runtimes", lambda: {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
+    )
+    (finding,) = [entry for entry in doctor.diagnose() if entry.check == "ONNX Runtime"]
+    assert finding.state == "problem"
+    assert "pip uninstall onnxruntime onnxruntime-gpu" in finding.remedy
+
+
+def test_bench_writes_a_page(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    arguments = ("--batch-sizes", "1", "--duration", "0.1", "--format", "html", "--output", "bench.html")
+    done = cli("bench", exported_model, *arguments)
+    assert done.code == 0, done.stderr
+    assert (tmp_path / "bench.html").read_text().rstrip().endswith("</html>")
+
+
+def test_bench_takes_scenarios_and_precisions(cli: Cli, exported_model: Path) -> None:
+    arguments = ("--batch-sizes", "1", "--duration", "0.1", "--scenario", "offline,server", "--rate", "300")
+    rows = cli(
+        "bench", exported_model, *arguments, "--precision", "fp32", "--provider", "cpu", "--json"
+    ).json["rows"]
+    assert [(row["scenario"], row["rate"]) for row in rows] == [("offline", None), ("server", 300)]

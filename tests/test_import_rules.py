@@ -12,7 +12,17 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "vision_zoo"
-BOTH_HALVES = {"cli", "quickstart", "benchmark", "reproduce", "report", "grid_search", "listing"}
+BOTH_HALVES = {
+    "benchmark",
+    "cli",
+    "doctor",
+    "grid_search",
+    "inspection",
+    "listing",
+    "quickstart",
+    "report",
+    "reproduce",
+}
 FORBIDDEN = {
     "serving": {
         "torch",
@@ -127,7 +137,10 @@ for command in {commands!r}:
 
 
 def test_every_serving_module_imports_where_torch_cannot_be_imported(tmp_path: Path) -> None:
-    modules = [f"vision_zoo.serving.{path.stem}" for path in sorted((PACKAGE / "serving").glob("*.py"))]
+    modules = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in sorted((PACKAGE / "serving").rglob("*.py"))
+    ]
     code = f"import importlib\nfor name in {modules!r}:\n    importlib.import_module(name)\n"
     done = _without_torch(code, tmp_path)
     assert done.returncode == 0, done.stderr

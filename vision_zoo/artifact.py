@@ -18,6 +18,12 @@ SCHEMA_VERSION = 1
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("logits", "probabilities")
 SUFFIX = ".onnx"
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def file_name(recipe: str, precision: str) -> str:
+    """The file of a recipe's model: `<recipe>.onnx`, or `<recipe>-int8.onnx` for another precision than fp32."""
+    return f"{recipe}{'' if precision == 'fp32' else f'-{precision}'}{SUFFIX}"
 
 
 class TensorInfo(Protocol):

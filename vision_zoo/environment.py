@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,13 @@ def versions() -> dict[str, str]:
     """Versions of vision-zoo and of those packages of `PACKAGES` that are installed."""
     from vision_zoo import __version__
 
-    found = {"vision-zoo": __version__}
-    for package in PACKAGES:
+    return {"vision-zoo": __version__, **installed(PACKAGES)}
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those of `packages` that are installed, by name; none of them is imported."""
+    found = {}
+    for package in packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from vision_zoo import atomic
 from vision_zoo.errors import ModelError, StorageError
 
@@ -44,6 +42,8 @@ def withdraw(path: Path) -> None:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    from filelock import FileLock, Timeout  # reading, which is what serving does, needs none
+
     atomic.make_folder(path.parent)
     try:
         with FileLock(path.parent / _LOCK_NAME, timeout=_LOCK_SECONDS):
@@ -85,10 +85,10 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def verify(path: Path, content: bytes) -> None:
+def verify(path: Path, content: bytes) -> bool:
     """Refuse a model whose bytes are not those that the manifest beside it lists.
 
-    A file that no manifest lists is accepted: nothing is claimed about it.
+    A file that no manifest lists is accepted, and False returned: nothing is claimed about it.
 
     Raises:
         ModelError: the checksum differs.
@@ -99,3 +99,4 @@ def verify(path: Path, content: bytes) -> None:
             f"{path} does not match its checksum in {FILE_NAME}: the file was changed or damaged; "
             "restore it or export the model again"
         )
+    return entry is not None

@@ -28,7 +28,7 @@ from vision_zoo.training.recipes import find_recipe
 RECIPE = "simple_cnn-mnist_5k"
 _MARKER = "quickstart.json"
 _EXPORTED = {f"{RECIPE}.onnx", "manifest.json", ".manifest.lock"}
-_BENCHMARK = BenchmarkSettings(provider="cpu", batch_sizes=(1, 64), against=("torch",), seconds=1.5)
+_BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=1.5)
 
 
 def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:

@@ -13,10 +13,11 @@ TableFormat = Literal["table", "json", "csv", "md"]
 Row = Mapping[str, Any]
 
 
-def check_format(name: str) -> None:
-    """Raises UsageError for a format that `render` does not know."""
-    if name not in get_args(TableFormat):
-        raise UsageError(f"unknown format {name!r}; expected one of {', '.join(get_args(TableFormat))}")
+def check_format(name: str, *others: str) -> None:
+    """Raises UsageError for a format that neither `render` knows nor `others` name."""
+    known = (*get_args(TableFormat), *others)
+    if name not in known:
+        raise UsageError(f"unknown format {name!r}; expected one of {', '.join(known)}")
 
 
 def render(rows: Sequence[Row], table_format: str, *, title: str = "") -> str:
@@ -35,7 +36,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """A Markdown table; numbers are aligned right."""
     columns = list(rows[0]) if rows else []
     ruler = ["---:" if _is_numeric(rows, column) else "---" for column in columns]
-    lines = [columns, ruler, *([_text(row[column]) for column in columns] for row in rows)]
+    lines = [columns, ruler, *([text_of(row[column]) for column in columns] for row in rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
@@ -61,10 +62,12 @@ def _terminal(rows: Sequence[Row], title: str) -> str:
             column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or first
         )
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(text_of(value) for value in row.values()))
     # A pipe has no width to fit into: nothing is folded there.
     width = None if sys.stdout.isatty() else 10_000
-    console = Console(file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), highlight=False)
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), highlight=False, markup=False
+    )
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines())
@@ -77,7 +80,8 @@ def _is_numeric(rows: Sequence[Row], column: str) -> bool:
     )
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A cell as people read it: four significant digits, – for nothing."""
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -35,6 +35,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": serving.bench,
     "predict": serving.predict,
     "demo": serving.demo,
+    "info": serving.info,
+    "doctor": serving.doctor,
 }
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)

@@ -16,14 +16,19 @@ DataDir = Annotated[
 ]
 ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models, instead of exported/.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Provider = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Provider = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Model = Annotated[str, typer.Argument(help="A path, or a name in exported/.", show_default=False)]
 
 
 def print_json(document: Any) -> None:
     """The one JSON document of `--json`, on stdout."""
-    print(json.dumps(document, indent=2, allow_nan=False))
+    print(json_text(document))
+
+
+def json_text(document: Any) -> str:
+    """`document` as JSON: never NaN, which few programs can read."""
+    return json.dumps(document, indent=2, allow_nan=False)
 
 
 def device_name(name: str) -> DeviceName:

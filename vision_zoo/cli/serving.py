@@ -2,14 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, print_json
-from vision_zoo.errors import UsageError
+from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, json_text, print_json
+from vision_zoo.errors import DeviceError, UsageError
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+_MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+_SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
 
 
 def evaluate(
@@ -32,6 +33,7 @@ def evaluate(
     from vision_zoo.training.datasets.own_folder import is_own_folder
 
     named = None if is_own_folder(dataset) else find_dataset(dataset)
+    _warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
     data = named or find_dataset(dataset, target=session.metadata.input)
     test = data.load(data_dir).test
@@ -65,52 +67,92 @@ def evaluate(
 
 def bench(
     models: Annotated[list[str] | None, typer.Argument(help="Paths or names; all models by default.")] = None,
-    provider: Provider = "auto",
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt; several by commas.")] = "auto",
     batch_sizes: Annotated[str, typer.Option(help="Comma-separated.")] = "1,8,64",
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, fp16 or int8; several by commas; all without it.")
+    ] = None,
     against: Annotated[
-        str | None, typer.Option(help="torch: eager torch, in turns with ONNX Runtime.")
+        str | None,
+        typer.Option(help="torch, torch-compile, io-binding, cuda-graph: in turns with ONNX Runtime."),
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="single-stream, offline or server; several by commas.")
+    ] = "single-stream",
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Calls a second in the scenario server; half of what one caller reaches."),
     ] = None,
     threads: Annotated[int, typer.Option(help="Of each engine.")] = 1,
     duration: Annotated[float, typer.Option(help="Seconds for every engine and batch size.")] = 2.0,
-    table_format: Annotated[str, typer.Option("--format", help="table, json, csv or md.")] = "table",
+    table_format: Annotated[str, typer.Option("--format", help="table, json, csv, md or html.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
     models_dir: ModelsDir = None,
     as_json: Json = False,
 ) -> None:
     """Measure latency and throughput of exported models."""
-    from vision_zoo.tables import check_format, render
+    from vision_zoo.tables import check_format
 
     table_format = "json" if as_json else table_format
-    check_format(table_format)
-    from vision_zoo.benchmark import BenchmarkSettings, benchmark, tables_by_model
+    check_format(table_format, "html")
+    from vision_zoo.benchmark import BenchmarkSettings, benchmark
+    from vision_zoo.environment import describe
     from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.serving.models import find_models
+    from vision_zoo.serving.models import find_models, with_precisions
 
     settings = BenchmarkSettings(
-        provider=provider,
+        providers=_names(provider),
         batch_sizes=_numbers(batch_sizes),
-        against=tuple(against.split(",")) if against else (),
+        precisions=_names(precision),
+        against=_names(against),
+        scenarios=_names(scenario),
         threads=threads,
         seconds=duration,
+        rate=rate,
     )
+    _warn_of_fallback(*settings.providers)
+    paths = with_precisions(find_models(models or [], models_dir), settings.precisions)
     with progress_on_stderr() as progress:
-        rows = benchmark(find_models(models or [], models_dir), settings, progress)
+        rows = benchmark(paths, settings, progress, raw=table_format == "html")
+    text = _benchmark_text(rows, describe(), table_format)
+    if output is None:
+        print(text)
+        return
+    from vision_zoo import atomic
+
+    atomic.write_text(output, text + "\n")
+    print(f"{output} is written", file=sys.stderr)
+
+
+def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], table_format: str) -> str:
+    from vision_zoo.benchmark.tables import flat, footers, tables
+    from vision_zoo.tables import render
+
     if table_format == "json":
-        from vision_zoo.environment import describe
+        return json_text({"environment": environment, "rows": rows})
+    if table_format == "html":
+        from vision_zoo.benchmark.page import page
 
-        print_json({"environment": describe(), "rows": rows})
-        return
+        return page(rows, environment)
     if table_format != "table":
-        print(render(rows, table_format))
-        return
-    for title, table in tables_by_model(rows).items():
-        print(render(table, "table", title=title), end="\n\n")
-    from vision_zoo.environment import cpu_model, usable_cores, versions
+        return render(flat(rows), table_format)
+    parts = [render(table, "table", title=title) + "\n" for title, table in tables(rows).items()]
+    engines = [f"{name} {number}" for name, number in environment["versions"].items() if name in _SHOWN]
+    hardware = f"{environment['cpu']}, {environment['cores']} cores, {', '.join(engines)}"
+    return "\n".join([*parts, *footers(rows), hardware])
 
-    engines = [f"{name} {number}" for name, number in versions().items() if name in ("torch", *RUNTIMES)]
-    print(
-        "Milliseconds a call; – where the calls are too few for a percentile; ratio of the p50 to ONNX Runtime's."
-    )
-    print(f"{cpu_model()}, {usable_cores()} cores, {', '.join(engines)}")
+
+def _warn_of_fallback(*providers: str) -> None:
+    if "auto" in providers:
+        from vision_zoo.serving.providers import auto_notice
+
+        notice = auto_notice()
+        if notice:
+            print(f"warning: {notice}; `vision-zoo doctor` says more", file=sys.stderr)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -138,6 +180,7 @@ def predict(
     from vision_zoo.serving.predict import classify_file
     from vision_zoo.serving.session import Session
 
+    _warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
     results, failures = [], []
     for image in images:
@@ -166,3 +209,42 @@ def demo(
     from vision_zoo.serving.demo import run_demo
 
     run_demo(models_dir, host=host, port=port, provider=provider)
+
+
+def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> None:
+    """Show all that an exported model says and consists of."""
+    from vision_zoo.inspection import describe_model, overview
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.tables import render
+
+    described = describe_model(find_model(model, models_dir))
+    if as_json:
+        print_json(described)
+        return
+    print(render(overview(described), "table", title=described["name"]))
+    if described["layers"] is None:
+        print("\nIts layers are shown where the package onnx is installed (the extra `train`).")
+        return
+    layers = [{**layer, "output": " x ".join(map(str, layer["output"]))} for layer in described["layers"]]
+    print("\n" + render(layers, "table", title="Layers, for one image"))
+
+
+def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Look for what keeps this machine from running models, and say what to do."""
+    from dataclasses import asdict
+
+    from vision_zoo.doctor import diagnose
+
+    findings = diagnose(models_dir, data_dir)
+    problems = [finding for finding in findings if finding.state == "problem"]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{_MARKS[finding.state]} {finding.check}: {finding.detail}")
+            if finding.remedy:
+                print(f"    {finding.remedy}")
+    if problems:
+        raise DeviceError(
+            f"{len(problems)} of {len(findings)} checks found a problem; what to do stands below each"
+        )

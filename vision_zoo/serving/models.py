@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision_zoo import registry
-from vision_zoo.artifact import SUFFIX
+from vision_zoo.artifact import PRECISIONS, SUFFIX, file_name
 from vision_zoo.errors import ModelError, UnknownNameError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -83,3 +83,14 @@ def find_models(models: Sequence[str], models_dir: Path | None = None) -> list[P
     if not paths:
         raise ModelError("there are no exported models; train one and export it, or pass --models-dir")
     return paths
+
+
+def with_precisions(paths: Sequence[Path], precisions: Sequence[str]) -> list[Path]:
+    """`paths` and, where precisions are asked for, the same models' files of those that lie beside them."""
+    found = list(paths)
+    for path in paths:
+        base = path.stem
+        for precision in PRECISIONS[1:]:
+            base = base.removesuffix(f"-{precision}")
+        found += [path.parent / file_name(base, precision) for precision in precisions]
+    return list(dict.fromkeys(path for path in found if path.exists()))

@@ -1,57 +1,118 @@
 """Choosing ONNX Runtime's execution provider, without falling back in silence."""
 
+import contextlib
 import ctypes
+import io
 import sys
+from pathlib import Path
 from typing import Literal, get_args
 
-from vision_zoo import onnx_runtime
+from vision_zoo import environment, onnx_runtime
 from vision_zoo.errors import DeviceError, UsageError
 
-ProviderName = Literal["auto", "cpu", "cuda"]
+ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
+PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 
-_EXECUTION_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+EXECUTION_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+"""Distributions of ONNX Runtime. They share one import name: the one installed last wins, and breaks the other."""
+
+_FALLBACKS = {"cpu": ("cpu",), "cuda": ("cuda", "cpu"), "tensorrt": ("tensorrt", "cuda", "cpu")}
+
+
+def check_provider_name(name: str) -> None:
+    """Raises UsageError where there is no such provider."""
+    if name not in PROVIDERS:
+        raise UsageError(f"unknown provider {name!r}; expected one of {', '.join(PROVIDERS)}")
 
 
 def execution_providers(name: str) -> list[str]:
-    """ONNX Runtime's provider names to ask for; `auto` is CUDA where a driver is there, else the CPU.
+    """ONNX Runtime's provider names to ask for; `auto` is CUDA where it can run, else the CPU.
 
     Raises:
         UsageError: no such provider.
-        DeviceError: `cuda` was asked for and its driver or its build of ONNX Runtime is missing.
+        DeviceError: it was asked for by name and cannot run here; the message says what is missing.
     """
-    if name not in get_args(ProviderName):
-        raise UsageError(f"unknown provider {name!r}; expected one of {', '.join(get_args(ProviderName))}")
-    if name == "cpu":
-        return [_EXECUTION_PROVIDERS["cpu"]]
-    missing = _missing_for_cuda()
-    if missing is None:
-        onnx_runtime.load().preload_dlls()  # CUDA and cuDNN as Python packages are on no library path
-        return [_EXECUTION_PROVIDERS["cuda"], _EXECUTION_PROVIDERS["cpu"]]
-    if name == "cuda":
-        raise DeviceError(f"--provider cuda cannot be used: {missing}; use --provider cpu or auto")
-    return [_EXECUTION_PROVIDERS["cpu"]]
+    check_provider_name(name)
+    if name == "auto":
+        name = "cpu" if missing_for("cuda") else "cuda"
+    elif missing := missing_for(name):
+        raise DeviceError(f"--provider {name} cannot be used: {missing}; use --provider cpu or auto")
+    return [EXECUTION_PROVIDERS[provider] for provider in _FALLBACKS[name]]
 
 
-def check_provider(name: str, running: list[str]) -> None:
-    """Refuse a session that fell back to the CPU although `cuda` was asked for.
+def check_running(name: str, running: list[str]) -> None:
+    """Refuse a session that fell back although a provider was asked for by name.
 
     Raises:
         DeviceError: it did.
     """
-    if name == "cuda" and _EXECUTION_PROVIDERS["cuda"] not in running:
+    if name != "auto" and running[0] != EXECUTION_PROVIDERS[name]:
         raise DeviceError(
-            "--provider cuda cannot be used: ONNX Runtime could not load its CUDA libraries and fell back to the CPU; "
-            "install CUDA and cuDNN in the versions that onnxruntime-gpu names, or use --provider cpu"
+            f"--provider {name} cannot be used: ONNX Runtime could not start it and fell back to {running[0]}; "
+            "`vision-zoo doctor` looks for the reason"
         )
 
 
-def _missing_for_cuda() -> str | None:
-    # get_available_providers() lists CUDA even where nothing of it is installed: look for the driver itself.
-    if _EXECUTION_PROVIDERS["cuda"] not in onnx_runtime.load().get_available_providers():
-        return "this ONNX Runtime is built without CUDA (the package onnxruntime-gpu has it)"
+def auto_notice() -> str | None:
+    """Why `auto` runs on the CPU although there is an NVIDIA driver; None where nothing is amiss."""
+    if driver_missing() is not None:
+        return None
+    missing = missing_for("cuda")
+    return None if missing is None else f"auto runs on the CPU, not on the GPU: {missing}"
+
+
+def missing_for(name: str) -> str | None:
+    """What keeps a provider from running here, or None.
+
+    `get_available_providers()` tells how ONNX Runtime was built, not what can run: drivers and libraries
+    are looked for one by one.
+    """
+    if name == "cpu":
+        return None
+    runtime = onnx_runtime.load()
+    if EXECUTION_PROVIDERS[name] not in runtime.get_available_providers():
+        return f"this ONNX Runtime is built without {name} (the package onnxruntime-gpu has it)"
+    return driver_missing() or library_missing(name)
+
+
+def driver_missing() -> str | None:
+    """What is missing of the NVIDIA driver, or None."""
     driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         ctypes.CDLL(driver)
     except OSError:
         return f"no NVIDIA driver was found ({driver} is missing)"
     return None
+
+
+def library_missing(name: str) -> str | None:
+    """The first library that ONNX Runtime's provider needs and cannot find, or None."""
+    preload_libraries()
+    folder = Path(str(onnx_runtime.load().__file__)).parent / "capi"
+    pattern = "onnxruntime_providers_{}.dll" if sys.platform == "win32" else "libonnxruntime_providers_{}.so"
+    try:
+        # The provider takes symbols from this one, which ONNX Runtime loads first as well.
+        ctypes.CDLL(str(folder / pattern.format("shared")), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / pattern.format(name)))
+    except OSError as error:
+        library = str(error).partition(":")[0]
+        if "cannot open shared object file" in str(error):
+            return f"the library {library} was not found"
+        return f"a library does not load ({error})"
+    return None
+
+
+def preload_libraries() -> None:
+    """Load CUDA and cuDNN from the Python packages that bring them: those are on no library path."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        onnx_runtime.load().preload_dlls()
+
+
+def installed_runtimes() -> dict[str, str]:
+    """Versions of the distributions of ONNX Runtime that are installed, by name."""
+    return environment.installed(RUNTIMES)

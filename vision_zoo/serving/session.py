@@ -1,5 +1,6 @@
 """One exported model, ready to predict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from vision_zoo import manifest, onnx_runtime
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
 from vision_zoo.errors import ModelError, UsageError
-from vision_zoo.serving.providers import check_provider, execution_providers
+from vision_zoo.serving.providers import check_running, execution_providers
 
 MAX_THREADS = 256
 
@@ -33,16 +34,16 @@ class Session:
     """A model in ONNX Runtime, verified against its manifest and the artifact contract.
 
     `metadata` is what the file says about itself, `provider` the execution provider that really runs,
-    `size` the file's bytes. Safe to use from several threads at once.
+    `size` the file's bytes, `verified` whether a manifest lists them. Safe to use from several threads at once.
 
     Args:
         path: of the `.onnx` file.
-        provider: `auto`, `cpu` or `cuda`.
+        provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         threads: within one operator. One is fastest for small models, and leaves no thread spinning.
 
     Raises:
         ModelError: missing, damaged or foreign file, or not the one its manifest lists.
-        DeviceError: `cuda` was asked for and cannot run.
+        DeviceError: the provider was asked for by name and cannot run.
     """
 
     def __init__(self, path: Path, *, provider: str = "auto", threads: int = 1) -> None:
@@ -50,14 +51,19 @@ class Session:
             raise UsageError(f"threads {threads} is out of range; expected 1 to {MAX_THREADS}")
         self.path = path
         content = _read(path)
-        manifest.verify(path, content)
+        self.verified = manifest.verify(path, content)
         self.size = len(content)
-        self._session = _load(path, content, provider, threads)
+        self._asked_for = provider
+        self._threads = threads
+        self._session = _load(path, content, provider, session_options(threads))
         self.provider: str = self._session.get_providers()[0]
         self.metadata = metadata_of(_properties(self._session, path), name=str(path))
         check_signature(
             self._session.get_inputs(), self._session.get_outputs(), self.metadata, name=str(path)
         )
+        self._shape = self.metadata.input.shape
+        self._outputs = list(OUTPUT_NAMES)
+        self._run = self._session.run
 
     @property
     def name(self) -> str:
@@ -70,17 +76,51 @@ class Session:
             UsageError: another dtype or shape, or an empty batch.
             ModelError: the graph fails.
         """
-        if images.dtype != np.uint8 or images.shape[1:] != self.metadata.input.shape or not len(images):
-            expected = ", ".join(map(str, self.metadata.input.shape))
+        if images.dtype != np.uint8 or images.shape[1:] != self._shape or not len(images):
+            expected = ", ".join(map(str, self._shape))
             raise UsageError(
                 f"{self.name} takes uint8 images [batch of 1 or more, {expected}], "
                 f"not {images.dtype} {list(images.shape)}"
             )
         try:
-            logits, probabilities = self._session.run(OUTPUT_NAMES, {INPUT_NAME: images})
+            logits, probabilities = self._run(self._outputs, {INPUT_NAME: images})
         except Exception as error:  # onnxruntime's errors share no base class
             raise ModelError(f"{self.path} cannot be run by ONNX Runtime; export the model again") from error
         return Prediction(logits, probabilities)
+
+    def runtime(self) -> Any:
+        """The `onnxruntime.InferenceSession` itself, for benchmarks."""
+        return self._session
+
+    def with_options(self, options: Any, *, provider_options: Mapping[str, str] | None = None) -> Any:
+        """Another `onnxruntime.InferenceSession` of the same verified file, with other options.
+
+        `provider_options` are those of the provider that runs first.
+        """
+        return _load(self.path, _read(self.path), self._asked_for, options, provider_options)
+
+    def profiled(self, prefix: Path) -> Any:
+        """An `onnxruntime.InferenceSession` of the same file that writes a profile beginning with `prefix`."""
+        options = session_options(self._threads)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(prefix)
+        return self.with_options(options)
+
+
+def session_options(threads: int) -> Any:
+    """The `onnxruntime.SessionOptions` that models are served with.
+
+    Small models are fastest on one thread, and threads that spin while they wait burn a core and make the
+    slowest requests slower: both are ONNX Runtime's defaults the other way round.
+    """
+    onnxruntime = onnx_runtime.load()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    return options
 
 
 def _read(path: Path) -> bytes:
@@ -103,21 +143,21 @@ def _properties(session: Any, path: Path) -> dict[str, str]:
     return properties
 
 
-def _load(path: Path, content: bytes, provider: str, threads: int) -> Any:
-    onnxruntime = onnx_runtime.load()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Spinning threads burn a core while idle and make the slowest requests slower.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    asked_for = execution_providers(provider)
+def _load(
+    path: Path,
+    content: bytes,
+    provider: str,
+    options: Any,
+    provider_options: Mapping[str, str] | None = None,
+) -> Any:
+    first, *others = execution_providers(provider)
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=asked_for)
+        session = onnx_runtime.load().InferenceSession(
+            content, options, providers=[(first, dict(provider_options or {})), *others]
+        )
     except Exception as error:  # onnxruntime's errors share no base class
         raise ModelError(
             f"{path} is not an ONNX file that ONNX Runtime can load; restore it or export the model again"
         ) from error
-    check_provider(provider, session.get_providers())
+    check_running(provider, session.get_providers())
     return session

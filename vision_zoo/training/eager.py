@@ -1,4 +1,4 @@
-"""An exported model's architecture in eager torch: what the exported file is measured against."""
+"""An exported model's architecture in torch, eager or compiled: what the exported file is measured against."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,11 @@ from vision_zoo.training.device import full_precision
 
 
 def eager_call(
-    metadata: Metadata, images: NDArray[np.uint8], *, device: str, threads: int
+    metadata: Metadata, images: NDArray[np.uint8], *, device: str, threads: int, compiled: bool = False
 ) -> Callable[[], object]:
-    """A function that classifies `images` in eager torch, from a numpy array to a numpy array.
+    """A function that classifies `images` in torch, from a numpy array to a numpy array.
+
+    `compiled` puts it through torch.compile; its first call takes long.
 
     The weights are freshly initialised: an operator's time does not depend on their values, and an
     exported file need not keep them in torch's layout. Normalisation is included, as it is in the file.
@@ -33,9 +35,11 @@ def eager_call(
     )
     classifier = ImageClassifier(network, mean=[0.5] * channels, std=[0.5] * channels).eval().to(device)
 
+    function = torch.compile(classifier, dynamic=False) if compiled else classifier
+
     def call() -> object:
         with torch.inference_mode():
             # Copying the result back waits for the device, so the clock stops after the work is done.
-            return classifier(torch.from_numpy(images).to(device)).softmax(dim=1).cpu().numpy()
+            return function(torch.from_numpy(images).to(device)).softmax(dim=1).cpu().numpy()
 
     return call

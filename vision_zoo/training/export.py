@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo import environment, manifest
-from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, SUFFIX, Metadata
-from vision_zoo.errors import ExportError, RunError
+from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, file_name
+from vision_zoo.errors import ExportError, RunError, UsageError
 from vision_zoo.training.checkpoint import load_weights
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset
-from vision_zoo.training.proof import FULL_PRECISION, ROUNDED_WEIGHTS, Proof, prove
+from vision_zoo.training.precision import Precision, to_precision
+from vision_zoo.training.proof import FULL_PRECISION, REDUCED_PRECISION, Proof, prove
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weight_storage import WeightFormat, store_weights
@@ -34,19 +35,30 @@ class ExportedModel:
 
 
 def export_onnx(
-    run_path: Path, output_dir: Path, *, data_dir: Path | None = None, weights: WeightFormat = "fp32"
+    run_path: Path,
+    output_dir: Path,
+    *,
+    data_dir: Path | None = None,
+    precision: Precision = "fp32",
+    weights: WeightFormat = "fp32",
 ) -> ExportedModel:
-    """Export a finished run to `<output_dir>/<recipe>.onnx` after proving it on the whole test split.
+    """Export a finished run to a file in `output_dir` after proving it on the whole test split.
 
-    `data_dir` is where the test split is; without it the run's own data folder is used. `weights` is how
-    the file stores large weights; it computes in single precision whatever that is.
+    The file is `<recipe>.onnx`, or `<recipe>-int8.onnx` for another `precision` than fp32, which is what the
+    graph computes in. `weights` is how a graph that computes in single precision stores large weights.
+    `data_dir` is where the test split is; without it the run's own data folder is used.
 
     Raises:
+        UsageError: `weights` together with another precision than fp32.
         RunError: no finished run there.
         DataError: the test split is not at hand.
         ExportError: the graph does not predict what the checkpoint predicts; nothing is written.
         StorageError: the folder cannot be written.
     """
+    if precision != "fp32" and weights != "fp32":
+        raise UsageError(
+            f"--weights is for --precision fp32; a file in {precision} stores its weights so already"
+        )
     run = RunDirectory.open(run_path)
     if not run.finished:
         raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
@@ -58,7 +70,8 @@ def export_onnx(
     load_weights(run.best, classifier.network)
     classifier.eval()
     content = store_weights(to_onnx(classifier, dataset.input.shape), weights)
-    tolerance = FULL_PRECISION if weights == "fp32" else ROUNDED_WEIGHTS
+    content = to_precision(content, precision, splits.train)
+    tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
     proof = prove(content, classifier, splits.test, tolerance)
     metadata = Metadata(
         recipe=recipe.name,
@@ -67,8 +80,8 @@ def export_onnx(
         dataset=dataset.name,
         labels=dataset.labels,
         input=dataset.input,
-        precision="fp32",
-        weights=weights,
+        precision=precision,
+        weights=weights if precision == "fp32" else precision,
         opset=OPSET,
         parameters=count_parameters(classifier.network),
         macs=count_macs(classifier, dataset),
@@ -77,7 +90,7 @@ def export_onnx(
         data_variant=splits.variant,
         versions=environment.versions(),
     )
-    path = output_dir / f"{recipe.name}{SUFFIX}"
+    path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()
     manifest.publish(path, _with_metadata(content, metadata))
     return ExportedModel(path, proof, replaced)

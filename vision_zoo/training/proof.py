@@ -29,8 +29,8 @@ class Tolerance:
     accuracy_loss: float
 
 
-FULL_PRECISION = Tolerance(argmax_agreement=0.9999, logit_difference=1e-3, accuracy_loss=0.0001)
-ROUNDED_WEIGHTS = Tolerance(argmax_agreement=0.98, logit_difference=None, accuracy_loss=0.002)
+FULL_PRECISION = Tolerance(argmax_agreement=0.9999, logit_difference=1e-3, accuracy_loss=0.0)
+REDUCED_PRECISION = Tolerance(argmax_agreement=0.98, logit_difference=None, accuracy_loss=0.002)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,211 @@
+"""What serving costs and gains, as ratios in one run: figures for `results/<environment>/inference.json`.
+
+What 8 bits gain is measured where it is decided which file to ship, in `scripts/publish_zoo.py`.
+
+- `overhead`: `Session.predict` over a bare `session.run`, p50, batch 1 and 64.
+- `engines`: eager torch over ONNX Runtime, p50 of one image, one thread each, a model of each architecture.
+- `options`: ONNX Runtime's default session options over the shipped ones, p99 of one image, as many callers as cores.
+- `cold`: seconds of `vision-zoo predict` from process start to answer, and what its imports take.
+
+    python benchmarks/inference.py [--seconds 5]
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vision_zoo import onnx_runtime
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.environment import describe, usable_cores
+from vision_zoo.progress import Progress, progress_on_stderr
+from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.serving.bench.latency import Latency, summarise
+from vision_zoo.serving.bench.scenarios import Arm, offline, single_stream
+from vision_zoo.serving.models import list_models
+from vision_zoo.serving.session import Session
+from vision_zoo.training.eager import eager_call
+
+ROOT = Path(__file__).resolve().parent.parent
+_COLD_CALLS = 15
+_TURNS = 4
+_SLOWEST_IMPORTS = 12
+
+
+def compare(arms: Mapping[str, Arm], *, batch: int, seconds: float, progress: Progress) -> dict[str, Any]:
+    """p50 and p99 of every arm in turns, and both as multiples of the first arm's."""
+    return table(single_stream(arms, batch_size=batch, seconds=seconds, progress=progress), batch)
+
+
+def table(measured: Mapping[str, Latency], batch: int) -> dict[str, Any]:
+    first = next(iter(measured.values()))
+    return {
+        "batch": batch,
+        "arms": {
+            name: {
+                "calls": latency.calls,
+                "p50_ms": latency.milliseconds[50],
+                "p99_ms": latency.milliseconds[99],
+                "p50_ratio": _ratio(latency, first, 50),
+                "p99_ratio": _ratio(latency, first, 99),
+                "steady": latency.steady,
+            }
+            for name, latency in measured.items()
+        },
+    }
+
+
+def _ratio(latency: Latency, first: Latency, percentile: float) -> float | None:
+    own, other = latency.milliseconds[percentile], first.milliseconds[percentile]
+    return None if own is None or other is None else round(own / other, 3)
+
+
+def images_for(session: Session, batch: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (batch, *session.metadata.input.shape), dtype=np.uint8)
+
+
+def bare_run(runtime: Any, images: Any) -> Arm:
+    feed = {INPUT_NAME: images}
+    outputs = list(OUTPUT_NAMES)
+    return lambda: runtime.run(outputs, feed)
+
+
+def predicting(session: Session, images: Any) -> Arm:
+    return lambda: session.predict(images)
+
+
+def overhead(paths: Sequence[Path], seconds: float, progress: Progress) -> list[dict[str, Any]]:
+    rows = []
+    for path in paths:
+        session = Session(path, provider="cpu")
+        for batch in (1, 64):
+            images = images_for(session, batch)
+            arms = {
+                "session.run": bare_run(session.runtime(), images),
+                "Session.predict": predicting(session, images),
+            }
+            rows.append(
+                {"model": session.name, **compare(arms, batch=batch, seconds=seconds, progress=progress)}
+            )
+    return rows
+
+
+def engines(paths: Sequence[Path], seconds: float, progress: Progress) -> list[dict[str, Any]]:
+    rows = []
+    for path in paths:
+        session = Session(path, provider="cpu")
+        images = images_for(session, 1)
+        arms = {
+            "onnxruntime": predicting(session, images),
+            "torch": eager_call(session.metadata, images, device="cpu", threads=1),
+        }
+        rows.append(
+            {
+                "model": session.name,
+                "architecture": session.metadata.architecture,
+                **compare(arms, batch=1, seconds=seconds, progress=progress),
+            }
+        )
+    return rows
+
+
+def options(paths: Sequence[Path], seconds: float, progress: Progress) -> list[dict[str, Any]]:
+    """As many callers as cores at once, which is when threads that spin get in each other's way."""
+    rows = []
+    for path in paths:
+        session = Session(path, provider="cpu")
+        images = images_for(session, 1)
+        arms = {
+            "shipped options": bare_run(session.runtime(), images),
+            "default options": bare_run(session.with_options(onnx_runtime.load().SessionOptions()), images),
+        }
+        taken: dict[str, list[Any]] = {name: [] for name in arms}
+        for _ in range(_TURNS):
+            for name, arm in arms.items():
+                measured = offline(
+                    arm,
+                    batch_size=1,
+                    seconds=seconds / _TURNS,
+                    callers=usable_cores(),
+                    progress=progress,
+                )
+                taken[name].append(measured.nanoseconds)
+        rows.append(
+            {
+                "model": session.name,
+                "callers": usable_cores(),
+                **table(
+                    {name: summarise(np.concatenate(all_), batch_size=1) for name, all_ in taken.items()}, 1
+                ),
+            }
+        )
+    return rows
+
+
+def cold(model: str) -> dict[str, Any]:
+    """`vision-zoo predict` as a user calls it, files in the system's cache."""
+    command = [sys.executable, "-m", "vision_zoo", "predict", model, str(ROOT / "docs/images/digit.png")]
+    seconds = []
+    for _ in range(_COLD_CALLS + 1):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        seconds.append(time.perf_counter() - started)
+    timed = subprocess.run(
+        [command[0], "-X", "importtime", *command[1:]], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return {
+        "model": model,
+        "calls": _COLD_CALLS,
+        "seconds": {
+            "median": round(float(np.median(seconds[1:])), 3),
+            "smallest": round(min(seconds[1:]), 3),
+            "largest": round(max(seconds[1:]), 3),
+        },
+        "imports_ms": imports(timed.stderr),
+    }
+
+
+def imports(importtime: str) -> dict[str, float]:
+    """The packages whose own modules take longest to import, in milliseconds."""
+    spent: dict[str, float] = {}
+    for match in re.finditer(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", importtime):
+        package = match.group(2).partition(".")[0]
+        spent[package] = spent.get(package, 0.0) + int(match.group(1)) / 1000
+    slowest = sorted(spent.items(), key=lambda entry: -entry[1])[:_SLOWEST_IMPORTS]
+    return {package: round(milliseconds, 1) for package, milliseconds in slowest}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each arm")
+    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
+    chosen = parser.parse_args()
+    models = list_models(ROOT / "exported")
+    of_each = list(
+        {Session(path, provider="cpu").metadata.architecture: path for path in models.values()}.values()
+    )
+    with progress_on_stderr() as progress:
+        document = {
+            "schema": SCHEMA_VERSION,
+            "kind": "inference",
+            "environment": describe(),
+            "overhead": overhead(of_each, chosen.seconds, progress),
+            "engines": engines(of_each, chosen.seconds, progress),
+            "options": options(of_each, chosen.seconds, progress),
+            "cold": cold("simple_cnn-mnist"),
+        }
+    path = result_path(chosen.results_dir, describe(), "inference")
+    write_result(path, document)
+    print(f"{path} is written", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Exported models measured beside eager torch: the one place where both halves are timed together."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.benchmark.engines import ONE_CALLER, REFERENCE, arms
+from vision_zoo.benchmark.settings import BenchmarkSettings
+from vision_zoo.environment import usable_cores
+from vision_zoo.errors import ModelError
+from vision_zoo.progress import Progress
+from vision_zoo.serving.bench import scenarios
+from vision_zoo.serving.bench.cold import measure_cold
+from vision_zoo.serving.bench.latency import Latency, percentile_name
+from vision_zoo.serving.bench.placement import placement
+from vision_zoo.serving.bench.scenarios import Arm
+from vision_zoo.serving.bench.stages import measure_stages
+from vision_zoo.serving.session import Session
+
+__all__ = ["BenchmarkSettings", "Row", "benchmark"]
+
+Row = dict[str, Any]
+
+_RAW = 2000
+"""How many latencies of an arm are kept in order, evenly spread, to draw their distribution."""
+_LARGEST_DEFAULT_RATE = 2000
+"""Calls a second above which handing them from thread to thread would be what is measured."""
+
+
+def benchmark(
+    paths: Sequence[Path], settings: BenchmarkSettings, progress: Progress, *, raw: bool = False
+) -> list[Row]:
+    """One row a model, provider, engine, scenario and batch size.
+
+    Milliseconds are of one call, from a uint8 array to probabilities as an array; `ratio` is the engine's
+    median over that of a plain ONNX Runtime session in the same run. `raw` adds a sample of the latencies.
+
+    Raises:
+        ModelError, DeviceError: a model cannot be loaded, or the provider cannot run.
+        ModelError: no model has one of the precisions asked for.
+    """
+    rows: list[Row] = []
+    measured = False
+    for path in paths:
+        for provider in settings.providers:
+            session = Session(path, provider=provider, threads=settings.threads)
+            if settings.precisions and session.metadata.precision not in settings.precisions:
+                continue
+            measured = True
+            progress.line(f"measuring {session.name} on {session.provider}")
+            once = _once(session, provider, settings)
+            rows += [
+                {**row, **(once if row["engine"] == REFERENCE else dict.fromkeys(once))}
+                for row in _timed(session, settings, progress, raw=raw)
+            ]
+    if not measured:
+        raise ModelError(
+            f"none of these models has the precision {' or '.join(settings.precisions)}; export one with "
+            "`vision-zoo export RUN --onnx --precision …`"
+        )
+    return rows
+
+
+def _once(session: Session, provider: str, settings: BenchmarkSettings) -> Row:
+    """What does not depend on the batch: columns of the rows of a plain ONNX Runtime session."""
+    cold = measure_cold(session.path, provider=provider, threads=settings.threads)
+    placed = placement(session)
+    return {**asdict(cold), **asdict(measure_stages(session)), "nodes": placed.nodes, "copies": placed.copies}
+
+
+def _timed(session: Session, settings: BenchmarkSettings, progress: Progress, *, raw: bool) -> Iterator[Row]:
+    for batch_size in settings.batch_sizes:
+        calls = arms(session, batch_size, settings)
+        for scenario in settings.scenarios:
+            measured, rate = _run(scenario, calls, batch_size, settings, progress)
+            for engine, latency in measured.items():
+                yield {
+                    **_identity(session, engine, settings),
+                    "scenario": scenario,
+                    "rate": rate,
+                    "batch": batch_size,
+                    **_figures(latency, measured[REFERENCE]),
+                    **({"raw_ms": _spread_sample(latency)} if raw else {}),
+                }
+
+
+def _run(
+    scenario: str, calls: dict[str, Arm], batch_size: int, settings: BenchmarkSettings, progress: Progress
+) -> tuple[dict[str, Latency], float | None]:
+    seconds = settings.seconds
+    if scenario == "single-stream":
+        return scenarios.single_stream(calls, batch_size=batch_size, seconds=seconds, progress=progress), None
+    callers = max(1, usable_cores() // settings.threads)
+    if scenario == "offline":
+        return {
+            engine: scenarios.offline(
+                arm,
+                batch_size=batch_size,
+                seconds=seconds,
+                callers=1 if engine in ONE_CALLER else callers,
+                progress=progress,
+            )
+            for engine, arm in calls.items()
+        }, None
+    rate = settings.rate or _half_of_what_one_caller_reaches(calls[REFERENCE], batch_size, progress)
+    return {
+        engine: scenarios.server(
+            arm,
+            batch_size=batch_size,
+            seconds=seconds,
+            rate=rate,
+            callers=1 if engine in ONE_CALLER else callers,
+            progress=progress,
+        )
+        for engine, arm in calls.items()
+    }, round(rate, 1)
+
+
+def _half_of_what_one_caller_reaches(arm: Arm, batch_size: int, progress: Progress) -> float:
+    probe = scenarios.single_stream({"": arm}, batch_size=batch_size, seconds=0.3, progress=progress)[""]
+    return min(_LARGEST_DEFAULT_RATE, probe.images_per_second / batch_size / 2)
+
+
+def _identity(session: Session, engine: str, settings: BenchmarkSettings) -> Row:
+    metadata = session.metadata
+    return {
+        "model": session.name,
+        "architecture": metadata.architecture,
+        "dataset": metadata.dataset,
+        "precision": metadata.precision if not engine.startswith("torch") else "fp32",
+        "test_accuracy": metadata.test_accuracy if not engine.startswith("torch") else None,
+        "test_images": metadata.test_images,
+        "bytes": session.size,
+        "engine": engine,
+        "provider": session.provider if not engine.startswith("torch") else engine,
+        "threads": settings.threads,
+    }
+
+
+def _figures(latency: Latency, reference: Latency) -> Row:
+    own, other = latency.milliseconds[50], reference.milliseconds[50]
+    return {
+        "calls": latency.calls,
+        "errors": latency.errors,
+        **{
+            percentile_name(percentile): None if value is None else round(value, 4)
+            for percentile, value in latency.milliseconds.items()
+        },
+        "max_ms": None if latency.max_ms is None else round(latency.max_ms, 4),
+        "images_per_second": round(latency.images_per_second, 1),
+        "steady": latency.steady,
+        "ratio": None if own is None or not other else round(own / other, 2),
+    }
+
+
+def _spread_sample(latency: Latency) -> list[float]:
+    every = max(1, latency.calls // _RAW)
+    return [round(value / 1e6, 4) for value in latency.nanoseconds[::every].tolist()]

@@ -1,0 +1,160 @@
+"""The pictures of a benchmark: accuracy against latency, bars, distributions. SVG, drawn by matplotlib."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+
+# Okabe and Ito's palette: told apart by colour-blind readers; the marker says it once more.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The indices of the points (cost, value) that no other point beats in both, by rising cost."""
+    front: list[int] = []
+    best = -np.inf
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if points[index][1] > best:
+            front.append(index)
+            best = points[index][1]
+    return front
+
+
+def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
+    """A point a model, a panel a dataset; the Pareto front of each dataset is a line through ringed points."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    columns = min(3, len(datasets))
+    lines = -(-len(datasets) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.5 * lines + 0.4), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, dataset in zip(panels, datasets, strict=False):
+        own = [row for row in rows if row["dataset"] == dataset]
+        points = [(float(row["p50_ms"]), float(row["test_accuracy"])) for row in own]
+        front = pareto_front(points)
+        axes.plot(*zip(*(points[index] for index in front), strict=True), "-", color="#999999", zorder=1)
+        for index, (row, (latency, accuracy)) in enumerate(zip(own, points, strict=True)):
+            on_front = index in front
+            axes.plot(
+                latency,
+                accuracy,
+                marker=_MARKERS[index % len(_MARKERS)],
+                color=_COLORS[index % len(_COLORS)],
+                markersize=9,
+                markeredgecolor="black" if on_front else "none",
+                markeredgewidth=1.6,
+                linestyle="none",
+                label=_short_name(row),
+            )
+        axes.set_title(dataset, fontsize=11)
+        axes.margins(0.15)
+        _logarithmic(axes, "x")
+        axes.set_xlabel("p50 of one image, ms")
+        axes.set_ylabel("test accuracy")
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.grid(alpha=0.3, which="both")
+        axes.legend(fontsize=7.5, loc="best")
+    for axes in list(panels)[len(datasets) :]:
+        axes.set_visible(False)
+    figure.suptitle(f"{title}; a black ring: nothing here is both faster and more accurate", fontsize=10)
+    return figure
+
+
+def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
+    """A line a model and engine: p50, p99 and the slowest call on the left, images a second as bars on the right."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 0.3 * len(rows) + 1.3), layout="constrained")
+    latency, throughput = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    engines = list(dict.fromkeys(row["engine"] for row in rows))
+    places = range(len(rows), 0, -1)
+    for place, row in zip(places, rows, strict=True):
+        index = engines.index(row["engine"])
+        color = _COLORS[index % len(_COLORS)]
+        if row["p99_ms"] is not None:
+            latency.plot([row["p50_ms"], row["p99_ms"]], [place, place], "-", color=color, linewidth=2)
+        latency.plot(row["max_ms"], place, "|", color=color, markersize=8)
+        latency.plot(row["p50_ms"], place, _MARKERS[index % len(_MARKERS)], color=color, markersize=7)
+        throughput.barh(place, row["images_per_second"], color=color, height=0.7)
+    latency.set_yticks(places, [f"{row['model']}, {row['engine']}" for row in rows], fontsize=8)
+    _logarithmic(latency, "x")
+    latency.set_xlabel("ms a call: p50, a line to p99, a tick at the slowest")
+    throughput.set_xlabel("images a second")
+    throughput.xaxis.set_major_formatter("{x:,.0f}")
+    throughput.tick_params(axis="x", labelsize=8)
+    for axes in (latency, throughput):
+        axes.grid(alpha=0.3, axis="x", which="both")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def distributions(rows: Sequence[Row], *, title: str) -> "Figure":
+    """The share of calls that took longer than a time, both on logarithmic axes: the tail is what shows."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for index, row in enumerate(rows):
+        times = np.sort(np.asarray(row["raw_ms"], dtype=np.float64))
+        slower = 1 - np.arange(len(times)) / len(times)
+        style = ("-", "--", ":", "-.")[index // len(_COLORS) % 4]
+        axes.step(
+            times,
+            slower,
+            style,
+            where="post",
+            color=_COLORS[index % len(_COLORS)],
+            label=f"{row['model']}, {row['engine']}",
+        )
+    _logarithmic(axes, "x")
+    _logarithmic(axes, "y")
+    axes.set_xlabel("milliseconds")
+    axes.set_ylabel("share of calls that took longer")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def svg(figure: "Figure", *, seed: str, text_as_paths: bool = False) -> str:
+    """The figure as an SVG element; `seed` makes its identifiers the same every time, and unlike another's.
+
+    `text_as_paths` is for where the reader's fonts must not change it.
+    """
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": seed, "svg.fonttype": "path" if text_as_paths else "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _logarithmic(axes: "Axes", which: str) -> None:
+    """A logarithmic axis with plain numbers: 0.02, not 2 x 10^-2."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    narrow = high < 8 * low
+    axis.set_major_locator(
+        LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0) if narrow else (1.0, 2.0, 5.0))
+    )
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _short_name(row: Row) -> str:
+    dataset = str(row["dataset"]).replace("-", "_")
+    return str(row["model"]).replace(f"-{dataset}", "")

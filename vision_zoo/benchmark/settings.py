@@ -1,0 +1,70 @@
+"""What a benchmark measures, checked before anything is loaded."""
+
+from dataclasses import dataclass
+
+from vision_zoo.artifact import PRECISIONS
+from vision_zoo.errors import UsageError
+from vision_zoo.serving.bench.scenarios import SCENARIOS
+from vision_zoo.serving.providers import check_provider_name
+from vision_zoo.serving.session import MAX_THREADS
+
+ENGINES = ("torch", "torch-compile", "io-binding", "cuda-graph")
+MAX_SECONDS = 3600
+_MAX_BATCH = 4096
+_MAX_RATE = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings:
+    """Everything is measured in every combination.
+
+    Args:
+        providers: `auto`, `cpu`, `cuda` or `tensorrt`.
+        batch_sizes: images a call.
+        precisions: only models of these; all without it.
+        against: engines beside a plain ONNX Runtime session. `io-binding` and `cuda-graph` are ONNX Runtime
+            with bound memory, and are measured on CUDA without being asked for.
+        scenarios: see `vision_zoo.serving.bench.scenarios`.
+        threads: of each engine, within one operator.
+        seconds: how long every arm is timed.
+        rate: calls a second in the scenario `server`; without it half of what one caller reaches,
+            at most 2,000.
+    """
+
+    providers: tuple[str, ...] = ("auto",)
+    batch_sizes: tuple[int, ...] = (1, 8, 64)
+    precisions: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ("single-stream",)
+    threads: int = 1
+    seconds: float = 2.0
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for values out of range."""
+        for provider in self.providers:
+            check_provider_name(provider)
+        _check_names("precision", self.precisions, PRECISIONS, option="--precision")
+        _check_names("engine", self.against, ENGINES, option="--against")
+        _check_names("scenario", self.scenarios, SCENARIOS, option="--scenario")
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise UsageError(
+                f"duration {self.seconds} is out of range; expected more than 0, at most {MAX_SECONDS} seconds"
+            )
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"threads {self.threads} is out of range; expected 1 to {MAX_THREADS}")
+        for batch_size in self.batch_sizes:
+            if not 1 <= batch_size <= _MAX_BATCH:
+                raise UsageError(f"batch size {batch_size} is out of range; expected 1 to {_MAX_BATCH}")
+        if self.rate is not None and not 0 < self.rate <= _MAX_RATE:
+            raise UsageError(
+                f"rate {self.rate} is out of range; expected more than 0, at most {_MAX_RATE:,} calls a second"
+            )
+        if "cuda-graph" in self.against and not {"cuda", "auto"} & set(self.providers):
+            raise UsageError("cuda-graph needs --provider cuda")
+
+
+def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...], *, option: str) -> None:
+    for name in names:
+        if name not in known:
+            raise UsageError(f"unknown {what} {name!r} in {option}; expected one of {', '.join(known)}")

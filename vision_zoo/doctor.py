@@ -1,0 +1,267 @@
+"""Looking for what keeps this machine from running models, fast or at all. Needs no torch."""
+
+import ctypes
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vision_zoo import environment, onnx_runtime
+from vision_zoo.errors import VisionZooError
+from vision_zoo.serving.models import list_models, model_folders
+from vision_zoo.serving.providers import (
+    EXECUTION_PROVIDERS,
+    driver_missing,
+    installed_runtimes,
+    library_missing,
+    missing_for,
+)
+from vision_zoo.serving.session import Session
+
+State = Literal["ok", "note", "problem"]
+
+_TRAIN_PACKAGES = ("torch", "torchvision", "onnx")
+_RUNS = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is, and what to do where it is not well."""
+
+    check: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def diagnose(models_dir: Path | None = None, data_dir: Path | None = None) -> list[Finding]:
+    """Every check in the order in which a person would make them; none of them changes anything."""
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _machine,
+        _packages,
+        _runtimes,
+        _cuda,
+        lambda: _models(models_dir),
+        lambda: _providers(models_dir),
+        lambda: _data(data_dir),
+    )
+    return [finding for check in checks for finding in check()]
+
+
+def _machine() -> Iterator[Finding]:
+    here = environment.describe()
+    memory = "" if here["memory_gib"] is None else f", {here['memory_gib']} GiB of memory"
+    yield Finding("machine", "ok", f"{here['cpu']}, {here['cores']} cores{memory}, {here['system']}")
+    yield Finding("Python", "ok", here["python"])
+
+
+def _packages() -> Iterator[Finding]:
+    present = environment.installed(_TRAIN_PACKAGES)
+    missing = [name for name in _TRAIN_PACKAGES if name not in present]
+    if missing:
+        yield Finding(
+            "training",
+            "note",
+            f"{', '.join(missing)} not installed: models run, but none can be trained",
+            "pip install 'vision-zoo[train]'",
+        )
+    else:
+        yield Finding("training", "ok", ", ".join(f"{name} {version}" for name, version in present.items()))
+
+
+def _runtimes() -> Iterator[Finding]:
+    installed = installed_runtimes()
+    found = ", ".join(f"{name} {version}" for name, version in installed.items()) or "none"
+    if len(installed) > 1:
+        yield Finding(
+            "ONNX Runtime",
+            "problem",
+            f"{found}: both have the module onnxruntime, and one has overwritten the other",
+            f"pip uninstall {' '.join(installed)}, then install one of them",
+        )
+        return
+    runtime = onnx_runtime.load()
+    built_for = getattr(runtime, "cuda_version", "")
+    cuda = f", built for CUDA {built_for}" if built_for else ""
+    yield Finding(
+        "ONNX Runtime", "ok", f"{found}{cuda}; built with {', '.join(runtime.get_available_providers())}"
+    )
+
+
+def _cuda() -> Iterator[Finding]:
+    missing = driver_missing()
+    if missing is not None:
+        yield Finding("NVIDIA driver", "note", missing, "install it where there is an NVIDIA GPU")
+        return
+    supported = _driver_cuda()
+    yield Finding("NVIDIA driver", "ok", f"supports CUDA up to {supported or 'an unknown version'}")
+    built_for = str(getattr(onnx_runtime.load(), "cuda_version", "") or "")
+    if not built_for:
+        return
+    major = int(built_for.partition(".")[0])
+    if supported is not None and int(supported.partition(".")[0]) < major:
+        yield Finding(
+            "CUDA version",
+            "problem",
+            f"ONNX Runtime is built for CUDA {built_for}, the driver supports {supported}",
+            "install a newer driver, or an onnxruntime-gpu for the driver's CUDA",
+        )
+    others = sorted({found for found in _packaged_cuda() if found != major})
+    if others:
+        yield Finding(
+            "CUDA version",
+            "problem",
+            f"ONNX Runtime is built for CUDA {major}, installed Python packages bring CUDA {', '.join(map(str, others))}",
+            f"install nvidia packages and a torch for CUDA {major}",
+        )
+    yield from _load_order()
+
+
+def _load_order() -> Iterator[Finding]:
+    """Libraries that only Python packages bring are found after they were loaded, not before."""
+    missing = library_missing("cuda")
+    if missing is not None:
+        yield Finding(
+            "CUDA libraries",
+            "problem",
+            missing,
+            "pip install 'onnxruntime-gpu[cuda,cudnn]', or put CUDA and cuDNN on the library path",
+        )
+        return
+    yield Finding(
+        "CUDA libraries",
+        "ok",
+        "found; vision-zoo loads those of Python packages before ONNX Runtime looks for them",
+    )
+
+
+def _providers(models_dir: Path | None) -> Iterator[Finding]:
+    """Really run a model on every provider."""
+    models = _usable_models(models_dir)
+    for name in EXECUTION_PROVIDERS:
+        reason = missing_for(name)
+        if reason is not None:
+            state: State = "note" if driver_missing() else "problem"
+            yield Finding(f"provider {name}", state, reason)
+        elif not models:
+            yield Finding(f"provider {name}", "note", "not tried: there is no model to run")
+        else:
+            yield _tried(name, models[0])
+
+
+def _tried(provider: str, path: Path) -> Finding:
+    try:
+        session = Session(path, provider=provider)
+        image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)
+        session.predict(image)
+        started = time.perf_counter()
+        for _ in range(_RUNS):
+            session.predict(image)
+        milliseconds = 1e3 * (time.perf_counter() - started) / _RUNS
+    except VisionZooError as error:
+        return Finding(f"provider {provider}", "problem", str(error))
+    return Finding(
+        f"provider {provider}",
+        "ok",
+        f"{session.name} ran on {session.provider}, {milliseconds:.3f} ms an image",
+    )
+
+
+def _models(models_dir: Path | None) -> Iterator[Finding]:
+    try:
+        folders = model_folders(models_dir)
+    except VisionZooError as error:
+        yield Finding("models", "problem", str(error))
+        return
+    if not folders:
+        yield Finding(
+            "models", "note", "no folder of exported models", "train one, export it, or pass --models-dir"
+        )
+    for folder in folders:
+        paths = [path for path in list_models(models_dir).values() if path.parent == folder]
+        broken = [error for error in (_broken(path) for path in paths) if error]
+        yield from (Finding("models", "problem", error) for error in broken)
+        yield Finding("models", "ok", f"{len(paths) - len(broken)} of {len(paths)} in {folder} can be used")
+
+
+def _broken(path: Path) -> str | None:
+    try:
+        Session(path, provider="cpu")
+    except VisionZooError as error:
+        return str(error)
+    return None
+
+
+def _usable_models(models_dir: Path | None) -> list[Path]:
+    try:
+        return [path for path in list_models(models_dir).values() if _broken(path) is None]
+    except VisionZooError:
+        return []
+
+
+def _data(data_dir: Path | None) -> Iterator[Finding]:
+    from vision_zoo.training.datasets import DATASETS
+    from vision_zoo.training.datasets.cache import cache_folder
+    from vision_zoo.training.datasets.sources import ENVIRONMENT_VARIABLE
+
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    folders = {"--data-dir": data_dir, ENVIRONMENT_VARIABLE: Path(named) if named else None}
+    if data_dir is None:
+        folders["cache"] = cache_folder() / "data"
+    for origin, folder in folders.items():
+        if folder is None:
+            continue
+        found = [name for name in DATASETS if (folder / name).is_dir()] if folder.is_dir() else []
+        if found:
+            yield Finding("data", "ok", f"{origin}: {folder} has {', '.join(found)}")
+        elif origin == "cache":
+            yield Finding(
+                "data", "note", f"cache: {folder} is empty; datasets are downloaded into it when needed"
+            )
+        else:
+            kind = "has no dataset" if folder.is_dir() else "is not a folder"
+            yield Finding(
+                "data",
+                "problem",
+                f"{origin}: {folder} {kind}",
+                "name a folder with sub-folders such as mnist",
+            )
+    cache = cache_folder()
+    parent = next((folder for folder in (cache, *cache.parents) if folder.exists()), cache)
+    if not os.access(parent, os.W_OK):
+        yield Finding(
+            "cache",
+            "problem",
+            f"{cache} cannot be written: datasets are decoded again every time",
+            "change its permissions, or set XDG_CACHE_HOME",
+        )
+
+
+def _driver_cuda() -> str | None:
+    """The newest CUDA that the driver supports, for instance 13.0."""
+    version = ctypes.c_int()
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        if driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def _packaged_cuda() -> list[int]:
+    """CUDA's major versions of the installed Python packages that bring its runtime."""
+    majors = []
+    for distribution in metadata.distributions():
+        name = str(distribution.metadata["Name"] or "").lower()
+        match = re.fullmatch(r"nvidia-cuda-runtime(?:-cu(\d+))?", name)
+        if match:
+            majors.append(int(match.group(1) or distribution.version.partition(".")[0]))
+    return majors
