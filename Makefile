@@ -64,6 +64,7 @@ results: $(INSTALLED)  ## repeat every published experiment that results/ lacks 
 
 zoo: $(INSTALLED)  ## export the best runs to exported/ and measure the files
 	@$(BIN)/python scripts/publish_zoo.py
+	@$(BIN)/python benchmarks/inference.py
 
 lock: $(INSTALLED)  ## resolve requirements.lock again from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \

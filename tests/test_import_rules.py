@@ -80,7 +80,9 @@ def test_nothing_heavy_is_imported_at_module_level_where_it_must_not(path: Path)
     name = _relative(path)
     if name.startswith("training/") and not name.startswith(TORCH_FREE):
         return
-    assert not _imported(path, HEAVY, module_level_only=True)
+    # The server is FastAPI's, and is imported when one is started.
+    allowed = {"fastapi"} if name.startswith("serving/server/") else set()
+    assert not _imported(path, HEAVY - allowed, module_level_only=True)
 
 
 def test_the_rules_would_notice() -> None:

@@ -34,6 +34,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": serving.evaluate,
     "bench": serving.bench,
     "predict": serving.predict,
+    "serve": serving.serve,
     "demo": serving.demo,
     "info": serving.info,
     "doctor": serving.doctor,

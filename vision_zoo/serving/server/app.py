@@ -1,0 +1,100 @@
+"""The ASGI application: what is answered at which path."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from vision_zoo import __version__
+from vision_zoo.errors import VisionZooError
+from vision_zoo.serving.server import classify, infer, service
+from vision_zoo.serving.server.admission import Admission
+from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.metrics import Metrics
+from vision_zoo.serving.server.middleware import RequestContext
+from vision_zoo.serving.server.repository import Repository
+from vision_zoo.serving.server.settings import ServerSettings
+from vision_zoo.serving.server.state import State
+
+_LOG = logging.getLogger("vision_zoo.server")
+_DESCRIPTION = """Small image classifiers in ONNX Runtime.
+
+`/v2` speaks the [Open Inference Protocol](https://github.com/kserve/open-inference-protocol), with binary tensors:
+KServe's and Triton's clients work unchanged. `/v1/classify` takes an image file and answers labels.
+"""
+
+
+def create_app(settings: ServerSettings) -> RequestContext:
+    """The application over the models of `settings.models_dir`, loaded already.
+
+    Raises:
+        ModelError: the models folder does not exist.
+    """
+    repository = Repository(settings.models_dir, provider=settings.provider, threads=settings.threads)
+    repository.refresh()
+    admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
+    metrics = Metrics(running=lambda: admission.running, waiting=lambda: admission.waiting)
+    state = State(settings, repository, admission, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        reloading = asyncio.create_task(_keep_fresh(state))
+        try:
+            yield
+        finally:
+            reloading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reloading
+            admission.close()
+
+    # FastAPI's own pages load their scripts from elsewhere; these bring them along.
+    app: FastAPI = FastAPIOffline(
+        title="vision-zoo", version=__version__, description=_DESCRIPTION, lifespan=lifespan
+    )
+    app.state.vision_zoo = state
+    for router in (service.router, infer.router, classify.router):
+        app.include_router(router)
+    app.add_exception_handler(RequestError, _request_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    return RequestContext(app, metrics=metrics, api_key=settings.api_key)
+
+
+async def _keep_fresh(state: State) -> None:
+    """Look at the models folder now and then; what is wrong with it is logged and changes nothing."""
+    while state.settings.reload_seconds > 0:
+        await asyncio.sleep(state.settings.reload_seconds)
+        try:
+            await asyncio.to_thread(state.repository.refresh)
+        except (VisionZooError, OSError) as error:
+            _LOG.error("the models folder cannot be read", extra={"reason": str(error)})
+
+
+async def _request_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestError):
+        raise error
+    return JSONResponse({"error": error.message}, status_code=error.status, headers=error.headers)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    message = {404: "there is nothing at this path", 405: "this path does not take that method"}
+    text = message.get(error.status_code, str(error.detail))
+    return JSONResponse({"error": text}, status_code=error.status_code, headers=error.headers)
+
+
+async def _validation_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return JSONResponse({"error": f"{where}: {first['msg']}"}, status_code=400)

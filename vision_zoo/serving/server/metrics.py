@@ -1,0 +1,68 @@
+"""What `/metrics` tells Prometheus."""
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class Metrics:
+    """Counters and histograms of one server; `running` and `waiting` are asked when the page is."""
+
+    def __init__(self, *, running: Callable[[], float], waiting: Callable[[], float]) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self._requests = Counter(
+            "vision_zoo_requests", "Requests answered.", ("route", "method", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "vision_zoo_request_seconds",
+            "From the arrival of a request to its answer.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._inference = Histogram(
+            "vision_zoo_inference_seconds",
+            "A model's run of one request's images.",
+            ("model", "provider"),
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._images = Counter("vision_zoo_images", "Images classified.", ("model",), registry=registry)
+        self._failures = Counter(
+            "vision_zoo_model_failures", "Runs of a model that failed.", ("model",), registry=registry
+        )
+        self._models = Gauge(
+            "vision_zoo_model_loaded",
+            "1 for every model that is served.",
+            ("model", "provider"),
+            registry=registry,
+        )
+        Gauge("vision_zoo_running", "Requests that run.", registry=registry).set_function(running)
+        Gauge("vision_zoo_waiting", "Requests that wait for their turn.", registry=registry).set_function(
+            waiting
+        )
+
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered; `route` is its pattern, not its path."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def inferred(self, model: str, provider: str, images: int, seconds: float) -> None:
+        """A model ran."""
+        self._inference.labels(model, provider).observe(seconds)
+        self._images.labels(model).inc(images)
+
+    def failed(self, model: str) -> None:
+        """A model's run failed."""
+        self._failures.labels(model).inc()
+
+    def page(self, models: Mapping[str, str]) -> bytes:
+        """The text for Prometheus; `models` are providers by model."""
+        self._models.clear()
+        for model, provider in models.items():
+            self._models.labels(model, provider).set(1)
+        return generate_latest(self._registry)

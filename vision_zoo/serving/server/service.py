@@ -1,0 +1,137 @@
+"""Health, metadata, the list of models and metrics: what needs no inference."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from vision_zoo import __version__
+from vision_zoo.serving.server import protocol
+from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.metrics import CONTENT_TYPE
+from vision_zoo.serving.server.repository import VERSION
+from vision_zoo.serving.server.state import state_of
+from vision_zoo.serving.session import Session
+from vision_zoo.triton import MAX_BATCH_SIZE
+
+router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+async def index(request: Request) -> Response:
+    """Where a browser begins."""
+    return RedirectResponse(getattr(request.app.state, "start_page", "/docs"))
+
+
+@router.get("/v2/health/live", tags=["health"])
+async def live() -> Response:
+    """200 while the process answers."""
+    return Response(status_code=200)
+
+
+@router.get("/v2/health/ready", tags=["health"])
+async def ready(request: Request) -> Response:
+    """200 while there is a model to run, else 503."""
+    return Response(status_code=200 if state_of(request).repository.sessions else 503)
+
+
+@router.get("/v2", tags=["metadata"])
+@router.get("/v2/", include_in_schema=False)
+async def server_metadata() -> dict[str, Any]:
+    """The server's name, version and protocol extensions."""
+    return {"name": "vision-zoo", "version": __version__, "extensions": list(protocol.EXTENSIONS)}
+
+
+@router.get("/v2/models/{model}", tags=["metadata"])
+@router.get("/v2/models/{model}/versions/{version}", include_in_schema=False)
+async def model_metadata(request: Request, model: str, version: str = VERSION) -> dict[str, Any]:
+    """A model's inputs and outputs."""
+    session = find_session(request, model, version)
+    return protocol.model_metadata(session.metadata, model=model, version=VERSION)
+
+
+@router.get("/v2/models/{model}/ready", tags=["health"])
+@router.get("/v2/models/{model}/versions/{version}/ready", include_in_schema=False)
+async def model_ready(request: Request, model: str, version: str = VERSION) -> Response:
+    """200 where the model can be run."""
+    find_session(request, model, version)
+    return Response(status_code=200)
+
+
+@router.get("/v2/models/{model}/config", tags=["metadata"])
+@router.get("/v2/models/{model}/versions/{version}/config", include_in_schema=False)
+async def model_config(request: Request, model: str, version: str = VERSION) -> dict[str, Any]:
+    """A model's configuration, as Triton's clients read it; shapes leave out the batch."""
+    session = find_session(request, model, version)
+    described = protocol.model_metadata(session.metadata, model=model, version=VERSION)
+    return {
+        "name": model,
+        "platform": described["platform"],
+        "max_batch_size": min(MAX_BATCH_SIZE, state_of(request).settings.max_batch),
+        **{
+            direction: [
+                {"name": entry["name"], "data_type": f"TYPE_{entry['datatype']}", "dims": entry["shape"][1:]}
+                for entry in described[f"{direction}s"]
+            ]
+            for direction in ("input", "output")
+        },
+    }
+
+
+@router.post("/v2/repository/index", tags=["metadata"])
+async def repository_index(request: Request) -> list[dict[str, str]]:
+    """Every model of the folder and whether it is ready."""
+    repository = state_of(request).repository
+    ready_ones = [
+        {"name": name, "version": VERSION, "state": "READY", "reason": ""} for name in repository.sessions
+    ]
+    refused = [
+        {"name": name, "version": VERSION, "state": "UNAVAILABLE", "reason": "the file cannot be loaded"}
+        for name in repository.failures
+        if name not in repository.sessions
+    ]
+    return sorted(ready_ones + refused, key=lambda entry: entry["name"])
+
+
+@router.get("/v1/models", tags=["classify"])
+async def models(request: Request) -> list[dict[str, Any]]:
+    """Every model: what it tells apart, how good and how large it is."""
+    return [
+        _summary(name, session) for name, session in sorted(state_of(request).repository.sessions.items())
+    ]
+
+
+def _summary(name: str, session: Session) -> dict[str, Any]:
+    metadata = session.metadata
+    return {
+        "name": name,
+        "architecture": metadata.architecture,
+        "dataset": metadata.dataset,
+        "labels": list(metadata.labels),
+        "test_accuracy": metadata.test_accuracy,
+        "test_images": metadata.test_images,
+        "precision": metadata.precision,
+        "bytes": session.size,
+        "provider": session.provider,
+    }
+
+
+@router.get("/metrics", tags=["metadata"])
+async def metrics(request: Request) -> Response:
+    """For Prometheus."""
+    state = state_of(request)
+    providers = {name: session.provider for name, session in state.repository.sessions.items()}
+    return Response(state.metrics.page(providers), headers={"Content-Type": CONTENT_TYPE})
+
+
+def find_session(request: Request, model: str, version: str = VERSION) -> Session:
+    """The session of a model and version.
+
+    Raises:
+        RequestError: there is none, or it cannot be loaded.
+    """
+    session = state_of(request).repository.session(model)
+    if version != VERSION:
+        raise RequestError(404, f"{model} has no version {version[:20]!r}; expected {VERSION}")
+    return session
