@@ -11,7 +11,7 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: help install quickstart demo bench check test format lint types docs lock results zoo clean
+.PHONY: browser help install quickstart demo bench check test format lint types docs lock results zoo clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -50,10 +50,13 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	@$(BIN)/mypy
 
-check: lint types  ## format, lint, types and the tests but the slowest: before every commit
+browser: $(INSTALLED)
+	@scripts/install_browser.sh $(BIN)/python
+
+check: lint types browser  ## format, lint, types and the tests but the slowest: before every commit
 	@$(BIN)/pytest -m "not slow"
 
-test: lint types  ## everything; what CI runs
+test: lint types browser  ## everything; what CI runs
 	@$(BIN)/pytest
 
 docs: $(INSTALLED)  ## regenerate the figures in the documents from results/

@@ -46,6 +46,11 @@ class Completed:
 def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The tests neither use nor fill the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        patch.setenv(  # the browser was downloaded into it
+            "PLAYWRIGHT_BROWSERS_PATH",
+            os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or str(cache / "ms-playwright"),
+        )
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.delenv("COLUMNS", raising=False)
         yield

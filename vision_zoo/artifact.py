@@ -46,7 +46,8 @@ class Metadata:
     `test_accuracy` is a fraction of `test_images`, measured through this very graph; `macs` are
     multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
     how the file stores large weights; `architecture_arguments` are those that the input format does not
-    give; `data_variant` says which copy of the dataset the figures stand for.
+    give; `data_variant` says which copy of the dataset the figures stand for. `familiar_energy` is the 2nd
+    percentile of ln(sum(exp(logits))) over the test images: inputs below it are unlike them.
     """
 
     recipe: str
@@ -64,6 +65,7 @@ class Metadata:
     architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: str = "fp32"
+    familiar_energy: float | None = None
 
     def to_json(self) -> str:
         """The JSON text that goes under `METADATA_KEY`."""
@@ -105,6 +107,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("input", "architecture_arguments", "versions"), dict),
     "labels": list,
     "test_accuracy": (int, float),
+    "familiar_energy": (int, float, type(None)),
 }
 
 

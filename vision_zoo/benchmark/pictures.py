@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vision_zoo.serving.demo.scatter import pareto_front
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -15,17 +17,6 @@ Row = Mapping[str, Any]
 # Okabe and Ito's palette: told apart by colour-blind readers; the marker says it once more.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The indices of the points (cost, value) that no other point beats in both, by rising cost."""
-    front: list[int] = []
-    best = -np.inf
-    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
-        if points[index][1] > best:
-            front.append(index)
-            best = points[index][1]
-    return front
 
 
 def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":

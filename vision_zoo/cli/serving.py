@@ -203,13 +203,22 @@ def predict(
 def demo(
     models_dir: ModelsDir = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 7860,
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+    ] = 7860,
     provider: Provider = "auto",
+    open_to_all: Annotated[bool, typer.Option("--open-to-all", help="Listen beyond this machine.")] = False,
 ) -> None:
     """Serve a page to draw digits on and drop images into."""
-    from vision_zoo.serving.demo import run_demo
+    from vision_zoo.serving.server.settings import ServerSettings
 
-    run_demo(models_dir, host=host, port=port, provider=provider)
+    settings = ServerSettings(
+        models_dir=models_dir, host=host, port=port, provider=provider, demo=True, open_to_all=open_to_all
+    )
+    _warn_of_fallback(provider)
+    from vision_zoo.serving.server.run import serve as run_server
+
+    run_server(settings)
 
 
 def serve(
@@ -218,6 +227,7 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     provider: Provider = "auto",
     threads: Annotated[int, typer.Option(help="Of each model, within one operator.", min=1)] = 1,
+    page: Annotated[bool, typer.Option("--demo", help="Serve the page to draw on, too, at /demo.")] = False,
     open_to_all: Annotated[
         bool, typer.Option("--open-to-all", help="Listen beyond this machine without an API key.")
     ] = False,
@@ -245,6 +255,7 @@ def serve(
         provider=provider,
         threads=threads,
         api_key=os.environ.get("VISION_ZOO_API_KEY") or None,
+        demo=page,
         open_to_all=open_to_all,
         max_body_bytes=int(max_body_mb * 2**20),
         max_batch=max_batch,

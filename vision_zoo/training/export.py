@@ -87,6 +87,7 @@ def export_onnx(
         macs=count_macs(classifier, dataset),
         test_accuracy=proof.accuracy,
         test_images=len(splits.test),
+        familiar_energy=round(proof.familiar_energy, 4),
         data_variant=splits.variant,
         versions=environment.versions(),
     )

@@ -14,6 +14,7 @@ from vision_zoo.training.evaluate import evaluate
 
 _BATCH = 256
 _SINGLE_IMAGES = 64
+_UNFAMILIAR_PER_CENT = 2
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,17 @@ REDUCED_PRECISION = Tolerance(argmax_agreement=0.98, logit_difference=None, accu
 
 @dataclass(frozen=True)
 class Proof:
-    """`argmax_agreement` and both accuracies are fractions of `images`; `accuracy` is the graph's."""
+    """`argmax_agreement` and both accuracies are fractions of `images`; `accuracy` is the graph's.
+
+    `familiar_energy` is the 2nd percentile of the graph's ln(sum(exp(logits))) over the images.
+    """
 
     images: int
     argmax_agreement: float
     max_logit_difference: float
     checkpoint_accuracy: float
     accuracy: float
+    familiar_energy: float
 
 
 def prove(
@@ -67,6 +72,7 @@ def prove(
         max_logit_difference=difference,
         checkpoint_accuracy=expected.accuracy,
         accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
+        familiar_energy=float(np.percentile(_energies(logits), _UNFAMILIAR_PER_CENT)),
     )
     if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise ExportError(
@@ -74,6 +80,12 @@ def prove(
         )
     _require(proof, tolerance, largest_logit=float(np.abs(expected.logits).max()))
     return proof
+
+
+def _energies(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    largest = logits.max(axis=1, keepdims=True).astype(np.float64)
+    energies: NDArray[np.float64] = largest[:, 0] + np.log(np.exp(logits - largest).sum(axis=1))
+    return energies
 
 
 def _require(proof: Proof, tolerance: Tolerance, *, largest_logit: float) -> None:

@@ -24,6 +24,8 @@ from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State
 
+DEMO_PATH = "/demo"
+
 _LOG = logging.getLogger("vision_zoo.server")
 _DESCRIPTION = """Small image classifiers in ONNX Runtime.
 
@@ -36,7 +38,7 @@ def create_app(settings: ServerSettings) -> RequestContext:
     """The application over the models of `settings.models_dir`, loaded already.
 
     Raises:
-        ModelError: the models folder does not exist.
+        ModelError: the models folder does not exist, or there is no model for the page.
     """
     repository = Repository(settings.models_dir, provider=settings.provider, threads=settings.threads)
     repository.refresh()
@@ -65,7 +67,20 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    if settings.demo:
+        _mount_demo(app, repository)
     return RequestContext(app, metrics=metrics, api_key=settings.api_key)
+
+
+def _mount_demo(app: FastAPI, repository: Repository) -> None:
+    import gradio
+
+    from vision_zoo.serving.demo.page import build_page, mount_options
+
+    page = build_page(lambda: repository.sessions)
+    page.queue(max_size=64, default_concurrency_limit=4)
+    gradio.mount_gradio_app(app, page, path=DEMO_PATH, **mount_options())
+    app.state.start_page = DEMO_PATH
 
 
 async def _keep_fresh(state: State) -> None:

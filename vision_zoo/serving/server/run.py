@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import sys
 from typing import Any
@@ -24,13 +25,14 @@ def serve(settings: ServerSettings) -> None:
         ModelError: there is no model to serve.
         DeviceError: the port is in use or may not be opened.
     """
-    logs.configure()
+    logs.configure(logging.WARNING if settings.demo else logging.INFO)
     listening = _listen(settings.host, settings.port)
     with listening:
         app = create_app(settings)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(f"serving at http://{shown}:{port} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        what = "the page is" if settings.demo else "serving"
+        print(f"{what} at http://{shown}:{port} (Ctrl-C stops it)", file=sys.stderr, flush=True)
         config = uvicorn.Config(
             app,
             http=protocol_with_deadline(settings.read_seconds),

@@ -17,11 +17,22 @@ from vision_zoo.triton import MAX_BATCH_SIZE
 
 router = APIRouter()
 
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#d55e00"/>'
+    '<path d="M8 9l8 15 8-15" fill="none" stroke="#fff" stroke-width="4"/></svg>'
+)
+
 
 @router.get("/", include_in_schema=False)
 async def index(request: Request) -> Response:
     """Where a browser begins."""
     return RedirectResponse(getattr(request.app.state, "start_page", "/docs"))
+
+
+@router.get("/favicon.ico", include_in_schema=False)
+async def favicon() -> Response:
+    """What a browser asks every server for."""
+    return Response(_ICON, media_type="image/svg+xml")
 
 
 @router.get("/v2/health/live", tags=["health"])

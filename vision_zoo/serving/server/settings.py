@@ -22,6 +22,7 @@ class ServerSettings:
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         threads: of each model, within one operator.
         api_key: clients send it as `Authorization: Bearer …` or `X-API-Key`. None asks for none.
+        demo: serve the page to draw on, too. It takes no key: there is no place for one in a browser.
         open_to_all: listen beyond this machine without a key, on purpose.
         max_body_bytes: of a request, before and after decompression.
         max_batch: images of one request.
@@ -39,6 +40,7 @@ class ServerSettings:
     provider: str = "auto"
     threads: int = 1
     api_key: str | None = field(default=None, repr=False)
+    demo: bool = False
     open_to_all: bool = False
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 256
@@ -71,6 +73,10 @@ class ServerSettings:
             raise UsageError(f"port {self.port} is out of range; expected 0 to 65535")
         if self.api_key is not None and len(self.api_key) < SHORTEST_KEY:
             raise UsageError(f"the API key is too short; expected {SHORTEST_KEY} characters or more")
+        if self.api_key is not None and self.demo:
+            raise UsageError(
+                "the page takes no API key; serve it without VISION_ZOO_API_KEY, or without the page"
+            )
         if self.api_key is None and not self.open_to_all and not is_loopback(self.host):
             raise UsageError(
                 f"{self.host} can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or say "

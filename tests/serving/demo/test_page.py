@@ -1,0 +1,149 @@
+"""The page's parts, and the page asked through its own API."""
+
+import re
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT, run_command
+from vision_zoo.serving.demo import compare
+from vision_zoo.serving.demo.answers import Answer, answers, drawn_image, is_familiar
+from vision_zoo.serving.demo.cards import cards
+from vision_zoo.serving.demo.examples import examples
+from vision_zoo.serving.demo.explain import heat_map, occlusion
+from vision_zoo.serving.demo.scatter import scatter
+from vision_zoo.serving.models import list_models
+from vision_zoo.serving.session import Session
+from vision_zoo.training.datasets.dataset import Splits
+
+
+@pytest.fixture(scope="module")
+def session(exported_model: Path) -> Session:
+    return Session(exported_model, provider="cpu")
+
+
+@pytest.fixture(scope="module")
+def three(mnist_5k: Splits) -> Image.Image:
+    index = int(np.flatnonzero(np.asarray(mnist_5k.test.labels) == 3)[0])
+    return Image.fromarray(mnist_5k.test.images[index].squeeze())
+
+
+@pytest.fixture(scope="module")
+def answer(session: Session, three: Image.Image) -> Answer:
+    (found,) = answers([session], three)
+    return found
+
+
+def test_an_uploaded_picture_is_answered_over_the_pages_api(served: str, digit_png: Path) -> None:
+    from gradio_client import Client, handle_file
+
+    shown, _ = Client(f"{served}/demo", verbose=False).predict(
+        handle_file(digit_png), "mnist", api_name="/classify"
+    )
+    assert "models say <strong>7</strong>" in shown
+
+
+def test_the_page_asks_no_other_machine_for_anything(served: str) -> None:
+    page = urllib.request.urlopen(f"{served}/demo", timeout=10).read().decode()
+    assert "fonts.googleapis" not in page
+    assert not re.findall(r"""(?:src|href)=["']https?://(?!127\.0\.0\.1)[^"']+\.(?:js|css|woff2?)""", page)
+
+
+def test_the_server_is_there_beside_the_page(served: str) -> None:
+    assert urllib.request.urlopen(f"{served}/v2/health/ready", timeout=10).status == 200
+    assert urllib.request.urlopen(served, timeout=10).url.startswith(f"{served}/demo")
+
+
+def test_a_port_in_use_is_one_clear_line(served: str, tmp_path: Path) -> None:
+    port = served.rpartition(":")[2]
+    done = run_command("demo", "--port", port, "--models-dir", ROOT / "exported", cwd=tmp_path)
+    assert f"cannot listen on 127.0.0.1:{port}" in done.error
+
+
+def test_a_folder_without_models_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    assert (
+        "no models to show"
+        in run_command("demo", "--port", "0", "--models-dir", "models", cwd=tmp_path).error
+    )
+
+
+@pytest.mark.parametrize(
+    "drawing", [None, {}, {"layers": []}, {"layers": [np.zeros((280, 280, 4), dtype=np.uint8)]}]
+)
+def test_an_untouched_pad_is_no_drawing(drawing: dict[str, object] | None) -> None:
+    assert drawn_image(drawing) is None
+
+
+def test_a_drawing_is_answered_with_what_the_model_sees(session: Session, three: Image.Image) -> None:
+    canvas = np.zeros((280, 280, 4), dtype=np.uint8)
+    canvas[40:180, 100:240, 3] = np.asarray(three.resize((140, 140)))
+    (found,) = answers([session], drawn_image({"layers": [canvas]}))
+    assert found.label == "3"
+    assert found.pixels.shape == (28, 28, 1)
+    assert found.milliseconds > 0
+
+
+def test_nothing_is_answered_with_nothing(session: Session) -> None:
+    assert answers([session], None) == []
+    assert answers([session], Image.new("L", (280, 280), 255)) == []
+    assert "Draw something" in cards([], nothing="Draw something")
+
+
+def test_cards_say_what_screen_readers_need_and_escape_labels(answer: Answer) -> None:
+    shown = cards([answer], nothing="")
+    assert f'aria-label="{answer.session.name}: 3, ' in shown
+    assert 'role="status"' in shown
+    hostile = Answer(answer.session, answer.pixels, (("<script>", 1.0),), 1.0, familiar=False)
+    assert "<script>" not in cards([hostile], nothing="")
+    assert "Unlike the images" in cards([hostile], nothing="")
+    assert "2 models say" in cards([answer, answer], nothing="")
+
+
+def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Session, answer: Answer) -> None:
+    assert session.metadata.familiar_energy is not None
+    assert answer.familiar is True
+    assert is_familiar(session, np.zeros(10, dtype=np.float32)) is False
+
+
+def test_covering_the_stroke_matters_and_covering_the_border_does_not(answer: Answer) -> None:
+    importance = occlusion(answer)
+    assert importance.shape == (28, 28)
+    inside = importance[8:20, 8:20]
+    assert np.abs(inside).max() > 5 * np.abs(importance[:2]).max()
+    assert heat_map(answer, importance).size == (336, 336)
+
+
+def test_models_are_compared_with_shipped_figures_and_measured() -> None:
+    sessions = [Session(path, provider="cpu") for path in list_models(ROOT / "exported").values()]
+    rows, how = compare.shipped(sessions)
+    assert len(rows) == len(sessions)
+    assert all(row["p50 ms"] > 0 for row in rows)
+    assert "Measured on" in how
+    (measured,) = compare.measure(sessions[:1])
+    assert measured["p50 ms"] > 0
+    assert measured.keys() == rows[0].keys()
+
+
+def test_the_picture_of_the_comparison_names_every_model() -> None:
+    rows = [
+        {"model": "a-mnist", "dataset": "mnist", "accuracy %": 98.0, "p50 ms": 0.1},
+        {"model": "b<-mnist", "dataset": "mnist", "accuracy %": 99.0, "p50 ms": 0.4},
+        {"model": "c-mnist", "dataset": "mnist", "accuracy %": 97.0, "p50 ms": 0.2},
+    ]
+    drawn = scatter(rows)
+    assert drawn.count("<circle") == 3
+    assert drawn.count('fill="none" stroke="#d55e00" stroke-width="1.5"/><text') == 1  # c is beaten
+    assert "b&lt;" in drawn
+    assert "Nothing has been measured" in scatter([])
+
+
+def test_examples_are_what_the_best_models_take_them_for() -> None:
+    pictures = examples()
+    assert {"trousers", "ship"} <= set(pictures)
+    fashion = Session(ROOT / "exported" / "simple_cnn-fashion_mnist.onnx", provider="cpu")
+    (found,) = answers([fashion], pictures["trousers"])
+    assert found.label == "Trouser"

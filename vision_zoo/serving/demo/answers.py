@@ -1,0 +1,88 @@
+"""What models say of an image."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vision_zoo.errors import BlankImageError
+from vision_zoo.preprocess import prepare
+from vision_zoo.serving.session import Session
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One model's: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` the most probable label first.
+
+    `milliseconds` are of the model alone. `familiar` says whether the input looks like the model's test images
+    (see `is_familiar`), None where the file does not say how to tell.
+    """
+
+    session: Session
+    pixels: NDArray[np.uint8]
+    ranked: tuple[tuple[str, float], ...]
+    milliseconds: float
+    familiar: bool | None
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.ranked[0][0]
+
+
+def answers(sessions: Iterable[Session], image: Image.Image | None) -> list[Answer]:
+    """What every model says, the most accurate model first; nothing for no image or a blank one."""
+    if image is None:
+        return []
+    ordered = sorted(sessions, key=lambda session: -session.metadata.test_accuracy)
+    try:
+        return [answer(session, image) for session in ordered]
+    except BlankImageError:
+        return []
+
+
+def answer(session: Session, image: Image.Image) -> Answer:
+    """What one model says of an image.
+
+    Raises:
+        BlankImageError: the model centres its input and there is nothing to centre.
+    """
+    pixels = prepare(image, session.metadata.input)
+    started = time.perf_counter()
+    prediction = session.predict(pixels[None])
+    milliseconds = 1e3 * (time.perf_counter() - started)
+    probabilities = prediction.probabilities[0]
+    order = (-probabilities).argsort(kind="stable")
+    labels = session.metadata.labels
+    ranked = tuple((labels[index], float(probabilities[index])) for index in order)
+    return Answer(session, pixels, ranked, milliseconds, is_familiar(session, prediction.logits[0]))
+
+
+def is_familiar(session: Session, logits: NDArray[np.float32]) -> bool | None:
+    """Whether the logits' energy is above that of the lowest 2 % of the model's test images.
+
+    The energy, ln(sum(exp(logits))), is low where no class stands out (Liu et al. 2020, "Energy-based
+    out-of-distribution detection"). It tells that an image is unusual to the model, not that it is wrong.
+    """
+    threshold = session.metadata.familiar_energy
+    if threshold is None:
+        return None
+    largest = float(logits.max())
+    return bool(largest + float(np.log(np.exp(logits - largest).sum())) >= threshold)
+
+
+def drawn_image(drawing: dict[str, Any] | None) -> Image.Image | None:
+    """What was drawn on the pad, light on dark: the opacity of the strokes. None for an untouched pad."""
+    if not drawing or not drawing.get("layers"):
+        return None
+    opacity = np.asarray(drawing["layers"][0])[..., 3].astype(np.uint8)
+    return Image.fromarray(opacity) if opacity.any() else None
+
+
+def enlarged(pixels: NDArray[np.uint8], side: int = 224) -> Image.Image:
+    """A model's input, large enough to see its pixels."""
+    return Image.fromarray(pixels.squeeze()).resize((side, side), Image.Resampling.NEAREST)

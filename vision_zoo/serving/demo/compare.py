@@ -1,0 +1,84 @@
+"""Accuracy and latency of all models: as shipped, and as measured here."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.errors import VisionZooError
+from vision_zoo.progress import SilentProgress
+from vision_zoo.serving.bench.scenarios import single_stream
+from vision_zoo.serving.session import Session
+
+Row = dict[str, Any]
+
+COLUMNS = ("model", "dataset", "accuracy %", "p50 ms", "p99 ms", "MiB", "parameters")
+_PACKAGE = Path(__file__).resolve().parents[2]
+_SECONDS = 0.3
+
+
+def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
+    """The figures that were measured for the shipped files, and on what; no latency where there are none."""
+    for path in sorted(_results_files()):
+        try:
+            document = json.loads(path.read_text())
+            rows = _rows_of(document, sessions)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        environment = document["environment"]
+        hardware = environment.get("gpu") or f"{environment['cpu']}, {environment['cores']} cores"
+        return rows, f"Measured on {hardware}, one image at a time, one thread."
+    return [_row(session, None, None) for session in sessions], "Not measured yet: press the button."
+
+
+def measure(sessions: Sequence[Session]) -> Iterator[Row]:
+    """Measure one model after the other on this machine: one image at a time."""
+    import numpy as np
+
+    for session in sessions:
+        image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)
+
+        def call(session: Session = session, image: Any = image) -> object:
+            return session.predict(image)
+
+        try:
+            latency = single_stream({"": call}, batch_size=1, seconds=_SECONDS, progress=SilentProgress())[""]
+        except VisionZooError:
+            continue
+        yield _row(session, latency.milliseconds[50], latency.milliseconds[99])
+
+
+def _results_files() -> Iterator[Path]:
+    # A checkout has them beside the package, an installed wheel inside it.
+    for folder in (_PACKAGE.parent / "results", _PACKAGE / "measured"):
+        yield from folder.glob("*/zoo.json")
+
+
+def _rows_of(document: dict[str, Any], sessions: Sequence[Session]) -> list[Row]:
+    measured = {
+        row["model"]: row
+        for row in document["benchmark"]
+        if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
+    }
+    return [
+        _row(
+            session,
+            measured.get(session.name, {}).get("p50_ms"),
+            measured.get(session.name, {}).get("p99_ms"),
+        )
+        for session in sessions
+    ]
+
+
+def _row(session: Session, p50: float | None, p99: float | None) -> Row:
+    metadata = session.metadata
+    values = (
+        session.name,
+        metadata.dataset,
+        round(100 * metadata.test_accuracy, 2),
+        None if p50 is None else round(p50, 3),
+        None if p99 is None else round(p99, 3),
+        round(session.size / 2**20, 2),
+        metadata.parameters,
+    )
+    return dict(zip(COLUMNS, values, strict=True))

@@ -1,0 +1,65 @@
+"""Which parts of an image mattered: what covering them does to the answer (Zeiler and Fergus 2014)."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vision_zoo.serving.demo.answers import Answer
+
+_ACROSS = 6
+"""A cover is a sixth of the image's side, and moves by half of itself."""
+_BATCH = 64
+_FOR, _AGAINST = np.array((213, 94, 0)), np.array((0, 114, 178))
+
+
+def occlusion(answer: Answer) -> NDArray[np.float64]:
+    """How much the answer's probability falls when a part is covered, `[height, width]`; negative where it rises.
+
+    A cover has the colour of the image's border. Every pixel has the mean over the covers that lay on it.
+    """
+    pixels = answer.pixels
+    height, width = pixels.shape[:2]
+    cover_height, cover_width = max(1, height // _ACROSS), max(1, width // _ACROSS)
+    border = np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]), axis=0)
+    places = [(top, left) for top in _starts(height, cover_height) for left in _starts(width, cover_width)]
+    falls = _falls(answer, places, (cover_height, cover_width), border)
+    total, covers = np.zeros((height, width)), np.zeros((height, width))
+    for (top, left), fall in zip(places, falls, strict=True):
+        part = (slice(top, top + cover_height), slice(left, left + cover_width))
+        total[part] += fall
+        covers[part] += 1
+    return total / covers
+
+
+def heat_map(answer: Answer, importance: NDArray[np.float64], side: int = 336) -> Image.Image:
+    """The model's input in gray, with orange where covering lowers the answer's probability, blue where it raises it."""
+    gray = np.asarray(
+        Image.fromarray(answer.pixels.squeeze()).convert("L").resize((side, side)), dtype=np.float64
+    )
+    smooth = np.asarray(
+        Image.fromarray(importance.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
+    )
+    largest = max(float(np.abs(smooth).max()), 1e-6)
+    strength = np.clip(np.abs(smooth) / largest, 0, 1)[..., None] * 0.85
+    color = np.where(smooth[..., None] >= 0, _FOR, _AGAINST)
+    mixed = (1 - strength) * gray[..., None] + strength * color
+    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def _starts(length: int, cover: int) -> list[int]:
+    starts = list(range(0, length - cover + 1, max(1, cover // 2)))
+    return starts if starts[-1] == length - cover else [*starts, length - cover]
+
+
+def _falls(
+    answer: Answer, places: list[tuple[int, int]], cover: tuple[int, int], border: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    session = answer.session
+    index = session.metadata.labels.index(answer.label)
+    falls = []
+    for start in range(0, len(places), _BATCH):
+        batch = np.repeat(answer.pixels[None], len(places[start : start + _BATCH]), axis=0)
+        for image, (top, left) in zip(batch, places[start : start + _BATCH], strict=True):
+            image[top : top + cover[0], left : left + cover[1]] = border.round().astype(np.uint8)
+        falls.append(answer.ranked[0][1] - session.predict(batch).probabilities[:, index].astype(np.float64))
+    return np.concatenate(falls)

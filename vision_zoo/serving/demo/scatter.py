@@ -1,0 +1,105 @@
+"""Accuracy against latency as an SVG that follows the page's colours, light or dark."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+_WIDTH, _HEIGHT = 760, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 18, 46
+_COLOR = "#d55e00"
+
+
+def scatter(rows: Sequence[Row]) -> str:
+    """A point a model, its name beside it; a line joins those that no other model beats in both."""
+    points = [(row["p50 ms"], row["accuracy %"], row["model"]) for row in rows if row["p50 ms"] is not None]
+    if not points:
+        return '<p class="vz-empty">Nothing has been measured yet.</p>'
+    x_low, x_high = _padded([math.log10(latency) for latency, _, _ in points])
+    y_low, y_high = _padded([accuracy for _, accuracy, _ in points])
+
+    def place(latency: float, accuracy: float) -> tuple[float, float]:
+        x = _LEFT + (math.log10(latency) - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT)
+        y = _TOP + (y_high - accuracy) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM)
+        return x, y
+
+    parts = [_vertical(place(latency, y_low), latency) for latency in _ticks(x_low, x_high)]
+    parts += [_horizontal(place(10**x_low, accuracy), accuracy) for accuracy in _levels(y_low, y_high)]
+    front = pareto_front([(latency, accuracy) for latency, accuracy, _ in points])
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*points[index][:2]) for index in front))
+    parts.append(f'<polyline points="{line}" fill="none" stroke="{_COLOR}" stroke-width="1.5"/>')
+    parts += [
+        _point(*place(latency, accuracy), name, best=index in front)
+        for index, (latency, accuracy, name) in enumerate(points)
+    ]
+    description = "; ".join(
+        f"{name}: {accuracy:.2f} %, {latency:.3g} ms" for latency, accuracy, name in points
+    )
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(description)}" '
+        'style="width:100%;color:var(--body-text-color)" font-size="12" fill="currentColor">'
+        f"{''.join(parts)}"
+        f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">p50 of one image, ms</text>'
+        f'<text x="14" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {_HEIGHT / 2})">'
+        "test accuracy, %</text></svg>"
+    )
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The indices of the points (cost, value) that no other point beats in both, by rising cost."""
+    front: list[int] = []
+    best = -math.inf
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if points[index][1] > best:
+            front.append(index)
+            best = points[index][1]
+    return front
+
+
+def _short_name(row: Row) -> str:
+    return str(row["model"]).replace(f"-{row['dataset'].replace('-', '_')}", "")
+
+
+def _padded(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = max(0.12 * (high - low), 0.05)
+    return low - margin, high + margin
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    candidates = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+    return [value for value in candidates if low <= math.log10(value) <= high]
+
+
+def _levels(low: float, high: float) -> list[float]:
+    step = next(step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if (high - low) / step <= 7)
+    return [index * step for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _vertical(bottom: tuple[float, float], latency: float) -> str:
+    x, y = bottom
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{y:.1f}" stroke="currentColor" opacity=".15"/>'
+        f'<text x="{x:.1f}" y="{y + 16:.1f}" text-anchor="middle">{latency:g}</text>'
+    )
+
+
+def _horizontal(left: tuple[float, float], accuracy: float) -> str:
+    x, y = left
+    return (
+        f'<line x1="{x:.1f}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" opacity=".15"/>'
+        f'<text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{accuracy:g}</text>'
+    )
+
+
+def _point(x: float, y: float, name: str, *, best: bool) -> str:
+    fill = _COLOR if best else "none"
+    right = x > 0.7 * _WIDTH
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="{fill}" stroke="{_COLOR}" stroke-width="1.5"/>'
+        f'<text x="{x + (-9 if right else 9):.1f}" y="{y - 7:.1f}" text-anchor="{"end" if right else "start"}">'
+        f"{html.escape(name)}</text>"
+    )
