@@ -236,7 +236,7 @@ def serve(
     max_concurrency: Annotated[
         int | None, typer.Option(help="Requests that run at once; one a core without it.")
     ] = None,
-    max_queue: Annotated[int, typer.Option(help="Requests that wait; more are answered 503.")] = 64,
+    max_queue: Annotated[int, typer.Option(help="Requests that wait; more are answered 503.")] = 512,
     deadline: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
     read_seconds: Annotated[float, typer.Option(help="Seconds a client may take to send a request.")] = 10.0,
     reload: Annotated[float, typer.Option(help="Seconds between looks at the models folder.")] = 2.0,

@@ -69,7 +69,7 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app.add_exception_handler(RequestValidationError, _validation_error)
     if settings.demo:
         _mount_demo(app, repository)
-    return RequestContext(app, metrics=metrics, api_key=settings.api_key)
+    return RequestContext(infer.DirectInfer(app, state), metrics=metrics, api_key=settings.api_key)
 
 
 def _mount_demo(app: FastAPI, repository: Repository) -> None:

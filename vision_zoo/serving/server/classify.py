@@ -57,7 +57,7 @@ async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> dic
     if top < 1:
         raise RequestError(400, f"top {top} is out of range; expected 1 or more")
     state = state_of(request)
-    session = find_session(request, model)
+    session = find_session(state, model)
     settings = state.settings
     body = await read_body(request, max_bytes=settings.max_body_bytes, seconds=settings.read_seconds)
     content = await _file(request, body)

@@ -1,10 +1,11 @@
 """One JSON object a line on stderr, with the request's id."""
 
-import json
 import logging
 import sys
 import time
 from typing import Any
+
+import orjson
 
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
@@ -24,7 +25,26 @@ class JsonFormatter(logging.Formatter):
         entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str)
+        return orjson.dumps(entry, default=str).decode()
+
+
+def timestamp(seconds: float) -> str:
+    """UTC in ISO 8601, with milliseconds."""
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+def access(**fields: Any) -> None:
+    """One answered request, as a record of the logger `vision_zoo.access` would be.
+
+    Written directly: a record's way through `logging` takes as long as a small model.
+    """
+    entry = {
+        "time": timestamp(time.time()),
+        "level": "info",
+        "logger": "vision_zoo.access",
+        "message": "request",
+    }
+    sys.stderr.write(f"{orjson.dumps(entry | fields, default=str).decode()}\n")
 
 
 def configure(level: int = logging.INFO) -> None:

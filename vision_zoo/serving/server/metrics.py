@@ -13,6 +13,8 @@ class Metrics:
 
     def __init__(self, *, running: Callable[[], float], waiting: Callable[[], float]) -> None:
         self._registry = CollectorRegistry()
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._model_series: dict[tuple[str, str], tuple[Histogram, Counter]] = {}
         registry = self._registry
         self._requests = Counter(
             "vision_zoo_requests", "Requests answered.", ("route", "method", "status"), registry=registry
@@ -48,13 +50,21 @@ class Metrics:
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is its pattern, not its path."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        series = self._series.get((route, method, status))
+        if series is None:  # looking a series up by its labels takes longer than counting
+            series = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            self._series[route, method, status] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
     def inferred(self, model: str, provider: str, images: int, seconds: float) -> None:
         """A model ran."""
-        self._inference.labels(model, provider).observe(seconds)
-        self._images.labels(model).inc(images)
+        series = self._model_series.get((model, provider))
+        if series is None:
+            series = self._inference.labels(model, provider), self._images.labels(model)
+            self._model_series[model, provider] = series
+        series[0].observe(seconds)
+        series[1].inc(images)
 
     def failed(self, model: str) -> None:
         """A model's run failed."""

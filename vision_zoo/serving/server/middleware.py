@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vision_zoo.serving.server import logs
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
 
@@ -83,14 +84,15 @@ class RequestContext:
         )
         if status < 400 and not _LOG.isEnabledFor(logging.DEBUG) and route in _QUIET_ROUTES:
             return
-        extra = {
-            "request_id": identifier,
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": status,
-            "milliseconds": round(1e3 * seconds, 3),
-        }
-        _LOG.info("request", extra=extra if failure is None else {**extra, "error": failure})
+        if _LOG.isEnabledFor(logging.INFO):
+            logs.access(
+                request_id=identifier,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round(1e3 * seconds, 3),
+                **({} if failure is None else {"error": failure}),
+            )
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

@@ -11,7 +11,7 @@ from vision_zoo.serving.server import protocol
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import CONTENT_TYPE
 from vision_zoo.serving.server.repository import VERSION
-from vision_zoo.serving.server.state import state_of
+from vision_zoo.serving.server.state import State, state_of
 from vision_zoo.serving.session import Session
 from vision_zoo.triton import MAX_BATCH_SIZE
 
@@ -58,7 +58,7 @@ async def server_metadata() -> dict[str, Any]:
 @router.get("/v2/models/{model}/versions/{version}", include_in_schema=False)
 async def model_metadata(request: Request, model: str, version: str = VERSION) -> dict[str, Any]:
     """A model's inputs and outputs."""
-    session = find_session(request, model, version)
+    session = find_session(state_of(request), model, version)
     return protocol.model_metadata(session.metadata, model=model, version=VERSION)
 
 
@@ -66,7 +66,7 @@ async def model_metadata(request: Request, model: str, version: str = VERSION) -
 @router.get("/v2/models/{model}/versions/{version}/ready", include_in_schema=False)
 async def model_ready(request: Request, model: str, version: str = VERSION) -> Response:
     """200 where the model can be run."""
-    find_session(request, model, version)
+    find_session(state_of(request), model, version)
     return Response(status_code=200)
 
 
@@ -74,7 +74,7 @@ async def model_ready(request: Request, model: str, version: str = VERSION) -> R
 @router.get("/v2/models/{model}/versions/{version}/config", include_in_schema=False)
 async def model_config(request: Request, model: str, version: str = VERSION) -> dict[str, Any]:
     """A model's configuration, as Triton's clients read it; shapes leave out the batch."""
-    session = find_session(request, model, version)
+    session = find_session(state_of(request), model, version)
     described = protocol.model_metadata(session.metadata, model=model, version=VERSION)
     return {
         "name": model,
@@ -136,13 +136,13 @@ async def metrics(request: Request) -> Response:
     return Response(state.metrics.page(providers), headers={"Content-Type": CONTENT_TYPE})
 
 
-def find_session(request: Request, model: str, version: str = VERSION) -> Session:
+def find_session(state: State, model: str, version: str = VERSION) -> Session:
     """The session of a model and version.
 
     Raises:
         RequestError: there is none, or it cannot be loaded.
     """
-    session = state_of(request).repository.session(model)
+    session = state.repository.session(model)
     if version != VERSION:
         raise RequestError(404, f"{model} has no version {version[:20]!r}; expected {VERSION}")
     return session

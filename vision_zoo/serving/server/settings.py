@@ -45,7 +45,7 @@ class ServerSettings:
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 256
     max_concurrency: int = field(default_factory=usable_cores)
-    max_queue: int = 64
+    max_queue: int = 512
     deadline_seconds: float = 10.0
     read_seconds: float = 10.0
     drain_seconds: float = 30.0

@@ -1,0 +1,209 @@
+"""The HTTP server under load, beside a plain FastAPI handler and LitServe: `results/<environment>/server.json`.
+
+Client and server share the machine's cores. Requests carry one 28 x 28 image; the connections are kept alive.
+
+    python -m benchmarks.server [--seconds 5] [--poisson-seconds 60] [--requests 100000]
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.http_load import Connection, closed_loop, http_request, open_loop
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.environment import describe
+from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.serving.session import Session
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "simple_cnn-mnist"
+_SHAPE = (1, 28, 28, 1)
+_IMAGE = np.random.default_rng(0).integers(0, 256, _SHAPE, dtype=np.uint8)
+_TENSOR = {"name": INPUT_NAME, "datatype": "UINT8", "shape": list(_SHAPE)}
+_OUTPUTS = [{"name": OUTPUT_NAMES[1]}]
+_ROUNDS = 3
+
+
+def ready_requests() -> dict[str, bytes]:
+    """By arm: what its clients send."""
+    plain = json.dumps({"shape": list(_SHAPE), "data": _IMAGE.ravel().tolist()}).encode()
+    ours = json.dumps(
+        {"inputs": [{**_TENSOR, "data": _IMAGE.ravel().tolist()}], "outputs": _OUTPUTS}
+    ).encode()
+    head = json.dumps(
+        {
+            "inputs": [{**_TENSOR, "parameters": {"binary_data_size": _IMAGE.nbytes}}],
+            "outputs": [{**_OUTPUTS[0], "parameters": {"binary_data": True}}],
+        }
+    ).encode()
+    infer = f"/v2/models/{MODEL}/infer"
+    return {
+        "vision-zoo, JSON": http_request(infer, ours),
+        "vision-zoo, binary": http_request(
+            infer, head + _IMAGE.tobytes(), {"Inference-Header-Content-Length": str(len(head))}
+        ),
+        "plain FastAPI": http_request("/predict", plain),
+        "LitServe": http_request("/predict", plain),
+    }
+
+
+def commands(port: int) -> dict[str, list[str]]:
+    """By arm: how its server is started."""
+    model = str(ROOT / "exported" / f"{MODEL}.onnx")
+    servers = ROOT / "benchmarks" / "servers"
+    own = ["-m", "vision_zoo", "serve", "--port", str(port), "--models-dir", str(ROOT / "exported")]
+    return {
+        "vision-zoo, JSON": own,
+        "vision-zoo, binary": own,
+        "plain FastAPI": [str(servers / "plain_fastapi.py"), model, str(port)],
+        "LitServe": [str(servers / "lit.py"), model, str(port)],
+    }
+
+
+@contextmanager
+def running(arm: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """The arm's server on a free port, answering already."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, *commands(port)[arm]],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        connection = Connection(port)
+        while connection.ask(ready_requests()[arm]) != 200:
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"error: the server of {arm} does not answer")
+            time.sleep(0.2)
+        yield port, process
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def compare(seconds: float) -> list[dict[str, Any]]:
+    """Every arm on one connection and on eight, in rounds; the median round counts."""
+    rounds: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for _ in range(_ROUNDS):
+        for arm, request in ready_requests().items():
+            with running(arm) as (port, _):
+                closed_loop(port, request, connections=8, seconds=min(1.0, seconds))
+                for connections in (1, 8):
+                    load = closed_loop(port, request, connections=connections, seconds=seconds)
+                    rounds.setdefault((arm, connections), []).append(load.summary())
+    return [
+        {"server": arm, "connections": connections, **_median(taken)}
+        for (arm, connections), taken in rounds.items()
+    ]
+
+
+def _median(taken: list[dict[str, Any]]) -> dict[str, Any]:
+    ordered = sorted(taken, key=lambda summary: summary["requests_per_second"])
+    return {**ordered[len(ordered) // 2], "rounds": [entry["requests_per_second"] for entry in ordered]}
+
+
+def poisson(rate: float, seconds: float) -> dict[str, Any]:
+    arm = "vision-zoo, JSON"
+    with running(arm) as (port, _):
+        request = ready_requests()[arm]
+        closed_loop(port, request, connections=8, seconds=1.0)
+        load = open_loop(port, request, rate=rate, connections=16, seconds=seconds)
+    return {"rate": rate, **load.summary()}
+
+
+def overload(peak: float, seconds: float) -> dict[str, Any]:
+    """Three times what eight connections reached: how much of that is still answered well."""
+    arm = "vision-zoo, JSON"
+    with running(arm) as (port, _):
+        request = ready_requests()[arm]
+        load = open_loop(port, request, rate=3 * peak, connections=128, seconds=seconds)
+    summary = load.summary()
+    share = len(load.nanoseconds) / load.seconds / peak
+    return {"rate": round(3 * peak, 1), "share_of_peak": round(share, 3), **summary}
+
+
+def memory(requests: int) -> dict[str, Any]:
+    """Resident memory of the server before and after many requests."""
+    arm = "vision-zoo, JSON"
+    with running(arm) as (port, process):
+        request = ready_requests()[arm]
+        closed_loop(port, request, connections=8, seconds=5.0)
+        before = _resident_mib(process.pid)
+        done = 0
+        while done < requests:
+            done += len(closed_loop(port, request, connections=8, seconds=5.0).nanoseconds)
+        return {"requests": done, "before_mib": before, "after_mib": _resident_mib(process.pid)}
+
+
+def _resident_mib(process: int) -> float:
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def bare_p50_ms() -> float:
+    """The median of the model alone, one image, in this process."""
+    session = Session(ROOT / "exported" / f"{MODEL}.onnx", provider="cpu")
+    runtime, feed, outputs = session.runtime(), {INPUT_NAME: _IMAGE}, list(OUTPUT_NAMES)
+    taken = []
+    for _ in range(5000):
+        started = time.perf_counter_ns()
+        runtime.run(outputs, feed)
+        taken.append(time.perf_counter_ns() - started)
+    return round(statistics.median(taken) / 1e6, 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement in a closed loop")
+    parser.add_argument("--poisson-seconds", type=float, default=60.0)
+    parser.add_argument("--requests", type=int, default=100_000, help="between two looks at the memory")
+    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
+    options = parser.parse_args()
+    rows = compare(options.seconds)
+    peak = next(
+        row["requests_per_second"]
+        for row in rows
+        if (row["server"], row["connections"]) == ("vision-zoo, JSON", 8)
+    )
+    document = {
+        "schema": SCHEMA_VERSION,
+        "kind": "server",
+        "environment": describe(),
+        "model": MODEL,
+        "bare_p50_ms": bare_p50_ms(),
+        "closed_loop": rows,
+        "poisson": poisson(500, options.poisson_seconds),
+        "overload": overload(peak, min(10.0, options.poisson_seconds)),
+        "memory": memory(options.requests),
+    }
+    path = result_path(options.results_dir, describe(), "server")
+    write_result(path, document)
+    print(json.dumps({key: value for key, value in document.items() if key != "environment"}))
+
+
+if __name__ == "__main__":
+    main()
