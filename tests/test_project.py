@@ -70,6 +70,18 @@ def test_a_drifted_document_is_noticed(tmp_path: Path) -> None:
     assert "12.34%" in update_documents.rewritten(text, results)
 
 
+def test_the_dockerfile_has_no_lint() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_dockerfile_copies_what_there_is() -> None:
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert copied
+    assert all((ROOT / name).exists() for line in copied for name in line.split())
+
+
 def test_every_file_that_the_readme_names_exists() -> None:
     text = (ROOT / "README.md").read_text()
     targets = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
