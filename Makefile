@@ -11,7 +11,7 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: browser help install quickstart demo bench check test format lint types docs lock results zoo clean
+.PHONY: browser help install quickstart demo bench check test soak format lint types docs lock results zoo clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ check: lint types browser  ## format, lint, types and the tests but the slowest:
 
 test: lint types browser  ## everything; what CI runs
 	@$(BIN)/pytest
+
+soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an hour
+	@$(BIN)/pytest soak
 
 docs: $(INSTALLED)  ## regenerate the figures in the documents from results/
 	@$(BIN)/python scripts/update_documents.py
