@@ -61,6 +61,9 @@ class Admission:
             RequestError: the queue is full (503), the deadline has passed (504), or the client is gone (499).
         """
         await self._enter(deadline, gone)
+        if time.monotonic() > deadline:
+            self._pass_on()
+            raise _late("the deadline passed before the request could run")
         if self._expected.get(kind, _INLINE_SECONDS) * images < _INLINE_SECONDS:
             try:
                 return self._timed(work, kind, images)
@@ -72,7 +75,7 @@ class Admission:
         running.add_done_callback(self._thread_ended)
         done, _ = await asyncio.wait({running}, timeout=max(0.0, deadline - time.monotonic()))
         if not done:
-            raise RequestError(504, "the deadline passed while the model ran")
+            raise _late("the deadline passed while the model ran")
         return running.result()
 
     def close(self) -> None:
@@ -140,3 +143,7 @@ class Admission:
         before = self._expected.get(kind, seconds)
         self._expected[kind] = before + _SMOOTHING * (seconds - before)
         return result
+
+
+def _late(message: str) -> RequestError:
+    return RequestError(504, message, {"Retry-After": _RETRY_SECONDS})

@@ -23,7 +23,7 @@ _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 
 
 class RequestContext:
-    """ASGI middleware; `keys` are the API keys that are accepted, none asks for none."""
+    """ASGI middleware; without an `api_key` none is asked for."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, api_key: str | None) -> None:
         self._app = app
