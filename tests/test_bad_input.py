@@ -66,7 +66,7 @@ def _write_idx(path: Path, array: np.ndarray) -> None:
         (["bench", "--precision", "int4"], "expected one of fp32, fp16, int8"),
         (["bench", "--rate", "0"], "rate 0.0 is out of range"),
         (["export", "nowhere", "--onnx", "--precision", "int4"], "expected fp32, fp16, int8"),
-        (["export", "nowhere", "--triton", "models"], "no model 'nowhere'"),
+        (["export", "nowhere", "--triton", "models"], "model 'nowhere'"),
         (["info", "nowhere.onnx"], "does not exist"),
         (["doctor", "--no-such-option"], "no such option"),
         (["bench", "--against", "tensorflow"], "unknown engine 'tensorflow'"),

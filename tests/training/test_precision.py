@@ -32,7 +32,7 @@ def test_the_name_and_the_metadata_tell_the_precision(reduced: ExportedModel, ex
 
 def test_little_is_lost_and_the_proof_says_how_much(reduced: ExportedModel) -> None:
     assert reduced.proof.images == 1000
-    assert reduced.proof.checkpoint_accuracy - reduced.proof.accuracy <= 0.002
+    assert reduced.proof.checkpoint_accuracy - reduced.proof.accuracy <= 0.002 + 1e-9
     assert reduced.proof.argmax_agreement >= 0.98
     assert reduced.proof.max_logit_difference > 0
 
