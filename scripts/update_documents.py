@@ -16,6 +16,7 @@ from typing import Any
 
 from vision_zoo import atomic, report
 from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
+from vision_zoo.environment import hardware
 from vision_zoo.tables import markdown
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES
@@ -55,7 +56,7 @@ def _of_one_image(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def zoo_picture(results: Results) -> str:
     """The shipped files' accuracy against their latency, as SVG."""
     (document, *_) = _zoos(results)
-    title = f"The shipped models, one thread of {_hardware(document['environment'])}"
+    title = f"The shipped models, one thread of {hardware(document['environment'])}"
     rows = list(_of_one_image(document).values())
     return svg(accuracy_against_latency(rows, title=title), seed="zoo", text_as_paths=True)
 
@@ -92,7 +93,7 @@ def zoo(results: Results) -> str:
         how = (
             "The accuracy is the exported file's on the whole test split, in ONNX Runtime; one run each. "
             "Milliseconds are of one image, from its pixels to its probabilities, on one thread of "
-            f"{_hardware(document['environment'])}, over {min(calls):,} to {max(calls):,} calls; the last "
+            f"{hardware(document['environment'])}, over {min(calls):,} to {max(calls):,} calls; the last "
             f"column is eager torch's time as a multiple, measured in turns. With {_versions(document['environment'])}."
         )
         copies = "¹ Re-encoded pictures: CIFAR-10 as JPEG with halved colour resolution, Imagenette as square JPEG."
@@ -121,7 +122,7 @@ def _published() -> list[Recipe]:
 def quickstart(results: Results) -> str:
     """How long the quickstart took and what it reached."""
     sentences = [
-        f"Measured once on {_hardware(document['environment'])}: {document['seconds']:.0f} s in all, "
+        f"Measured once on {hardware(document['environment'])}: {document['seconds']:.0f} s in all, "
         f"{document['test_accuracy']:.1%} of {document['images']:,} test images."
         for path, document in results.items()
         if path.endswith("/quickstart.json")
@@ -158,7 +159,7 @@ def _inference(document: dict[str, Any]) -> list[str]:
     )
     how = (
         f"One model of each of {len(engines)} architectures, in turns in one run on "
-        f"{_hardware(document['environment'])}. `vision-zoo predict` answers {seconds['median']:.2f} s after its "
+        f"{hardware(document['environment'])}. `vision-zoo predict` answers {seconds['median']:.2f} s after its "
         f"process starts (median of {cold['calls']}; {seconds['smallest']:.2f} to {seconds['largest']:.2f}); what its "
         f"imports take, in milliseconds under `-X importtime`, which slows them down: {imports}."
     )
@@ -182,10 +183,6 @@ GENERATED: dict[str, Callable[[Results], str]] = {
 def rewritten(text: str, results: Results) -> str:
     """`text` with every generated part made anew."""
     return _PART.sub(lambda part: f"{part[1]}{GENERATED[part['name']](results)}\n{part[3]}", text)
-
-
-def _hardware(environment: dict[str, Any]) -> str:
-    return environment.get("gpu") or f"{environment['cpu']}, {environment['cores']} cores"
 
 
 def _versions(environment: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,11 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions(),
     }
+
+
+def hardware(described: Mapping[str, Any]) -> str:
+    """What `describe` found, in words: the GPU where one is named, else the CPU and its cores."""
+    return described.get("gpu") or f"{described['cpu']}, {described['cores']} cores"
 
 
 def versions() -> dict[str, str]:

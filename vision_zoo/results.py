@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo import atomic
+from vision_zoo.environment import hardware
 from vision_zoo.errors import RunError
 
 SCHEMA_VERSION = 2
@@ -21,8 +22,7 @@ SCHEMA_VERSION = 2
 
 def environment_name(described: Mapping[str, Any]) -> str:
     """A folder name for an environment: its GPU, or its CPU and how many cores were used."""
-    hardware = described.get("gpu") or f"{described['cpu']} {described['cores']} cores"
-    return re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", hardware(described).lower()).strip("-")
 
 
 def result_path(results_dir: Path, environment: Mapping[str, Any], name: str) -> Path:

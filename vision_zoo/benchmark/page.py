@@ -7,6 +7,7 @@ from typing import Any
 from vision_zoo.benchmark.engines import REFERENCE
 from vision_zoo.benchmark.pictures import accuracy_against_latency, distributions, latency_and_throughput, svg
 from vision_zoo.benchmark.tables import flat, footers, tables
+from vision_zoo.environment import hardware
 from vision_zoo.tables import text_of
 
 Row = Mapping[str, Any]
@@ -98,7 +99,7 @@ def _cell(value: object) -> str:
 
 def _hardware(environment: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
-    return f"{environment['cpu']}, {environment['cores']} cores, Python {environment['python']}; {versions}"
+    return f"{hardware(environment)}, Python {environment['python']}; {versions}"
 
 
 def _escaped(text: str) -> str:

@@ -127,6 +127,7 @@ def bench(
 
 def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], table_format: str) -> str:
     from vision_zoo.benchmark.tables import flat, footers, tables
+    from vision_zoo.environment import hardware
     from vision_zoo.tables import render
 
     if table_format == "json":
@@ -139,8 +140,7 @@ def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], tab
         return render(flat(rows), table_format)
     parts = [render(table, "table", title=title) + "\n" for title, table in tables(rows).items()]
     engines = [f"{name} {number}" for name, number in environment["versions"].items() if name in _SHOWN]
-    hardware = f"{environment['cpu']}, {environment['cores']} cores, {', '.join(engines)}"
-    return "\n".join([*parts, *footers(rows), hardware])
+    return "\n".join([*parts, *footers(rows), f"{hardware(environment)}, {', '.join(engines)}"])
 
 
 def _warn_of_fallback(*providers: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo import atomic
+from vision_zoo.environment import hardware
 from vision_zoo.report.figures import (
     POINTS,
     POINTS_ON_COPY,
@@ -198,7 +199,7 @@ def _environments(documents: Sequence[Mapping[str, Any]]) -> str:
             document["environment_name"],
             {
                 "environment": document["environment_name"],
-                "hardware": described.get("gpu") or f"{described['cpu']}, {described['cores']} cores",
+                "hardware": hardware(described),
                 "memory": f"{described['memory_gib']} GiB",
                 "Python": described["python"],
                 "torch": set(),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.environment import hardware
 from vision_zoo.errors import VisionZooError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.serving.bench.scenarios import single_stream
@@ -25,9 +26,7 @@ def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
             rows = _rows_of(document, sessions)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        environment = document["environment"]
-        hardware = environment.get("gpu") or f"{environment['cpu']}, {environment['cores']} cores"
-        return rows, f"Measured on {hardware}, one image at a time, one thread."
+        return rows, f"Measured on {hardware(document['environment'])}, one image at a time, one thread."
     return [_row(session, None, None) for session in sessions], "Not measured yet: press the button."
 
 
