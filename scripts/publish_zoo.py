@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo import manifest
-from vision_zoo.artifact import SUFFIX
+from vision_zoo.artifact import SUFFIX, Precision
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.engines import random_images
 from vision_zoo.environment import describe
@@ -27,10 +27,8 @@ from vision_zoo.results import SCHEMA_VERSION, load_results, result_path, write_
 from vision_zoo.serving.bench.scenarios import single_stream
 from vision_zoo.serving.session import Session
 from vision_zoo.training.export import ExportedModel, export_onnx
-from vision_zoo.training.precision import Precision
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.train import default_path
-from vision_zoo.training.weight_storage import WeightFormat
 
 ROOT = Path(__file__).resolve().parent.parent
 _HALF_ABOVE = 500_000  # parameters; a smaller model's file is small in single precision
@@ -58,7 +56,7 @@ def best_recipes(results_dir: Path, left_out: frozenset[str]) -> list[str]:
     return sorted(recipe for _, recipe in best.values())
 
 
-def weights_for(parameters: int) -> WeightFormat:
+def weights_for(parameters: int) -> Precision:
     """How a model of that many parameters stores its weights."""
     if parameters > _EIGHT_BITS_ABOVE:
         return "int8"

@@ -11,8 +11,8 @@ from vision_zoo.benchmark.page import page
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.environment import describe
 from vision_zoo.errors import DeviceError, ModelError, UsageError
+from vision_zoo.pareto import pareto_front
 from vision_zoo.progress import SilentProgress
-from vision_zoo.serving.demo.scatter import pareto_front
 
 SETTINGS = BenchmarkSettings(
     providers=("cpu",),

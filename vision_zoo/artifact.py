@@ -8,7 +8,10 @@ graph. The metadata is one JSON value under `METADATA_KEY`.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vision_zoo.errors import ModelError
 from vision_zoo.preprocess import InputFormat
@@ -18,12 +21,26 @@ SCHEMA_VERSION = 1
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("logits", "probabilities")
 SUFFIX = ".onnx"
-PRECISIONS = ("fp32", "fp16", "int8")
+
+Precision = Literal["fp32", "fp16", "int8"]
+"""What a graph computes in, and what a file stores its weights in."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def file_name(recipe: str, precision: str) -> str:
     """The file of a recipe's model: `<recipe>.onnx`, or `<recipe>-int8.onnx` for another precision than fp32."""
     return f"{recipe}{'' if precision == 'fp32' else f'-{precision}'}{SUFFIX}"
+
+
+def energy(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """ln(sum(exp(logits))) over the last axis: float32 `[..., classes]` to float64 `[...]`.
+
+    It is low where no class stands out (Liu et al. 2020, "Energy-based out-of-distribution detection").
+    """
+    largest = logits.max(axis=-1, keepdims=True).astype(np.float64)
+    found: NDArray[np.float64] = largest[..., 0] + np.log(np.exp(logits - largest).sum(axis=-1))
+    return found
 
 
 class TensorInfo(Protocol):
@@ -47,7 +64,7 @@ class Metadata:
     multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
     how the file stores large weights; `architecture_arguments` are those that the input format does not
     give; `data_variant` says which copy of the dataset the figures stand for. `familiar_energy` is the 2nd
-    percentile of ln(sum(exp(logits))) over the test images: inputs below it are unlike them.
+    percentile of `energy` over the test images: inputs below it are unlike them.
     """
 
     recipe: str
@@ -66,6 +83,14 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: str = "fp32"
     familiar_energy: float | None = None
+
+    def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
+        """Whether logits `[classes]` have more energy than those of the lowest 2 % of the test images.
+
+        It tells that an image is unusual to the model, not that it is wrong. None where the file does not say
+        how much the test images have.
+        """
+        return None if self.familiar_energy is None else bool(energy(logits) >= self.familiar_energy)
 
     def to_json(self) -> str:
         """The JSON text that goes under `METADATA_KEY`."""

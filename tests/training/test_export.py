@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from vision_zoo.artifact import METADATA_KEY
+from vision_zoo.artifact import METADATA_KEY, Precision
 from vision_zoo.errors import ExportError
 from vision_zoo.training.checkpoint import load_weights
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
@@ -18,7 +18,7 @@ from vision_zoo.training.export import OPSET, export_onnx, to_onnx
 from vision_zoo.training.proof import Tolerance, prove
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.weight_storage import WeightFormat, store_weights
+from vision_zoo.training.weight_storage import store_weights
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_the_proof_refuses_what_does_not_run(classifier: ImageClassifier, mnist_
 
 @pytest.mark.parametrize(("weights", "share"), [("fp16", 0.52), ("int8", 0.27)])
 def test_weights_in_fewer_bits_shrink_the_file_and_keep_the_accuracy(
-    finished_run: Path, exported_model: Path, tmp_path: Path, weights: WeightFormat, share: float
+    finished_run: Path, exported_model: Path, tmp_path: Path, weights: Precision, share: float
 ) -> None:
     exported = export_onnx(finished_run, tmp_path, weights=weights)
     assert exported.path.stat().st_size < share * exported_model.stat().st_size

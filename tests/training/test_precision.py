@@ -5,12 +5,13 @@ from pathlib import Path
 import onnx
 import pytest
 
+from vision_zoo.artifact import Precision
 from vision_zoo.errors import ExportError, UsageError
 from vision_zoo.serving.bench.placement import placement
 from vision_zoo.serving.session import Session
 from vision_zoo.training import export
 from vision_zoo.training.export import ExportedModel, export_onnx
-from vision_zoo.training.precision import Precision, to_precision
+from vision_zoo.training.precision import to_precision
 
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])

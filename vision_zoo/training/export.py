@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo import environment, manifest
-from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, file_name
+from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, Precision, file_name
 from vision_zoo.errors import ExportError, RunError, UsageError
 from vision_zoo.training.checkpoint import load_weights
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset
-from vision_zoo.training.precision import Precision, to_precision
+from vision_zoo.training.precision import to_precision
 from vision_zoo.training.proof import FULL_PRECISION, REDUCED_PRECISION, Proof, prove
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.weight_storage import WeightFormat, store_weights
+from vision_zoo.training.weight_storage import store_weights
 
 OPSET = 18  # above it, some operators were reported to leave the GPU (ultralytics pull request 25915)
 
@@ -40,7 +40,7 @@ def export_onnx(
     *,
     data_dir: Path | None = None,
     precision: Precision = "fp32",
-    weights: WeightFormat = "fp32",
+    weights: Precision = "fp32",
 ) -> ExportedModel:
     """Export a finished run to a file in `output_dir` after proving it on the whole test split.
 

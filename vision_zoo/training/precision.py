@@ -9,17 +9,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo import onnx_runtime
-from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, Precision
 from vision_zoo.errors import ExportError
 from vision_zoo.training.datasets.dataset import Split
-
-Precision = Literal["fp32", "fp16", "int8"]
 
 CALIBRATION_IMAGES = 512
 _CALIBRATION_BATCH = 64

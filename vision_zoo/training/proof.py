@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo import onnx_runtime
-from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, energy
 from vision_zoo.errors import ExportError
 from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.datasets.dataset import Split
@@ -39,7 +39,7 @@ REDUCED_PRECISION = Tolerance(argmax_agreement=0.9, logit_difference=None, accur
 class Proof:
     """`argmax_agreement` and both accuracies are fractions of `images`; `accuracy` is the graph's.
 
-    `familiar_energy` is the 2nd percentile of the graph's ln(sum(exp(logits))) over the images.
+    `familiar_energy` is the 2nd percentile of the energy of the graph's logits over the images.
     """
 
     images: int
@@ -73,7 +73,7 @@ def prove(
         max_logit_difference=difference,
         checkpoint_accuracy=expected.accuracy,
         accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
-        familiar_energy=float(np.percentile(_energies(logits), _UNFAMILIAR_PER_CENT)),
+        familiar_energy=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
     )
     if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise ExportError(
@@ -81,12 +81,6 @@ def prove(
         )
     _require(proof, tolerance, largest_logit=float(np.abs(expected.logits).max()))
     return proof
-
-
-def _energies(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    largest = logits.max(axis=1, keepdims=True).astype(np.float64)
-    energies: NDArray[np.float64] = largest[:, 0] + np.log(np.exp(logits - largest).sum(axis=1))
-    return energies
 
 
 def _require(proof: Proof, tolerance: Tolerance, *, largest_logit: float) -> None:

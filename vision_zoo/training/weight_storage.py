@@ -4,18 +4,18 @@ The graph computes in single precision all the same: it widens the weights once,
 folds constants). Only the file shrinks; what rounding the weights costs is proved on the test split.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-WeightFormat = Literal["fp32", "fp16", "int8"]
+from vision_zoo.artifact import Precision
 
 _SMALLEST = 1024  # elements; biases and scales stay as they are
 _LARGEST_INT8 = 127
 
 
-def store_weights(content: bytes, weights: WeightFormat) -> bytes:
+def store_weights(content: bytes, weights: Precision) -> bytes:
     """A serialised ONNX model with its large float32 weights stored as `weights`.
 
     `int8` is symmetric, with one scale for every output channel of a convolution or dense layer; other

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.conftest import ROOT, run_command
 from vision_zoo.serving.demo import compare
-from vision_zoo.serving.demo.answers import Answer, answers, drawn_image, is_familiar
+from vision_zoo.serving.demo.answers import Answer, answers, drawn_image
 from vision_zoo.serving.demo.cards import cards
 from vision_zoo.serving.demo.examples import examples
 from vision_zoo.serving.demo.explain import heat_map, occlusion
@@ -106,7 +106,7 @@ def test_cards_say_what_screen_readers_need_and_escape_labels(answer: Answer) ->
 def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Session, answer: Answer) -> None:
     assert session.metadata.familiar_energy is not None
     assert answer.familiar is True
-    assert is_familiar(session, np.zeros(10, dtype=np.float32)) is False
+    assert session.metadata.is_familiar(np.zeros(10, dtype=np.float32)) is False
 
 
 def test_covering_the_stroke_matters_and_covering_the_border_does_not(answer: Answer) -> None:

@@ -19,7 +19,7 @@ class Answer:
     """One model's: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` the most probable label first.
 
     `milliseconds` are of the model alone. `familiar` says whether the input looks like the model's test images
-    (see `is_familiar`), None where the file does not say how to tell.
+    (see `Metadata.is_familiar`), None where the file does not say how to tell.
     """
 
     session: Session
@@ -59,20 +59,7 @@ def answer(session: Session, image: Image.Image) -> Answer:
     order = (-probabilities).argsort(kind="stable")
     labels = session.metadata.labels
     ranked = tuple((labels[index], float(probabilities[index])) for index in order)
-    return Answer(session, pixels, ranked, milliseconds, is_familiar(session, prediction.logits[0]))
-
-
-def is_familiar(session: Session, logits: NDArray[np.float32]) -> bool | None:
-    """Whether the logits' energy is above that of the lowest 2 % of the model's test images.
-
-    The energy, ln(sum(exp(logits))), is low where no class stands out (Liu et al. 2020, "Energy-based
-    out-of-distribution detection"). It tells that an image is unusual to the model, not that it is wrong.
-    """
-    threshold = session.metadata.familiar_energy
-    if threshold is None:
-        return None
-    largest = float(logits.max())
-    return bool(largest + float(np.log(np.exp(logits - largest).sum())) >= threshold)
+    return Answer(session, pixels, ranked, milliseconds, session.metadata.is_familiar(prediction.logits[0]))
 
 
 def drawn_image(drawing: dict[str, Any] | None) -> Image.Image | None:

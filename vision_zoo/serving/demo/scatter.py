@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vision_zoo.pareto import pareto_front
+
 Row = Mapping[str, Any]
 
 _WIDTH, _HEIGHT = 760, 330
@@ -45,21 +47,6 @@ def scatter(rows: Sequence[Row]) -> str:
         f'<text x="14" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {_HEIGHT / 2})">'
         "test accuracy, %</text></svg>"
     )
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The indices of the points (cost, value) that no other point beats in both, by rising cost."""
-    front: list[int] = []
-    best = -math.inf
-    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
-        if points[index][1] > best:
-            front.append(index)
-            best = points[index][1]
-    return front
-
-
-def _short_name(row: Row) -> str:
-    return str(row["model"]).replace(f"-{row['dataset'].replace('-', '_')}", "")
 
 
 def _padded(values: Sequence[float]) -> tuple[float, float]:
