@@ -1,6 +1,6 @@
 """The command line: one thin function a command. Heavy imports are inside the functions.
 
-`app` carries the commands of `start`, `training` and `serving`; `main` turns every error into one line.
+`app` carries the commands of the modules beside this one; `main` turns every error into one line.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from vision_zoo.cli import serving, start, training
+from vision_zoo.cli import bench, experiments, export, inspect, predict, serve, start, train
 from vision_zoo.errors import MissingExtraError, VisionZooError
 
 app = typer.Typer(
@@ -27,17 +27,17 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "quickstart": start.quickstart,
     "list": start.list_entries,
-    "train": training.train,
-    "tune": training.tune,
-    "export": training.export,
-    "reproduce": training.reproduce,
-    "evaluate": serving.evaluate,
-    "bench": serving.bench,
-    "predict": serving.predict,
-    "serve": serving.serve,
-    "demo": serving.demo,
-    "info": serving.info,
-    "doctor": serving.doctor,
+    "train": train.train,
+    "tune": experiments.tune,
+    "export": export.export,
+    "reproduce": experiments.reproduce,
+    "evaluate": predict.evaluate,
+    "bench": bench.bench,
+    "predict": predict.predict,
+    "serve": serve.serve,
+    "demo": serve.demo,
+    "info": inspect.info,
+    "doctor": inspect.doctor,
 }
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)

@@ -1,6 +1,7 @@
 """Options that several commands share, and printing what they all print."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -40,3 +41,12 @@ def device_name(name: str) -> DeviceName:
     if name not in get_args(DeviceName):
         raise UsageError(f"unknown device {name!r}; expected auto, cpu or cuda")
     return cast(DeviceName, name)
+
+
+def warn_of_fallback(*providers: str) -> None:
+    if "auto" in providers:
+        from vision_zoo.serving.providers import auto_notice
+
+        notice = auto_notice()
+        if notice:
+            print(f"warning: {notice}; `vision-zoo doctor` says more", file=sys.stderr)

@@ -1,0 +1,102 @@
+"""`bench`: how fast exported models answer."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vision_zoo.cli.options import Json, ModelsDir, json_text, warn_of_fallback
+from vision_zoo.errors import UsageError
+
+_SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
+
+
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help="Paths or names; all models by default.")] = None,
+    provider: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt; several by commas.")] = "auto",
+    batch_sizes: Annotated[str, typer.Option(help="Comma-separated.")] = "1,8,64",
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, fp16 or int8; several by commas; all without it.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="torch, torch-compile, io-binding, cuda-graph: in turns with ONNX Runtime."),
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option(help="single-stream, offline or server; several by commas.")
+    ] = "single-stream",
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Calls a second in the scenario server; half of what one caller reaches."),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Of each engine.")] = 1,
+    duration: Annotated[float, typer.Option(help="Seconds for every engine and batch size.")] = 2.0,
+    table_format: Annotated[str, typer.Option("--format", help="table, json, csv, md or html.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
+    models_dir: ModelsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Measure latency and throughput of exported models."""
+    from vision_zoo.tables import check_format
+
+    table_format = "json" if as_json else table_format
+    check_format(table_format, "html")
+    from vision_zoo.benchmark import BenchmarkSettings, benchmark
+    from vision_zoo.environment import describe
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.serving.models import find_models, with_precisions
+
+    settings = BenchmarkSettings(
+        providers=_names(provider),
+        batch_sizes=_numbers(batch_sizes),
+        precisions=_names(precision),
+        against=_names(against),
+        scenarios=_names(scenario),
+        threads=threads,
+        seconds=duration,
+        rate=rate,
+    )
+    warn_of_fallback(*settings.providers)
+    paths = with_precisions(find_models(models or [], models_dir), settings.precisions)
+    with progress_on_stderr() as progress:
+        rows = benchmark(paths, settings, progress, raw=table_format == "html")
+    text = _benchmark_text(rows, describe(), table_format)
+    if output is None:
+        print(text)
+        return
+    from vision_zoo import atomic
+
+    atomic.write_text(output, text + "\n")
+    print(f"{output} is written", file=sys.stderr)
+
+
+def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], table_format: str) -> str:
+    from vision_zoo.benchmark.tables import flat, footers, tables
+    from vision_zoo.environment import hardware
+    from vision_zoo.tables import render
+
+    if table_format == "json":
+        return json_text({"environment": environment, "rows": rows})
+    if table_format == "html":
+        from vision_zoo.benchmark.page import page
+
+        return page(rows, environment)
+    if table_format != "table":
+        return render(flat(rows), table_format)
+    parts = [render(table, "table", title=title) + "\n" for title, table in tables(rows).items()]
+    engines = [f"{name} {number}" for name, number in environment["versions"].items() if name in _SHOWN]
+    return "\n".join([*parts, *footers(rows), f"{hardware(environment)}, {', '.join(engines)}"])
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--batch-sizes {text!r} is no list of whole numbers; expected for instance 1,8,64"
+        ) from error

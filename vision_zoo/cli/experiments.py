@@ -1,0 +1,115 @@
+"""Many runs at once: `tune` searches a grid, `reproduce` repeats published experiments."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vision_zoo.cli.options import DataDir, Device, Json, device_name, print_json
+from vision_zoo.errors import UsageError
+
+
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A name from `vision-zoo list recipes`.", show_default=False)],
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="FIELD=VALUE,…, once a field; the report's grid where the recipe has one."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most, for every point.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every point.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Points at a time; one a core, or one on a GPU.", min=1)
+    ] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the grid; runs/tune/<recipe> by default.")
+    ] = None,
+    results_dir: Annotated[
+        Path | None, typer.Option(help="Folder to keep the figures in as well, for instance results.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search a grid of settings; validation chooses. Run it again to go on."""
+    chosen_device = device_name(device)
+    from vision_zoo.training.recipes import find_recipe
+    from vision_zoo.training.recipes.grids import GRIDS
+
+    chosen = find_recipe(recipe).override(epochs=epochs, seed=seed)
+    from vision_zoo.grid_search import search
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.tables import render
+    from vision_zoo.training.tune import describe, parse_grid
+
+    values = parse_grid(grid) if grid else dict(GRIDS[recipe].values) if recipe in GRIDS else {}
+    folder = out or Path("runs") / "tune" / chosen.name
+    with progress_on_stderr() as progress:
+        document = search(
+            chosen,
+            values,
+            out=folder,
+            jobs=jobs,
+            device=chosen_device,
+            data_dir=data_dir,
+            results_dir=results_dir,
+            progress=progress,
+        )
+    if as_json:
+        print_json(document)
+        return
+    rows = [
+        {
+            **{field: point[field] for field in values},
+            "validation": f"{point['validation_accuracy']:.2%}",
+            "test": f"{point['test_accuracy']:.2%}",
+            "epochs": point["epochs"],
+            "seconds": round(point["train_seconds"], 1),
+        }
+        for point in document["points"]
+    ]
+    print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
+    print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all")
+
+
+def reproduce(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Names from `vision-zoo list recipes`.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every recipe of a published report.")] = False,
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe, with the seeds 0, 1, …", min=1)] = 1,
+    runs_dir: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs"),
+    results_dir: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("results"),
+    document: Annotated[Path, typer.Option(help="The document to regenerate.")] = Path("docs/RESULTS.md"),
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Repeat published experiments, what is missing, and set their figures beside the reports'."""
+    chosen_device = device_name(device)
+    if everything == bool(recipes):
+        raise UsageError("reproduce takes recipes or --all; `vision-zoo list recipes` lists what there is")
+    from vision_zoo import report
+    from vision_zoo.training.recipes import RECIPES, find_recipe
+
+    chosen = [find_recipe(name) for name in recipes or RECIPES]
+    if everything:
+        chosen = [recipe for recipe in chosen if recipe.dataset != "mnist-5k"]
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.reproduce import Folders, reproduce_all
+
+    folders = Folders(runs=runs_dir, results=results_dir, data=data_dir)
+    try:
+        with progress_on_stderr() as progress:
+            paths = reproduce_all(
+                chosen, seeds=seeds, folders=folders, device=chosen_device, progress=progress
+            )
+    finally:
+        report.write(document, results_dir)
+    names = [recipe.name for recipe in chosen]
+    if as_json:
+        print_json(report.measured(results_dir, names))
+        return
+    print(report.terminal_table(results_dir, names))
+    print(
+        f"\nThe figures are in {', '.join(sorted({str(path.parent) for path in paths}))}, the report in {document}"
+    )

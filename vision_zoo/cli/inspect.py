@@ -1,0 +1,45 @@
+"""Looking at what is there: `info` at a model, `doctor` at the machine."""
+
+from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, print_json
+from vision_zoo.errors import DeviceError
+
+_MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+
+
+def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> None:
+    """Show all that an exported model says and consists of."""
+    from vision_zoo.inspection import describe_model, overview
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.tables import render
+
+    described = describe_model(find_model(model, models_dir))
+    if as_json:
+        print_json(described)
+        return
+    print(render(overview(described), "table", title=described["name"]))
+    if described["layers"] is None:
+        print("\nIts layers are shown where the package onnx is installed (the extra `train`).")
+        return
+    layers = [{**layer, "output": " x ".join(map(str, layer["output"]))} for layer in described["layers"]]
+    print("\n" + render(layers, "table", title="Layers, for one image"))
+
+
+def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Look for what keeps this machine from running models, and say what to do."""
+    from dataclasses import asdict
+
+    from vision_zoo.doctor import diagnose
+
+    findings = diagnose(models_dir, data_dir)
+    problems = [finding for finding in findings if finding.state == "problem"]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{_MARKS[finding.state]} {finding.check}: {finding.detail}")
+            if finding.remedy:
+                print(f"    {finding.remedy}")
+    if problems:
+        raise DeviceError(
+            f"{len(problems)} of {len(findings)} checks found a problem; what to do stands below each"
+        )

@@ -1,0 +1,96 @@
+"""An exported model on images: `predict` classifies files, `evaluate` scores a test split."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, print_json, warn_of_fallback
+
+
+def predict(
+    model: Model,
+    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    top: Annotated[
+        int | None, typer.Option(help="Only the K most probable labels; 3 without --json.", min=1)
+    ] = None,
+    models_dir: ModelsDir = None,
+    provider: Provider = "auto",
+    as_json: Json = False,
+) -> None:
+    """Classify image files."""
+    from vision_zoo.errors import ImageError
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.serving.predict import classify_file
+    from vision_zoo.serving.session import Session
+
+    warn_of_fallback(provider)
+    session = Session(find_model(model, models_dir), provider=provider)
+    results, failures = [], []
+    for image in images:
+        try:
+            results.append(classify_file(session, image, top=top))
+        except ImageError as error:
+            failures.append(error)
+    if as_json:
+        print_json(results)
+    else:
+        for result in results:
+            ranked = list(result["probabilities"].items())[: top or 3]
+            print(f"{result['image']}: " + ", ".join(f"{label}: {share:.2%}" for label, share in ranked))
+    if failures:
+        others = f" ({len(failures)} of {len(images)} images cannot be used)" if len(images) > 1 else ""
+        raise ImageError("; ".join(str(failure) for failure in failures) + others)
+
+
+def evaluate(
+    model: Model,
+    dataset: Annotated[
+        str, typer.Option(help="A name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
+    ],
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    provider: Provider = "auto",
+    as_json: Json = False,
+) -> None:
+    """Score an exported model on a dataset's test split."""
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.serving.evaluate import evaluate as score_session
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.serving.session import Session
+    from vision_zoo.tables import render
+    from vision_zoo.training.datasets import find_dataset
+    from vision_zoo.training.datasets.own_folder import is_own_folder
+
+    named = None if is_own_folder(dataset) else find_dataset(dataset)
+    warn_of_fallback(provider)
+    session = Session(find_model(model, models_dir), provider=provider)
+    data = named or find_dataset(dataset, target=session.metadata.input)
+    test = data.load(data_dir).test
+    with progress_on_stderr() as progress:
+        score = score_session(session, test.images, test.labels, data.labels, progress)
+    if as_json:
+        print_json(
+            {
+                "model": str(session.path),
+                "dataset": data.name,
+                "accuracy": score.accuracy,
+                "images": score.images,
+                "confusion_matrix": score.confusion_matrix.tolist(),
+                "labels": list(data.labels),
+                "provider": session.provider,
+            }
+        )
+        return
+    if data.drawn_from == session.metadata.dataset:
+        print(
+            f"warning: {data.name} is a part of {data.drawn_from}'s training images, on which {session.name} was "
+            "trained: this accuracy says nothing about new images",
+            file=sys.stderr,
+        )
+    print(
+        f"{session.name}: {score.accuracy:.2%} of {score.images:,} test images of {data.name} ({session.provider})"
+    )
+    print("\nTrue classes in rows, predicted ones in columns:")
+    print(render(score.table(data.labels), "table"))

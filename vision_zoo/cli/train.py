@@ -1,0 +1,130 @@
+"""`train`: a recipe becomes a run directory."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vision_zoo.cli.options import DataDir, Device, Json, device_name, print_json
+from vision_zoo.errors import UsageError
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A name from `vision-zoo list recipes`.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Instead of a recipe, with --dataset.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Instead of a recipe, with --architecture; or folder:PATH.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after this many epochs without a lower validation loss.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the initial weights, the split and the order.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop after this much training.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Pixels a side, for --dataset folder:PATH (64 without it).")
+    ] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Published weights as safetensors, instead of looking for them.")
+    ] = None,
+    transfer: Annotated[
+        Path | None, typer.Option(help="Run that gives the feature layers' weights, which are then frozen.")
+    ] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory to create; runs/<recipe> by default.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Continue this run; needs nothing else.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe into a run directory."""
+    overrides = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": lr,
+        "patience": patience,
+        "seed": seed,
+        "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "max_steps": max_steps,
+        "max_minutes": max_minutes,
+    }
+    chosen_device = device_name(device)
+    if resume is not None:
+        _refuse_beside_resume(
+            recipe=recipe,
+            architecture=architecture,
+            dataset=dataset,
+            out=out,
+            image_size=image_size,
+            pretrained=pretrained,
+            transfer=transfer,
+            **overrides,
+        )
+    from vision_zoo.progress import progress_on_stderr
+
+    if resume is None:
+        from vision_zoo.training.recipes import find_recipe, recipe_for
+
+        if recipe is not None and architecture is None and dataset is None:
+            chosen = find_recipe(recipe).override(image_size=image_size)
+        elif recipe is None and architecture is not None and dataset is not None:
+            chosen = recipe_for(architecture, dataset, image_size=image_size)
+        else:
+            raise UsageError(
+                "train takes a recipe, or --architecture and --dataset together; `vision-zoo list recipes` lists recipes"
+            )
+        chosen = chosen.override(**overrides)
+        if transfer is not None and chosen.transfer_from is None:
+            chosen = chosen.override(transfer_from=transfer.name, frozen=True)
+    from vision_zoo.training import train as training
+
+    with progress_on_stderr() as progress:
+        if resume is not None:
+            run = training.resume(resume, device=chosen_device, data_dir=data_dir, progress=progress)
+        else:
+            path = out or training.default_path(chosen)
+            run = training.start(
+                chosen,
+                path,
+                device=chosen_device,
+                data_dir=data_dir,
+                progress=progress,
+                pretrained=pretrained,
+                transfer=transfer,
+            )
+    if as_json:
+        print_json(
+            {
+                "run": str(run.path),
+                "test_accuracy": run.test_accuracy,
+                "train_seconds": run.train_seconds,
+                "epochs": run.epochs,
+            }
+        )
+        return
+    print(f"{run.path}: {run.test_accuracy:.2%} of the test images are right; {run.epochs} epochs trained")
+    print(f"next: {_export_command(run.path, run.recipe)}")
+
+
+def _export_command(run: Path, recipe: str) -> str:
+    command = f"vision-zoo export {shlex.quote(str(run))} --onnx"
+    # The shipped model of that name should be replaced on purpose, not by following a hint.
+    return f"{command} --output-dir models" if (Path("exported") / f"{recipe}.onnx").exists() else command
+
+
+def _refuse_beside_resume(**given: Any) -> None:
+    unwanted = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if unwanted:
+        raise UsageError(
+            f"--resume continues a run with its own settings; leave out {', '.join(unwanted)}".replace(
+                "--learning-rate", "--lr"
+            ).replace("--recipe", "the recipe")
+        )
