@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import warm
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits
 
 ROOT = Path(__file__).resolve().parent.parent
+_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,22 @@ def run_command(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = 
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=_SECONDS,
     )
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Callable[..., Completed]:
-    """`vision-zoo` in an empty folder."""
+def cli(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Completed]:
+    """`vision-zoo` in an empty folder, in a process that has imported torch already."""
+    output = tmp_path_factory.mktemp("output")
 
     def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Completed:
-        return run_command(*arguments, cwd=tmp_path, env=env)
+        texts = [str(argument) for argument in arguments]
+        code = warm.run(
+            texts, cwd=tmp_path, env={**os.environ, **(env or {})}, output=output, seconds=_SECONDS
+        )
+        return Completed(code, (output / "stdout").read_text(), (output / "stderr").read_text())
 
     return run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Completed
+from tests.conftest import Completed, run_command
 
 Cli = Callable[..., Completed]
 
@@ -273,8 +273,8 @@ def test_a_closed_stdout(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
-def test_a_terminal_that_lacks_characters_gets_question_marks(cli: Cli) -> None:
-    done = cli("list", "recipes", env={"PYTHONIOENCODING": "ascii"})
+def test_a_terminal_that_lacks_characters_gets_question_marks(tmp_path: Path) -> None:
+    done = run_command("list", "recipes", cwd=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert done.code == 0
     assert "simple_cnn-mnist" in done.stdout
 
@@ -319,13 +319,12 @@ def test_reproduce_refuses_a_run_with_other_settings(cli: Cli, finished_run: Pat
 
 
 def test_predicting_leaves_nothing_in_the_users_cache(
-    cli: Cli, exported_model: Path, digit_png: Path, tmp_path: Path
+    exported_model: Path, digit_png: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    done = cli(
-        "predict", exported_model, digit_png, env={"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
-    )
+    env = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    done = run_command("predict", exported_model, digit_png, cwd=tmp_path, env=env)
     assert done.code == 0
     assert done.stderr == ""
     assert not list(home.rglob("*"))

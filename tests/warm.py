@@ -1,0 +1,40 @@
+"""The command line in a process that is forked from one where the heavy packages are already imported.
+
+A command takes as long as it takes, without the seconds that importing torch costs every process. What is
+tested about imports and the interpreter itself runs in a process of its own instead (`run_command`).
+"""
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+_CONTEXT = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+_CONTEXT.set_forkserver_preload(["tests.warm_imports"])
+
+
+def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, seconds: float) -> int:
+    """Run `vision-zoo` and give its exit code; `output` is a folder for its `stdout` and `stderr`.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    process = _CONTEXT.Process(target=_command, args=(arguments, cwd, env, output))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        raise TimeoutError(f"vision-zoo {' '.join(arguments)} ran for more than {seconds} s")
+    return process.exitcode
+
+
+def _command(arguments: list[str], cwd: Path, env: dict[str, str], output: Path) -> None:
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = ["vision-zoo", *arguments]
+    from vision_zoo.cli import main
+
+    main()

@@ -1,0 +1,9 @@
+"""What the process imports from which commands are forked; see `warm`."""
+
+from importlib import import_module
+
+from vision_zoo import onnx_runtime
+
+for name in ("onnx", "vision_zoo.cli", "vision_zoo.training.export", "vision_zoo.training.train"):
+    import_module(name)
+onnx_runtime.load()
