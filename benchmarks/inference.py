@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,71 +80,58 @@ def predicting(session: Session, images: Any) -> Arm:
     return lambda: session.predict(images)
 
 
-def overhead(paths: Sequence[Path], seconds: float, progress: Progress) -> list[dict[str, Any]]:
+def overhead(session: Session, seconds: float, progress: Progress) -> list[dict[str, Any]]:
     rows = []
-    for path in paths:
-        session = Session(path, provider="cpu")
-        for batch in (1, 64):
-            images = images_for(session, batch)
-            arms = {
-                "session.run": bare_run(session.runtime(), images),
-                "Session.predict": predicting(session, images),
-            }
-            rows.append(
-                {"model": session.name, **compare(arms, batch=batch, seconds=seconds, progress=progress)}
-            )
-    return rows
-
-
-def engines(paths: Sequence[Path], seconds: float, progress: Progress) -> list[dict[str, Any]]:
-    rows = []
-    for path in paths:
-        session = Session(path, provider="cpu")
-        images = images_for(session, 1)
+    for batch in (1, 64):
+        images = images_for(session, batch)
         arms = {
-            "onnxruntime": predicting(session, images),
-            "torch": eager_call(session.metadata, images, device="cpu", threads=1),
+            "session.run": bare_run(session.runtime(), images),
+            "Session.predict": predicting(session, images),
         }
-        rows.append(
-            {
-                "model": session.name,
-                "architecture": session.metadata.architecture,
-                **compare(arms, batch=1, seconds=seconds, progress=progress),
-            }
-        )
+        rows.append(compare(arms, batch=batch, seconds=seconds, progress=progress))
     return rows
 
 
-def options(paths: Sequence[Path], seconds: float, progress: Progress) -> list[dict[str, Any]]:
+def engines(session: Session, seconds: float, progress: Progress) -> list[dict[str, Any]]:
+    images = images_for(session, 1)
+    arms = {
+        "onnxruntime": predicting(session, images),
+        "torch": eager_call(session.metadata, images, device="cpu", threads=1),
+    }
+    compared = compare(arms, batch=1, seconds=seconds, progress=progress)
+    return [{"architecture": session.metadata.architecture, **compared}]
+
+
+def options(session: Session, seconds: float, progress: Progress) -> list[dict[str, Any]]:
     """As many callers as cores at once, which is when threads that spin get in each other's way."""
+    images = images_for(session, 1)
+    arms = {
+        "shipped options": bare_run(session.runtime(), images),
+        "default options": bare_run(session.with_options(onnx_runtime.load().SessionOptions()), images),
+    }
+    callers = usable_cores()
+    taken: dict[str, list[Any]] = {name: [] for name in arms}
+    for _ in range(_TURNS):
+        for name, arm in arms.items():
+            measured = offline(
+                arm, batch_size=1, seconds=seconds / _TURNS, callers=callers, progress=progress
+            )
+            taken[name].append(measured.nanoseconds)
+    summaries = {name: summarise(np.concatenate(all_), batch_size=1) for name, all_ in taken.items()}
+    return [{"callers": callers, **table(summaries, 1)}]
+
+
+def of_every(
+    measure: Callable[[Session, float, Progress], list[dict[str, Any]]],
+    paths: Sequence[Path],
+    seconds: float,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """The rows that `measure` gives for each model."""
     rows = []
     for path in paths:
         session = Session(path, provider="cpu")
-        images = images_for(session, 1)
-        arms = {
-            "shipped options": bare_run(session.runtime(), images),
-            "default options": bare_run(session.with_options(onnx_runtime.load().SessionOptions()), images),
-        }
-        taken: dict[str, list[Any]] = {name: [] for name in arms}
-        for _ in range(_TURNS):
-            for name, arm in arms.items():
-                measured = offline(
-                    arm,
-                    batch_size=1,
-                    seconds=seconds / _TURNS,
-                    callers=usable_cores(),
-                    progress=progress,
-                )
-                taken[name].append(measured.nanoseconds)
-        rows.append(
-            {
-                "model": session.name,
-                "callers": usable_cores(),
-                **table(
-                    {name: summarise(np.concatenate(all_), batch_size=1) for name, all_ in taken.items()}, 1
-                ),
-            }
-        )
+        rows += [{"model": session.name, **row} for row in measure(session, seconds, progress)]
     return rows
 
 
@@ -197,9 +184,9 @@ def main() -> None:
             "schema": SCHEMA_VERSION,
             "kind": "inference",
             "environment": describe(),
-            "overhead": overhead(of_each, chosen.seconds, progress),
-            "engines": engines(of_each, chosen.seconds, progress),
-            "options": options(of_each, chosen.seconds, progress),
+            "overhead": of_every(overhead, of_each, chosen.seconds, progress),
+            "engines": of_every(engines, of_each, chosen.seconds, progress),
+            "options": of_every(options, of_each, chosen.seconds, progress),
             "cold": cold("simple_cnn-mnist"),
         }
     path = result_path(chosen.results_dir, describe(), "inference")

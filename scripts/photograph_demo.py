@@ -1,7 +1,7 @@
 """Take the pictures of the page for the README: a running `vision-zoo demo`, a real browser, a digit drawn in it.
 
 vision-zoo demo --port 7861 &
-python scripts/photograph_demo.py http://127.0.0.1:7861
+python -m scripts.photograph_demo http://127.0.0.1:7861
 """
 
 import shutil
@@ -10,30 +10,15 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from tests.serving.demo.drawing import THREE, draw, wait_for_pad
+
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-_THREE = (
-    ((80, 60), (140, 40), (190, 70), (180, 110), (130, 130)),
-    ((130, 130), (190, 150), (195, 200), (140, 235), (75, 215)),
-)
-_SIDE = 280
 
 
-def draw(page: Page) -> None:
+def draw_a_three(page: Page) -> None:
     """A 3 on the pad, in two strokes, and the answers to it."""
-    page.wait_for_selector("#pad canvas", timeout=60_000)
-    page.wait_for_timeout(1500)
-    box = page.locator("#pad canvas").last.bounding_box()
-    if box is None:
-        sys.exit("error: the page has no pad")
-    for stroke in _THREE:
-        points = [
-            (box["x"] + x * box["width"] / _SIDE, box["y"] + y * box["height"] / _SIDE) for x, y in stroke
-        ]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point, steps=6)
-        page.mouse.up()
+    wait_for_pad(page)
+    draw(page, THREE)
     page.wait_for_selector("#digit-answers .vz-card")
     page.wait_for_timeout(2000)
 
@@ -44,7 +29,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         desktop = browser.new_page(viewport={"width": 1180, "height": 900})
         desktop.goto(url)
-        draw(desktop)
+        draw_a_three(desktop)
         desktop.screenshot(path=IMAGES / "demo.png", full_page=True)
         dark = browser.new_page(viewport={"width": 1180, "height": 900})
         dark.goto(f"{url}?__theme=dark")
@@ -59,7 +44,7 @@ def main() -> None:
             viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True, is_mobile=True
         )
         phone.goto(url)
-        draw(phone)
+        draw_a_three(phone)
         phone.screenshot(path=IMAGES / "demo_phone.png")
         browser.close()
 

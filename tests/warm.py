@@ -9,8 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-_CONTEXT.set_forkserver_preload(["tests.warm_imports"])
+if sys.platform == "win32":
+    _CONTEXT = multiprocessing.get_context("spawn")
+else:
+    _CONTEXT = multiprocessing.get_context("forkserver")
+    _CONTEXT.set_forkserver_preload(["tests.warm_imports"])
 
 
 def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, seconds: float) -> int:

@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-_THREE = (
-    ((80, 60), (140, 40), (190, 70), (180, 110), (130, 130)),
-    ((130, 130), (190, 150), (195, 200), (140, 235), (75, 215)),
-)
-_SIDE = 280
+from tests.serving.demo.drawing import THREE, draw, wait_for_pad
+
 _SLOW = 20_000
 
 
@@ -36,30 +33,15 @@ def page(browser: Browser, served: str) -> Iterator[Page]:
 
 def _open(page: Page, url: str) -> None:
     page.goto(f"{url}/demo")
-    page.wait_for_selector("#pad canvas", timeout=_SLOW)
-    page.wait_for_timeout(1000)  # the pad is drawn by a script that says nothing when it is ready
-
-
-def _draw(page: Page, strokes: tuple[tuple[tuple[int, int], ...], ...]) -> None:
-    box = page.locator("#pad canvas").last.bounding_box()
-    assert box is not None
-    for stroke in strokes:
-        points = [
-            (box["x"] + x * box["width"] / _SIDE, box["y"] + y * box["height"] / _SIDE) for x, y in stroke
-        ]
-        page.mouse.move(*points[0])
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point, steps=4)
-        page.mouse.up()
+    wait_for_pad(page)
 
 
 def test_a_three_drawn_stroke_by_stroke_is_read_and_cleared(page: Page) -> None:
     shown = page.locator("#digit-answers")
     expect(shown).to_contain_text("Draw a digit")
-    _draw(page, _THREE[:1])
+    draw(page, THREE[:1])
     expect(shown.locator(".vz-card").first).to_be_visible(timeout=_SLOW)
-    _draw(page, _THREE[1:])
+    draw(page, THREE[1:])
     expect(shown.locator(".vz-summary")).to_contain_text("models say 3", timeout=_SLOW)
     assert shown.locator(".vz-card").count() >= 5
     assert page.get_by_label("simple_cnn-mnist: 3").count() == 1
@@ -96,7 +78,7 @@ def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, served: 
     phone = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     _open(phone, served)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    _draw(phone, _THREE)
+    draw(phone, THREE)
     expect(phone.locator("#digit-answers .vz-summary")).to_contain_text("say 3", timeout=_SLOW)
     phone.close()
 

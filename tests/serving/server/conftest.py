@@ -1,5 +1,6 @@
 """A real server in a process of its own, and ways to talk to it."""
 
+import json
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 import pytest
 
 MODEL = "simple_cnn-mnist_5k"
+INFER = f"/v2/models/{MODEL}/infer"
+CLASSIFY = f"/v1/classify/{MODEL}"
 
 
 @dataclass
@@ -48,6 +51,19 @@ def infer_request(batch: int = 1, **changes: Any) -> dict[str, Any]:
     """An ordinary request of black images; `changes` replace parts of its input."""
     tensor = {"name": "image", "datatype": "UINT8", "shape": [batch, 28, 28, 1], "data": [0] * 784 * batch}
     return {"inputs": [{**tensor, **changes}]}
+
+
+def tensor_body(**changes: Any) -> bytes:
+    """`infer_request` as the body of a request."""
+    return json.dumps(infer_request(**changes)).encode()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for `condition`, at most 20 seconds."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -99,6 +115,13 @@ def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """One server for all tests that do not break it."""
     with running(models, tmp_path_factory.mktemp("server") / "log") as started:
         yield started
+
+
+@pytest.fixture
+def well_afterwards(server: Server) -> Iterator[None]:
+    """A client's fault leaves the server well."""
+    yield
+    assert server.is_well()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import io
 import json
 import shutil
 import threading
-import time
 from pathlib import Path
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import run_command
-from tests.serving.server.conftest import MODEL, Server, infer_request, running
+from tests.serving.server.conftest import MODEL, Server, infer_request, running, until
 from vision_zoo.errors import UsageError
 from vision_zoo.serving.server.settings import ServerSettings, is_loopback
 
@@ -156,15 +155,15 @@ def test_a_changed_file_is_loaded_and_a_bad_one_keeps_the_old(
         httpx.Client(base_url=started.url) as client,
     ):
         _replace(folder / "b.onnx", exported_model.read_bytes())
-        _until(lambda: client.get("/v2/models/b/ready").status_code == 200)
+        until(lambda: client.get("/v2/models/b/ready").status_code == 200)
         _replace(folder / "b.onnx", b"no model")
-        _until(lambda: "model refused" in started.log.read_text())
+        until(lambda: "model refused" in started.log.read_text())
         answer = client.post("/v1/classify/b", content=digit_png.read_bytes())
         assert answer.json()["label"] == "7"
         (folder / "a.onnx").unlink()
-        _until(lambda: client.get("/v2/models/a/ready").status_code == 404)
+        until(lambda: client.get("/v2/models/a/ready").status_code == 404)
         shutil.rmtree(folder)
-        _until(lambda: "cannot be read" in started.log.read_text())
+        until(lambda: "cannot be read" in started.log.read_text())
         assert client.post("/v1/classify/b", content=digit_png.read_bytes()).status_code == 200
 
 
@@ -179,7 +178,7 @@ def test_sigterm_finishes_what_has_begun(models: Path, tmp_path: Path) -> None:
         threads = [threading.Thread(target=ask, args=(started.url,)) for _ in range(8)]
         for thread in threads:
             thread.start()
-        _until(lambda: _running(started) > 0 or len(statuses) == 8)
+        until(lambda: _running(started) > 0 or len(statuses) == 8)
         assert started.stop() == 0
         for thread in threads:
             thread.join()
@@ -197,14 +196,6 @@ def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
-
-
-def _until(condition: "object") -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_an_empty_folder_is_served_and_not_ready(tmp_path: Path) -> None:

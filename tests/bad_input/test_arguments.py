@@ -1,0 +1,77 @@
+"""Arguments that are wrong: one line that says what is expected."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Completed
+
+Cli = Callable[..., Completed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "simple_cnn-mnist5k"], "did you mean 'simple_cnn-mnist_5k'"),
+        (["train", "--architecture", "simple_cn", "--dataset", "mnist"], "did you mean 'simple_cnn'"),
+        (["train", "--architecture", "simple_cnn", "--dataset", "mnist5k"], "did you mean 'mnist-5k'"),
+        (["train", "zzz"], "vision-zoo list recipes"),
+        (["train"], "takes a recipe, or --architecture and --dataset"),
+        (["train", "--architecture", "simple_cnn"], "takes a recipe, or --architecture and --dataset"),
+        (["train", "simple_cnn-mnist_5k", "--epochs", "0"], "epochs 0 is out of range"),
+        (["train", "simple_cnn-mnist_5k", "--epochs", "three"], "--epochs"),
+        (["train", "simple_cnn-mnist_5k", "--lr", "-1"], "learning rate -1.0 is out of range"),
+        (["train", "simple_cnn-mnist_5k", "--lr", "nan"], "learning rate nan is out of range"),
+        (["train", "simple_cnn-mnist_5k", "--seed", "-1"], "seed -1 is out of range"),
+        (["train", "simple_cnn-mnist_5k", "--device", "tpu"], "expected auto, cpu or cuda"),
+        (["train", "--resume", "nowhere"], "is no run directory"),
+        (["train", "--resume", "nowhere", "--lr", "0.1", "simple_cnn-mnist"], "leave out the recipe, --lr"),
+        (["train", "simple_cnn-mnist", "--data-dir", "nowhere"], "data folder nowhere does not exist"),
+        (["list", "recipe"], "did you mean 'recipes'"),
+        (["tain"], "Did you mean 'train'"),
+        (["export", "nowhere", "--onnx"], "is no run directory"),
+        (["export", "nowhere"], "pass --onnx"),
+        (["evaluate", "nowhere.onnx", "--dataset", "mnist-5k"], "does not exist"),
+        (["evaluate", "nowhere", "--dataset", "mnist-6k"], "did you mean 'mnist-5k'"),
+        (["bench", "--batch-sizes", "1,x"], "no list of whole numbers"),
+        (["bench", "--batch-sizes", "0"], "batch size 0 is out of range"),
+        (["bench", "--format", "xml"], "expected one of table, json, csv, md, html"),
+        (["bench", "--scenario", "multi-stream"], "expected one of single-stream, offline, server"),
+        (["bench", "--provider", "cpu,tpu"], "expected one of auto, cpu, cuda, tensorrt"),
+        (["bench", "--precision", "int4"], "expected one of fp32, fp16, int8"),
+        (["bench", "--rate", "0"], "rate 0.0 is out of range"),
+        (["export", "nowhere", "--onnx", "--precision", "int4"], "expected fp32, fp16, int8"),
+        (["export", "nowhere", "--triton", "models"], "model 'nowhere'"),
+        (["info", "nowhere.onnx"], "does not exist"),
+        (["doctor", "--no-such-option"], "no such option"),
+        (["bench", "--against", "tensorflow"], "unknown engine 'tensorflow'"),
+        (["predict", "x"], "IMAGE"),
+        (["list", "models", "--models-dir", "nowhere"], "models folder nowhere does not exist"),
+        (["--no-such-option"], "no such option"),
+        (["bench", "--duration", "inf"], "duration inf is out of range"),
+        (["bench", "--threads", "99999999999"], "threads 99999999999 is out of range"),
+        (["predict", "", "x.png"], "the name of the model is empty"),
+        (["predict", "a" * 300, "x.png"], "name too long"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_arguments(cli: Cli, arguments: list[str], says: str) -> None:
+    done = cli(*arguments)
+    assert says.lower() in done.error.lower()
+    assert done.stdout == ""
+
+
+def test_an_unknown_model_names_near_misses(cli: Cli, exported_model: Path, digit_png: Path) -> None:
+    done = cli("predict", "simple_cnn-mnist5k", digit_png, "--models-dir", exported_model.parent)
+    assert "did you mean 'simple_cnn-mnist_5k'" in done.error
+
+
+def test_cuda_without_cuda(cli: Cli, exported_model: Path, digit_png: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert "--device cuda cannot be used" in cli("train", "simple_cnn-mnist_5k", "--device", "cuda").error
+    done = cli("predict", exported_model, digit_png, "--provider", "cuda")
+    assert "--provider cuda cannot be used" in done.error
