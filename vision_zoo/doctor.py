@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -43,16 +43,10 @@ class Finding:
 
 def diagnose(models_dir: Path | None = None, data_dir: Path | None = None) -> list[Finding]:
     """Every check in the order in which a person would make them; none of them changes anything."""
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _machine,
-        _packages,
-        _runtimes,
-        _cuda,
-        lambda: _models(models_dir),
-        lambda: _providers(models_dir),
-        lambda: _data(data_dir),
-    )
-    return [finding for check in checks for finding in check()]
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_machine, _packages, _runtimes, _cuda)
+    findings = [finding for check in checks for finding in check()]
+    about_models, usable = _models(models_dir)
+    return [*findings, *about_models, *_providers(usable), *_data(data_dir)]
 
 
 def _machine() -> Iterator[Finding]:
@@ -142,9 +136,8 @@ def _load_order() -> Iterator[Finding]:
     )
 
 
-def _providers(models_dir: Path | None) -> Iterator[Finding]:
+def _providers(models: Sequence[Path]) -> Iterator[Finding]:
     """Really run a model on every provider."""
-    models = _usable_models(models_dir)
     for name in EXECUTION_PROVIDERS:
         reason = missing_for(name)
         if reason is not None:
@@ -174,21 +167,26 @@ def _tried(provider: str, path: Path) -> Finding:
     )
 
 
-def _models(models_dir: Path | None) -> Iterator[Finding]:
+def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:
+    """What there is to say of the models, and those that can be used."""
     try:
         folders = model_folders(models_dir)
+        paths = list(list_models(models_dir).values())
     except VisionZooError as error:
-        yield Finding("models", "problem", str(error))
-        return
+        return [Finding("models", "problem", str(error))], []
     if not folders:
-        yield Finding(
-            "models", "note", "no folder of exported models", "train one, export it, or pass --models-dir"
-        )
+        advice = "train one, export it, or pass --models-dir"
+        return [Finding("models", "note", "no folder of exported models", advice)], []
+    errors = {path: reason for path in paths if (reason := _broken(path)) is not None}
+    findings = []
     for folder in folders:
-        paths = [path for path in list_models(models_dir).values() if path.parent == folder]
-        broken = [error for error in (_broken(path) for path in paths) if error]
-        yield from (Finding("models", "problem", error) for error in broken)
-        yield Finding("models", "ok", f"{len(paths) - len(broken)} of {len(paths)} in {folder} can be used")
+        here = [path for path in paths if path.parent == folder]
+        broken = [errors[path] for path in here if path in errors]
+        findings += [Finding("models", "problem", error) for error in broken]
+        findings.append(
+            Finding("models", "ok", f"{len(here) - len(broken)} of {len(here)} in {folder} can be used")
+        )
+    return findings, [path for path in paths if path not in errors]
 
 
 def _broken(path: Path) -> str | None:
@@ -197,13 +195,6 @@ def _broken(path: Path) -> str | None:
     except VisionZooError as error:
         return str(error)
     return None
-
-
-def _usable_models(models_dir: Path | None) -> list[Path]:
-    try:
-        return [path for path in list_models(models_dir).values() if _broken(path) is None]
-    except VisionZooError:
-        return []
 
 
 def _data(data_dir: Path | None) -> Iterator[Finding]:
