@@ -12,7 +12,7 @@ import argparse
 import statistics
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,36 +64,54 @@ def weights_for(parameters: int) -> Precision:
 
 
 def publish(recipe: str, options: argparse.Namespace, progress: Progress) -> Published | None:
-    """Export a recipe's run with seed 0 and say so; None where it is not finished."""
+    """Export a recipe's run with seed 0 and say so; None where it is not finished or no file passes its proof."""
     run = default_path(find_recipe(recipe), options.runs_dir)
     if not (run / "metrics.json").is_file():
         print(f"{recipe}: no finished run in {run}", file=sys.stderr)
         return None
-    speedup = None
-    weights = weights_for(find_recipe(recipe).parameters or 0)
     with tempfile.TemporaryDirectory() as scratch:
-        single = export_onnx(run, Path(scratch), data_dir=options.data_dir)
-        precision: Precision = "fp32"
-        if single.path.stat().st_size > _EIGHT_BITS_TRIED_ABOVE:
-            speedup = measured_speedup(run, single, Path(scratch), options, progress)
-            if speedup is not None and speedup >= _WORTH_EIGHT_BITS:
-                precision, weights = "int8", "fp32"
-    exported = export_onnx(
-        run, options.models_dir, data_dir=options.data_dir, precision=precision, weights=weights
-    )
-    print(f"{exported.path}: {exported.proof.accuracy:.2%}, int8 {speedup or '–'}x", file=sys.stderr)
-    return Published(exported, speedup)
+        try:
+            exported, speedup = smallest(run, recipe, Path(scratch), options, progress)
+        except ExportError as error:
+            print(f"{recipe}: {error}", file=sys.stderr)
+            return None
+        path = options.models_dir / exported.path.name
+        manifest.publish(path, exported.path.read_bytes())
+    print(f"{path}: {exported.proof.accuracy:.2%}, int8 {speedup or '–'}x", file=sys.stderr)
+    return Published(replace(exported, path=path), speedup)
+
+
+def smallest(
+    run: Path, recipe: str, scratch: Path, options: argparse.Namespace, progress: Progress
+) -> tuple[ExportedModel, float | None]:
+    """The file to ship, in a folder below `scratch`, and how much faster 8 bits are where that was measured."""
+    single = export_onnx(run, scratch / "fp32", data_dir=options.data_dir)
+    speedup = None
+    if single.path.stat().st_size > _EIGHT_BITS_TRIED_ABOVE:
+        eight = in_eight_bits(run, scratch / "int8", options)
+        if eight is not None:
+            speedup = measured_speedup(eight, single, options, progress)
+            if speedup >= _WORTH_EIGHT_BITS:
+                return eight, speedup
+    weights = weights_for(find_recipe(recipe).parameters or 0)
+    if weights == "fp32":
+        return single, speedup
+    return export_onnx(run, scratch / "weights", data_dir=options.data_dir, weights=weights), speedup
+
+
+def in_eight_bits(run: Path, folder: Path, options: argparse.Namespace) -> ExportedModel | None:
+    """The run as a file that computes in 8 bits; None where it does not pass its proof."""
+    try:
+        return export_onnx(run, folder, data_dir=options.data_dir, precision="int8")
+    except ExportError as error:
+        print(f"{run.name}: {error}", file=sys.stderr)
+        return None
 
 
 def measured_speedup(
-    run: Path, single: ExportedModel, scratch: Path, options: argparse.Namespace, progress: Progress
-) -> float | None:
-    """p50 of one image in single precision over that in 8 bits, in turns; None where the proof fails."""
-    try:
-        eight = export_onnx(run, scratch, data_dir=options.data_dir, precision="int8")
-    except ExportError as error:
-        print(f"{single.path.stem}: {error}", file=sys.stderr)
-        return None
+    eight: ExportedModel, single: ExportedModel, options: argparse.Namespace, progress: Progress
+) -> float:
+    """p50 of one image in single precision over that in 8 bits, in turns."""
     arms = {}
     for exported in (eight, single):
         session = Session(exported.path, provider="cpu")
