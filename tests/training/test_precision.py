@@ -57,6 +57,12 @@ def test_the_graph_really_computes_in_it(reduced: ExportedModel) -> None:
         assert onnx.TensorProto.FLOAT not in types
 
 
+def test_the_file_names_no_domain_that_it_does_not_use(reduced: ExportedModel) -> None:
+    model = onnx.load(reduced.path)
+    named = {entry.domain for entry in model.opset_import}
+    assert named == {node.domain for node in model.graph.node} | {""}
+
+
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_export_refuses_when_too_much_is_lost(
     precision: Precision, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

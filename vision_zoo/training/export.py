@@ -160,6 +160,10 @@ def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets.get("") != OPSET:
         raise ExportError(f"torch wrote opset {opsets.get('')}, expected {OPSET}; nothing was written")
+    used = {node.domain for node in model.graph.node}  # quantising leaves domains that no node is of
+    unused = [entry for entry in model.opset_import if entry.domain and entry.domain not in used]
+    for entry in unused:
+        model.opset_import.remove(entry)
     onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     for node in model.graph.node:  # torch leaves source paths and stack traces of this machine there
         del node.metadata_props[:]
