@@ -1,0 +1,124 @@
+"""The server on Ray Serve: two nodes answer, one is killed, the other goes on, a new one joins."""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import ray
+from pydantic import ValidationError
+from ray import serve
+from ray.cluster_utils import Cluster
+from tritonclient import http as triton
+
+from tests.serving.server.conftest import INFER, MODEL, infer_request
+from vision_zoo.errors import UsageError
+from vision_zoo.serving.ray_app import Options, application
+
+pytestmark = pytest.mark.slow
+_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head and a second node, each with one core for replicas."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        started.add_node(num_cpus=1)
+        started.wait_for_nodes()
+        ray.init(address=started.address, log_to_driver=False)
+        yield started
+        serve.shutdown()
+        ray.shutdown()
+        started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def url(cluster: Cluster, exported_model: Path) -> str:
+    """The application with a replica on each node."""
+    assert len(cluster.list_all_nodes()) == 2
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    options = Options(replicas=2, replicas_per_node=1, models_dir=exported_model.parent)
+    serve.run(application(options), route_prefix="/")
+    return f"http://127.0.0.1:{port}"
+
+
+def _ask(url: str) -> str | None:
+    """The node that answered an ordinary request on a connection of its own; None where there was no answer."""
+    try:
+        answer = httpx.post(f"{url}{INFER}", json=infer_request(), timeout=20)
+    except httpx.TransportError:
+        return None
+    assert answer.status_code in (200, 503), answer.text
+    return str(answer.headers["X-Served-By"]).partition("/")[0] if answer.status_code == 200 else None
+
+
+def _nodes_seen(url: str, expected: int) -> Counter[str | None]:
+    """Who answers, until `expected` nodes have."""
+    seen: Counter[str | None] = Counter()
+    deadline = time.monotonic() + _SECONDS
+    while len(seen.keys() - {None}) < expected:
+        assert time.monotonic() < deadline, seen
+        seen[_ask(url)] += 1
+    return seen
+
+
+def test_the_protocol_is_the_servers_own(url: str, digit_png: Path) -> None:
+    answer = httpx.post(f"{url}/v1/classify/{MODEL}", content=digit_png.read_bytes())
+    assert (answer.status_code, answer.json()["label"]) == (200, "7")
+    assert answer.headers["X-Request-ID"]
+    refused = httpx.post(f"{url}{INFER}", content=b"{")
+    assert refused.status_code == 400
+    assert refused.json()["error"]
+    assert httpx.post(f"{url}/v2/models/nothing/infer", json=infer_request()).status_code == 404
+
+
+def test_tritonclient_works_unchanged(url: str) -> None:
+    image = np.zeros((3, 28, 28, 1), dtype=np.uint8)
+    with triton.InferenceServerClient(url.removeprefix("http://")) as client:
+        assert client.is_model_ready(MODEL)
+        tensor = triton.InferInput("image", list(image.shape), "UINT8")
+        tensor.set_data_from_numpy(image)
+        assert client.infer(MODEL, [tensor]).as_numpy("logits").shape == (3, 10)
+
+
+def test_a_lost_node_is_survived_and_a_new_one_takes_its_place(cluster: Cluster, url: str) -> None:
+    both = _nodes_seen(url, 2)
+    assert None not in both
+    (second,) = (node for node in cluster.list_all_nodes() if node is not cluster.head_node)
+    cluster.remove_node(second, allow_graceful=False)
+    lost = _outage(url, last=20)
+    assert lost <= 5  # what was on its way to the node when it died
+    cluster.add_node(num_cpus=1)
+    assert set(_nodes_seen(url, 2)) - set(both), "the new node answers"
+
+
+def _outage(url: str, *, last: int) -> int:
+    """Requests without an answer before `last` in a row have one, all by the same node."""
+    answers: list[str | None] = []
+    deadline = time.monotonic() + _SECONDS
+    while len(answers) < last or None in answers[-last:]:
+        assert time.monotonic() < deadline, answers
+        answers.append(_ask(url))
+    assert len(set(answers[-last:])) == 1
+    return answers.count(None)
+
+
+@pytest.mark.parametrize("wrong", [{"replicas": 0}, {"replica": 2}, {"cpus": "many"}])
+def test_options_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Options(**wrong)
+
+
+def test_limits_are_checked_before_anything_starts() -> None:
+    with pytest.raises(UsageError, match="max batch 0 is out of range"):
+        application(Options(max_batch=0))
