@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 if sys.platform == "win32":
-    _CONTEXT = multiprocessing.get_context("spawn")
+    CONTEXT = multiprocessing.get_context("spawn")
 else:
-    _CONTEXT = multiprocessing.get_context("forkserver")
-    _CONTEXT.set_forkserver_preload(["tests.warm_imports"])
+    CONTEXT = multiprocessing.get_context("forkserver")
+    CONTEXT.set_forkserver_preload(["tests.warm_imports"])
 
 
 def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, seconds: float) -> int:
@@ -22,7 +22,7 @@ def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, s
     Raises:
         TimeoutError: it takes longer.
     """
-    process = _CONTEXT.Process(target=_command, args=(arguments, cwd, env, output))
+    process = CONTEXT.Process(target=_command, args=(arguments, cwd, env, output))
     process.start()
     process.join(seconds)
     if process.exitcode is None:

@@ -30,6 +30,31 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_together({path: content})
 
 
+def write_keeping_former(path: Path, content: bytes, *, former: Path) -> None:
+    """Write `content` to `path` as `write_bytes` does, and keep what was there as `former`.
+
+    Whenever the process ends, one of the two is whole.
+
+    Raises:
+        StorageError: it cannot be written; `path` keeps its former content.
+    """
+    make_folder(path.parent)
+    temporary = None
+    try:
+        temporary = _stage(path, content)
+        if path.exists():
+            path.replace(former)
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        if not path.exists() and former.exists():
+            former.replace(path)
+        raise storage_error(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
 def write_together(contents: Mapping[Path, bytes]) -> None:
     """Write several files: all are on the disk before the first is renamed, and a failed rename undoes the others.
 

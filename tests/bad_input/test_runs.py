@@ -27,6 +27,7 @@ def test_a_damaged_checkpoint(cli: Cli, finished_run: Path, tmp_path: Path) -> N
     (run / "metrics.json").unlink()
     last = run / "checkpoints" / "last.pt"
     last.write_bytes(last.read_bytes()[:1000])
+    (run / "checkpoints" / "previous.pt").unlink()
     assert "last.pt is damaged" in cli("train", "--resume", "run").error
     best = run / "checkpoints" / "best.safetensors"
     best.write_bytes(b"\0" * 100)

@@ -10,7 +10,6 @@ import torch
 
 from vision_zoo.artifact import METADATA_KEY, Precision
 from vision_zoo.errors import ExportError
-from vision_zoo.training.checkpoint import load_weights
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits
@@ -19,6 +18,7 @@ from vision_zoo.training.proof import Tolerance, prove
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weight_storage import store_weights
+from vision_zoo.training.weights import load_weights
 
 
 @pytest.fixture(scope="module")

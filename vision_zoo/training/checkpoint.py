@@ -1,20 +1,22 @@
-"""Saving and loading weights, and everything that is needed to resume."""
+"""Saving and loading everything that is needed to resume, exactly where a run was.
 
+A checkpoint is a file of `torch.save`, read with `weights_only`, that carries its own SHA-256 as the comment of its
+zip archive. The one before it is kept: where the last is damaged, the run goes on from there.
+"""
+
+import hashlib
 import io
 import pickle
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
 
 from vision_zoo import atomic
 from vision_zoo.errors import RunError
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.state import PartialEpoch, TrainingState
 
 _PROGRESS = (
     "epoch",
@@ -38,107 +40,104 @@ _UNREADABLE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
 )
+_DIGEST_LENGTH = 64  # hexadecimal digits
+_COMMENT_LENGTH = 2  # bytes at the end of a zip archive that say how long its comment is
 
 
-@dataclass
-class TrainingState:
-    """What a run has reached.
-
-    `epoch` and `steps` are the numbers of epochs and optimizer steps done; `train_seconds` is spent on
-    training steps and validation, over all sessions, and `cpu_seconds` is the processors' time in it;
-    `best_weights` is None until an epoch was the best one.
-    """
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    epoch: int = 0
-    steps: int = 0
-    train_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_validation_loss: float = float("inf")
-    best_weights: dict[str, Tensor] | None = None
-
-    def remember_best(self, validation_loss: float) -> None:
-        """The weights as they are now are the ones to keep."""
-        self.best_epoch = self.epoch
-        self.best_validation_loss = validation_loss
-        self.best_weights = {
-            name: tensor.detach().to("cpu", copy=True) for name, tensor in self.network.state_dict().items()
-        }
-
-
-def save_state(path: Path, state: TrainingState, recipe: Recipe) -> None:
-    """Write everything needed to resume.
+def save_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe) -> None:
+    """Write everything needed to resume to `last`, and keep what was there as `previous`.
 
     Raises:
-        StorageError: the file cannot be written; the former one stays.
+        StorageError: the file cannot be written; the former ones stay.
     """
     content = {
         "recipe": recipe.to_json(),
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "random_state": torch.get_rng_state(),
+        "partial": None if state.partial is None else _packed(state.partial),
         **{name: getattr(state, name) for name in _PROGRESS},
     }
     if torch.cuda.is_available():
         content["cuda_random_state"] = torch.cuda.get_rng_state_all()
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    atomic.write_bytes(path, buffer.getvalue())
+    atomic.write_keeping_former(last, _sealed(buffer.getvalue()), former=previous)
 
 
-def load_state(path: Path, state: TrainingState, recipe: Recipe) -> None:
-    """Bring `state` and torch's random state to what `save_state` wrote.
+def has_state(last: Path, previous: Path) -> bool:
+    """Whether there is something to resume from."""
+    return last.exists() or previous.exists()
+
+
+def load_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe) -> str | None:
+    """Bring `state` and torch's random state to what `save_state` wrote last.
+
+    Returns:
+        What to tell the user where `previous` had to be taken; None where `last` was fine.
 
     Raises:
-        RunError: the file is damaged or belongs to another recipe.
+        RunError: both files are damaged or missing, or they belong to another recipe.
     """
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if Recipe.from_json(content["recipe"], name=str(path)) != recipe:
-            raise RunError(
-                f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
-            )
-        if not 0 < content["epoch"] == len(content["history"]) <= recipe.epochs:
-            raise ValueError("epochs and history differ")
-        state.network.load_state_dict(content["network"])
-        state.optimizer.load_state_dict(content["optimizer"])
-        torch.set_rng_state(content["random_state"])
-        if torch.cuda.is_available() and "cuda_random_state" in content:
-            torch.cuda.set_rng_state_all(content["cuda_random_state"])
-        for name in _PROGRESS:
-            setattr(state, name, content[name])
+        _restore(_read(last), state, recipe, last)
     except _UNREADABLE as error:
+        try:
+            _restore(_read(previous), state, recipe, previous)
+        except _UNREADABLE:
+            raise RunError(
+                f"{last} is damaged and cannot be resumed from; train again with another --out"
+            ) from error
+        return f"{last} is damaged or missing; going on from {previous}, after {state.reached}"
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(
+        io.BytesIO(_unsealed(path.read_bytes())), map_location="cpu", weights_only=True
+    )
+    return content
+
+
+def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path: Path) -> None:
+    if Recipe.from_json(content["recipe"], name=str(path)) != recipe:
         raise RunError(
-            f"{path} is damaged and cannot be resumed from; train again with another --out"
-        ) from error
+            f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
+        )
+    if not content["epoch"] == len(content["history"]) <= recipe.epochs:
+        raise ValueError("epochs and history differ")
+    state.network.load_state_dict(content["network"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.partial = None if content["partial"] is None else _unpacked(content["partial"], state)
+    for name in _PROGRESS:
+        setattr(state, name, content[name])
+    torch.set_rng_state(content["random_state"])
+    if torch.cuda.is_available() and "cuda_random_state" in content:
+        torch.cuda.set_rng_state_all(content["cuda_random_state"])
 
 
-def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a network's weights as safetensors.
-
-    Raises:
-        StorageError: the file cannot be written.
-    """
-    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-    atomic.write_bytes(path, safetensors.torch.save(contiguous))
+def _packed(partial: PartialEpoch) -> dict[str, Any]:
+    return {**vars(partial), "losses": partial.all_losses()}
 
 
-def load_weights(path: Path, network: nn.Module) -> None:
-    """Load weights written by `save_weights` into `network`.
+def _unpacked(packed: dict[str, Any], state: TrainingState) -> PartialEpoch:
+    device = next(state.network.parameters()).device
+    partial = PartialEpoch(**packed)
+    partial.losses = list(packed["losses"].float().to(device))
+    if partial.correct is not None:
+        partial.correct = partial.correct.to(device)
+    if len(partial.losses) != len(partial.sizes):
+        raise ValueError("losses and sizes differ")
+    return partial
 
-    Raises:
-        RunError: the file is missing, damaged, or of another architecture.
-    """
-    try:
-        network.load_state_dict(safetensors.torch.load(path.read_bytes()))
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing; restore it, or train again with another --out") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}); train again") from error
-    except RuntimeError as error:
-        raise RunError(
-            f"{path} holds the weights of another architecture than recipe.json; train again"
-        ) from error
+
+def _sealed(archive: bytes) -> bytes:
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    return archive[:-_COMMENT_LENGTH] + len(digest).to_bytes(_COMMENT_LENGTH, "little") + digest
+
+
+def _unsealed(content: bytes) -> bytes:
+    archive = content[: -_DIGEST_LENGTH - _COMMENT_LENGTH] + bytes(_COMMENT_LENGTH)
+    if hashlib.sha256(archive).hexdigest().encode() != content[-_DIGEST_LENGTH:]:
+        raise ValueError("the checksum differs")
+    return archive

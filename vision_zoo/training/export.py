@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from vision_zoo import environment, manifest
 from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, Precision, file_name
 from vision_zoo.errors import ExportError, RunError, UsageError
-from vision_zoo.training.checkpoint import load_weights
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset
@@ -21,6 +20,7 @@ from vision_zoo.training.proof import FULL_PRECISION, REDUCED_PRECISION, Proof, 
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weight_storage import store_weights
+from vision_zoo.training.weights import load_weights
 
 OPSET = 18  # above it, some operators were reported to leave the GPU (ultralytics pull request 25915)
 

@@ -41,10 +41,10 @@ class Loader:
         """Batches in an epoch."""
         return math.ceil(len(self.labels) / self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of epoch `number`, counted from 0."""
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of epoch `number` from batch `start` on, both counted from 0."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
         order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
-        for start in range(0, len(order), self.batch_size):
-            indices = order[start : start + self.batch_size]
+        for first in range(start * self.batch_size, len(order), self.batch_size):
+            indices = order[first : first + self.batch_size]
             yield self.images[indices], self.labels[indices]

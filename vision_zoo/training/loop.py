@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from vision_zoo.errors import TrainingError
 from vision_zoo.progress import Progress
 from vision_zoo.training.augment import augment
-from vision_zoo.training.checkpoint import TrainingState
 from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.evaluate import evaluate
+from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import set_learning_rate
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.state import PartialEpoch, TrainingState
 
 
 @dataclass(frozen=True)
@@ -32,102 +33,164 @@ class ScoredSplits:
     test: Split | None = None
 
 
-def fit(
-    model: nn.Module,
-    state: TrainingState,
-    recipe: Recipe,
-    loader: Loader,
-    scored: ScoredSplits,
-    *,
-    progress: Progress,
-    after_epoch: Callable[[], None],
-) -> None:
-    """Train from `state.epoch` to the recipe's end, its caps or early stopping; `after_epoch` saves.
+@dataclass(frozen=True)
+class Saving:
+    """How the run is saved: `save` writes the state, after every epoch, on Ctrl-C, and every `seconds` in between."""
+
+    save: Callable[[], None]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingLoop:
+    """Training from where `state` is to the recipe's end, its caps or early stopping.
 
     `model` takes the loader's batches and gives logits; the optimizer of `state` holds its parameters.
-
-    Raises:
-        TrainingError: the loss is no longer finite; the last saved epoch stays.
     """
-    while state.epoch < recipe.epochs and not _stopped_early(state, recipe) and not _capped(state, recipe):
-        progress.start(f"epoch {state.epoch + 1}/{recipe.epochs}", len(loader))
+
+    model: nn.Module
+    state: TrainingState
+    recipe: Recipe
+    loader: Loader
+    scored: ScoredSplits
+    progress: Progress
+    saving: Saving
+    _interrupt: DeferredInterrupt = field(default_factory=DeferredInterrupt)
+
+    def run(self) -> None:
+        """Train.
+
+        Raises:
+            TrainingError: the loss is no longer finite; what was saved last stays.
+            KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved.
+        """
+        with self._interrupt.installed():
+            try:
+                while self.state.partial is not None or self._goes_on():
+                    self._epoch()
+            except KeyboardInterrupt:
+                if self.state.steps:
+                    self._save()
+                raise
+
+    def _goes_on(self) -> bool:
+        state, patience = self.state, self.recipe.patience
+        stopped_early = patience is not None and state.epoch - state.best_epoch >= patience
+        return state.epoch < self.recipe.epochs and not stopped_early and not self._capped()
+
+    def _capped(self) -> bool:
+        state, recipe = self.state, self.recipe
+        if recipe.max_steps is not None and state.steps >= recipe.max_steps:
+            return True
+        seconds = state.train_seconds + (0.0 if state.partial is None else state.partial.seconds)
+        return recipe.max_minutes is not None and seconds >= recipe.max_minutes * 60
+
+    def _epoch(self) -> None:
+        state, recipe, scored = self.state, self.recipe, self.scored
+        self.progress.start(f"epoch {state.epoch + 1}/{recipe.epochs}", len(self.loader))
         set_learning_rate(state.optimizer, recipe.learning_rate_at(state.epoch))
-        started, cpu_started = time.perf_counter(), time.process_time()
-        record = _train_epoch(model, state, recipe, loader, progress)
+        if state.partial is None:
+            state.partial = PartialEpoch()
+        partial = state.partial
+        self._steps(partial)
+        _require_finite(partial, state.epoch)
+        record: dict[str, float] = {
+            "epoch": state.epoch + 1,
+            "train_loss": partial.mean_loss(),
+            "train_accuracy": partial.accuracy(),
+        }
+        clock = _Clock(partial)
         if scored.validation is not None:
-            score = evaluate(model, scored.validation, loss_function(recipe))
+            score = evaluate(self.model, scored.validation, loss_function(recipe))
             record |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
-        state.train_seconds += time.perf_counter() - started
-        state.cpu_seconds += time.process_time() - cpu_started
+        clock.stop()
         if scored.test is not None:
-            score = evaluate(model, scored.test, loss_function(recipe))
+            score = evaluate(self.model, scored.test, loss_function(recipe))
             record |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
-        record |= {"steps": state.steps, "seconds": round(state.train_seconds, 3)}
-        state.history.append(record)
+        with self._interrupt:
+            self._end_epoch(partial, record)
+        self.progress.line(_describe(state.history[-1], recipe))
+
+    def _steps(self, partial: PartialEpoch) -> None:
+        """The rest of the epoch, or until a cap."""
+        self.model.train()
+        generator = _augmentation_generator(self.recipe, self.state.epoch)
+        if partial.augmentation is not None:
+            generator.set_state(partial.augmentation)
+        self.progress.advance(partial.batches)
+        loss_of = loss_function(self.recipe)
+        clock = _Clock(partial)
+        saved = time.perf_counter()
+        for images, labels in self.loader.epoch(self.state.epoch, start=partial.batches):
+            if self._capped():
+                break
+            with self._interrupt:
+                logits = self.model(_augmented(images, self.recipe, generator))
+                loss = loss_of(logits, labels)
+                self.state.optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                self.state.optimizer.step()
+                partial.add(logits, labels, loss)
+                self.state.steps += 1
+                clock.read()
+                if self.recipe.augmentation is not None:
+                    partial.augmentation = generator.get_state()
+            self.progress.advance()
+            if time.perf_counter() - saved >= self.saving.seconds:
+                self._save()
+                saved = time.perf_counter()
+        clock.stop()
+
+    def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
+        state = self.state
+        state.train_seconds += partial.seconds
+        state.cpu_seconds += partial.cpu_seconds
+        state.partial = None
+        state.history.append({**record, "steps": state.steps, "seconds": round(state.train_seconds, 3)})
         state.epoch += 1
-        if scored.validation is None or record["validation_loss"] < state.best_validation_loss:
+        if "validation_loss" not in record or record["validation_loss"] < state.best_validation_loss:
             state.remember_best(record.get("validation_loss", math.inf))
-        after_epoch()
-        progress.line(_describe(record, recipe))
+        self._save()
+
+    def _save(self) -> None:
+        if self.state.partial is not None:
+            _require_finite(self.state.partial, self.state.epoch)
+        self.saving.save()
 
 
-def _train_epoch(
-    model: nn.Module, state: TrainingState, recipe: Recipe, loader: Loader, progress: Progress
-) -> dict[str, float]:
-    model.train()
-    device = loader.labels.device
-    # Summed on the device: reading a value back after every step would stall it.
-    total_loss = torch.zeros((), device=device, dtype=torch.float64)
-    total_correct = torch.zeros((), device=device, dtype=torch.int64)
-    images_seen = 0
-    started = time.perf_counter()
-    loss_of = loss_function(recipe)
-    generator = _augmentation_generator(recipe, state.epoch)
-    for images, labels in loader.epoch(state.epoch):
-        logits = model(_augmented(images, recipe, generator))
-        loss = loss_of(logits, labels)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        total_loss += loss.detach() * len(labels)
-        total_correct += (logits.detach().argmax(dim=1) == labels).sum()
-        images_seen += len(labels)
-        state.steps += 1
-        progress.advance()
-        if _capped(state, recipe, time.perf_counter() - started):
-            break
-    mean_loss = total_loss.item() / images_seen
-    if not math.isfinite(mean_loss):
+class _Clock:
+    """Adds the seconds from its making on to those of `partial`."""
+
+    def __init__(self, partial: PartialEpoch) -> None:
+        self._partial = partial
+        self._before = partial.seconds, partial.cpu_seconds
+        self._started = time.perf_counter(), time.process_time()
+
+    def read(self) -> None:
+        self._partial.seconds = self._before[0] + time.perf_counter() - self._started[0]
+
+    def stop(self) -> None:
+        self.read()
+        self._partial.cpu_seconds = self._before[1] + time.process_time() - self._started[1]
+
+
+def _require_finite(partial: PartialEpoch, epoch: int) -> None:
+    bad = partial.first_bad_batch()
+    if bad is not None:
+        batch, loss = bad
         raise TrainingError(
-            f"the loss became {mean_loss} in epoch {state.epoch + 1}: the last good epoch ({state.epoch}) is kept; "
+            f"the loss became {loss} in step {batch} of epoch {epoch + 1}: what was saved before is kept; "
             "train again with a lower --lr and another --out"
         )
-    return {
-        "epoch": state.epoch + 1,
-        "train_loss": mean_loss,
-        "train_accuracy": total_correct.item() / images_seen,
-    }
 
 
 def _augmentation_generator(recipe: Recipe, epoch: int) -> torch.Generator:
-    # A stream of its own for every epoch, as the order of the batches has: a resumed run draws the same.
+    # A stream of its own for every epoch, as the order of the batches has.
     return torch.Generator().manual_seed(recipe.seed * 100_003 + epoch + 50_000)
 
 
 def _augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     return images if recipe.augmentation is None else augment(images, recipe.augmentation, generator)
-
-
-def _stopped_early(state: TrainingState, recipe: Recipe) -> bool:
-    return recipe.patience is not None and state.epoch - state.best_epoch >= recipe.patience
-
-
-def _capped(state: TrainingState, recipe: Recipe, seconds_of_epoch: float = 0.0) -> bool:
-    if recipe.max_steps is not None and state.steps >= recipe.max_steps:
-        return True
-    return (
-        recipe.max_minutes is not None and state.train_seconds + seconds_of_epoch >= recipe.max_minutes * 60
-    )
 
 
 def _describe(record: dict[str, float], recipe: Recipe) -> str:

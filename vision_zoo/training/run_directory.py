@@ -2,7 +2,7 @@
 
 recipe.json environment.json metrics.json history.csv
 curves.png confusion_matrix.png samples.png tensorboard/
-checkpoints/best.safetensors  checkpoints/last.pt
+checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
 
 import csv
@@ -34,6 +34,7 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
         self.last = path / "checkpoints" / "last.pt"
+        self.previous = path / "checkpoints" / "previous.pt"
 
     def require_free(self) -> None:
         """Raise RunError where the folder already holds something."""

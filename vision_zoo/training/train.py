@@ -17,13 +17,7 @@ from vision_zoo.errors import Interrupted, RunError, StorageError
 from vision_zoo.progress import Progress
 from vision_zoo.training import plots
 from vision_zoo.training.allocator import keep_freed_memory
-from vision_zoo.training.checkpoint import (
-    TrainingState,
-    load_state,
-    load_weights,
-    save_state,
-    save_weights,
-)
+from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
@@ -32,13 +26,18 @@ from vision_zoo.training.device import DeviceName, choose_device, full_precision
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix, evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
-from vision_zoo.training.loop import ScoredSplits, fit
+from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.state import TrainingState
 from vision_zoo.training.tensorboard import write_scalars
+from vision_zoo.training.weights import load_weights, save_weights
+
+SAVE_SECONDS = 60.0
+"""Between two checkpoints in the middle of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: P
         )
     torch.manual_seed(recipe.seed)
     classifier = build_classifier(recipe, dataset)
-    if not run.last.exists():
+    if not has_state(run.last, run.previous):
         if recipe.pretrained is not None:
             load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
         if recipe.transfer_from is not None:
@@ -160,29 +159,42 @@ def _train(
     classifier.network.to(memory_format=torch.channels_last)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = _parts(splits, recipe)
-    if run.last.exists():
-        load_state(run.last, state, recipe)
-        progress.line(f"resuming after epoch {state.epoch}")
+    if has_state(run.last, run.previous):
+        warning = load_state(run.last, run.previous, state, recipe)
+        if warning is not None:
+            progress.line(f"warning: {warning}")
+        progress.line(f"resuming after {state.reached}")
     model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
     progress.line(
         f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
     )
 
-    def after_epoch() -> None:
-        save_state(run.last, state, recipe)
-        run.write_history(state.history)
+    def save() -> None:
+        save_state(run.last, run.previous, state, recipe)
+        if state.history:
+            run.write_history(state.history)
 
-    fit(
-        model,
-        state,
-        recipe,
-        Loader(
-            inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=classifier.scale.device
-        ),
-        ScoredSplits(validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None),
-        progress=progress,
-        after_epoch=after_epoch,
-    )
+    try:
+        TrainingLoop(
+            model,
+            state,
+            recipe,
+            Loader(
+                inputs["train"],
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                device=classifier.scale.device,
+            ),
+            ScoredSplits(
+                validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None
+            ),
+            progress,
+            Saving(save, SAVE_SECONDS),
+        ).run()
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted after {state.reached} (of {recipe.epochs} epochs), all saved: {_resume_command(run)}"
+        ) from error
     progress.line("scoring the splits and drawing the curves")
     if state.best_weights is None:
         raise RunError(f"{run.path} has no finished epoch; train again")
@@ -218,14 +230,19 @@ def _inputs(
 
 @contextmanager
 def _saying_how_to_resume(run: RunDirectory, recipe: Recipe) -> Iterator[None]:
-    command = f"continue with `vision-zoo train --resume {shlex.quote(str(run.path))}`"
     try:
         yield
     except StorageError as error:
-        raise StorageError(f"{error}, then {command}") from error
+        raise StorageError(f"{error}, then {_resume_command(run)}") from error
     except KeyboardInterrupt as error:
         saved = run.epochs_saved()
-        raise Interrupted(f"interrupted; {saved} of {recipe.epochs} epochs are saved: {command}") from error
+        raise Interrupted(
+            f"interrupted; {saved} of {recipe.epochs} epochs are saved: {_resume_command(run)}"
+        ) from error
+
+
+def _resume_command(run: RunDirectory) -> str:
+    return f"continue with `vision-zoo train --resume {shlex.quote(str(run.path))}`"
 
 
 def _finish(

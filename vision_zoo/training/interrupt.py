@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM between steps, never within one: what is saved then is exactly what a step left."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class DeferredInterrupt:
+    """While `installed`, a signal raises KeyboardInterrupt; within a `with` block of this object, at the block's end.
+
+    A second signal within the block raises at once. Signals that the process ignores stay ignored. Does nothing
+    outside the main thread, which alone receives signals.
+    """
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._pending = False
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle the signals this way until the block ends."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = {number: signal.getsignal(number) for number in _SIGNALS}
+        handled = [number for number, handler in former.items() if handler not in (signal.SIG_IGN, None)]
+        for number in handled:
+            signal.signal(number, self._received)
+        try:
+            yield
+        finally:
+            for number in handled:
+                signal.signal(number, former[number])
+
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
+        if self._inside and not self._pending:
+            self._pending = True
+            return
+        raise KeyboardInterrupt
+
+    def __enter__(self) -> None:
+        self._inside = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._inside = False
+        if self._pending:
+            self._pending = False
+            if kind is None:
+                raise KeyboardInterrupt
