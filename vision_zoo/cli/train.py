@@ -1,5 +1,6 @@
 """`train`: a recipe becomes a run directory."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,6 +101,8 @@ def train(
                 pretrained=pretrained,
                 transfer=transfer,
             )
+    if os.environ.get("RANK", "0") != "0":  # torchrun started several of us; the first one speaks
+        return
     if as_json:
         print_json(
             {

@@ -11,13 +11,21 @@ from vision_zoo.training.recipe import Augmentation
 _RATIO = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
 
 
-def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor,
+    augmentation: Augmentation,
+    generator: torch.Generator,
+    *,
+    of: int | None = None,
+    share: slice = slice(None),
+) -> Tensor:
     """Changed images: uint8 `[batch, height, width, channels]` → float32 of the same shape and range.
 
-    The random numbers come from `generator`, a CPU generator, whatever device the images are on. Pixels
-    from beyond the image are black.
+    The random numbers come from `generator`, a CPU generator, whatever device the images are on. Where the images
+    are the `share` of a larger batch `of` so many, they are changed as they would be in it. Pixels from beyond the
+    image are black.
     """
-    matrices = transforms(len(images), augmentation, generator).to(images.device)
+    matrices = transforms(of or len(images), augmentation, generator)[share].to(images.device)
     pixels = images.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(matrices, list(pixels.shape), align_corners=False)
     changed = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.distributed import ALONE, World
 
 _MAPPED_ABOVE = 2**30  # bytes; smaller arrays are faster to gather from when copied
 
@@ -24,14 +25,32 @@ def as_tensor(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(array)).to(device)
 
 
+class Batch(NamedTuple):
+    """Images uint8 `[share, height, width, channels]` (or features) and labels int64 `[share]`.
+
+    They are this process's share of a batch of `size` images: all of them where it is alone.
+    """
+
+    images: Tensor
+    labels: Tensor
+    size: int
+
+
 class Loader:
-    """Shuffled batches: images uint8 `[batch, height, width, channels]` (or features), labels int64 `[batch]`.
+    """Shuffled batches.
 
     The order of epoch k depends on `seed` and k alone, so a resumed run sees the same batches. The last
     batch of an epoch is smaller where the batch size does not divide the split.
+
+    Raises:
+        UsageError: a batch has fewer images than there are processes in `here`.
     """
 
-    def __init__(self, split: Split, *, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, split: Split, *, batch_size: int, seed: int, device: torch.device, here: World = ALONE
+    ) -> None:
+        here.check(len(split), batch_size)
+        self.here = here
         self.images = as_tensor(split.images, device)
         self.labels = as_tensor(split.labels, device)
         self.batch_size = batch_size
@@ -41,10 +60,11 @@ class Loader:
         """Batches in an epoch."""
         return math.ceil(len(self.labels) / self.batch_size)
 
-    def epoch(self, number: int, *, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` from batch `start` on, both counted from 0."""
         generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
         order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
         for first in range(start * self.batch_size, len(order), self.batch_size):
             indices = order[first : first + self.batch_size]
-            yield self.images[indices], self.labels[indices]
+            mine = indices[self.here.share]
+            yield Batch(self.images[mine], self.labels[mine], len(indices))

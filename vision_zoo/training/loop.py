@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -12,9 +12,10 @@ from vision_zoo.errors import TrainingError
 from vision_zoo.progress import Progress
 from vision_zoo.training.augment import augment
 from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
-from vision_zoo.training.loader import Loader
+from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import set_learning_rate
 from vision_zoo.training.recipe import Recipe
@@ -41,6 +42,10 @@ class Saving:
     seconds: float
 
 
+Watch = Callable[[Mapping[str, float]], None]
+"""Is shown each epoch's record once it is saved; what it raises ends training."""
+
+
 @dataclass(frozen=True)
 class TrainingLoop:
     """Training from where `state` is to the recipe's end, its caps or early stopping.
@@ -55,6 +60,7 @@ class TrainingLoop:
     scored: ScoredSplits
     progress: Progress
     saving: Saving
+    watch: Watch = lambda _record: None
     _interrupt: DeferredInterrupt = field(default_factory=DeferredInterrupt)
 
     def run(self) -> None:
@@ -110,6 +116,7 @@ class TrainingLoop:
         with self._interrupt:
             self._end_epoch(partial, record)
         self.progress.line(_describe(state.history[-1], recipe))
+        self.watch(state.history[-1])
 
     def _steps(self, partial: PartialEpoch) -> None:
         """The rest of the epoch, or until a cap."""
@@ -121,25 +128,43 @@ class TrainingLoop:
         loss_of = loss_function(self.recipe)
         clock = _Clock(partial)
         saved = time.perf_counter()
-        for images, labels in self.loader.epoch(self.state.epoch, start=partial.batches):
+        for batch in self.loader.epoch(self.state.epoch, start=partial.batches):
             if self._capped():
                 break
             with self._interrupt:
-                logits = self.model(_augmented(images, self.recipe, generator))
-                loss = loss_of(logits, labels)
+                logits = self.model(self._augmented(batch, generator))
+                loss = loss_of(logits, batch.labels)
+                if self.loader.here.size > 1:
+                    # Gradients are averaged over processes, whose shares may differ by an image.
+                    loss = loss * (len(batch.labels) * self.loader.here.size / batch.size)
                 self.state.optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.state.optimizer.step()
-                partial.add(logits, labels, loss)
-                self.state.steps += 1
+                self._count(partial, batch, logits.detach(), loss.detach())
                 clock.read()
                 if self.recipe.augmentation is not None:
                     partial.augmentation = generator.get_state()
+                if self.recipe.max_minutes is not None:
+                    partial.seconds = same_everywhere(partial.seconds, batch.labels.device)
             self.progress.advance()
             if time.perf_counter() - saved >= self.saving.seconds:
                 self._save()
                 saved = time.perf_counter()
         clock.stop()
+
+    def _count(self, partial: PartialEpoch, batch: Batch, logits: Tensor, loss: Tensor) -> None:
+        correct = (logits.argmax(dim=1) == batch.labels).sum()
+        if self.loader.here.size > 1:
+            both = sum_over_processes(torch.stack([loss / self.loader.here.size, correct.float()]))
+            loss, correct = both[0], both[1].long()
+        partial.add(loss, correct, batch.size)
+        self.state.steps += 1
+
+    def _augmented(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        if self.recipe.augmentation is None:
+            return batch.images
+        share = self.loader.here.share
+        return augment(batch.images, self.recipe.augmentation, generator, of=batch.size, share=share)
 
     def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
         state = self.state
@@ -187,10 +212,6 @@ def _require_finite(partial: PartialEpoch, epoch: int) -> None:
 def _augmentation_generator(recipe: Recipe, epoch: int) -> torch.Generator:
     # A stream of its own for every epoch, as the order of the batches has.
     return torch.Generator().manual_seed(recipe.seed * 100_003 + epoch + 50_000)
-
-
-def _augmented(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    return images if recipe.augmentation is None else augment(images, recipe.augmentation, generator)
 
 
 def _describe(record: dict[str, float], recipe: Recipe) -> str:

@@ -27,12 +27,11 @@ class PartialEpoch:
         """Steps done in this epoch."""
         return len(self.sizes)
 
-    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        """Count one batch; all three are left on their device."""
-        correct = (logits.detach().argmax(dim=1) == labels).sum()
+    def add(self, loss: Tensor, correct: Tensor, images: int) -> None:
+        """Count a batch of so many images: its mean loss and how many were right, both left on their device."""
+        self.losses.append(loss)
         self.correct = correct if self.correct is None else self.correct + correct
-        self.losses.append(loss.detach())
-        self.sizes.append(len(labels))
+        self.sizes.append(images)
 
     def all_losses(self) -> Tensor:
         """float64 `[batches]` on the CPU."""

@@ -2,8 +2,8 @@
 
 import shlex
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from torch import nn
 
 from vision_zoo import environment
 from vision_zoo.errors import Interrupted, RunError, StorageError
-from vision_zoo.progress import Progress
-from vision_zoo.training import plots
+from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.training import distributed, plots
 from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
@@ -26,7 +26,7 @@ from vision_zoo.training.device import DeviceName, choose_device, full_precision
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix, evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
-from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
+from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
@@ -34,10 +34,14 @@ from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.tensorboard import write_scalars
-from vision_zoo.training.weights import load_weights, save_weights
+from vision_zoo.training.weights import save_weights
 
 SAVE_SECONDS = 60.0
 """Between two checkpoints in the middle of an epoch."""
+
+
+def _unwatched(_record: Mapping[str, float]) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -60,42 +64,71 @@ def start(
     progress: Progress,
     pretrained: Path | None = None,
     transfer: Path | None = None,
+    watch: Watch = _unwatched,
 ) -> TrainedRun:
     """Train `recipe` in a new run directory.
 
     `pretrained` is a file of the published weights that the recipe names, `transfer` the run that gives
-    the feature layers' weights; without it, the run of the recipe's `transfer_from` beside `path`.
+    the feature layers' weights; without it, the run of the recipe's `transfer_from` beside `path`. `watch` is shown
+    each epoch's record; what it raises ends training.
+
+    Under torchrun every process calls it, and a run that is there already is continued: torchrun starts all its
+    processes again when one of them was lost.
 
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, Interrupted
     """
     run = RunDirectory(path)
-    run.require_free()
     chosen = choose_device(device)
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
-    splits = dataset.load(data_dir)
-    _report_skipped(splits, progress)
-    torch.manual_seed(recipe.seed)
-    classifier = build_classifier(
-        recipe, dataset
-    )  # refuses an architecture that does not work on this dataset
-    if recipe.pretrained is not None:
-        load_pretrained(classifier, recipe.pretrained, path=pretrained, data_dir=data_dir)
-    if recipe.transfer_from is not None:
-        load_features_of_run(classifier, transfer or _transfer_run(recipe, path))
-    with run.locked(), _saying_how_to_resume(run, recipe):
-        run.create(recipe, _environment(chosen, splits, data_dir))
-        return _train(run, recipe, dataset, splits, classifier.to(chosen), progress)
+    with distributed.joined(cuda=chosen.type == "cuda") as here:
+        progress = progress if here.writes else SilentProgress()
+        if distributed.started_by_torchrun() and run.recipe_file.exists():
+            if run.recipe() != recipe:
+                raise RunError(f"{path} holds a run with other settings; choose another folder with --out")
+            return _go_on(run, chosen, data_dir, progress, watch)
+        run.require_free()
+        dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+        with distributed.first_process_first():
+            splits = dataset.load(data_dir)
+        _report_skipped(splits, progress)
+        torch.manual_seed(recipe.seed)
+        classifier = build_classifier(
+            recipe, dataset
+        )  # refuses an architecture that does not work on this dataset
+        if recipe.pretrained is not None:
+            load_pretrained(classifier, recipe.pretrained, path=pretrained, data_dir=data_dir)
+        if recipe.transfer_from is not None:
+            load_features_of_run(classifier, transfer or _transfer_run(recipe, path))
+        distributed.wait_for_all()  # nobody looks for a free folder any more
+        with _writing(run), _saying_how_to_resume(run, recipe):
+            if here.writes:
+                run.create(recipe, _environment(chosen, splits, data_dir))
+            return _train(run, recipe, dataset, splits, classifier.to(chosen), progress, watch)
 
 
-def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainedRun:
+def resume(
+    path: Path,
+    *,
+    device: DeviceName,
+    data_dir: Path | None,
+    progress: Progress,
+    watch: Watch = _unwatched,
+) -> TrainedRun:
     """Continue an interrupted run in place; a finished one is returned as it is.
 
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, Interrupted
     """
     run = RunDirectory.open(path)
-    recipe = run.recipe()
+    chosen = choose_device(device)
+    with distributed.joined(cuda=chosen.type == "cuda") as here:
+        return _go_on(run, chosen, data_dir, progress if here.writes else SilentProgress(), watch)
+
+
+def _go_on(
+    run: RunDirectory, device: torch.device, data_dir: Path | None, progress: Progress, watch: Watch
+) -> TrainedRun:
+    path, recipe = run.path, run.recipe()
     if run.finished:
         progress.line(f"{path} is already finished")
         return _finished(run)
@@ -103,7 +136,8 @@ def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: P
     if data_dir is None and recorded.get("data_dir"):
         data_dir = Path(recorded["data_dir"])
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
-    splits = dataset.load(data_dir)
+    with distributed.first_process_first():
+        splits = dataset.load(data_dir)
     if splits.sha256 != recorded.get("data", {}).get("sha256"):
         raise RunError(
             f"the data of {recipe.dataset} is not what {path} was started on; train again with another --out"
@@ -115,8 +149,8 @@ def resume(path: Path, *, device: DeviceName, data_dir: Path | None, progress: P
             load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
         if recipe.transfer_from is not None:
             load_features_of_run(classifier, _transfer_run(recipe, path))
-    with run.locked(), _saying_how_to_resume(run, recipe):
-        return _train(run, recipe, dataset, splits, classifier.to(choose_device(device)), progress)
+    with _writing(run), _saying_how_to_resume(run, recipe):
+        return _train(run, recipe, dataset, splits, classifier.to(device), progress, watch)
 
 
 def default_path(recipe: Recipe, runs_dir: Path = Path("runs")) -> Path:
@@ -153,10 +187,13 @@ def _train(
     splits: Splits,
     classifier: ImageClassifier,
     progress: Progress,
+    watch: Watch,
 ) -> TrainedRun:
+    here = distributed.world()
     keep_freed_memory()
     full_precision()
     classifier.network.to(memory_format=torch.channels_last)
+    distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = _parts(splits, recipe)
     if has_state(run.last, run.previous):
@@ -164,19 +201,24 @@ def _train(
         if warning is not None:
             progress.line(f"warning: {warning}")
         progress.line(f"resuming after {state.reached}")
-    model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
+    if here.rank:
+        torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
+    with distributed.first_process_first():
+        model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
     progress.line(
         f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
     )
 
     def save() -> None:
+        if not here.writes:
+            return
         save_state(run.last, run.previous, state, recipe)
         if state.history:
             run.write_history(state.history)
 
     try:
         TrainingLoop(
-            model,
+            distributed.parallel(model),
             state,
             recipe,
             Loader(
@@ -184,12 +226,14 @@ def _train(
                 batch_size=recipe.batch_size,
                 seed=recipe.seed,
                 device=classifier.scale.device,
+                here=here,
             ),
             ScoredSplits(
                 validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None
             ),
             progress,
             Saving(save, SAVE_SECONDS),
+            watch,
         ).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
@@ -198,11 +242,18 @@ def _train(
     progress.line("scoring the splits and drawing the curves")
     if state.best_weights is None:
         raise RunError(f"{run.path} has no finished epoch; train again")
-    save_weights(run.best, state.best_weights)
-    load_weights(run.best, classifier.network)
+    classifier.network.load_state_dict(state.best_weights)
     loss = loss_function(recipe)
     scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
-    return _finish(run, recipe, dataset, splits, classifier, state, scores, feature_seconds)
+    started = time.perf_counter()
+    scores["test"] = evaluate(classifier, splits.test, loss)
+    inference_seconds = time.perf_counter() - started
+    if here.writes:
+        save_weights(run.best, state.best_weights)
+        seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
+        _finish(run, recipe, dataset, splits, classifier, state, scores, seconds)
+    distributed.wait_for_all()
+    return _finished(run)
 
 
 def _parts(splits: Splits, recipe: Recipe) -> dict[str, Split]:
@@ -241,6 +292,13 @@ def _saying_how_to_resume(run: RunDirectory, recipe: Recipe) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _writing(run: RunDirectory) -> Iterator[None]:
+    """Keep other jobs out of the folder; of several processes, the first does."""
+    with run.locked() if distributed.world().writes else nullcontext():
+        yield
+
+
 def _resume_command(run: RunDirectory) -> str:
     return f"continue with `vision-zoo train --resume {shlex.quote(str(run.path))}`"
 
@@ -253,11 +311,9 @@ def _finish(
     classifier: ImageClassifier,
     state: TrainingState,
     scores: dict[str, Evaluation],
-    feature_seconds: float,
-) -> TrainedRun:
-    started = time.perf_counter()
-    test = evaluate(classifier, splits.test, loss_function(recipe))
-    inference_seconds = time.perf_counter() - started
+    seconds: dict[str, float],
+) -> None:
+    test = scores["test"]
     write_scalars(run.tensorboard, state.history)
     plots.write_curves(run.path / "curves.png", state.history, title=recipe.name)
     matrix = confusion_matrix(np.asarray(splits.test.labels), test.predictions, len(dataset.labels))
@@ -266,8 +322,6 @@ def _finish(
         run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
     )
     metrics = {
-        "test_accuracy": test.accuracy,
-        "test_loss": test.loss,
         "test_images": len(test.logits),
         **{
             f"{name}_{measure}": getattr(score, measure)
@@ -276,8 +330,7 @@ def _finish(
         },
         "train_seconds": round(state.train_seconds, 3),
         "cpu_seconds": round(state.cpu_seconds, 3),
-        "feature_seconds": round(feature_seconds, 3),
-        "inference_seconds": round(inference_seconds, 3),
+        **{name: round(value, 3) for name, value in seconds.items()},
         "epochs": state.epoch,
         "steps": state.steps,
         "best_epoch": state.best_epoch,
@@ -286,7 +339,6 @@ def _finish(
     }
     # Last, because its presence is what makes the run finished.
     run.write_metrics(metrics)
-    return _finished(run)
 
 
 def _finished(run: RunDirectory) -> TrainedRun:
@@ -311,6 +363,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 def _environment(device: torch.device, splits: Splits, data_dir: Path | None) -> dict[str, Any]:
     described = describe_environment(device)
+    described["processes"] = distributed.world().size
     described["data"] = {"variant": splits.variant, "sha256": splits.sha256}
     described["data_dir"] = str(data_dir.resolve()) if data_dir is not None else None
     return described

@@ -1,0 +1,150 @@
+"""Several processes under torchrun: what one process does, shared; a lost process costs an epoch at most."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from vision_zoo.errors import UsageError
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training import train
+from vision_zoo.training.augment import augment
+from vision_zoo.training.distributed import World
+from vision_zoo.training.recipe import Augmentation
+from vision_zoo.training.recipes import recipe_for
+from vision_zoo.training.run_directory import RunDirectory
+
+_TOLERANCE = 2e-4  # of losses, relative: sums in another order, over forty steps
+_SECONDS = 240
+
+
+def _torchrun(path: Path, *arguments: str, restarts: int = 0) -> "subprocess.Popen[str]":
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--rdzv-backend",
+        "c10d",
+    ]
+    command += [
+        "--rdzv-endpoint",
+        "localhost:0",
+        "--max-restarts",
+        str(restarts),
+        "--monitor-interval",
+        "0.1",
+    ]
+    command += ["-m", "vision_zoo", "train", "--device", "cpu", "--out", str(path), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _arguments(architecture: str, *, epochs: int, max_steps: int) -> list[str]:
+    given = {"architecture": architecture, "dataset": "mnist-5k", "epochs": epochs, "max-steps": max_steps}
+    return [text for name, value in given.items() for text in (f"--{name}", str(value))]
+
+
+def _losses(path: Path) -> list[float]:
+    run = RunDirectory.open(path)
+    return [*(record["train_loss"] for record in run.history()), run.metrics()["test_loss"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["small_cnn", "mobilenet"])
+def test_two_processes_do_what_one_does(tmp_path: Path, architecture: str) -> None:
+    """Batch normalisation too (mobilenet), and a last batch that two processes cannot halve evenly."""
+    steps = 40 if architecture == "small_cnn" else 12
+    shared = _torchrun(tmp_path / "two", *_arguments(architecture, epochs=2, max_steps=steps))
+    stdout, stderr = shared.communicate(timeout=_SECONDS)
+    assert shared.returncode == 0, stderr
+    assert stdout.count("test images are right") == 1  # one of the processes speaks
+    recipe = recipe_for(architecture, "mnist-5k").override(epochs=2, max_steps=steps)
+    alone = train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
+    found, expected = (_losses(tmp_path / run) for run in ("two", "one"))
+    np.testing.assert_allclose(found, expected, rtol=_TOLERANCE)
+    weights = [load_file(tmp_path / run / "checkpoints" / "best.safetensors") for run in ("one", "two")]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-3)
+    metrics = RunDirectory.open(tmp_path / "two").metrics()
+    assert metrics["test_accuracy"] == pytest.approx(alone.test_accuracy, abs=0.002)
+    assert RunDirectory.open(tmp_path / "two").environment()["processes"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
+def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -> None:
+    arguments = _arguments("small_cnn", epochs=6, max_steps=300)
+    job = _torchrun(tmp_path / "run", *arguments, restarts=1)
+    history = tmp_path / "run" / "history.csv"
+    deadline = time.monotonic() + _SECONDS
+    while not history.exists():
+        assert job.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = [int(child) for child in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
+    assert len(workers) >= 2
+    os.kill(workers[-1], signal.SIGKILL)
+    _, stderr = job.communicate(timeout=_SECONDS)
+    assert job.returncode == 0, stderr
+    assert "resuming after" in stderr
+    run = RunDirectory.open(tmp_path / "run")
+    assert [record["epoch"] for record in run.history()] == list(range(1, len(run.history()) + 1))
+    assert run.metrics()["test_accuracy"] > 0.8
+
+
+def test_augmentation_of_a_share_is_the_share_of_the_augmentation() -> None:
+    images = torch.randint(0, 256, (7, 28, 28, 1), dtype=torch.uint8)
+    settings = Augmentation(rotation=10, horizontal_flip=0.5, crop_scale=(0.8, 1.0))
+    whole = augment(images, settings, torch.Generator().manual_seed(1))
+    for rank in range(3):
+        share = World(rank, 3).share
+        part = augment(images[share], settings, torch.Generator().manual_seed(1), of=7, share=share)
+        assert torch.equal(part, whole[share])
+
+
+def test_batches_with_fewer_images_than_processes_are_refused() -> None:
+    World(0, 2).check(4000, 128)
+    with pytest.raises(UsageError, match="leave a batch of 1, too few for 2 processes"):
+        World(0, 2).check(129, 128)
+    with pytest.raises(UsageError, match="too few for 4 processes"):
+        World(0, 4).check(100, 2)
+
+
+def test_batch_normalisation_over_processes_is_torchs_own_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same statistics, gradients and running values as `nn.BatchNorm2d`, in a world of one."""
+    import torch.distributed as dist
+
+    from vision_zoo.training import distributed
+
+    torch.manual_seed(0)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    dist.init_process_group(
+        "gloo",
+        store=torch.distributed.HashStore(),  # type: ignore[attr-defined]
+        rank=0,
+        world_size=1,
+    )
+    try:
+        plain, whole = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+        whole.__class__ = distributed._WholeBatchNorm
+        results = []
+        for layer in (plain, whole):
+            images = torch.linspace(-1, 2, 4 * 3 * 5 * 5).reshape(4, 3, 5, 5).requires_grad_()
+            output = layer(images)
+            (output * output.detach().roll(1, 0)).sum().backward()
+            results.append(
+                [output.detach(), images.grad, layer.weight.grad, layer.running_mean, layer.running_var]
+            )
+        for expected, found in zip(*results, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,88 @@
+"""The engine computes what a plain loop computes: same weights, same batches, same losses, for every architecture."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training.architectures import ARCHITECTURES
+from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Split, Splits
+from vision_zoo.training.loader import Loader
+from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
+from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import recipe_for
+from vision_zoo.training.state import TrainingState
+
+_TOLERANCE = 1e-3
+"""Relative, of an epoch's mean loss: single precision in another order of summation, over a few steps of Adam."""
+
+_IMAGES, _BATCH, _EPOCHS = 40, 16, 3  # the last batch of an epoch has 8
+
+
+def _recipe(architecture: str) -> Recipe:
+    recipe = recipe_for(architecture, "mnist-5k")
+    return recipe.override(batch_size=_BATCH, epochs=_EPOCHS, optimizer="adam", learning_rate=1e-3)
+
+
+def _classifier(recipe: Recipe) -> ImageClassifier:
+    torch.manual_seed(0)
+    classifier = build_classifier(recipe, find_dataset("mnist-5k"))
+    for module in classifier.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # another memory format draws other masks
+        if isinstance(module, nn.TransformerEncoderLayer | nn.MultiheadAttention):
+            module.dropout = 0.0
+    return classifier
+
+
+def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
+    """As a course would write it: pixels to [0, 1], mean and deviation, one tensor a step, no fused optimizer."""
+    network = _classifier(recipe).network.train()
+    channels = len(recipe.mean)
+    mean = torch.tensor(recipe.mean).view(channels, 1, 1)
+    deviation = torch.tensor(recipe.std).view(channels, 1, 1)
+
+    def prepared(images: Tensor) -> Tensor:
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32).div(255).expand(-1, channels, -1, -1)
+        return ((pixels - mean) / deviation).contiguous()
+
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(
+        trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=False, fused=False
+    )
+    loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
+    losses = []
+    for epoch in range(_EPOCHS):
+        total = 0.0
+        for images, labels, _ in loader.epoch(epoch):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(network(prepared(images)), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item() * len(labels)
+        losses.append(total / _IMAGES)
+    return losses
+
+
+def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
+    classifier = _classifier(recipe)
+    classifier.network.to(memory_format=torch.channels_last)
+    state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
+    loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
+    saving = Saving(lambda: None, 60.0)
+    TrainingLoop(classifier, state, recipe, loader, ScoredSplits(), SilentProgress(), saving).run()
+    return [record["train_loss"] for record in state.history]
+
+
+@pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))
+def test_the_engine_has_the_losses_of_a_plain_loop(architecture: str, mnist_5k: Splits) -> None:
+    recipe = _recipe(architecture)
+    split = mnist_5k.train.take(np.arange(_IMAGES))
+    plain = _plain_losses(recipe, split)
+    assert plain[-1] < plain[0]
+    np.testing.assert_allclose(_engine_losses(recipe, split), plain, rtol=_TOLERANCE)
