@@ -11,7 +11,7 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: browser help install quickstart demo bench check test soak format lint types docs lock results zoo clean
+.PHONY: browser postgresql help install quickstart demo bench check test soak format lint types docs lock results zoo clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,10 +53,13 @@ types: $(INSTALLED)
 browser: $(INSTALLED)
 	@scripts/install_browser.sh $(BIN)/python
 
+postgresql:
+	@scripts/install_postgresql.sh
+
 check: lint types browser  ## format, lint, types and the tests but the slowest: before every commit
 	@$(BIN)/pytest -m "not slow"
 
-test: lint types browser  ## everything; what CI runs
+test: lint types browser postgresql  ## everything; what CI runs
 	@$(BIN)/pytest
 
 soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an hour

@@ -22,6 +22,7 @@ BOTH_HALVES = {
     "quickstart",
     "report",
     "reproduce",
+    "shared_search",
 }
 FORBIDDEN = {
     "serving": {

@@ -10,6 +10,7 @@
     ├── ModelError          an ONNX file that is damaged, foreign or does not match its manifest
     ├── ExportError         an export whose proof failed; nothing was written
     ├── RunError            a run directory or checkpoint that cannot be used
+    │   └── RunInUseError   another process is training there
     ├── TrainingError       training that cannot go on (the loss is no longer finite)
     ├── DeviceError         a device or execution provider that cannot run here
     ├── StorageError        a folder or file that cannot be written
@@ -57,6 +58,10 @@ class ExportError(VisionZooError):
 
 
 class RunError(VisionZooError):
+    pass
+
+
+class RunInUseError(RunError):
     pass
 
 

@@ -13,6 +13,7 @@ from vision_zoo.training import plots, train, tune
 from vision_zoo.training.device import DeviceName, choose_device
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.search_space import Values
 
 _MEASURES = (
     "validation_accuracy",
@@ -27,7 +28,7 @@ _MEASURES = (
 
 def search(
     recipe: Recipe,
-    values: tune.Values,
+    values: Values,
     *,
     out: Path,
     jobs: int | None,

@@ -7,7 +7,8 @@ from vision_zoo.grid_search import search
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.recipes.grids import GRIDS
-from vision_zoo.training.tune import PointRun, choose, parse_grid, points
+from vision_zoo.training.search_space import parse_grid
+from vision_zoo.training.tune import PointRun, choose, points
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=1, batch_size=512)
 GRID: dict[str, list[float]] = {"batch_size": [256, 512], "learning_rate": [0.001, 0.01]}

@@ -42,16 +42,23 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(name=_name)(_command)
 
-_TRAIN_PACKAGES = {
-    "matplotlib",
-    "mlxtend",
-    "onnx",
-    "onnxscript",
-    "safetensors",
-    "tensorboard",
-    "torch",
-    "torchvision",
+_EXTRAS = {
+    **dict.fromkeys(
+        (
+            "matplotlib",
+            "mlxtend",
+            "onnx",
+            "onnxscript",
+            "safetensors",
+            "tensorboard",
+            "torch",
+            "torchvision",
+        ),
+        "train",
+    ),
+    **dict.fromkeys(("optuna", "psycopg", "sqlalchemy"), "tune"),
 }
+"""The extra that brings a package."""
 
 
 def main() -> None:
@@ -69,10 +76,11 @@ def main() -> None:
     except TyperException as error:
         _fail(f"{_uncapitalised(error.format_message())} (see {_program()} --help)", 2)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _TRAIN_PACKAGES:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             _fail_unforeseen(error, debug=debug)
         missing = MissingExtraError(
-            f"this needs the package {error.name}, of the extra `train`: in a checkout, pip install '.[train]'"
+            f"this needs the package {error.name}, of the extra `{extra}`: in a checkout, pip install '.[{extra}]'"
         )
         _fail(str(missing), missing.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -1,12 +1,18 @@
 """Many runs at once: `tune` searches a grid, `reproduce` repeats published experiments."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vision_zoo.cli.options import DataDir, Device, Json, device_name, print_json
 from vision_zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from vision_zoo.shared_search import Place
+    from vision_zoo.training.recipe import Recipe
+    from vision_zoo.training.search_space import Space
+    from vision_zoo.training.study import StudySettings
 
 
 def tune(
@@ -14,6 +20,22 @@ def tune(
     grid: Annotated[
         list[str] | None,
         typer.Option(help="FIELD=VALUE,…, once a field; the report's grid where the recipe has one."),
+    ] = None,
+    ranges: Annotated[
+        list[str] | None,
+        typer.Option("--range", help="FIELD=LOW:HIGH or FIELD=LOW:HIGH:log, for --sampler tpe."),
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="grid, or tpe: where earlier points were good.")] = "grid",
+    pruner: Annotated[str, typer.Option(help="none, or median: end what is below the others.")] = "none",
+    trials: Annotated[int | None, typer.Option(help="Points to try with --sampler tpe.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Share the search with other workers: journal:PATH or postgresql://USER:PASSWORD@HOST/DATABASE."
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the shared search; the recipe's without it.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most, for every point.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every point.")] = None,
@@ -30,19 +52,42 @@ def tune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Search a grid of settings; validation chooses. Run it again to go on."""
+    """Search settings; validation chooses. Run it again to go on.
+
+    With --storage any number of workers share one search: run the same command in each of them.
+    """
     chosen_device = device_name(device)
     from vision_zoo.training.recipes import find_recipe
     from vision_zoo.training.recipes.grids import GRIDS
 
     chosen = find_recipe(recipe).override(epochs=epochs, seed=seed)
+    from vision_zoo.training.search_space import parse_grid, parse_ranges
+
+    searched = parse_ranges(ranges or [])
+    published = {} if searched or recipe not in GRIDS else dict(GRIDS[recipe].values)
+    values = parse_grid(grid) if grid else published
+    folder = out or Path("runs") / "tune" / chosen.name
+    shared = storage is not None or study is not None or trials is not None
+    if shared or sampler != "grid" or pruner != "none" or searched:
+        if results_dir is not None:
+            raise UsageError("--results-dir keeps a grid's figures; leave it out of a shared search")
+        from vision_zoo.shared_search import Place
+        from vision_zoo.training.study import StudySettings
+
+        _search_together(
+            chosen,
+            {**values, **searched},
+            StudySettings(study or chosen.name, sampler, pruner, trials),
+            Place(storage or f"journal:{folder / 'study.journal'}", folder, chosen_device, data_dir),
+            jobs=jobs or 1,
+            as_json=as_json,
+        )
+        return
     from vision_zoo.grid_search import search
     from vision_zoo.progress import progress_on_stderr
     from vision_zoo.tables import render
-    from vision_zoo.training.tune import describe, parse_grid
+    from vision_zoo.training.search_space import describe
 
-    values = parse_grid(grid) if grid else dict(GRIDS[recipe].values) if recipe in GRIDS else {}
-    folder = out or Path("runs") / "tune" / chosen.name
     with progress_on_stderr() as progress:
         document = search(
             chosen,
@@ -69,6 +114,40 @@ def tune(
     ]
     print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
     print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all")
+
+
+def _search_together(
+    recipe: "Recipe",
+    space: "Space",
+    settings: "StudySettings",
+    place: "Place",
+    *,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.shared_search import search
+    from vision_zoo.tables import render
+    from vision_zoo.training.search_space import describe
+
+    with progress_on_stderr() as progress:
+        document = search(recipe, space, settings, place, jobs=jobs, progress=progress)
+    if as_json:
+        print_json(document)
+        return
+    rows = [
+        {
+            **{field: trial[field] for field in space},
+            "validation": ""
+            if trial["validation_accuracy"] is None
+            else f"{trial['validation_accuracy']:.2%}",
+            "epochs": trial["epochs"],
+            "state": trial["state"],
+        }
+        for trial in document["trials"]
+    ]
+    print(render(rows, "table", title=f"{settings.name}: {len(rows)} points"))
+    print(f"\nchosen on validation: {describe(document['chosen'])}; {place.out / 'study.json'} has all")
 
 
 def reproduce(

@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from vision_zoo import atomic
-from vision_zoo.errors import RunError
+from vision_zoo.errors import RunError, RunInUseError
 from vision_zoo.training.recipe import Recipe
 
 _LOCK_NAME = ".lock"
@@ -64,7 +64,7 @@ class RunDirectory:
         """Keep other processes from training in the same folder, which is made if need be.
 
         Raises:
-            RunError: another process is training there.
+            RunInUseError: another process is training there.
             StorageError: the folder cannot be written.
         """
         atomic.make_folder(self.path)
@@ -72,7 +72,7 @@ class RunDirectory:
             with FileLock(self.path / _LOCK_NAME, timeout=0):
                 yield
         except Timeout as error:
-            raise RunError(
+            raise RunInUseError(
                 f"{self.path} is in use by another training process; wait for it or choose another --out"
             ) from error
 

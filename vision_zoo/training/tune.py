@@ -18,20 +18,7 @@ from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.device import DeviceName, choose_device
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
-
-Values = Mapping[str, Sequence[float]]
-
-# Short names as `train` has them, and the fields that a grid may vary.
-FIELDS = {
-    "batch_size": int,
-    "learning_rate": float,
-    "weight_decay": float,
-    "gamma": float,
-    "epochs": int,
-    "step_epochs": int,
-    "seed": int,
-}
-_ALIASES = {"lr": "learning_rate", "batch-size": "batch_size", "weight-decay": "weight_decay"}
+from vision_zoo.training.search_space import Values, describe, folder_name, tuned
 
 
 @dataclass(frozen=True)
@@ -41,31 +28,6 @@ class PointRun:
     values: dict[str, float]
     path: Path
     metrics: dict[str, Any]
-
-
-def parse_grid(options: Sequence[str]) -> dict[str, list[float]]:
-    """`["batch_size=64,128", "lr=0.001,0.01"]` as values by field.
-
-    Raises:
-        UsageError: an option is not FIELD=VALUE,…, or no such field can be varied.
-    """
-    values: dict[str, list[float]] = {}
-    for option in options:
-        name, equals, listed = option.partition("=")
-        field = _ALIASES.get(name, name)
-        if not equals or field not in FIELDS:
-            raise UsageError(
-                f"--grid {option!r} cannot be used; expected FIELD=VALUE,… with one of {', '.join(FIELDS)}"
-            )
-        if field in values:
-            raise UsageError(f"--grid names {field} twice; give all its values in one --grid")
-        try:
-            values[field] = [FIELDS[field](text) for text in listed.split(",")]
-        except ValueError as error:
-            raise UsageError(f"--grid {option!r} has a value that is no number of that kind") from error
-        if len(set(values[field])) != len(values[field]):
-            raise UsageError(f"--grid {option!r} has a value twice")
-    return values
 
 
 def points(recipe: Recipe, values: Values) -> list[tuple[dict[str, float], Recipe]]:
@@ -78,11 +40,10 @@ def points(recipe: Recipe, values: Values) -> list[tuple[dict[str, float], Recip
         raise UsageError(
             f"{recipe.name} has no published grid; give one, for instance --grid lr=0.001,0.01 --grid batch_size=64,128"
         )
-    tuned = recipe if recipe.patience is not None else recipe.override(patience=recipe.epochs)
     combinations = [
         dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())
     ]
-    return [(combination, tuned.override(**combination)) for combination in combinations]
+    return [(combination, tuned(recipe).override(**combination)) for combination in combinations]
 
 
 def tune(
@@ -104,7 +65,7 @@ def tune(
         VisionZooError: whatever a run meets; the other points' runs are kept.
     """
     grid = points(recipe, values)
-    paths = [out / _folder_name(combination) for combination, _ in grid]
+    paths = [out / folder_name(combination) for combination, _ in grid]
     find_dataset(recipe.dataset, image_size=recipe.image_size).load(data_dir)  # decoded once, before the jobs
     cores = environment.usable_cores()
     workers = min(jobs or (1 if choose_device(device).type == "cuda" else cores), len(grid))
@@ -160,12 +121,3 @@ def _train_point(
     else:
         train.start(recipe, path, device=device, data_dir=data_dir, progress=progress)
     return float(RunDirectory.open(path).metrics()["validation_accuracy"])
-
-
-def describe(combination: Mapping[str, float]) -> str:
-    """`batch size 64, learning rate 0.001`."""
-    return ", ".join(f"{field.replace('_', ' ')} {value:g}" for field, value in combination.items())
-
-
-def _folder_name(combination: Mapping[str, float]) -> str:
-    return ",".join(f"{field}={value:g}" for field, value in combination.items())

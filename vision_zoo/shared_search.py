@@ -1,0 +1,117 @@
+"""A search shared by workers: those of this call, others elsewhere, and `study.json` with what all of them reached."""
+
+import json
+import multiprocessing
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_zoo import atomic
+from vision_zoo.environment import usable_cores
+from vision_zoo.errors import Interrupted, RunError
+from vision_zoo.progress import PlainProgress, Progress
+from vision_zoo.results import SCHEMA_VERSION
+from vision_zoo.training import study, train
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.device import DeviceName, choose_device
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.search_space import Space
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study is kept, where its runs are, and what they run on."""
+
+    storage: str
+    out: Path
+    device: DeviceName
+    data_dir: Path | None
+
+
+def search(
+    recipe: Recipe,
+    space: Space,
+    settings: study.StudySettings,
+    place: Place,
+    *,
+    jobs: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Be `jobs` workers of the study until it has ended, and write `out`/study.json; returns the document.
+
+    Raises:
+        VisionZooError: whatever a worker meets.
+    """
+    with study.open_study(space, settings, place.storage):
+        pass  # its errors come before anything starts
+    find_dataset(recipe.dataset, image_size=recipe.image_size).load(place.data_dir)  # decoded once
+    if jobs == 1:
+        _work(recipe, space, settings, place, progress)
+    else:
+        _work_in_processes(recipe, space, settings, place, jobs)
+    with study.open_study(space, settings, place.storage) as opened:
+        trials = study.trials_of(opened)
+    document: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "kind": "study",
+        "recipe": recipe.name,
+        "settings": recipe.settings(),
+        "seed": recipe.seed,
+        "study": settings.name,
+        "sampler": settings.sampler,
+        "pruner": settings.pruner,
+        "environment": train.describe_environment(choose_device(place.device)),
+        "trials": trials,
+    }
+    complete = [row for row in trials if row["state"] == "complete"]
+    if not complete:
+        raise RunError(f"no point of {settings.name} was trained to its end; look for a better range")
+    best = max(complete, key=lambda row: row["validation_accuracy"])
+    document["chosen"] = {field: best[field] for field in space}
+    atomic.write_text(place.out / "study.json", json.dumps(document, indent=1) + "\n")
+    return document
+
+
+def _work(
+    recipe: Recipe, space: Space, settings: study.StudySettings, place: Place, progress: Progress
+) -> None:
+    study.work(
+        recipe,
+        space,
+        settings,
+        storage=place.storage,
+        out=place.out,
+        device=place.device,
+        data_dir=place.data_dir,
+        progress=progress,
+    )
+
+
+def _work_in_processes(
+    recipe: Recipe, space: Space, settings: study.StudySettings, place: Place, jobs: int
+) -> None:
+    threads = max(1, usable_cores() // jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        workers = [
+            pool.submit(_one_of_several, recipe.to_json(), dict(space), settings, place, threads)
+            for _ in range(jobs)
+        ]
+        try:
+            done, _ = wait(workers, return_when=FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()  # raises what the worker met
+        except (KeyboardInterrupt, Interrupted) as error:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise Interrupted("interrupted; run the same command again to go on") from error
+
+
+def _one_of_several(
+    recipe_json: str, space: Space, settings: study.StudySettings, place: Place, threads: int
+) -> None:
+    """In a process of its own."""
+    import torch
+
+    torch.set_num_threads(threads)
+    _work(Recipe.from_json(recipe_json, name="the study's recipe"), space, settings, place, PlainProgress())

@@ -1,0 +1,301 @@
+"""A search that any number of workers share, on one machine or many, through a storage of Optuna's.
+
+Every worker asks the study for a point, trains it in the point's own folder below a common one, and reports each
+epoch's validation accuracy. A point whose worker was lost is taken up by another one from its last checkpoint.
+
+Storages: a journal file for workers that see the same file system, PostgreSQL for all others; there lost workers are
+noticed by their missing heartbeat.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import MaxTrialsCallback, Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from vision_zoo.errors import Interrupted, RunError, RunInUseError, StorageError, TrainingError, UsageError
+from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.training import train
+from vision_zoo.training.device import DeviceName
+from vision_zoo.training.loop import Watch
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.search_space import Range, Space, describe, folder_name, is_whole, tuned
+
+SAMPLERS = ("grid", "tpe")
+PRUNERS = ("none", "median")
+
+HEARTBEAT_SECONDS = 15
+"""Between signs of life of a worker, in a database; one that misses three of them is lost."""
+
+_LOCK_SECONDS = 0.5
+_ATTEMPTS = 10
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How points are chosen.
+
+    Args:
+        name: workers with the same name and storage share the search.
+        sampler: `grid` tries every combination, `tpe` looks where earlier trials were good.
+        pruner: `median` ends a point whose epoch is below the median of the others' same epoch.
+        trials: finished or pruned ones after which workers stop; a grid ends by itself.
+    """
+
+    name: str
+    sampler: str = "grid"
+    pruner: str = "none"
+    trials: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for unknown names and numbers out of range."""
+        for option, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+            if getattr(self, option) not in known:
+                raise UsageError(f"unknown {option} {getattr(self, option)!r}; expected {' or '.join(known)}")
+        if self.trials is not None and self.trials < 1:
+            raise UsageError(f"trials {self.trials} is out of range; expected 1 or more")
+        if self.sampler == "tpe" and self.trials is None:
+            raise UsageError("the sampler tpe does not end by itself; say after how many --trials")
+
+
+def work(
+    recipe: Recipe,
+    space: Space,
+    settings: StudySettings,
+    *,
+    storage: str,
+    out: Path,
+    device: DeviceName,
+    data_dir: Path | None,
+    progress: Progress,
+) -> None:
+    """Be one worker of the study until it has ended.
+
+    Raises:
+        UsageError: the space or the storage cannot be used.
+        StorageError: the storage cannot be reached.
+        VisionZooError: whatever a run meets but a loss that is not finite, which fails its point alone.
+    """
+
+    def objective(trial: Trial) -> float:
+        return _train_point(trial, recipe, space, out, device, data_dir)
+
+    def after(_study: Study, trial: FrozenTrial) -> None:
+        reached = trial.state.name.lower()
+        if trial.value is not None and trial.state == TrialState.COMPLETE:
+            reached = f"{trial.value:.2%} of the validation images right"
+        progress.line(f"{describe(trial.params)}: {reached}")
+
+    callbacks: list[Callable[[Study, FrozenTrial], None]] = [after]
+    if settings.trials is not None:
+        callbacks.append(MaxTrialsCallback(settings.trials, states=_ENDED))
+    with open_study(space, settings, storage) as study:
+        if _has_ended(study, settings):
+            return
+        try:
+            study.optimize(objective, catch=(TrainingError,), callbacks=callbacks)
+        except Interrupted as error:
+            raise Interrupted(
+                f"interrupted; {len(study.get_trials(deepcopy=False, states=_ENDED))} points are finished: "
+                "run the same command again to go on"
+            ) from error
+
+
+@contextmanager
+def open_study(space: Space, settings: StudySettings, storage: str) -> Iterator[Study]:
+    """The study of that name, made where there is none.
+
+    Raises:
+        UsageError: the space or the storage cannot be used.
+        StorageError: the storage cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    ranges = [field for field, values in space.items() if isinstance(values, Range)]
+    if not space:
+        raise UsageError("there is nothing to search; give --grid FIELD=VALUE,… or --range FIELD=LOW:HIGH")
+    if settings.sampler == "grid" and ranges:
+        raise UsageError(f"a grid has no ranges; give the values of {ranges[0]}, or take --sampler tpe")
+    sampler: optuna.samplers.BaseSampler
+    if settings.sampler == "grid":
+        # The same seed everywhere: workers have to agree on the order of the points.
+        sampler = optuna.samplers.GridSampler(
+            {field: list(_listed(values)) for field, values in space.items()}, seed=0
+        )
+    else:
+        sampler = optuna.samplers.TPESampler(constant_liar=True)  # counts points that others are training
+    pruner = optuna.pruners.MedianPruner() if settings.pruner == "median" else optuna.pruners.NopPruner()
+    with _errors_of(storage):
+        kept = _opened(storage)
+        try:
+            yield optuna.create_study(
+                study_name=settings.name,
+                storage=kept,
+                sampler=sampler,
+                pruner=pruner,
+                direction="maximize",
+                load_if_exists=True,
+            )
+        finally:
+            if isinstance(kept, RDBStorage):
+                kept.engine.dispose()
+
+
+@contextmanager
+def _errors_of(storage: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot write {_shown(storage)}: {error.strerror or error}") from error
+    except Exception as error:
+        if "sqlalchemy" not in type(error).__module__ and not isinstance(
+            error, optuna.exceptions.OptunaError
+        ):
+            raise
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise StorageError(f"{_shown(storage)} cannot be used: {reason}") from error
+
+
+def _opened(storage: str) -> BaseStorage:
+    """`open_storage`, tried again where workers that began together all make its tables."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return open_storage(storage)
+        except Exception as error:
+            if type(error).__name__ not in ("IntegrityError", "ProgrammingError", "DuplicatedStudyError"):
+                raise
+            time.sleep(_LOCK_SECONDS)
+    return open_storage(storage)
+
+
+def open_storage(url: str) -> BaseStorage:
+    """A journal file (`journal:PATH`) or a PostgreSQL database (`postgresql://USER:PASSWORD@HOST/DATABASE`).
+
+    Raises:
+        UsageError: another kind of storage.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "journal" and rest:
+        path = Path(rest.removeprefix("//"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return JournalStorage(JournalFileBackend(str(path)))
+    if scheme in ("postgresql", "postgres"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
+            return RDBStorage(
+                f"postgresql+psycopg:{rest}",
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=3 * HEARTBEAT_SECONDS,
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+            )
+    raise UsageError(
+        f"--storage {_shown(url)} cannot be used; expected journal:PATH for workers that see the same file system, or "
+        "postgresql://USER:PASSWORD@HOST/DATABASE"
+    )
+
+
+def trials_of(study: Study) -> list[dict[str, Any]]:
+    """What every trial of the study was and reached; of several of the same point, the last."""
+    rows: dict[str, dict[str, Any]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        if trial.params and trial.state in (*_ENDED, TrialState.FAIL):
+            name = folder_name(trial.params)
+            if name in rows and trial.state == TrialState.FAIL:
+                continue
+            rows[name] = {
+                **trial.params,
+                "state": trial.state.name.lower(),
+                "validation_accuracy": trial.value if trial.state == TrialState.COMPLETE else None,
+                "epochs": len(trial.intermediate_values),
+                "run": name,
+            }
+    return list(rows.values())
+
+
+def _has_ended(study: Study, settings: StudySettings) -> bool:
+    if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
+        return True
+    ended = len(study.get_trials(deepcopy=False, states=_ENDED))
+    return settings.trials is not None and ended >= settings.trials
+
+
+def _train_point(
+    trial: Trial,
+    recipe: Recipe,
+    space: Space,
+    out: Path,
+    device: DeviceName,
+    data_dir: Path | None,
+) -> float:
+    values = {field: _suggested(trial, field, choices) for field, choices in space.items()}
+    point = tuned(recipe).override(**values)
+    run = RunDirectory(out / folder_name(values))
+    reported = 0
+
+    def watch(record: Mapping[str, float]) -> None:
+        nonlocal reported
+        if record["epoch"] > reported:
+            reported = int(record["epoch"])
+            trial.report(record["validation_accuracy"], reported)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    try:
+        _train(point, run, device, data_dir, watch)
+    except Interrupted:
+        trial.study.enqueue_trial(values)  # whoever comes next takes it up where it is
+        raise
+    return float(run.metrics()["validation_accuracy"])
+
+
+def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path | None, watch: Watch) -> None:
+    """Train the point, go on with it, or wait until the worker that has it is done."""
+    progress = SilentProgress()
+    while True:
+        try:
+            if run.recipe_file.is_file():
+                if run.recipe() != point:
+                    raise RunError(
+                        f"{run.path} holds a run with other settings; move it away or choose another --out"
+                    )
+                if run.history_file.is_file():
+                    for record in run.history():
+                        watch(record)
+                train.resume(run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
+            else:
+                train.start(point, run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
+        except RunInUseError:
+            time.sleep(_LOCK_SECONDS)
+        else:
+            return
+
+
+def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> float:
+    if not isinstance(values, Range):
+        return (
+            float(trial.suggest_categorical(field, list(values)))
+            if not is_whole(field)
+            else int(trial.suggest_categorical(field, list(values)))
+        )
+    if is_whole(field):
+        return trial.suggest_int(field, int(values.low), int(values.high), log=values.log)
+    return trial.suggest_float(field, values.low, values.high, log=values.log)
+
+
+def _listed(values: Sequence[float] | Range) -> Sequence[float]:
+    return () if isinstance(values, Range) else values
+
+
+def _shown(url: str) -> str:
+    """A storage's address without its password."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
