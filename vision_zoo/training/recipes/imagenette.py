@@ -71,4 +71,16 @@ RECIPES = (
         augmentation=Augmentation(rotation=10, horizontal_flip=0.5, crop_scale=(0.8, 1.0)),
         **REPORT_E,
     ),
+    Recipe(
+        name="all_cnn_regularized_20_epochs-imagenette",
+        companion_of="all_cnn_regularized-imagenette",
+        remark="The same without the cap in minutes: what all 20 epochs reach.",
+        title="AllCNN with more dropout and augmentation, without a cap in minutes",
+        architecture="all_cnn",
+        architecture_arguments={"dropout": 0.3, "classifier_dropout": 0.5},
+        dataset="imagenette",
+        parameters=1_146_826,
+        augmentation=Augmentation(rotation=10, horizontal_flip=0.5, crop_scale=(0.8, 1.0)),
+        **(REPORT_E | {"max_minutes": None}),
+    ),
 )
