@@ -26,6 +26,7 @@ DOCUMENTS = ("README.md",)
 REPORT = "docs/RESULTS.md"
 PICTURE = "docs/images/zoo.svg"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_FROZEN_EPOCHS = 10
 _VERSIONS_SHOWN = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
 Results = dict[str, dict[str, Any]]
@@ -172,9 +173,49 @@ def _range(rows: list[dict[str, Any]], arm: str, percentile: str, batch: int) ->
     return percentile, f"{min(known):.2f} to {max(known):.2f}"
 
 
+def training(results: Results) -> str:
+    """How fast the engine trains, beside other loops."""
+    parts = []
+    for document in results.values():
+        if document.get("kind") != "training":
+            continue
+        rows = [_training_row(name, measured) for name, measured in document["recipes"].items()]
+        loops = ", ".join(f"{name} {version}" for name, version in document["environment"]["loops"].items())
+        how = (
+            f"Medians of {document['rounds']} rounds on {hardware(document['environment'])}, "
+            f"{document['environment']['threads']} threads, every loop in a process of its own, in turns, with "
+            f"{_versions(document['environment'])}, {loops}. *Floor*: the recipe's arithmetic at the rate of a large "
+            "matrix product, measured in the same rounds. ¹ Features of frozen layers are computed once, in the other "
+            f"loops in each of {_FROZEN_EPOCHS} epochs."
+        )
+        parts += [markdown(rows), how]
+    return "\n\n".join(parts)
+
+
+def _training_row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
+    arms = measured["arms"]
+    engine = arms["engine"]["seconds"]
+
+    def times(arm: str) -> str:
+        found = next((entry for key, entry in arms.items() if key.startswith(arm)), None)
+        return "–" if found is None else f"{found['seconds'] / engine:.1f}x"
+
+    return {
+        "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
+        "images a second": f"{arms['engine']['images_per_second']:,.0f}",
+        "course loop": times("course"),
+        "tuned loop": times("tuned"),
+        "resident data": times("resident"),
+        "Lightning": times("lightning"),
+        "timm": times("timm"),
+        "engine over floor": f"{measured['engine_over_floor']:.1f}x",
+    }
+
+
 GENERATED: dict[str, Callable[[Results], str]] = {
     "zoo": zoo,
     "inference": inference,
+    "training": training,
     "reproduction": reproduction,
     "quickstart": quickstart,
 }

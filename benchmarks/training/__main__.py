@@ -1,0 +1,201 @@
+"""Measure training: `results/<environment>/training.json`.
+
+    python -m benchmarks.training [RECIPE…] [--rounds 5] [--seconds 4] [--data-dir DIR]
+
+Every arm runs in a process of its own, in turns, one round after the other; medians are kept. Of the tuned loops the
+one with the best number of workers takes part, found in a round of its own. How many images an arm
+trains on is chosen so that the course's loop takes `--seconds`. The rate of a large matrix product, measured in the
+same rounds, gives the time below which no loop in single precision can come on this machine.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vision_zoo.environment import describe, installed, usable_cores
+from vision_zoo.progress import Progress, progress_on_stderr
+from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+
+if TYPE_CHECKING:
+    from benchmarks.training.arms import Arm
+    from benchmarks.training.workload import Prepared
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = (
+    "simple_cnn-mnist",
+    "small_cnn-mnist",
+    "lenet-fashion_mnist",
+    "alexnet_finetuned-cifar10",
+    "basic_cnn-mnist",
+    "patch_lstm-mnist",
+    "row_lstm-mnist",
+    "mobilenet-mnist",
+    "vit-mnist",
+    "small_alexnet-fashion_mnist",
+    "bn_cnn-fashion_mnist",
+    "conv_block_cnn-imagenette",
+    "all_cnn-imagenette",
+)
+_ENGINE, _TUNED = "engine", "tuned"
+_PROBE_IMAGES, _FROZEN_EPOCHS, _EPOCHS = 256, 10, 2
+_SMALLEST, _LARGEST = 128, 20_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of the course's loop, in one round")
+    parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
+    parser.add_argument("--arm", help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--images", type=int, default=_PROBE_IMAGES, help=argparse.SUPPRESS)
+    parser.add_argument("--epochs", type=int, default=1, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.arm:
+        print(json.dumps(_run_arm(options)))
+        return
+    with progress_on_stderr() as progress:
+        measured = {recipe: _measure(recipe, options, progress) for recipe in options.recipes}
+    path = result_path(options.results_dir, describe(), "training")
+    kept = json.loads(path.read_text())["recipes"] if path.exists() else {}
+    document = {
+        "schema": SCHEMA_VERSION,
+        "kind": "training",
+        "environment": {**describe(), **_loops(), "threads": options.threads},
+        "rounds": options.rounds,
+        "recipes": {**kept, **measured},
+    }
+    write_result(path, document)
+    print(path)
+
+
+def _loops() -> dict[str, Any]:
+    return {"loops": installed(("lightning", "timm"))}
+
+
+def arms() -> list[str]:
+    """Those that can run here."""
+    from benchmarks.training.arms import ARMS
+
+    missing = {name for name in ("lightning", "timm") if importlib.util.find_spec(name) is None}
+    return [name for name in ARMS if name not in missing]
+
+
+def _is_tuned(name: str) -> bool:
+    return name.startswith(_TUNED)
+
+
+def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from vision_zoo.training.recipes import find_recipe
+
+    frozen = find_recipe(recipe).frozen
+    epochs = _FROZEN_EPOCHS if frozen else _EPOCHS
+    probe = _in_process(recipe, "course", _PROBE_IMAGES, 1, options)
+    images = round(_PROBE_IMAGES * options.seconds / probe["seconds"] / epochs)
+    images = max(_SMALLEST, min(_LARGEST, images))
+    sweep = {
+        name: _in_process(recipe, name, images, epochs, options)["seconds"]
+        for name in arms()
+        if _is_tuned(name)
+    }
+    names = [name for name in arms() if not _is_tuned(name) or name == min(sweep, key=sweep.__getitem__)]
+    taken: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    progress.start(recipe, options.rounds * len(names))
+    for _ in range(options.rounds):
+        for name in names:
+            taken[name].append(_in_process(recipe, name, images, epochs, options))
+            progress.advance()
+    medians = {name: statistics.median(run["seconds"] for run in runs) for name, runs in taken.items()}
+    rate = statistics.median(run["matrix_rate"] for run in taken[_ENGINE])
+    floor = taken[_ENGINE][0]["work"] / rate
+    tuned = next(seconds for name, seconds in medians.items() if _is_tuned(name))
+    progress.line(
+        f"{recipe}: engine {medians[_ENGINE]:.2f} s, {tuned / medians[_ENGINE]:.2f}x the tuned loop"
+    )
+    return {
+        "images": images,
+        "epochs": epochs,
+        "frozen_features": frozen,
+        "matrix_gflops": round(rate / 1e9, 1),
+        "floor_seconds": round(floor, 4),
+        "workers_swept": {name: round(seconds, 4) for name, seconds in sweep.items()},
+        "engine_over_tuned": round(tuned / medians[_ENGINE], 2),
+        "engine_over_floor": round(medians[_ENGINE] / floor, 2),
+        "arms": {
+            name: {
+                "seconds": round(medians[name], 4),
+                "all_seconds": [round(run["seconds"], 4) for run in runs],
+                "cold_seconds": round(statistics.median(run["cold_seconds"] for run in runs), 4),
+                "process_seconds": round(statistics.median(run["process_seconds"] for run in runs), 3),
+                "images_per_second": round(images * epochs / medians[name], 1),
+                "peak_mib": statistics.median(run["peak_mib"] for run in runs),
+                "last_loss": round(statistics.median(run["last_loss"] for run in runs), 5),
+            }
+            for name, runs in taken.items()
+        },
+    }
+
+
+def _in_process(
+    recipe: str, arm: str, images: int, epochs: int, options: argparse.Namespace
+) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.training", recipe, "--arm", arm, "--images", str(images)]
+    command += ["--epochs", str(epochs), "--threads", str(options.threads)]
+    if options.data_dir is not None:
+        command += ["--data-dir", str(options.data_dir)]
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as features:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "VISION_ZOO_BENCHMARK_FEATURES": features},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        sys.exit(f"error: {arm} of {recipe} failed: {done.stderr.strip().splitlines()[-1]}")
+    measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {**measured, "process_seconds": time.perf_counter() - started}
+
+
+def _run_arm(options: argparse.Namespace) -> dict[str, Any]:
+    from benchmarks.training.arms import ARMS
+    from benchmarks.training.workload import Measurement, Workload, matrix_rate, peak_mib, prepare, work
+
+    (recipe,) = options.recipes
+    workload = Workload(recipe, options.images, options.epochs, options.threads)
+    prepared = prepare(workload, options.data_dir)
+    operations = work(workload, prepared)
+    os.environ["XDG_CACHE_HOME"] = os.environ[
+        "VISION_ZOO_BENCHMARK_FEATURES"
+    ]  # frozen features are computed anew
+    arm = ARMS[options.arm]
+    first = Workload(recipe, prepared.recipe.batch_size, 1, options.threads)
+    _, cold_seconds = _timed(arm, prepare(first, options.data_dir))
+    losses, seconds = _timed(arm, prepared)
+    measurement = Measurement(seconds, cold_seconds, losses[0], losses[-1], peak_mib())
+    rate = matrix_rate() if options.arm == _ENGINE else None
+    return {**measurement.to_dict(), "work": operations, "matrix_rate": rate}
+
+
+def _timed(arm: "Arm", prepared: "Prepared") -> tuple[list[float], float]:
+    started = time.perf_counter()
+    losses = arm(prepared)
+    return losses, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Training loops, from what a course teaches to the engine; each gives the mean loss of every epoch.
+
+All of them train the same network from the same weights with the recipe's batch size, optimizer and
+augmentation, and score the test images after every epoch.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.training.workload import Prepared
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training.allocator import keep_freed_memory
+from vision_zoo.training.augment import augment
+from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.features import can_cache, compute_features
+from vision_zoo.training.loader import Loader
+from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
+from vision_zoo.training.loss import loss_function
+from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.state import TrainingState
+
+Arm = Callable[[Prepared], list[float]]
+_CPU = torch.device("cpu")
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Images as PIL pictures, transformed one at a time, as torchvision's own datasets give them."""
+
+    def __init__(self, split: Split, recipe: Recipe, *, training: bool) -> None:
+        self._images, self._labels = np.array(split.images), np.array(split.labels)
+        steps: list[Any] = []
+        augmentation = recipe.augmentation if training else None
+        if augmentation is not None and augmentation.rotation:
+            steps.append(transforms.RandomRotation(augmentation.rotation))
+        if augmentation is not None and augmentation.crop_scale is not None:
+            steps.append(transforms.RandomResizedCrop(split.images.shape[1], scale=augmentation.crop_scale))
+        if augmentation is not None and augmentation.horizontal_flip:
+            steps.append(transforms.RandomHorizontalFlip(augmentation.horizontal_flip))
+        if split.images.shape[3] == 1 and len(recipe.mean) == 3:
+            steps.append(transforms.Grayscale(3))
+        steps += [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)]
+        self._transform = transforms.Compose(steps)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._transform(Image.fromarray(self._images[index].squeeze())), int(self._labels[index])
+
+
+def course(prepared: Prepared, *, workers: int = 0, tuned: bool = False) -> list[float]:
+    """A DataLoader over pictures and a plain loop; `tuned` adds what its documentation recommends for speed."""
+    network, recipe = prepared.classifier.network, prepared.recipe
+    options: dict[str, Any] = {"num_workers": workers, "pin_memory": torch.cuda.is_available()}
+    if workers:
+        options |= {"persistent_workers": True, "prefetch_factor": 4}
+    batches = DataLoader(
+        Pictures(prepared.train, recipe, training=True), batch_size=recipe.batch_size, shuffle=True, **options
+    )
+    tests = DataLoader(Pictures(prepared.test, recipe, training=False), batch_size=256, **options)
+    if tuned:
+        network.to(memory_format=torch.channels_last)
+    optimizer = _optimizer(recipe, network, fused=tuned)
+    loss_of = loss_function(recipe)
+    losses = []
+    for _ in range(recipe.epochs):
+        _training_mode(prepared)
+        total = 0.0
+        for images, labels in batches:
+            loss = _step(network, optimizer, loss_of, images, labels)
+            total += loss.item() * len(labels)
+        losses.append(total / len(prepared.train))
+        network.eval()
+        with torch.no_grad():
+            sum(int((network(images).argmax(dim=1) == labels).sum()) for images, labels in tests)
+    return losses
+
+
+def resident(prepared: Prepared) -> list[float]:
+    """All images as one tensor, batches gathered from it, and a plain loop."""
+    classifier, recipe = prepared.classifier, prepared.recipe
+    loader = Loader(prepared.train, batch_size=recipe.batch_size, seed=recipe.seed, device=_CPU)
+    tests = torch.split(torch.from_numpy(np.array(prepared.test.images)), 256)
+    optimizer = _optimizer(recipe, classifier.network, fused=False)
+    loss_of = loss_function(recipe)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    losses = []
+    for epoch in range(recipe.epochs):
+        _training_mode(prepared)
+        total = 0.0
+        for images, labels, _ in loader.epoch(epoch):
+            changed = (
+                images if recipe.augmentation is None else augment(images, recipe.augmentation, generator)
+            )
+            loss = _step(classifier, optimizer, loss_of, changed, labels)
+            total += loss.item() * len(labels)
+        losses.append(total / len(prepared.train))
+        classifier.eval()
+        with torch.no_grad():
+            for images in tests:
+                classifier(images).argmax(dim=1)
+    return losses
+
+
+def engine(prepared: Prepared) -> list[float]:
+    """What `vision-zoo train` does, frozen features computed anew."""
+    keep_freed_memory()
+    classifier, recipe = prepared.classifier, prepared.recipe
+    classifier.network.to(memory_format=torch.channels_last)
+    state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
+    parts = {"train": prepared.train, "test": prepared.test}
+    model: nn.Module = classifier
+    if can_cache(recipe):
+        features = compute_features(classifier, parts, data_key="benchmark", progress=SilentProgress())
+        model, parts = classifier.head, features.splits
+    loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=_CPU)
+    plain = recipe.override(max_minutes=None)
+    scored = ScoredSplits(test=parts["test"])
+    TrainingLoop(model, state, plain, loader, scored, SilentProgress(), Saving(lambda: None, 3600.0)).run()
+    return [record["train_loss"] for record in state.history]
+
+
+def lightning(prepared: Prepared) -> list[float]:
+    """Lightning's Trainer over the tuned DataLoader's pictures."""
+    import lightning
+
+    recipe, loss_of = prepared.recipe, loss_function(prepared.recipe)
+    losses: list[float] = []
+
+    class Module(lightning.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = prepared.classifier.network
+            self.sums = [0.0, 0]
+
+        def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+            images, labels = batch
+            loss = loss_of(self.network(images), labels)
+            self.sums[0] += loss.item() * len(labels)
+            return loss
+
+        def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+            images, _ = batch
+            self.network(images).argmax(dim=1)
+
+        def on_train_epoch_end(self) -> None:
+            losses.append(self.sums[0] / len(prepared.train))
+            self.sums[0] = 0.0
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return _optimizer(recipe, self.network, fused=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = lightning.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=Path(folder),
+        )
+        batches = DataLoader(
+            Pictures(prepared.train, recipe, training=True), batch_size=recipe.batch_size, shuffle=True
+        )
+        tests = DataLoader(Pictures(prepared.test, recipe, training=False), batch_size=256)
+        trainer.fit(Module(), batches, tests)
+    return losses
+
+
+def timm(prepared: Prepared) -> list[float]:
+    """The loader of timm, its optimizer factory and meters, as in its training script; it drops the last small batch."""
+    from timm.data import create_loader
+    from timm.optim import create_optimizer_v2
+    from timm.utils import AverageMeter
+
+    network, recipe = prepared.classifier.network, prepared.recipe
+
+    class Raw(Dataset[tuple[Any, int]]):
+        def __init__(self, split: Split) -> None:
+            self._images, self._labels = np.array(split.images), np.array(split.labels)
+            self.transform: Any = None
+
+        def __len__(self) -> int:
+            return len(self._labels)
+
+        def __getitem__(self, index: int) -> tuple[Any, int]:
+            picture = Image.fromarray(self._images[index].squeeze())
+            if len(recipe.mean) == 3:
+                picture = picture.convert("RGB")
+            return self.transform(picture), int(self._labels[index])
+
+    height = prepared.train.images.shape[1]
+    common: dict[str, Any] = {
+        "input_size": (len(recipe.mean), height, height),
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "use_prefetcher": False,
+        "num_workers": 0,
+        "persistent_workers": False,
+        "device": _CPU,
+    }
+    batches = create_loader(
+        Raw(prepared.train), batch_size=recipe.batch_size, is_training=True, no_aug=True, **common
+    )
+    tests = create_loader(Raw(prepared.test), batch_size=256, is_training=False, crop_pct=1.0, **common)
+    optimizer = create_optimizer_v2(
+        network, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    loss_of = loss_function(recipe)
+    losses = []
+    for _ in range(recipe.epochs):
+        _training_mode(prepared)
+        meter = AverageMeter()
+        for images, labels in cast("Iterable[tuple[Tensor, Tensor]]", batches):
+            loss = _step(network, optimizer, loss_of, images, labels)
+            meter.update(loss.item(), len(labels))
+        losses.append(float(meter.avg))
+        network.eval()
+        with torch.no_grad():
+            for images, _labels in cast("Iterable[tuple[Tensor, Tensor]]", tests):
+                network(images).argmax(dim=1)
+    return losses
+
+
+ARMS: dict[str, Arm] = {
+    "course": course,
+    "tuned, 0 workers": lambda prepared: course(prepared, tuned=True),
+    "tuned, 1 worker": lambda prepared: course(prepared, workers=1, tuned=True),
+    "tuned, 2 workers": lambda prepared: course(prepared, workers=2, tuned=True),
+    "resident": resident,
+    "engine": engine,
+    "lightning": lightning,
+    "timm": timm,
+}
+
+
+def _step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+) -> Tensor:
+    optimizer.zero_grad()
+    loss = loss_of(model(images), labels)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss
+
+
+def _optimizer(recipe: Recipe, network: nn.Module, *, fused: bool) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "sgd": torch.optim.SGD,
+    }
+    options: dict[str, Any] = {"fused": True} if fused else {}
+    return classes[recipe.optimizer](
+        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **options
+    )
+
+
+def _training_mode(prepared: Prepared) -> None:
+    prepared.classifier.train()

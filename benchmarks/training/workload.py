@@ -1,0 +1,106 @@
+"""What every arm trains: a recipe's first images, for some epochs, with an evaluation after each."""
+
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Dataset, Split
+from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import find_recipe
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`images` of the training split for `epochs`, then a sixth as many test images after each epoch."""
+
+    recipe: str
+    images: int
+    epochs: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A workload's recipe, data and freshly initialised network, the same in every arm."""
+
+    recipe: Recipe
+    dataset: Dataset
+    train: Split
+    test: Split
+    classifier: ImageClassifier
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """`seconds` of training and evaluation, `cold_seconds` of a first batch before that, in which libraries start up.
+
+    `first_loss` and `last_loss` are the first and last epochs' means.
+    """
+
+    seconds: float
+    cold_seconds: float
+    first_loss: float
+    last_loss: float
+    peak_mib: float
+
+    def to_dict(self) -> dict[str, float]:
+        """As JSON keeps it."""
+        return asdict(self)
+
+
+def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
+    """Load the data and build the network from the recipe's seed."""
+    torch.set_num_threads(workload.threads)
+    recipe = find_recipe(workload.recipe).override(epochs=workload.epochs)
+    dataset = find_dataset(recipe.dataset)
+    splits = dataset.load(data_dir)
+    torch.manual_seed(recipe.seed)
+    classifier = build_classifier(recipe, dataset)
+    if recipe.pretrained is not None:
+        load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
+    return Prepared(
+        recipe,
+        dataset,
+        splits.train.take(np.arange(workload.images)),
+        splits.test.take(np.arange(max(1, workload.images // 6))),
+        classifier,
+    )
+
+
+def work(workload: Workload, prepared: Prepared) -> float:
+    """The floating-point operations that are needed, two for a multiplication with its addition.
+
+    Trained layers need three passes for a training image, one for a test image; frozen features are needed once.
+    """
+    forward = 2 * count_macs(prepared.classifier, prepared.dataset)
+    if prepared.recipe.frozen:
+        return float(forward * (workload.images + workload.images // 6))
+    return float(forward * (3 * workload.images + workload.images // 6) * workload.epochs)
+
+
+def matrix_rate(seconds: float = 2.0, size: int = 1024) -> float:
+    """Floating-point operations a second that this process reaches in a large matrix product in single precision."""
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    left @ right
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        left @ right
+        done += 1
+    return 2 * size**3 * done / (time.perf_counter() - started)
+
+
+def peak_mib() -> float:
+    """The most memory that this process and its children held, in MiB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    own, children = (
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return round((own + children) / unit, 1)
