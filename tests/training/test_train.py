@@ -154,6 +154,25 @@ def test_every_split_is_scored_at_the_end(tmp_path: Path) -> None:
     } <= set(metrics)
 
 
+def test_bfloat16_is_close_to_single_precision_and_is_kept_in_single_precision(tmp_path: Path) -> None:
+    recipe = QUICK.override(epochs=2, max_steps=12)
+    _train(recipe, tmp_path / "fp32")
+    _train(recipe.override(precision="bf16"), tmp_path / "bf16")
+    full, half = (
+        [record["train_loss"] for record in RunDirectory.open(tmp_path / name).history()]
+        for name in ("fp32", "bf16")
+    )
+    assert full != half
+    np.testing.assert_allclose(half, full, rtol=0.03)
+    weights = load_file(tmp_path / "bf16" / "checkpoints" / "best.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_tf32_needs_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tf32 is for NVIDIA GPUs"):
+        _train(QUICK.override(precision="tf32"), tmp_path / "run")
+
+
 def test_softmax_before_the_loss_bounds_it(tmp_path: Path) -> None:
     run = _train(QUICK.override(epochs=3, softmax_before_loss=True), tmp_path / "run")
     losses = [record["train_loss"] for record in RunDirectory.open(run.path).history()]

@@ -25,6 +25,9 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial weights, the split and the order.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, tf32 (NVIDIA GPUs) or bf16: what training steps compute in.")
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after this much training.")] = None,
@@ -53,6 +56,7 @@ def train(
         "patience": patience,
         "seed": seed,
         "optimizer": optimizer,
+        "precision": precision,
         "weight_decay": weight_decay,
         "max_steps": max_steps,
         "max_minutes": max_minutes,

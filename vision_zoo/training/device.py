@@ -4,7 +4,8 @@ from typing import Literal
 
 import torch
 
-from vision_zoo.errors import DeviceError
+from vision_zoo.errors import DeviceError, UsageError
+from vision_zoo.training.recipe import Arithmetic
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -25,7 +26,13 @@ def choose_device(name: DeviceName) -> torch.device:
     return torch.device(name)
 
 
-def full_precision() -> None:
-    """Single precision means single precision: TF32 off, in convolutions too, where torch allows it by default."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+def use_precision(precision: Arithmetic, device: torch.device) -> None:
+    """Let torch use TF32 only where a recipe asks for it: in convolutions it does by default.
+
+    Raises:
+        UsageError: `tf32` for a device that has none.
+    """
+    if precision == "tf32" and device.type != "cuda":
+        raise UsageError("precision tf32 is for NVIDIA GPUs; choose fp32 or bf16, or --device cuda")
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"

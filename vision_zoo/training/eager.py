@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vision_zoo.artifact import Metadata
 from vision_zoo.training.architectures import build
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.device import full_precision
+from vision_zoo.training.device import use_precision
 
 
 def eager_call(
@@ -22,7 +22,7 @@ def eager_call(
     The weights are freshly initialised: an operator's time does not depend on their values, and an
     exported file need not keep them in torch's layout. Normalisation is included, as it is in the file.
     """
-    full_precision()
+    use_precision("fp32", torch.device(device))
     torch.set_num_threads(threads)
     arguments = dict(metadata.architecture_arguments)
     channels = arguments.pop("channels", metadata.input.channels)

@@ -132,7 +132,12 @@ class TrainingLoop:
             if self._capped():
                 break
             with self._interrupt:
-                logits = self.model(self._augmented(batch, generator))
+                images = self._augmented(batch, generator)
+                with torch.autocast(
+                    images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
+                ):
+                    logits = self.model(images)
+                logits = logits.float()
                 loss = loss_of(logits, batch.labels)
                 if self.loader.here.size > 1:
                     # Gradients are averaged over processes, whose shares may differ by an image.

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from vision_zoo.errors import RunError, UsageError
 
 Optimizer = Literal["adam", "adamw", "sgd"]
+Arithmetic = Literal["fp32", "tf32", "bf16"]
 
 # Fields that have no part in what a run computes, but the seed, which results keep apart.
 _DESCRIPTIONS = {
@@ -69,6 +70,9 @@ class Recipe:
     `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as report A does: the
     loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
 
+    `precision` is what matrix products and convolutions of the training steps compute in: single precision, TF32
+    (NVIDIA GPUs), or bfloat16 by torch's autocast. Weights, loss and evaluation are in single precision.
+
     `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
     feature layers; `frozen` keeps the feature layers as they are. `image_size` is for `folder:PATH` alone.
     """
@@ -91,6 +95,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     softmax_before_loss: bool = False
+    precision: Arithmetic = "fp32"
     step_epochs: int | None = None
     gamma: float = 0.1
     augmentation: Augmentation | None = None
@@ -137,6 +142,12 @@ class Recipe:
             "validation fraction",
             self.validation_fraction,
             "between 0 and 1",
+        )
+        _require(
+            self.precision in get_args(Arithmetic),
+            "precision",
+            self.precision,
+            ", ".join(get_args(Arithmetic)),
         )
         _require(
             self.optimizer in get_args(Optimizer), "optimizer", self.optimizer, ", ".join(get_args(Optimizer))

@@ -22,7 +22,7 @@ from vision_zoo.training.classifier import ImageClassifier, build_classifier, co
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.datasets.split import stratified_holdout
-from vision_zoo.training.device import DeviceName, choose_device, full_precision
+from vision_zoo.training.device import DeviceName, choose_device, use_precision
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix, evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
@@ -80,6 +80,7 @@ def start(
     """
     run = RunDirectory(path)
     chosen = choose_device(device)
+    use_precision(recipe.precision, chosen)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
         progress = progress if here.writes else SilentProgress()
         if distributed.started_by_torchrun() and run.recipe_file.exists():
@@ -129,6 +130,7 @@ def _go_on(
     run: RunDirectory, device: torch.device, data_dir: Path | None, progress: Progress, watch: Watch
 ) -> TrainedRun:
     path, recipe = run.path, run.recipe()
+    use_precision(recipe.precision, device)
     if run.finished:
         progress.line(f"{path} is already finished")
         return _finished(run)
@@ -191,7 +193,6 @@ def _train(
 ) -> TrainedRun:
     here = distributed.world()
     keep_freed_memory()
-    full_precision()
     classifier.network.to(memory_format=torch.channels_last)
     distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
