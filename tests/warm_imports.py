@@ -4,6 +4,14 @@ from importlib import import_module
 
 from vision_zoo import onnx_runtime
 
-for name in ("onnx", "vision_zoo.cli", "vision_zoo.training.export", "vision_zoo.training.train"):
+for name in (
+    "onnx",
+    "torch._dynamo",  # torch imports it when the first optimizer is made
+    "vision_zoo.cli",
+    "vision_zoo.training.export",
+    "vision_zoo.training.plots",
+    "vision_zoo.training.tensorboard",
+    "vision_zoo.training.train",
+):
     import_module(name)
 onnx_runtime.load()
