@@ -26,7 +26,6 @@ DOCUMENTS = ("README.md",)
 REPORT = "docs/RESULTS.md"
 PICTURE = "docs/images/zoo.svg"
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_FROZEN_EPOCHS = 10
 _VERSIONS_SHOWN = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
 Results = dict[str, dict[str, Any]]
@@ -186,7 +185,7 @@ def training(results: Results) -> str:
             f"{document['environment']['threads']} threads, every loop in a process of its own, in turns, with "
             f"{_versions(document['environment'])}, {loops}. *Floor*: the recipe's arithmetic at the rate of a large "
             "matrix product, measured in the same rounds. ¹ Features of frozen layers are computed once, in the other "
-            f"loops in each of {_FROZEN_EPOCHS} epochs."
+            f"loops in every epoch."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)

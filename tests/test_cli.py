@@ -157,7 +157,7 @@ def test_resume_needs_nothing_else_and_interruption_is_one_line(tmp_path: Path) 
         process.kill()
     assert process.returncode == 130
     assert "Traceback" not in stderr
-    assert stderr.splitlines()[-1].startswith("error: interrupted after 1 epoch and ")
+    assert stderr.splitlines()[-1].startswith("error: interrupted; 1 epoch and ")
     assert "vision-zoo train --resume run" in stderr
     assert not list((tmp_path / "run").rglob("*.tmp"))
     assert not (tmp_path / "run" / "metrics.json").exists()

@@ -91,7 +91,7 @@ def _stage(path: Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-    except OSError:
+    except BaseException:  # Ctrl-C too
         temporary.unlink(missing_ok=True)
         raise
     return temporary
@@ -108,6 +108,12 @@ def _restore(former: Mapping[Path, bytes | None]) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write `content` to `path` as UTF-8; see `write_bytes`."""
     write_bytes(path, content.encode())
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in `folder`, which nobody else may be writing to."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:

@@ -2,14 +2,19 @@
 
 import json
 import multiprocessing
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+import signal
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
 from vision_zoo import atomic
 from vision_zoo.environment import usable_cores
-from vision_zoo.errors import Interrupted, RunError
+from vision_zoo.errors import Interrupted, RunError, VisionZooError
 from vision_zoo.progress import PlainProgress, Progress
 from vision_zoo.results import SCHEMA_VERSION
 from vision_zoo.training import study, train
@@ -17,6 +22,8 @@ from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.device import DeviceName, choose_device
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.search_space import Space
+
+_GRACE_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,14 @@ def search(
     Raises:
         VisionZooError: whatever a worker meets.
     """
-    with study.open_study(space, settings, place.storage):
+    with study.open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
     find_dataset(recipe.dataset, image_size=recipe.image_size).load(place.data_dir)  # decoded once
     if jobs == 1:
         _work(recipe, space, settings, place, progress)
     else:
         _work_in_processes(recipe, space, settings, place, jobs)
-    with study.open_study(space, settings, place.storage) as opened:
+    with study.open_study(recipe, space, settings, place.storage) as opened:
         trials = study.trials_of(opened)
     document: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
@@ -93,25 +100,59 @@ def _work_in_processes(
 ) -> None:
     threads = max(1, usable_cores() // jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        workers = [
-            pool.submit(_one_of_several, recipe.to_json(), dict(space), settings, place, threads)
-            for _ in range(jobs)
-        ]
-        try:
-            done, _ = wait(workers, return_when=FIRST_EXCEPTION)
-            for worker in done:
-                worker.result()  # raises what the worker met
-        except (KeyboardInterrupt, Interrupted) as error:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise Interrupted("interrupted; run the same command again to go on") from error
+    errors: SimpleQueue[VisionZooError] = context.SimpleQueue()
+    arguments = (recipe.to_json(), dict(space), settings, place, threads, errors)
+    workers = [context.Process(target=_one_of_several, args=arguments) for _ in range(jobs)]
+    for worker in workers:
+        worker.start()
+    try:
+        running = set(workers)
+        while running and all(worker.exitcode in (None, 0) for worker in workers):
+            wait([worker.sentinel for worker in running])
+            running = {worker for worker in running if worker.exitcode is None}
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; run the same command again to go on") from error
+    finally:
+        _end(workers)
+    if not errors.empty():
+        raise errors.get()
+    lost = [worker.exitcode for worker in workers if worker.exitcode != 0]
+    if lost:
+        raise RunError(f"a worker was lost (exit code {lost[0]}); run the same command again to go on")
+
+
+def _end(workers: Sequence[SpawnProcess]) -> None:
+    """Let workers save what they have: those that a terminal told to stop already, then the others."""
+    if all(worker.exitcode is None for worker in workers):
+        workers[0].join(_GRACE_SECONDS)
+    for worker in workers:
+        if worker.exitcode is None:
+            worker.terminate()
+    for worker in workers:
+        worker.join()
 
 
 def _one_of_several(
-    recipe_json: str, space: Space, settings: study.StudySettings, place: Place, threads: int
+    recipe_json: str,
+    space: Space,
+    settings: study.StudySettings,
+    place: Place,
+    threads: int,
+    errors: "SimpleQueue[VisionZooError]",
 ) -> None:
     """In a process of its own."""
     import torch
 
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
     torch.set_num_threads(threads)
-    _work(Recipe.from_json(recipe_json, name="the study's recipe"), space, settings, place, PlainProgress())
+    recipe = Recipe.from_json(recipe_json, name="the study's recipe")
+    try:
+        _work(recipe, space, settings, place, PlainProgress())
+    except VisionZooError as error:
+        errors.put(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(1)

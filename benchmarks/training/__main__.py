@@ -69,14 +69,17 @@ def main() -> None:
     with progress_on_stderr() as progress:
         measured = {recipe: _measure(recipe, options, progress) for recipe in options.recipes}
     path = result_path(options.results_dir, describe(), "training")
-    kept = json.loads(path.read_text())["recipes"] if path.exists() else {}
-    document = {
+    document: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "kind": "training",
         "environment": {**describe(), **_loops(), "threads": options.threads},
         "rounds": options.rounds,
-        "recipes": {**kept, **measured},
+        "recipes": measured,
     }
+    if path.exists():  # recipes that were measured earlier stay, if it was in the same way
+        former = json.loads(path.read_text())
+        if all(former[key] == document[key] for key in ("schema", "environment", "rounds")):
+            document["recipes"] = {**former["recipes"], **measured}
     write_result(path, document)
     print(path)
 

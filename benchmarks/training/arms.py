@@ -33,23 +33,28 @@ Arm = Callable[[Prepared], list[float]]
 _CPU = torch.device("cpu")
 
 
+def picture_transform(recipe: Recipe, split: Split, *, training: bool) -> transforms.Compose:
+    """From a picture to the network's input, one at a time, augmented in training."""
+    steps: list[Any] = []
+    augmentation = recipe.augmentation if training else None
+    if augmentation is not None and augmentation.rotation:
+        steps.append(transforms.RandomRotation(augmentation.rotation))
+    if augmentation is not None and augmentation.crop_scale is not None:
+        steps.append(transforms.RandomResizedCrop(split.images.shape[1], scale=augmentation.crop_scale))
+    if augmentation is not None and augmentation.horizontal_flip:
+        steps.append(transforms.RandomHorizontalFlip(augmentation.horizontal_flip))
+    if split.images.shape[3] == 1 and len(recipe.mean) == 3:
+        steps.append(transforms.Grayscale(3))
+    steps += [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)]
+    return transforms.Compose(steps)
+
+
 class Pictures(Dataset[tuple[Tensor, int]]):
     """Images as PIL pictures, transformed one at a time, as torchvision's own datasets give them."""
 
     def __init__(self, split: Split, recipe: Recipe, *, training: bool) -> None:
         self._images, self._labels = np.array(split.images), np.array(split.labels)
-        steps: list[Any] = []
-        augmentation = recipe.augmentation if training else None
-        if augmentation is not None and augmentation.rotation:
-            steps.append(transforms.RandomRotation(augmentation.rotation))
-        if augmentation is not None and augmentation.crop_scale is not None:
-            steps.append(transforms.RandomResizedCrop(split.images.shape[1], scale=augmentation.crop_scale))
-        if augmentation is not None and augmentation.horizontal_flip:
-            steps.append(transforms.RandomHorizontalFlip(augmentation.horizontal_flip))
-        if split.images.shape[3] == 1 and len(recipe.mean) == 3:
-            steps.append(transforms.Grayscale(3))
-        steps += [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)]
-        self._transform = transforms.Compose(steps)
+        self._transform = picture_transform(recipe, split, training=training)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -131,7 +136,7 @@ def engine(prepared: Prepared) -> list[float]:
 
 
 def lightning(prepared: Prepared) -> list[float]:
-    """Lightning's Trainer over the tuned DataLoader's pictures."""
+    """Lightning's Trainer over the course's pictures."""
     import lightning
 
     recipe, loss_of = prepared.recipe, loss_function(prepared.recipe)
@@ -141,12 +146,12 @@ def lightning(prepared: Prepared) -> list[float]:
         def __init__(self) -> None:
             super().__init__()
             self.network = prepared.classifier.network
-            self.sums = [0.0, 0]
+            self.total = 0.0
 
         def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
             images, labels = batch
             loss = loss_of(self.network(images), labels)
-            self.sums[0] += loss.item() * len(labels)
+            self.total += loss.item() * len(labels)
             return loss
 
         def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
@@ -154,8 +159,8 @@ def lightning(prepared: Prepared) -> list[float]:
             self.network(images).argmax(dim=1)
 
         def on_train_epoch_end(self) -> None:
-            losses.append(self.sums[0] / len(prepared.train))
-            self.sums[0] = 0.0
+            losses.append(self.total / len(prepared.train))
+            self.total = 0.0
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return _optimizer(recipe, self.network, fused=True)
@@ -211,9 +216,9 @@ def timm(prepared: Prepared) -> list[float]:
         "persistent_workers": False,
         "device": _CPU,
     }
-    batches = create_loader(
-        Raw(prepared.train), batch_size=recipe.batch_size, is_training=True, no_aug=True, **common
-    )
+    training = Raw(prepared.train)
+    batches = create_loader(training, batch_size=recipe.batch_size, is_training=True, no_aug=True, **common)
+    training.transform = picture_transform(recipe, prepared.train, training=True)
     tests = create_loader(Raw(prepared.test), batch_size=256, is_training=False, crop_pct=1.0, **common)
     optimizer = create_optimizer_v2(
         network, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay

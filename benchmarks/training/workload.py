@@ -98,7 +98,7 @@ def matrix_rate(seconds: float = 2.0, size: int = 1024) -> float:
 
 
 def peak_mib() -> float:
-    """The most memory that this process and its children held, in MiB."""
+    """The most memory that this process held, and the largest of its children, in MiB."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     own, children = (
         resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from optuna.trial import TrialState
 
 from tests.conftest import Completed
 from tests.warm import CONTEXT
-from vision_zoo.errors import StorageError, UsageError
+from vision_zoo.errors import Interrupted, StorageError, UsageError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.shared_search import Place, search
-from vision_zoo.training import study
+from vision_zoo.training import study, train
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
@@ -50,21 +51,25 @@ def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None
 
 def _four_workers_of_which_one_is_killed(storage: str, out: Path) -> None:
     workers = [CONTEXT.Process(target=_worker, args=(QUICK.to_json(), storage, out, None)) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    deadline = time.monotonic() + _SECONDS
-    while not list(out.glob("*/checkpoints/last.pt")):  # somebody has trained an epoch
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    workers[0].kill()
-    for worker in workers:
-        worker.join(_SECONDS)
+    try:
+        for worker in workers:
+            worker.start()
+        deadline = time.monotonic() + _SECONDS
+        while not list(out.glob("*/checkpoints/last.pt")):  # somebody has trained an epoch
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        workers[0].kill()
+        for worker in workers:
+            worker.join(_SECONDS)
+    finally:
+        for worker in workers:
+            worker.kill()
     assert workers[0].exitcode != 0
     assert [worker.exitcode for worker in workers[1:]] == [0, 0, 0]
 
 
 def _assert_complete(storage: str, out: Path) -> None:
-    with open_study(GRID, StudySettings("together"), storage) as opened:
+    with open_study(QUICK, GRID, StudySettings("together"), storage) as opened:
         complete = opened.get_trials(states=(TrialState.COMPLETE,))
     names = {folder_name(trial.params) for trial in complete}
     assert len(names) == 6
@@ -151,17 +156,30 @@ def _wait_for(port: int) -> None:
 def test_four_workers_share_a_database_and_one_is_killed(postgresql: str, tmp_path: Path) -> None:
     _four_workers_of_which_one_is_killed(postgresql, tmp_path / "runs")
     _assert_complete(postgresql, tmp_path / "runs")
-    with open_study(GRID, StudySettings("together"), postgresql) as opened:
-        assert not opened.get_trials(states=(TrialState.RUNNING,))  # the lost one was noticed
-        assert opened.get_trials(states=(TrialState.FAIL,))
+    with open_study(QUICK, GRID, StudySettings("together"), postgresql) as opened:
+        time.sleep(4)  # longer than three heartbeats of the workers
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna.storages.fail_stale_trials(opened)
+        assert not opened.get_trials(states=(TrialState.RUNNING,))  # the lost one is noticed
 
 
 def test_a_database_that_does_not_answer_is_one_line() -> None:
     with pytest.raises(StorageError, match=r"postgresql://127\.0\.0\.1:1/none cannot be used: "):
-        open_study(GRID, StudySettings("x"), "postgresql://user:secret@127.0.0.1:1/none").__enter__()
+        open_study(QUICK, GRID, StudySettings("x"), "postgresql://user:secret@127.0.0.1:1/none").__enter__()
 
 
-@pytest.mark.parametrize("url", ["sqlite:///x.db", "journal:", "mysql://user:secret@host/x", "study.journal"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///x.db",
+        "journal:",
+        "mysql://user:secret@host/x",
+        "mysql:user:secret@host/x",
+        "redis://host?password=secret",
+        "study.journal",
+    ],
+)
 def test_other_storages_are_refused_without_showing_a_password(url: str) -> None:
     with pytest.raises(UsageError, match="expected journal:PATH") as raised:
         open_storage(url)
@@ -200,7 +218,7 @@ def test_a_range_that_cannot_be_used_is_refused(option: str) -> None:
 def test_a_grid_has_no_ranges(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="take --sampler tpe"):
         open_study(
-            {"learning_rate": Range(0.1, 1)}, StudySettings("x"), f"journal:{tmp_path / 'j'}"
+            QUICK, {"learning_rate": Range(0.1, 1)}, StudySettings("x"), f"journal:{tmp_path / 'j'}"
         ).__enter__()
 
 
@@ -218,12 +236,12 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(cli: Callable[..., Comple
         "--epochs",
         "2",
     ]
-    arguments += ["--range", "lr=0.00001:1:log", "--grid", "batch_size=512", "--device", "cpu", "--json"]
+    arguments += ["--range", "lr=0.0005:0.05:log", "--grid", "batch_size=512", "--device", "cpu", "--json"]
     found = cli(*arguments).json
     assert len(found["trials"]) == 6
     states = [trial["state"] for trial in found["trials"]]
-    assert set(states) <= {"complete", "pruned", "fail"}
-    assert 0.00001 <= found["chosen"]["learning_rate"] <= 1
+    assert set(states) <= {"complete", "pruned", "diverged"}
+    assert 0.0005 <= found["chosen"]["learning_rate"] <= 0.05
     best = max(trial["validation_accuracy"] or 0 for trial in found["trials"])
     assert best > 0.5
     again = cli(*arguments).json  # it has ended: nothing is trained
@@ -234,15 +252,14 @@ def test_a_pruned_point_is_ended_and_says_so(tmp_path: Path) -> None:
     place = Place(f"journal:{tmp_path / 'j'}", tmp_path, "cpu", None)
     space: Space = {"learning_rate": [0.003, 1e-7]}
     settings = StudySettings("x", pruner="median")
-    with open_study(space, settings, place.storage) as opened:
+    recipe = QUICK.override(batch_size=512)
+    with open_study(recipe, space, settings, place.storage) as opened:
         for value in (0.3, 0.31, 0.32, 0.33, 0.34):  # what five others reached
             trial = optuna.trial.create_trial(
                 values=[value], intermediate_values={1: value, 2: value}, state=TrialState.COMPLETE
             )
             opened.add_trial(trial)
-    document = search(
-        QUICK.override(batch_size=512), space, settings, place, jobs=1, progress=SilentProgress()
-    )
+    document = search(recipe, space, settings, place, jobs=1, progress=SilentProgress())
     states = {trial["learning_rate"]: trial["state"] for trial in document["trials"]}
     assert states[1e-7] == "pruned"
     assert document["chosen"] == {"learning_rate": 0.003}
@@ -260,3 +277,59 @@ def test_workers_are_started_and_stopped_together(cli: Callable[..., Completed],
 @pytest.mark.parametrize("option", [["--sampler", "x"], ["--storage", "sqlite:///x"], ["--sampler", "tpe"]])
 def test_wrong_options_are_one_line(cli: Callable[..., Completed], option: list[str]) -> None:
     assert cli("tune", "simple_cnn-mnist_5k", "--grid", "lr=0.1,0.2", *option).error
+
+
+class _InterruptAt(SilentProgress):
+    """Presses Ctrl-C at a line."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def line(self, _text: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("moment", ["within the second point", "after the first point"])
+def test_an_interrupted_search_finishes_every_point_when_it_is_called_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    recipe, space = QUICK.override(batch_size=512, epochs=1), {"learning_rate": [0.001, 0.01]}
+    place = Place(f"journal:{tmp_path / 'j'}", tmp_path, "cpu", None)
+    trained = train.start
+
+    def interrupted(point: Recipe, *arguments: Any, **options: Any) -> Any:
+        if list(tmp_path.glob("*/metrics.json")) and moment == "within the second point":
+            raise Interrupted("Ctrl-C")
+        return trained(point, *arguments, **options)
+
+    monkeypatch.setattr(train, "start", interrupted)
+    progress = _InterruptAt(1) if moment == "after the first point" else SilentProgress()
+    with pytest.raises(Interrupted, match="1 points are finished"):
+        search(recipe, space, StudySettings("x"), place, jobs=1, progress=progress)
+    monkeypatch.undo()
+    document = search(recipe, space, StudySettings("x"), place, jobs=1, progress=SilentProgress())
+    assert {trial["learning_rate"]: trial["state"] for trial in document["trials"]} == {
+        0.001: "complete",
+        0.01: "complete",
+    }
+
+
+def test_a_point_that_diverges_is_no_end(tmp_path: Path) -> None:
+    recipe, space = QUICK.override(batch_size=512, epochs=1), {"learning_rate": [0.001, 1e30]}
+    place = Place(f"journal:{tmp_path / 'j'}", tmp_path, "cpu", None)
+    document = search(recipe, space, StudySettings("x"), place, jobs=1, progress=SilentProgress())
+    assert {trial["state"] for trial in document["trials"]} == {"complete", "diverged"}
+    assert document["chosen"] == {"learning_rate": 0.001}
+
+
+def test_a_study_of_that_name_that_searches_something_else_is_refused(tmp_path: Path) -> None:
+    storage = f"journal:{tmp_path / 'j'}"
+    with open_study(QUICK, GRID, StudySettings("x"), storage):
+        pass
+    with open_study(QUICK, GRID, StudySettings("x"), storage):
+        pass
+    for recipe, space in ((QUICK.override(epochs=9), GRID), (QUICK, {**GRID, "batch_size": [1]})):
+        with pytest.raises(UsageError, match="give this search a name of its own"):
+            open_study(recipe, space, StudySettings("x"), storage).__enter__()

@@ -27,11 +27,14 @@ def tune(
     ] = None,
     sampler: Annotated[str, typer.Option(help="grid, or tpe: where earlier points were good.")] = "grid",
     pruner: Annotated[str, typer.Option(help="none, or median: end what is below the others.")] = "none",
-    trials: Annotated[int | None, typer.Option(help="Points to try with --sampler tpe.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Points after which a shared search ends; --sampler tpe needs it.")
+    ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
-            help="Share the search with other workers: journal:PATH or postgresql://USER:PASSWORD@HOST/DATABASE."
+            envvar="VISION_ZOO_STORAGE",
+            help="Share the search with other workers: journal:PATH or postgresql://USER:PASSWORD@HOST/DATABASE.",
         ),
     ] = None,
     study: Annotated[
@@ -40,7 +43,8 @@ def tune(
     epochs: Annotated[int | None, typer.Option(help="At most, for every point.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every point.")] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Points at a time; one a core, or one on a GPU.", min=1)
+        int | None,
+        typer.Option(help="Points at a time; one a core, or one on a GPU; one in a shared search.", min=1),
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,

@@ -1,6 +1,5 @@
 """`train`: a recipe becomes a run directory."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,6 +89,7 @@ def train(
         if transfer is not None and chosen.transfer_from is None:
             chosen = chosen.override(transfer_from=transfer.name, frozen=True)
     from vision_zoo.training import train as training
+    from vision_zoo.training.distributed import speaks
 
     with progress_on_stderr() as progress:
         if resume is not None:
@@ -105,7 +105,7 @@ def train(
                 pretrained=pretrained,
                 transfer=transfer,
             )
-    if os.environ.get("RANK", "0") != "0":  # torchrun started several of us; the first one speaks
+    if not speaks():
         return
     if as_json:
         print_json(

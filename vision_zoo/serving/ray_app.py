@@ -2,6 +2,7 @@
 
     ray start --head                          # on one machine
     ray start --address HEAD:6379             # on each of the others
+    serve start --http-host 0.0.0.0           # without it every node answers itself alone
     serve run vision_zoo.serving.ray_app:application replicas=4 models_dir=/models
 
 Every replica is the whole server (`vision_zoo.serving.server`) with its limits. Ray answers on port 8000 of every
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vision_zoo.errors import UsageError
 from vision_zoo.serving.server import logs
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.settings import ServerSettings
@@ -41,6 +43,7 @@ class Options(BaseModel):
         threads: of each model, within one operator.
         max_batch: images of one request.
         max_queue: requests that wait in each replica; more are answered 503 with Retry-After.
+        open_to_all: serve without a key, on purpose.
         deadline_seconds: from the arrival of a request at a replica until its answer; later ones are answered 504.
     """
 
@@ -56,19 +59,26 @@ class Options(BaseModel):
     max_batch: int = 256
     max_queue: int = 512
     deadline_seconds: float = 10.0
+    open_to_all: bool = False
 
 
 def application(options: Options) -> serve.Application:
     """The application to hand to `serve.run`. VISION_ZOO_API_KEY, if set where this runs, is the key for all replicas.
 
     Raises:
-        UsageError: an option is out of range.
+        UsageError: an option is out of range, or there is neither a key nor `open_to_all`.
     """
+    key = os.environ.get("VISION_ZOO_API_KEY") or None
+    if key is None and not options.open_to_all:
+        raise UsageError(
+            "a cluster can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or say open_to_all=true "
+            "if anybody may use it"
+        )
     settings = ServerSettings(
         models_dir=options.models_dir,
         provider=options.provider,
         threads=options.threads,
-        api_key=os.environ.get("VISION_ZOO_API_KEY") or None,
+        api_key=key,
         max_batch=options.max_batch,
         max_concurrency=options.cpus,
         max_queue=options.max_queue,

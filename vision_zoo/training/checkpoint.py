@@ -59,7 +59,7 @@ def save_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
         **{name: getattr(state, name) for name in _PROGRESS},
     }
     if torch.cuda.is_available():
-        content["cuda_random_state"] = torch.cuda.get_rng_state_all()
+        content["cuda_random_state"] = torch.cuda.get_rng_state()
     buffer = io.BytesIO()
     torch.save(content, buffer)
     atomic.write_keeping_former(last, _sealed(buffer.getvalue()), former=previous)
@@ -113,7 +113,7 @@ def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path
         setattr(state, name, content[name])
     torch.set_rng_state(content["random_state"])
     if torch.cuda.is_available() and "cuda_random_state" in content:
-        torch.cuda.set_rng_state_all(content["cuda_random_state"])
+        torch.cuda.set_rng_state(content["cuda_random_state"])
 
 
 def _packed(partial: PartialEpoch) -> dict[str, Any]:

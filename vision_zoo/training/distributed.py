@@ -59,6 +59,11 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+def speaks() -> bool:
+    """Whether this process is the one of its job that talks to the user, before and after `joined` too."""
+    return not started_by_torchrun() or os.environ.get("RANK", "0") == "0"
+
+
 def world() -> World:
     """This process's place; `ALONE` outside of `joined`."""
     if not (dist.is_available() and dist.is_initialized()):
@@ -123,17 +128,21 @@ class _WholeBatchNorm(nn.BatchNorm2d):
     def forward(self, images: Tensor) -> Tensor:
         if not self.training:
             return super().forward(images)
-        axes = (0, 2, 3)
-        local = torch.stack([images.sum(axes), images.square().sum(axes)])
+        images = images.float()
+        axes, shape = (0, 2, 3), (1, -1, 1, 1)
         count = torch.tensor([images.numel() / images.shape[1]], device=images.device)
         dist.all_reduce(count)
-        sums: Tensor = _Sum.apply(local)
-        mean, mean_of_squares = (sums / count).unbind()
-        variance = mean_of_squares - mean.square()
+        mean = self._summed(images.sum(axes)) / count
+        variance = self._summed((images - mean.view(shape)).square().sum(axes)) / count
         self._remember(mean.detach(), variance.detach(), count)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return images * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
+        return images * scale.view(shape) + shift.view(shape)
+
+    @staticmethod
+    def _summed(values: Tensor) -> Tensor:
+        total: Tensor = _Sum.apply(values)
+        return total
 
     def _remember(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:

@@ -12,13 +12,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class DeferredInterrupt:
     """While `installed`, a signal raises KeyboardInterrupt; within a `with` block of this object, at the block's end.
 
-    A second signal within the block raises at once. Signals that the process ignores stay ignored. Does nothing
-    outside the main thread, which alone receives signals.
+    A second signal within the block raises at once; `torn` says then that the block was left half-way. Signals that the
+    process ignores stay ignored. Does nothing outside the main thread, which alone receives signals.
     """
 
     def __init__(self) -> None:
         self._inside = False
         self._pending = False
+        self.torn = False
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -40,6 +41,7 @@ class DeferredInterrupt:
         if self._inside and not self._pending:
             self._pending = True
             return
+        self.torn = self._inside
         raise KeyboardInterrupt
 
     def __enter__(self) -> None:

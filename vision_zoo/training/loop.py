@@ -68,15 +68,16 @@ class TrainingLoop:
 
         Raises:
             TrainingError: the loss is no longer finite; what was saved last stays.
-            KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved.
+            KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved, but where a second one came within a step.
         """
         with self._interrupt.installed():
             try:
                 while self.state.partial is not None or self._goes_on():
                     self._epoch()
             except KeyboardInterrupt:
-                if self.state.steps:
-                    self._save()
+                if self.state.steps and not self._interrupt.torn:
+                    with self._interrupt:
+                        self._save()
                 raise
 
     def _goes_on(self) -> bool:
@@ -173,7 +174,7 @@ class TrainingLoop:
 
     def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
         state = self.state
-        state.train_seconds += partial.seconds
+        state.train_seconds += same_everywhere(partial.seconds, self.loader.labels.device)
         state.cpu_seconds += partial.cpu_seconds
         state.partial = None
         state.history.append({**record, "steps": state.steps, "seconds": round(state.train_seconds, 3)})

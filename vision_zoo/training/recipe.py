@@ -71,7 +71,7 @@ class Recipe:
     loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
 
     `precision` is what matrix products and convolutions of the training steps compute in: single precision, TF32
-    (NVIDIA GPUs), or bfloat16 by torch's autocast. Weights, loss and evaluation are in single precision.
+    (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast. Weights and loss are in single precision.
 
     `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
     feature layers; `frozen` keeps the feature layers as they are. `image_size` is for `folder:PATH` alone.

@@ -20,6 +20,7 @@ from vision_zoo.errors import RunError, RunInUseError
 from vision_zoo.training.recipe import Recipe
 
 _LOCK_NAME = ".lock"
+_POLL_SECONDS = 0.5
 
 
 class RunDirectory:
@@ -70,14 +71,24 @@ class RunDirectory:
         atomic.make_folder(self.path)
         try:
             with FileLock(self.path / _LOCK_NAME, timeout=0):
+                for folder in (self.path, self.last.parent):
+                    atomic.sweep(folder)
                 yield
         except Timeout as error:
             raise RunInUseError(
                 f"{self.path} is in use by another training process; wait for it or choose another --out"
             ) from error
 
+    def wait_until_free(self) -> None:
+        """Wait for a process that is training in this folder."""
+        if self.path.is_dir():
+            with FileLock(self.path / _LOCK_NAME, poll_interval=_POLL_SECONDS):
+                pass
+
     def _contents(self) -> list[Path]:
-        return [entry for entry in self.path.iterdir() if entry.name != _LOCK_NAME]
+        """What is in the folder but the traces of a run that was killed before it began."""
+        own = {_LOCK_NAME, self.environment_file.name}
+        return [entry for entry in self.path.iterdir() if entry.name not in own and entry.suffix != ".tmp"]
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":

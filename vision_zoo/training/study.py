@@ -1,12 +1,13 @@
 """A search that any number of workers share, on one machine or many, through a storage of Optuna's.
 
 Every worker asks the study for a point, trains it in the point's own folder below a common one, and reports each
-epoch's validation accuracy. A point whose worker was lost is taken up by another one from its last checkpoint.
-
-Storages: a journal file for workers that see the same file system, PostgreSQL for all others; there lost workers are
-noticed by their missing heartbeat.
+epoch's validation accuracy. Storages: a journal file for workers that see the same file system, PostgreSQL for all
+others; there lost workers are noticed by their missing heartbeat. Another worker then takes the point up from its
+last checkpoint; in a journal it does so in a grid, and TPE tries another point instead.
 """
 
+import dataclasses
+import json
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ HEARTBEAT_SECONDS = 15
 
 _LOCK_SECONDS = 0.5
 _ATTEMPTS = 10
+_SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -84,7 +86,7 @@ def work(
     Raises:
         UsageError: the space or the storage cannot be used.
         StorageError: the storage cannot be reached.
-        VisionZooError: whatever a run meets but a loss that is not finite, which fails its point alone.
+        VisionZooError: whatever a run meets but a loss that is not finite, which ends its point alone.
     """
 
     def objective(trial: Trial) -> float:
@@ -99,12 +101,11 @@ def work(
     callbacks: list[Callable[[Study, FrozenTrial], None]] = [after]
     if settings.trials is not None:
         callbacks.append(MaxTrialsCallback(settings.trials, states=_ENDED))
-    with open_study(space, settings, storage) as study:
-        if _has_ended(study, settings):
-            return
+    with open_study(recipe, space, settings, storage) as study:
         try:
-            study.optimize(objective, catch=(TrainingError,), callbacks=callbacks)
-        except Interrupted as error:
+            while not _has_ended(study, settings):
+                study.optimize(objective, callbacks=callbacks)
+        except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(
                 f"interrupted; {len(study.get_trials(deepcopy=False, states=_ENDED))} points are finished: "
                 "run the same command again to go on"
@@ -112,11 +113,11 @@ def work(
 
 
 @contextmanager
-def open_study(space: Space, settings: StudySettings, storage: str) -> Iterator[Study]:
+def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: str) -> Iterator[Study]:
     """The study of that name, made where there is none.
 
     Raises:
-        UsageError: the space or the storage cannot be used.
+        UsageError: the space or the storage cannot be used, or the study of that name searches something else.
         StorageError: the storage cannot be reached.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -134,35 +135,57 @@ def open_study(space: Space, settings: StudySettings, storage: str) -> Iterator[
     else:
         sampler = optuna.samplers.TPESampler(constant_liar=True)  # counts points that others are training
     pruner = optuna.pruners.MedianPruner() if settings.pruner == "median" else optuna.pruners.NopPruner()
-    with _errors_of(storage):
-        kept = _opened(storage)
-        try:
-            yield optuna.create_study(
-                study_name=settings.name,
-                storage=kept,
-                sampler=sampler,
-                pruner=pruner,
-                direction="maximize",
-                load_if_exists=True,
-            )
-        finally:
-            if isinstance(kept, RDBStorage):
-                kept.engine.dispose()
-
-
-@contextmanager
-def _errors_of(storage: str) -> Iterator[None]:
     try:
-        yield
-    except OSError as error:
-        raise StorageError(f"cannot write {_shown(storage)}: {error.strerror or error}") from error
+        kept = _opened(storage)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{_shown(storage)} cannot be used: {error}") from error
     except Exception as error:
-        if "sqlalchemy" not in type(error).__module__ and not isinstance(
-            error, optuna.exceptions.OptunaError
-        ):
-            raise
+        _raise_for_storage(error, storage)
+        raise
+    try:
+        study = optuna.create_study(
+            study_name=settings.name,
+            storage=kept,
+            sampler=sampler,
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        _require_same_search(study, recipe, space, settings)
+        yield study
+    except Exception as error:
+        _raise_for_storage(error, storage)
+        raise
+    finally:
+        if isinstance(kept, RDBStorage):
+            kept.engine.dispose()
+
+
+def _raise_for_storage(error: Exception, storage: str) -> None:
+    """Raise StorageError where `error` is the storage's own."""
+    if "sqlalchemy" in type(error).__module__ or isinstance(error, optuna.exceptions.StorageInternalError):
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise StorageError(f"{_shown(storage)} cannot be used: {reason}") from error
+
+
+def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: StudySettings) -> None:
+    searched = {
+        "recipe": recipe.settings() | {"seed": recipe.seed},
+        "space": {field: _described(values) for field, values in space.items()},
+        "sampler": settings.sampler,
+    }
+    known = study.user_attrs.get(_SEARCHED)
+    if known is None:
+        study.set_user_attr(_SEARCHED, searched)
+    elif known != json.loads(json.dumps(searched)):
+        raise UsageError(
+            f"the study {settings.name} searches something else (other settings, values or sampler); give this search "
+            "a name of its own with --study"
+        )
+
+
+def _described(values: Sequence[float] | Range) -> Any:
+    return dataclasses.asdict(values) if isinstance(values, Range) else list(values)
 
 
 def _opened(storage: str) -> BaseStorage:
@@ -171,7 +194,7 @@ def _opened(storage: str) -> BaseStorage:
         try:
             return open_storage(storage)
         except Exception as error:
-            if type(error).__name__ not in ("IntegrityError", "ProgrammingError", "DuplicatedStudyError"):
+            if type(error).__name__ not in ("IntegrityError", "ProgrammingError"):
                 raise
             time.sleep(_LOCK_SECONDS)
     return open_storage(storage)
@@ -204,24 +227,27 @@ def open_storage(url: str) -> BaseStorage:
 
 
 def trials_of(study: Study) -> list[dict[str, Any]]:
-    """What every trial of the study was and reached; of several of the same point, the last."""
+    """What every point of the study was and reached; of several trials of the same point, the one that came furthest."""
+    order = [TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE]
     rows: dict[str, dict[str, Any]] = {}
-    for trial in study.get_trials(deepcopy=False):
-        if trial.params and trial.state in (*_ENDED, TrialState.FAIL):
-            name = folder_name(trial.params)
-            if name in rows and trial.state == TrialState.FAIL:
-                continue
-            rows[name] = {
-                **trial.params,
-                "state": trial.state.name.lower(),
-                "validation_accuracy": trial.value if trial.state == TrialState.COMPLETE else None,
-                "epochs": len(trial.intermediate_values),
-                "run": name,
-            }
+    for trial in sorted(
+        (trial for trial in study.get_trials(deepcopy=False) if trial.params and trial.state in order),
+        key=lambda trial: (order.index(trial.state), trial.number),
+    ):
+        name = folder_name(trial.params)
+        rows[name] = {
+            **trial.params,
+            "state": "diverged" if _DIVERGED in trial.user_attrs else trial.state.name.lower(),
+            "validation_accuracy": trial.value if trial.state == TrialState.COMPLETE else None,
+            "epochs": len(trial.intermediate_values),
+            "run": name,
+        }
     return list(rows.values())
 
 
 def _has_ended(study: Study, settings: StudySettings) -> bool:
+    if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        return False  # a point that a worker gave back
     if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
         return True
     ended = len(study.get_trials(deepcopy=False, states=_ENDED))
@@ -251,8 +277,21 @@ def _train_point(
 
     try:
         _train(point, run, device, data_dir, watch)
-    except Interrupted:
-        trial.study.enqueue_trial(values)  # whoever comes next takes it up where it is
+    except TrainingError as error:
+        trial.set_user_attr(_DIVERGED, str(error))
+        raise optuna.TrialPruned(str(error)) from error
+    except optuna.TrialPruned:
+        raise
+    except BaseException:  # whoever comes next takes the point up where it is
+        given_back = trial.study.get_trials(deepcopy=False)[trial.number]
+        trial.study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.WAITING,
+                params=given_back.params,
+                distributions=given_back.distributions,
+                system_attrs=given_back.system_attrs,
+            )
+        )
         raise
     return float(run.metrics()["validation_accuracy"])
 
@@ -261,8 +300,10 @@ def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path 
     """Train the point, go on with it, or wait until the worker that has it is done."""
     progress = SilentProgress()
     while True:
+        run.wait_until_free()
+        begun = run.recipe_file.is_file()
         try:
-            if run.recipe_file.is_file():
+            if begun:
                 if run.recipe() != point:
                     raise RunError(
                         f"{run.path} holds a run with other settings; move it away or choose another --out"
@@ -274,9 +315,12 @@ def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path 
             else:
                 train.start(point, run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
         except RunInUseError:
-            time.sleep(_LOCK_SECONDS)
-        else:
-            return
+            continue
+        except RunError:
+            if begun or not run.recipe_file.is_file():
+                raise
+            continue  # another worker began it in this moment
+        return
 
 
 def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> float:
@@ -296,6 +340,6 @@ def _listed(values: Sequence[float] | Range) -> Sequence[float]:
 
 
 def _shown(url: str) -> str:
-    """A storage's address without its password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    """A storage's address without user, password and parameters."""
+    scheme, _, rest = url.partition(":")
+    return f"{scheme}:{'//' * rest.startswith('//')}{rest.rpartition('@')[2].partition('?')[0].lstrip('/')}"

@@ -76,7 +76,7 @@ def start(
     processes again when one of them was lost.
 
     Raises:
-        DataError, DeviceError, RunError, StorageError, TrainingError, Interrupted
+        DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     run = RunDirectory(path)
     chosen = choose_device(device)
@@ -100,10 +100,12 @@ def start(
             load_pretrained(classifier, recipe.pretrained, path=pretrained, data_dir=data_dir)
         if recipe.transfer_from is not None:
             load_features_of_run(classifier, transfer or _transfer_run(recipe, path))
+        here.check(len(_parts(splits, recipe)["train"]), recipe.batch_size)
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), _saying_how_to_resume(run, recipe):
             if here.writes:
-                run.create(recipe, _environment(chosen, splits, data_dir))
+                origins = {"data_dir": data_dir, "pretrained": pretrained, "transfer": transfer}
+                run.create(recipe, _environment(chosen, splits, origins))
             return _train(run, recipe, dataset, splits, classifier.to(chosen), progress, watch)
 
 
@@ -118,7 +120,7 @@ def resume(
     """Continue an interrupted run in place; a finished one is returned as it is.
 
     Raises:
-        DataError, DeviceError, RunError, StorageError, TrainingError, Interrupted
+        DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     run = RunDirectory.open(path)
     chosen = choose_device(device)
@@ -135,8 +137,7 @@ def _go_on(
         progress.line(f"{path} is already finished")
         return _finished(run)
     recorded = run.environment()
-    if data_dir is None and recorded.get("data_dir"):
-        data_dir = Path(recorded["data_dir"])
+    data_dir = data_dir or _recorded(recorded, "data_dir")
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     with distributed.first_process_first():
         splits = dataset.load(data_dir)
@@ -148,9 +149,12 @@ def _go_on(
     classifier = build_classifier(recipe, dataset)
     if not has_state(run.last, run.previous):
         if recipe.pretrained is not None:
-            load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
+            load_pretrained(
+                classifier, recipe.pretrained, path=_recorded(recorded, "pretrained"), data_dir=data_dir
+            )
         if recipe.transfer_from is not None:
-            load_features_of_run(classifier, _transfer_run(recipe, path))
+            source = _recorded(recorded, "transfer") or _transfer_run(recipe, path)
+            load_features_of_run(classifier, source)
     with _writing(run), _saying_how_to_resume(run, recipe):
         return _train(run, recipe, dataset, splits, classifier.to(device), progress, watch)
 
@@ -210,9 +214,13 @@ def _train(
         f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
     )
 
+    saved = state.reached
+
     def save() -> None:
+        nonlocal saved
         if not here.writes:
             return
+        saved = state.reached
         save_state(run.last, run.previous, state, recipe)
         if state.history:
             run.write_history(state.history)
@@ -238,7 +246,7 @@ def _train(
         ).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"interrupted after {state.reached} (of {recipe.epochs} epochs), all saved: {_resume_command(run)}"
+            f"interrupted; {saved} (of {recipe.epochs} epochs) are saved: {_resume_command(run)}"
         ) from error
     progress.line("scoring the splits and drawing the curves")
     if state.best_weights is None:
@@ -362,9 +370,15 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return described
 
 
-def _environment(device: torch.device, splits: Splits, data_dir: Path | None) -> dict[str, Any]:
+def _recorded(environment: Mapping[str, Any], origin: str) -> Path | None:
+    """What `_environment` kept of where something came from."""
+    return Path(environment[origin]) if environment.get(origin) else None
+
+
+def _environment(device: torch.device, splits: Splits, origins: Mapping[str, Path | None]) -> dict[str, Any]:
     described = describe_environment(device)
     described["processes"] = distributed.world().size
     described["data"] = {"variant": splits.variant, "sha256": splits.sha256}
-    described["data_dir"] = str(data_dir.resolve()) if data_dir is not None else None
+    for name, path in origins.items():
+        described[name] = None if path is None else str(path.resolve())
     return described
