@@ -21,12 +21,13 @@ from tests.warm import CONTEXT
 from vision_zoo.errors import Interrupted, StorageError, UsageError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.shared_search import Place, search
-from vision_zoo.training import study, train
+from vision_zoo.training import study, study_storage, train
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.search_space import Range, Space, folder_name, parse_ranges
-from vision_zoo.training.study import StudySettings, open_storage, open_study
+from vision_zoo.training.study import StudySettings, open_study
+from vision_zoo.training.study_storage import open_storage
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=2)
 GRID: Space = {"batch_size": [128, 256, 512], "learning_rate": [0.001, 0.01]}
@@ -35,7 +36,7 @@ _SECONDS = 180
 
 def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None:
     """In a process of its own; lost workers are noticed soon."""
-    study.HEARTBEAT_SECONDS = 1
+    study_storage.HEARTBEAT_SECONDS = 1
     torch.set_num_threads(1)
     study.work(
         Recipe.from_json(recipe, name="recipe"),

@@ -8,8 +8,6 @@ last checkpoint; in a journal it does so in a grid, and TPE tries another point 
 
 import dataclasses
 import json
-import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import RDBStorage
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -30,15 +27,11 @@ from vision_zoo.training.loop import Watch
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.search_space import Range, Space, describe, folder_name, is_whole, tuned
+from vision_zoo.training.study_storage import opened, raise_for_storage, shown
 
 SAMPLERS = ("grid", "tpe")
 PRUNERS = ("none", "median")
 
-HEARTBEAT_SECONDS = 15
-"""Between signs of life of a worker, in a database; one that misses three of them is lost."""
-
-_LOCK_SECONDS = 0.5
-_ATTEMPTS = 10
 _SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -136,11 +129,11 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
         sampler = optuna.samplers.TPESampler(constant_liar=True)  # counts points that others are training
     pruner = optuna.pruners.MedianPruner() if settings.pruner == "median" else optuna.pruners.NopPruner()
     try:
-        kept = _opened(storage)
+        kept = opened(storage)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{_shown(storage)} cannot be used: {error}") from error
+        raise StorageError(f"{shown(storage)} cannot be used: {error}") from error
     except Exception as error:
-        _raise_for_storage(error, storage)
+        raise_for_storage(error, storage)
         raise
     try:
         study = optuna.create_study(
@@ -154,18 +147,11 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
         _require_same_search(study, recipe, space, settings)
         yield study
     except Exception as error:
-        _raise_for_storage(error, storage)
+        raise_for_storage(error, storage)
         raise
     finally:
         if isinstance(kept, RDBStorage):
             kept.engine.dispose()
-
-
-def _raise_for_storage(error: Exception, storage: str) -> None:
-    """Raise StorageError where `error` is the storage's own."""
-    if "sqlalchemy" in type(error).__module__ or isinstance(error, optuna.exceptions.StorageInternalError):
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise StorageError(f"{_shown(storage)} cannot be used: {reason}") from error
 
 
 def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: StudySettings) -> None:
@@ -186,44 +172,6 @@ def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: S
 
 def _described(values: Sequence[float] | Range) -> Any:
     return dataclasses.asdict(values) if isinstance(values, Range) else list(values)
-
-
-def _opened(storage: str) -> BaseStorage:
-    """`open_storage`, tried again where workers that began together all make its tables."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return open_storage(storage)
-        except Exception as error:
-            if type(error).__name__ not in ("IntegrityError", "ProgrammingError"):
-                raise
-            time.sleep(_LOCK_SECONDS)
-    return open_storage(storage)
-
-
-def open_storage(url: str) -> BaseStorage:
-    """A journal file (`journal:PATH`) or a PostgreSQL database (`postgresql://USER:PASSWORD@HOST/DATABASE`).
-
-    Raises:
-        UsageError: another kind of storage.
-    """
-    scheme, _, rest = url.partition(":")
-    if scheme == "journal" and rest:
-        path = Path(rest.removeprefix("//"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(path)))
-    if scheme in ("postgresql", "postgres"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
-            return RDBStorage(
-                f"postgresql+psycopg:{rest}",
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=3 * HEARTBEAT_SECONDS,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-            )
-    raise UsageError(
-        f"--storage {_shown(url)} cannot be used; expected journal:PATH for workers that see the same file system, or "
-        "postgresql://USER:PASSWORD@HOST/DATABASE"
-    )
 
 
 def trials_of(study: Study) -> list[dict[str, Any]]:
@@ -337,9 +285,3 @@ def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> flo
 
 def _listed(values: Sequence[float] | Range) -> Sequence[float]:
     return () if isinstance(values, Range) else values
-
-
-def _shown(url: str) -> str:
-    """A storage's address without user, password and parameters."""
-    scheme, _, rest = url.partition(":")
-    return f"{scheme}:{'//' * rest.startswith('//')}{rest.rpartition('@')[2].partition('?')[0].lstrip('/')}"
