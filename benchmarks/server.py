@@ -125,6 +125,14 @@ def _median(taken: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def poisson(rate: float, seconds: float) -> dict[str, Any]:
+    """Requests that arrive at random, in rounds; the one with the median p99 counts, each one's is kept."""
+    rounds = sorted(
+        (_poisson_round(rate, seconds) for _ in range(_ROUNDS)), key=lambda summary: summary["p99_ms"]
+    )
+    return {**rounds[_ROUNDS // 2], "rounds_p99_ms": [summary["p99_ms"] for summary in rounds]}
+
+
+def _poisson_round(rate: float, seconds: float) -> dict[str, Any]:
     arm = "vision-zoo, JSON"
     with running(arm) as (port, _):
         request = ready_requests()[arm]
