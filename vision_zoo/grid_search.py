@@ -9,8 +9,8 @@ import numpy as np
 from vision_zoo import atomic
 from vision_zoo.progress import Progress
 from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
-from vision_zoo.training import plots, train, tune
-from vision_zoo.training.device import DeviceName, choose_device
+from vision_zoo.training import plots, tune
+from vision_zoo.training.device import DeviceName, choose_device, describe_environment
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.search_space import Values
@@ -46,7 +46,7 @@ def search(
     """
     runs = tune.tune(recipe, values, out=out, jobs=jobs, device=device, data_dir=data_dir, progress=progress)
     chosen = tune.choose(runs)
-    described = train.describe_environment(choose_device(device))
+    described = describe_environment(choose_device(device))
     first = RunDirectory.open(runs[0].path).environment()
     document = {
         "schema": SCHEMA_VERSION,

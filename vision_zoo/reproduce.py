@@ -11,7 +11,7 @@ from vision_zoo.results import SCHEMA_VERSION, read_result, result_path, write_r
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier, count_macs
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.device import DeviceName, choose_device
+from vision_zoo.training.device import DeviceName, choose_device, describe_environment
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
@@ -96,7 +96,7 @@ def _cost(recipe: Recipe) -> float:
 
 
 def _result_path(recipe: Recipe, folders: Folders, device: DeviceName) -> Path:
-    return result_path(folders.results, train.describe_environment(choose_device(device)), recipe.name)
+    return result_path(folders.results, describe_environment(choose_device(device)), recipe.name)
 
 
 def _finished_seeds(path: Path, recipe: Recipe) -> set[int]:

@@ -17,9 +17,9 @@ from vision_zoo.environment import usable_cores
 from vision_zoo.errors import Interrupted, RunError, VisionZooError
 from vision_zoo.progress import PlainProgress, Progress
 from vision_zoo.results import SCHEMA_VERSION
-from vision_zoo.training import study, train
+from vision_zoo.training import study
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.device import DeviceName, choose_device
+from vision_zoo.training.device import DeviceName, choose_device, describe_environment
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.search_space import Space
 
@@ -68,7 +68,7 @@ def search(
         "study": settings.name,
         "sampler": settings.sampler,
         "pruner": settings.pruner,
-        "environment": train.describe_environment(choose_device(place.device)),
+        "environment": describe_environment(choose_device(place.device)),
         "trials": trials,
     }
     complete = [row for row in trials if row["state"] == "complete"]

@@ -23,6 +23,7 @@ from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.outcome import TrainedRun
 from vision_zoo.training.recipe import Augmentation, Recipe
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
@@ -44,11 +45,11 @@ class _InterruptAfter(SilentProgress):
             raise KeyboardInterrupt
 
 
-def _start(recipe: Recipe, path: Path, progress: SilentProgress | None = None) -> train.TrainedRun:
+def _start(recipe: Recipe, path: Path, progress: SilentProgress | None = None) -> TrainedRun:
     return train.start(recipe, path, device="cpu", data_dir=None, progress=progress or SilentProgress())
 
 
-def _resume(path: Path, progress: SilentProgress | None = None) -> train.TrainedRun:
+def _resume(path: Path, progress: SilentProgress | None = None) -> TrainedRun:
     return train.resume(path, device="cpu", data_dir=None, progress=progress or SilentProgress())
 
 

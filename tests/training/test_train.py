@@ -14,6 +14,7 @@ from vision_zoo.training import train
 from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
+from vision_zoo.training.outcome import TrainedRun
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
 from vision_zoo.training.run_directory import RunDirectory
@@ -21,7 +22,7 @@ from vision_zoo.training.run_directory import RunDirectory
 QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)
 
 
-def _train(recipe: Recipe, path: Path) -> train.TrainedRun:
+def _train(recipe: Recipe, path: Path) -> TrainedRun:
     return train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
 
 

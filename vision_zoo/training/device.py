@@ -1,9 +1,10 @@
 """Choosing the device and its numeric settings."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from vision_zoo import environment
 from vision_zoo.errors import DeviceError, UsageError
 from vision_zoo.training.recipe import Arithmetic
 
@@ -36,3 +37,13 @@ def use_precision(precision: Arithmetic, device: torch.device) -> None:
         raise UsageError("precision tf32 is for NVIDIA GPUs; choose fp32 or bf16, or --device cuda")
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """What `environment.describe` says, with the `device` that is trained on, its `threads` and `gpu`."""
+    described = environment.describe()
+    described["device"] = device.type
+    described["threads"] = torch.get_num_threads()
+    if device.type == "cuda":
+        described["gpu"] = torch.cuda.get_device_name()
+    return described

@@ -4,36 +4,33 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from vision_zoo import environment
 from vision_zoo.errors import Interrupted, RunError, StorageError
 from vision_zoo.progress import Progress, SilentProgress
-from vision_zoo.training import distributed, plots
+from vision_zoo.training import distributed
 from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
-from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
+from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
-from vision_zoo.training.datasets.split import stratified_holdout
-from vision_zoo.training.device import DeviceName, choose_device, use_precision
-from vision_zoo.training.evaluate import Evaluation, confusion_matrix, evaluate
+from vision_zoo.training.device import DeviceName, choose_device, describe_environment, use_precision
+from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.outcome import TrainedRun, finished, write_outcome
+from vision_zoo.training.parts import parts_of
 from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
-from vision_zoo.training.tensorboard import write_scalars
 from vision_zoo.training.weights import save_weights
 
 SAVE_SECONDS = 60.0
@@ -42,17 +39,6 @@ SAVE_SECONDS = 60.0
 
 def _unwatched(_record: Mapping[str, float]) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """A finished run. `test_accuracy` is a fraction; `epochs` is how many were trained."""
-
-    path: Path
-    recipe: str
-    test_accuracy: float
-    train_seconds: float
-    epochs: int
 
 
 def start(
@@ -100,7 +86,7 @@ def start(
             load_pretrained(classifier, recipe.pretrained, path=pretrained, data_dir=data_dir)
         if recipe.transfer_from is not None:
             load_features_of_run(classifier, transfer or _transfer_run(recipe, path))
-        here.check(len(_parts(splits, recipe)["train"]), recipe.batch_size)
+        here.check(len(parts_of(splits, recipe)["train"]), recipe.batch_size)
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), _saying_how_to_resume(run, recipe):
             if here.writes:
@@ -135,7 +121,7 @@ def _go_on(
     use_precision(recipe.precision, device)
     if run.finished:
         progress.line(f"{path} is already finished")
-        return _finished(run)
+        return finished(run)
     recorded = run.environment()
     data_dir = data_dir or _recorded(recorded, "data_dir")
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
@@ -200,7 +186,7 @@ def _train(
     classifier.network.to(memory_format=torch.channels_last)
     distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
-    parts = _parts(splits, recipe)
+    parts = parts_of(splits, recipe)
     if has_state(run.last, run.previous):
         warning = load_state(run.last, run.previous, state, recipe)
         if warning is not None:
@@ -260,21 +246,9 @@ def _train(
     if here.writes:
         save_weights(run.best, state.best_weights)
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
-        _finish(run, recipe, dataset, splits, classifier, state, scores, seconds)
+        write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
     distributed.wait_for_all()
-    return _finished(run)
-
-
-def _parts(splits: Splits, recipe: Recipe) -> dict[str, Split]:
-    """What is trained on, what early stopping looks at (with `patience` only) and what is scored at the end."""
-    parts = splits.named()
-    if recipe.patience is None:
-        return {name: split for name, split in parts.items() if name != "validation"}
-    if "validation" not in parts:
-        held_out = round(len(splits.train) * recipe.validation_fraction)
-        kept, out = stratified_holdout(np.asarray(splits.train.labels), held_out, seed=recipe.seed)
-        parts |= {"train": splits.train.take(kept), "validation": splits.train.take(out)}
-    return parts
+    return finished(run)
 
 
 def _inputs(
@@ -310,64 +284,6 @@ def _writing(run: RunDirectory) -> Iterator[None]:
 
 def _resume_command(run: RunDirectory) -> str:
     return f"continue with `vision-zoo train --resume {shlex.quote(str(run.path))}`"
-
-
-def _finish(
-    run: RunDirectory,
-    recipe: Recipe,
-    dataset: Dataset,
-    splits: Splits,
-    classifier: ImageClassifier,
-    state: TrainingState,
-    scores: dict[str, Evaluation],
-    seconds: dict[str, float],
-) -> None:
-    test = scores["test"]
-    write_scalars(run.tensorboard, state.history)
-    plots.write_curves(run.path / "curves.png", state.history, title=recipe.name)
-    matrix = confusion_matrix(np.asarray(splits.test.labels), test.predictions, len(dataset.labels))
-    plots.write_confusion_matrix(run.path / "confusion_matrix.png", matrix, dataset.labels, title=recipe.name)
-    plots.write_samples(
-        run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
-    )
-    metrics = {
-        "test_images": len(test.logits),
-        **{
-            f"{name}_{measure}": getattr(score, measure)
-            for name, score in scores.items()
-            for measure in ("accuracy", "loss")
-        },
-        "train_seconds": round(state.train_seconds, 3),
-        "cpu_seconds": round(state.cpu_seconds, 3),
-        **{name: round(value, 3) for name, value in seconds.items()},
-        "epochs": state.epoch,
-        "steps": state.steps,
-        "best_epoch": state.best_epoch,
-        "parameters": count_parameters(classifier.network),
-        "confusion_matrix": matrix.tolist(),
-    }
-    # Last, because its presence is what makes the run finished.
-    run.write_metrics(metrics)
-
-
-def _finished(run: RunDirectory) -> TrainedRun:
-    metrics = run.metrics()
-    try:
-        return TrainedRun(
-            run.path, run.recipe().name, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"]
-        )
-    except KeyError as error:
-        raise RunError(f"{run.metrics_file} misses {error}; train again") from error
-
-
-def describe_environment(device: torch.device) -> dict[str, Any]:
-    """What `environment.describe` says, with the `device` that is trained on, its `threads` and `gpu`."""
-    described = environment.describe()
-    described["device"] = device.type
-    described["threads"] = torch.get_num_threads()
-    if device.type == "cuda":
-        described["gpu"] = torch.cuda.get_device_name()
-    return described
 
 
 def _recorded(environment: Mapping[str, Any], origin: str) -> Path | None:

@@ -1,0 +1,80 @@
+"""What a finished run leaves behind: its figures, curves and pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vision_zoo.errors import RunError
+from vision_zoo.training import plots
+from vision_zoo.training.classifier import ImageClassifier, count_parameters
+from vision_zoo.training.datasets.dataset import Dataset, Splits
+from vision_zoo.training.evaluate import Evaluation, confusion_matrix
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.state import TrainingState
+from vision_zoo.training.tensorboard import write_scalars
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run. `test_accuracy` is a fraction; `epochs` is how many were trained."""
+
+    path: Path
+    recipe: str
+    test_accuracy: float
+    train_seconds: float
+    epochs: int
+
+
+def write_outcome(
+    run: RunDirectory,
+    recipe: Recipe,
+    dataset: Dataset,
+    splits: Splits,
+    classifier: ImageClassifier,
+    state: TrainingState,
+    scores: dict[str, Evaluation],
+    seconds: dict[str, float],
+) -> None:
+    """Write the curves, the pictures and, last, the metrics, whose presence makes the run finished."""
+    test = scores["test"]
+    write_scalars(run.tensorboard, state.history)
+    plots.write_curves(run.path / "curves.png", state.history, title=recipe.name)
+    matrix = confusion_matrix(np.asarray(splits.test.labels), test.predictions, len(dataset.labels))
+    plots.write_confusion_matrix(run.path / "confusion_matrix.png", matrix, dataset.labels, title=recipe.name)
+    plots.write_samples(
+        run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
+    )
+    metrics = {
+        "test_images": len(test.logits),
+        **{
+            f"{name}_{measure}": getattr(score, measure)
+            for name, score in scores.items()
+            for measure in ("accuracy", "loss")
+        },
+        "train_seconds": round(state.train_seconds, 3),
+        "cpu_seconds": round(state.cpu_seconds, 3),
+        **{name: round(value, 3) for name, value in seconds.items()},
+        "epochs": state.epoch,
+        "steps": state.steps,
+        "best_epoch": state.best_epoch,
+        "parameters": count_parameters(classifier.network),
+        "confusion_matrix": matrix.tolist(),
+    }
+    run.write_metrics(metrics)
+
+
+def finished(run: RunDirectory) -> TrainedRun:
+    """What `run` reached.
+
+    Raises:
+        RunError: its metrics miss something.
+    """
+    metrics = run.metrics()
+    try:
+        return TrainedRun(
+            run.path, run.recipe().name, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"]
+        )
+    except KeyError as error:
+        raise RunError(f"{run.metrics_file} misses {error}; train again") from error
