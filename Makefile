@@ -45,7 +45,7 @@ format: $(INSTALLED)  ## rewrite the code in the house format
 lint: $(INSTALLED)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/python scripts/update_documents.py --check
+	@$(BIN)/python -m scripts.update_documents --check
 
 types: $(INSTALLED)
 	@$(BIN)/mypy
@@ -66,7 +66,7 @@ soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an 
 	@$(BIN)/pytest soak
 
 docs: $(INSTALLED)  ## regenerate the figures in the documents from results/
-	@$(BIN)/python scripts/update_documents.py
+	@$(BIN)/python -m scripts.update_documents
 
 results: $(INSTALLED)  ## repeat every published experiment that results/ lacks (hours)
 	@$(BIN)/vision-zoo reproduce --all

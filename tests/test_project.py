@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scripts import update_documents
+from scripts.figures.sources import load_results
 from tests.conftest import ROOT, run_command
 
 TRACKED = subprocess.run(
@@ -47,7 +49,7 @@ def test_the_tree_is_small() -> None:
 
 def test_documents_say_what_results_say() -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/update_documents.py", "--check"],
+        [sys.executable, "-m", "scripts.update_documents", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -57,13 +59,8 @@ def test_documents_say_what_results_say() -> None:
 
 
 def test_a_drifted_document_is_noticed(tmp_path: Path) -> None:
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import update_documents
-    finally:
-        sys.path.pop(0)
     text = (ROOT / "README.md").read_text()
-    results = update_documents.load_results(ROOT)
+    results = load_results(ROOT)
     assert update_documents.rewritten(text, results) == text
     zoo = next(document for document in results.values() if document.get("kind") == "zoo")
     zoo["models"][0]["test_accuracy"] = 0.1234

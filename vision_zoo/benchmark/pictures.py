@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 # Okabe and Ito's palette: told apart by colour-blind readers; the marker says it once more.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
@@ -39,8 +39,8 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
             axes.plot(
                 latency,
                 accuracy,
-                marker=_MARKERS[index % len(_MARKERS)],
-                color=_COLORS[index % len(_COLORS)],
+                marker=MARKERS[index % len(MARKERS)],
+                color=PALETTE[index % len(PALETTE)],
                 markersize=9,
                 markeredgecolor="black" if on_front else "none",
                 markeredgewidth=1.6,
@@ -49,7 +49,7 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
             )
         axes.set_title(dataset, fontsize=11)
         axes.margins(0.15)
-        _logarithmic(axes, "x")
+        logarithmic(axes, "x")
         axes.set_xlabel("p50 of one image, ms")
         axes.set_ylabel("test accuracy")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -71,14 +71,14 @@ def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
     places = range(len(rows), 0, -1)
     for place, row in zip(places, rows, strict=True):
         index = engines.index(row["engine"])
-        color = _COLORS[index % len(_COLORS)]
+        color = PALETTE[index % len(PALETTE)]
         if row["p99_ms"] is not None:
             latency.plot([row["p50_ms"], row["p99_ms"]], [place, place], "-", color=color, linewidth=2)
         latency.plot(row["max_ms"], place, "|", color=color, markersize=8)
-        latency.plot(row["p50_ms"], place, _MARKERS[index % len(_MARKERS)], color=color, markersize=7)
+        latency.plot(row["p50_ms"], place, MARKERS[index % len(MARKERS)], color=color, markersize=7)
         throughput.barh(place, row["images_per_second"], color=color, height=0.7)
     latency.set_yticks(places, [f"{row['model']}, {row['engine']}" for row in rows], fontsize=8)
-    _logarithmic(latency, "x")
+    logarithmic(latency, "x")
     latency.set_xlabel("ms a call: p50, a line to p99, a tick at the slowest")
     throughput.set_xlabel("images a second")
     throughput.xaxis.set_major_formatter("{x:,.0f}")
@@ -98,17 +98,17 @@ def distributions(rows: Sequence[Row], *, title: str) -> "Figure":
     for index, row in enumerate(rows):
         times = np.sort(np.asarray(row["raw_ms"], dtype=np.float64))
         slower = 1 - np.arange(len(times)) / len(times)
-        style = ("-", "--", ":", "-.")[index // len(_COLORS) % 4]
+        style = ("-", "--", ":", "-.")[index // len(PALETTE) % 4]
         axes.step(
             times,
             slower,
             style,
             where="post",
-            color=_COLORS[index % len(_COLORS)],
+            color=PALETTE[index % len(PALETTE)],
             label=f"{row['model']}, {row['engine']}",
         )
-    _logarithmic(axes, "x")
-    _logarithmic(axes, "y")
+    logarithmic(axes, "x")
+    logarithmic(axes, "y")
     axes.set_xlabel("milliseconds")
     axes.set_ylabel("share of calls that took longer")
     axes.set_title(title, fontsize=10)
@@ -131,7 +131,7 @@ def svg(figure: "Figure", *, seed: str, text_as_paths: bool = False) -> str:
     return text[text.index("<svg") :]
 
 
-def _logarithmic(axes: "Axes", which: str) -> None:
+def logarithmic(axes: "Axes", which: str) -> None:
     """A logarithmic axis with plain numbers: 0.02, not 2 x 10^-2."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 

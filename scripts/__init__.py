@@ -1,0 +1,1 @@
+"""Tools that keep the repository: run from its root as `python -m scripts.NAME`."""

@@ -1,0 +1,48 @@
+"""What serving costs and gains."""
+
+from typing import Any
+
+from scripts.figures.sources import Results, of_kind
+from vision_zoo.environment import hardware
+from vision_zoo.tables import markdown
+
+
+def table(results: Results) -> str:
+    """What serving costs and gains, as ratios in one run."""
+    return "\n\n".join(part for document in of_kind(results, "inference") for part in _inference(document))
+
+
+def _inference(document: dict[str, Any]) -> list[str]:
+    overhead, engines, options = document["overhead"], document["engines"], document["options"]
+    callers = options[0]["callers"]
+    rows = {
+        "`Session.predict` over a bare `session.run`, one image": _range(
+            overhead, "Session.predict", "p50", 1
+        ),
+        "`Session.predict` over a bare `session.run`, 64 images": _range(
+            overhead, "Session.predict", "p50", 64
+        ),
+        "eager torch over ONNX Runtime, one image, one thread each": _range(engines, "torch", "p50", 1),
+        f"ONNX Runtime's default options over ours, {callers} callers at once": _range(
+            options, "default options", "p99", 1
+        ),
+    }
+    cold = document["cold"]
+    seconds = cold["seconds"]
+    imports = ", ".join(f"{name} {value:.0f}" for name, value in list(cold["imports_ms"].items())[:4])
+    table = markdown(
+        [{"time of … as a multiple": what, "of": of, "range": text} for what, (of, text) in rows.items()]
+    )
+    how = (
+        f"One model of each of {len(engines)} architectures, in turns in one run on "
+        f"{hardware(document['environment'])}. `vision-zoo predict` answers {seconds['median']:.2f} s after its "
+        f"process starts (median of {cold['calls']}; {seconds['smallest']:.2f} to {seconds['largest']:.2f}); what its "
+        f"imports take, in milliseconds under `-X importtime`, which slows them down: {imports}."
+    )
+    return [table, how]
+
+
+def _range(rows: list[dict[str, Any]], arm: str, percentile: str, batch: int) -> tuple[str, str]:
+    ratios = [row["arms"][arm][f"{percentile}_ratio"] for row in rows if row["batch"] == batch]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return percentile, f"{min(known):.2f} to {max(known):.2f}"

@@ -1,0 +1,80 @@
+"""The HTTP server under load, beside others."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from scripts.figures.sources import Results, of_kind, versions
+from vision_zoo.benchmark.pictures import PALETTE, svg
+from vision_zoo.environment import hardware
+from vision_zoo.tables import markdown
+
+
+def picture(results: Results) -> str:
+    """Requests a second of every server on one connection and on eight, as SVG."""
+    (document, *_) = of_kind(results, "server")
+    rows = document["closed_loop"]
+    servers = list(dict.fromkeys(row["server"] for row in rows))
+    connections = sorted({row["connections"] for row in rows})
+    figure = Figure(figsize=(8.5, 0.62 * len(servers) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(connections)
+    for index, number in enumerate(connections):
+        own = {row["server"]: row for row in rows if row["connections"] == number}
+        places = [place + (index - (len(connections) - 1) / 2) * height for place in range(len(servers))]
+        rates = [own[server]["requests_per_second"] for server in servers]
+        label = f"{number} connection{'s' if number > 1 else ''}"
+        bars = axes.barh(places, rates, height, color=PALETTE[index], label=label)
+        texts = [
+            f"{rate:,.0f}, p99 {own[server]['p99_ms']:.1f} ms"
+            for server, rate in zip(servers, rates, strict=True)
+        ]
+        axes.bar_label(bars, texts, padding=4, fontsize=8)
+    axes.set_yticks(range(len(servers)), servers)
+    axes.invert_yaxis()
+    axes.set_xlim(right=1.25 * max(row["requests_per_second"] for row in rows))
+    axes.set_xlabel("requests a second, one image each")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(alpha=0.3, axis="x")
+    axes.legend(fontsize=8, loc="lower right")
+    axes.set_title(
+        f"{document['model']}, client and server on the same {hardware(document['environment'])}", fontsize=10
+    )
+    return svg(figure, seed="server", text_as_paths=True)
+
+
+def table(results: Results) -> str:
+    """Throughput and latency of every server, then what load did to ours."""
+    return "\n\n".join(part for document in of_kind(results, "server") for part in _parts(document))
+
+
+def _parts(document: dict[str, Any]) -> list[str]:
+    rows = [
+        {
+            "server": row["server"],
+            "connections": row["connections"],
+            "requests a second": f"{row['requests_per_second']:,.0f}",
+            "rounds": f"{min(row['rounds']):,.0f} to {max(row['rounds']):,.0f}",
+            "p50 ms": f"{row['p50_ms']:.2f}",
+            "p99 ms": f"{row['p99_ms']:.2f}",
+        }
+        for row in document["closed_loop"]
+    ]
+    poisson, overload, memory = document["poisson"], document["overload"], document["memory"]
+    how = (
+        f"`{document['model']}`, one image a request, client and server on the same {hardware(document['environment'])}; "
+        f"the median of {len(document['closed_loop'][0]['rounds'])} rounds by throughput. The model alone takes "
+        f"{document['bare_p50_ms']:.2f} ms. With {versions(document['environment'])}."
+    )
+    load = (
+        f"{poisson['rate']:,} requests a second at random moments, {poisson['requests']:,} of them: "
+        f"{sum(poisson['others'].values())} failed, p99 {poisson['p99_ms']:.1f} ms from the moment that each was due "
+        f"(the median of rounds with {_listed(poisson['rounds_p99_ms'])} ms). At three times what eight connections "
+        f"reach, {overload['share_of_peak']:.0%} of that is still answered well. Memory after "
+        f"{memory['requests']:,} requests: {memory['after_mib'] - memory['before_mib']:+.1f} MiB."
+    )
+    return [markdown(rows), how, load]
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)

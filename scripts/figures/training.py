@@ -1,0 +1,78 @@
+"""How fast the engine trains, beside other loops."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from scripts.figures.sources import Results, of_kind, versions
+from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
+from vision_zoo.environment import hardware
+from vision_zoo.tables import markdown
+
+_LOOPS = {
+    "course loop": "course",
+    "tuned loop": "tuned",
+    "resident data": "resident",
+    "Lightning": "lightning",
+    "timm": "timm",
+}
+
+
+def picture(results: Results) -> str:
+    """Every loop's time as a multiple of the engine's, a line a recipe, and the floor, as SVG."""
+    (document, *_) = of_kind(results, "training")
+    recipes = document["recipes"]
+    figure = Figure(figsize=(8.5, 0.34 * len(recipes) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    for index, (label, arm) in enumerate(_LOOPS.items()):
+        found = [(place, _multiple(recipe, arm)) for place, recipe in enumerate(recipes.values())]
+        points = [(multiple, place) for place, multiple in found if multiple is not None]
+        axes.plot(*zip(*points, strict=True), MARKERS[index], color=PALETTE[index], markersize=7, label=label)
+    floors = [1 / recipe["engine_over_floor"] for recipe in recipes.values()]
+    axes.plot(floors, range(len(recipes)), "|", color="black", markersize=12, label="floor")
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_yticks(range(len(recipes)), list(recipes))
+    axes.invert_yaxis()
+    logarithmic(axes, "x")
+    axes.set_xlabel("time as a multiple of the engine's")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.set_title(f"Training the same network, {hardware(document['environment'])}", fontsize=10)
+    return svg(figure, seed="training", text_as_paths=True)
+
+
+def table(results: Results) -> str:
+    """How fast the engine trains, beside other loops."""
+    parts = []
+    for document in of_kind(results, "training"):
+        rows = [_training_row(name, measured) for name, measured in document["recipes"].items()]
+        loops = ", ".join(f"{name} {version}" for name, version in document["environment"]["loops"].items())
+        how = (
+            f"Medians of {document['rounds']} rounds on {hardware(document['environment'])}, "
+            f"{document['environment']['threads']} threads, every loop in a process of its own, in turns, with "
+            f"{versions(document['environment'])}, {loops}. *Floor*: the recipe's arithmetic at the rate of a large "
+            "matrix product, measured in the same rounds. ¹ Features of frozen layers are computed once, in the other "
+            f"loops in every epoch."
+        )
+        parts += [markdown(rows), how]
+    return "\n\n".join(parts)
+
+
+def _training_row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
+        "images a second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
+        **{label: _times(_multiple(measured, arm)) for label, arm in _LOOPS.items()},
+        "engine over floor": f"{measured['engine_over_floor']:.1f}x",
+    }
+
+
+def _multiple(measured: dict[str, Any], arm: str) -> float | None:
+    """The arm's time over the engine's; None where it was not measured."""
+    arms = measured["arms"]
+    found = next((entry["seconds"] for name, entry in arms.items() if name.startswith(arm)), None)
+    return None if found is None else float(found / arms["engine"]["seconds"])
+
+
+def _times(multiple: float | None) -> str:
+    return "–" if multiple is None else f"{multiple:.1f}x"
