@@ -28,6 +28,7 @@ from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import TrainingState
+from vision_zoo.training.step import EagerStep
 
 Arm = Callable[[Prepared], list[float]]
 _CPU = torch.device("cpu")
@@ -131,7 +132,10 @@ def engine(prepared: Prepared) -> list[float]:
     loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=_CPU)
     plain = recipe.override(max_minutes=None)
     scored = ScoredSplits(test=parts["test"])
-    TrainingLoop(model, state, plain, loader, scored, SilentProgress(), Saving(lambda: None, 3600.0)).run()
+    step = EagerStep(model, state.optimizer, plain)
+    TrainingLoop(
+        model, step, state, plain, loader, scored, SilentProgress(), Saving(lambda: None, 3600.0)
+    ).run()
     return [record["train_loss"] for record in state.history]
 
 

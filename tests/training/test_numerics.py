@@ -17,6 +17,7 @@ from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.state import TrainingState
+from vision_zoo.training.step import EagerStep
 
 _TOLERANCE = 1e-3
 """Relative, of an epoch's mean loss: single precision in another order of summation, over a few steps of Adam."""
@@ -75,7 +76,8 @@ def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
     saving = Saving(lambda: None, 60.0)
-    TrainingLoop(classifier, state, recipe, loader, ScoredSplits(), SilentProgress(), saving).run()
+    step = EagerStep(classifier, state.optimizer, recipe)
+    TrainingLoop(classifier, step, state, recipe, loader, ScoredSplits(), SilentProgress(), saving).run()
     return [record["train_loss"] for record in state.history]
 
 

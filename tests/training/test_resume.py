@@ -28,6 +28,7 @@ from vision_zoo.training.recipe import Augmentation, Recipe
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
+from vision_zoo.training.step import EagerStep
 
 _SECONDS = 240
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=3, batch_size=512)
@@ -302,7 +303,8 @@ def test_a_step_that_was_left_half_way_is_not_saved() -> None:
     split = find_dataset(QUICK.dataset).load(None).train
     loader = Loader(split, batch_size=8, seed=0, device=torch.device("cpu"))
     saving = Saving(lambda: saves.append(state.steps), 3600)
-    loop = TrainingLoop(classifier, state, QUICK, loader, ScoredSplits(), SilentProgress(), saving)
+    step = EagerStep(classifier, state.optimizer, QUICK)
+    loop = TrainingLoop(classifier, step, state, QUICK, loader, ScoredSplits(), SilentProgress(), saving)
     former = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -25,7 +25,14 @@ def augment(
     are the `share` of a larger batch `of` so many, they are changed as they would be in it. Pixels from beyond the
     image are black.
     """
-    matrices = transforms(of or len(images), augmentation, generator)[share].to(images.device)
+    return resample(images, transforms(of or len(images), augmentation, generator)[share].to(images.device))
+
+
+def resample(images: Tensor, matrices: Tensor) -> Tensor:
+    """Images uint8 `[batch, height, width, channels]` under their affine maps, as float32 of the same shape and range.
+
+    Pixels from beyond the image are black.
+    """
     pixels = images.permute(0, 3, 1, 2).float()
     grid = functional.affine_grid(matrices, list(pixels.shape), align_corners=False)
     changed = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

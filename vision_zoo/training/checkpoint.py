@@ -15,6 +15,7 @@ import torch
 
 from vision_zoo import atomic
 from vision_zoo.errors import RunError
+from vision_zoo.training.optim import portable_state
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import PartialEpoch, TrainingState
 
@@ -53,7 +54,7 @@ def save_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
     content = {
         "recipe": recipe.to_json(),
         "network": state.network.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
+        "optimizer": portable_state(state.optimizer),
         "random_state": torch.get_rng_state(),
         "partial": None if state.partial is None else _packed(state.partial),
         **{name: getattr(state, name) for name in _PROGRESS},

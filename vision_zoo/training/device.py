@@ -39,6 +39,12 @@ def use_precision(precision: Arithmetic, device: torch.device) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
+def wait_for(device: torch.device) -> None:
+    """Until `device` has done all that it was given; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """What `environment.describe` says, with the `device` that is trained on, its `threads` and `gpu`."""
     described = environment.describe()

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from vision_zoo.errors import TrainingError
 from vision_zoo.progress import Progress
-from vision_zoo.training.augment import augment
+from vision_zoo.training.augment import transforms
 from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
@@ -20,6 +21,7 @@ from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import set_learning_rate
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import PartialEpoch, TrainingState
+from vision_zoo.training.step import Step, StepResult
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,11 @@ Watch = Callable[[Mapping[str, float]], None]
 class TrainingLoop:
     """Training from where `state` is to the recipe's end, its caps or early stopping.
 
-    `model` takes the loader's batches and gives logits; the optimizer of `state` holds its parameters.
+    `step` trains `model`, which takes the loader's batches and gives logits, with the optimizer of `state`.
     """
 
     model: nn.Module
+    step: Step
     state: TrainingState
     recipe: Recipe
     loader: Loader
@@ -126,27 +129,13 @@ class TrainingLoop:
         if partial.augmentation is not None:
             generator.set_state(partial.augmentation)
         self.progress.advance(partial.batches)
-        loss_of = loss_function(self.recipe)
         clock = _Clock(partial)
         saved = time.perf_counter()
         for batch in self.loader.epoch(self.state.epoch, start=partial.batches):
             if self._capped():
                 break
             with self._interrupt:
-                images = self._augmented(batch, generator)
-                with torch.autocast(
-                    images.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
-                ):
-                    logits = self.model(images)
-                logits = logits.float()
-                loss = loss_of(logits, batch.labels)
-                if self.loader.here.size > 1:
-                    # Gradients are averaged over processes, whose shares may differ by an image.
-                    loss = loss * (len(batch.labels) * self.loader.here.size / batch.size)
-                self.state.optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                self.state.optimizer.step()
-                self._count(partial, batch, logits.detach(), loss.detach())
+                self._count(partial, batch, self.step(batch, self._maps(batch, generator)))
                 clock.read()
                 if self.recipe.augmentation is not None:
                     partial.augmentation = generator.get_state()
@@ -156,21 +145,23 @@ class TrainingLoop:
             if time.perf_counter() - saved >= self.saving.seconds:
                 self._save()
                 saved = time.perf_counter()
+        wait_for(self.loader.labels.device)
         clock.stop()
 
-    def _count(self, partial: PartialEpoch, batch: Batch, logits: Tensor, loss: Tensor) -> None:
-        correct = (logits.argmax(dim=1) == batch.labels).sum()
+    def _count(self, partial: PartialEpoch, batch: Batch, result: StepResult) -> None:
+        loss, correct = result
         if self.loader.here.size > 1:
             both = sum_over_processes(torch.stack([loss / self.loader.here.size, correct.float()]))
             loss, correct = both[0], both[1].long()
         partial.add(loss, correct, batch.size)
         self.state.steps += 1
 
-    def _augmented(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _maps(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
+        """Of this process's share of the batch, drawn as those of the whole."""
         if self.recipe.augmentation is None:
-            return batch.images
-        share = self.loader.here.share
-        return augment(batch.images, self.recipe.augmentation, generator, of=batch.size, share=share)
+            return None
+        maps = transforms(batch.size, self.recipe.augmentation, generator)
+        return maps[self.loader.here.share].to(batch.images.device)
 
     def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
         state = self.state

@@ -1,9 +1,10 @@
 """Optimizers and learning rates by name."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vision_zoo.training.recipe import Recipe
 
@@ -23,4 +24,18 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     """Train every parameter with the learning rate `value` from now on."""
     for group in optimizer.param_groups:
-        group["lr"] = value
+        if isinstance(group["lr"], Tensor):  # where a CUDA graph reads it
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
+
+
+def portable_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The optimizer's state as one has it that no CUDA graph reads: it fits every device."""
+    state: dict[str, Any] = optimizer.state_dict()
+    groups = [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]
+    return {**state, "param_groups": [_not_capturable(group) for group in groups]}
+
+
+def _not_capturable(group: dict[str, Any]) -> dict[str, Any]:
+    return {**group, "capturable": False} if "capturable" in group else group

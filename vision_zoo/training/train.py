@@ -16,6 +16,7 @@ from vision_zoo.training import distributed
 from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.device import DeviceName, choose_device, describe_environment, use_precision
@@ -31,6 +32,7 @@ from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
+from vision_zoo.training.step import EagerStep
 from vision_zoo.training.weights import save_weights
 
 SAVE_SECONDS = 60.0
@@ -211,9 +213,12 @@ def _train(
         if state.history:
             run.write_history(state.history)
 
+    trained = distributed.parallel(model)
+    eager = EagerStep(trained, state.optimizer, recipe, here=here)
     try:
         TrainingLoop(
-            distributed.parallel(model),
+            trained,
+            fastest_step(eager, classifier.scale.device, here, progress),
             state,
             recipe,
             Loader(

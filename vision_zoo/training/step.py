@@ -1,0 +1,56 @@
+"""One step of training: from a batch to new weights, its loss and how many of its images were right."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vision_zoo.training.augment import resample
+from vision_zoo.training.distributed import ALONE, World
+from vision_zoo.training.loader import Batch
+from vision_zoo.training.loss import loss_function
+from vision_zoo.training.recipe import Recipe
+
+
+class StepResult(NamedTuple):
+    """The mean loss of the batch, float32, and the number of its images that were right, int64: scalars on the device."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+Step = Callable[[Batch, Tensor | None], StepResult]
+"""Takes a batch and the affine maps of its augmentation, float32 `[share, 2, 3]` on its device, if there is one."""
+
+
+class EagerStep:
+    """Forward, backward and the optimizer's step, one operator after the other.
+
+    `model` takes the batches' images, augmented where there are maps, and gives logits. With several processes it
+    averages their gradients, and the loss is weighted so that the average is the whole batch's mean.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, *, here: World = ALONE
+    ) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self._here = here
+        self._bf16 = recipe.precision == "bf16"
+        self._loss_of = loss_function(recipe)
+
+    def __call__(self, batch: Batch, matrices: Tensor | None) -> StepResult:
+        images = batch.images if matrices is None else resample(batch.images, matrices)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
+            logits = self.model(images)
+        logits = logits.float()
+        loss = self._loss_of(logits, batch.labels)
+        if self._here.size > 1:
+            # Gradients are averaged over processes, whose shares may differ by an image.
+            loss = loss * (len(batch.labels) * self._here.size / batch.size)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
+        return StepResult(loss.detach(), correct)
