@@ -8,6 +8,7 @@ import pytest
 
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.page import page
+from vision_zoo.benchmark.pictures import accuracy_against_latency
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.environment import describe
 from vision_zoo.errors import DeviceError, ModelError, UsageError
@@ -119,3 +120,11 @@ def test_a_provider_that_cannot_run_is_an_error_and_not_a_fallback(exported_mode
 def test_a_precision_that_no_model_has_is_an_error(exported_model: Path) -> None:
     with pytest.raises(ModelError, match="precision int8"):
         benchmark([exported_model], BenchmarkSettings(precisions=("int8",), seconds=0.1), SilentProgress())
+
+
+def test_a_panel_that_no_dataset_needs_is_not_drawn() -> None:
+    rows = [
+        {"dataset": f"d{number}", "model": "m", "p50_ms": 1.0, "test_accuracy": 0.5} for number in range(5)
+    ]
+    figure = accuracy_against_latency(rows, title="five datasets in six panels")
+    assert [axes.get_visible() for axes in figure.axes] == [True] * 5 + [False]

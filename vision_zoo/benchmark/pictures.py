@@ -28,7 +28,7 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
     columns = min(3, len(datasets))
     lines = -(-len(datasets) // columns)
     figure = Figure(figsize=(4.6 * columns, 3.5 * lines + 0.4), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).flat
+    panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes, dataset in zip(panels, datasets, strict=False):
         own = [row for row in rows if row["dataset"] == dataset]
         points = [(float(row["p50_ms"]), float(row["test_accuracy"])) for row in own]
@@ -55,7 +55,7 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize=7.5, loc="best")
-    for axes in list(panels)[len(datasets) :]:
+    for axes in panels[len(datasets) :]:
         axes.set_visible(False)
     figure.suptitle(f"{title}; a black ring: nothing here is both faster and more accurate", fontsize=10)
     return figure
