@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vision_zoo.errors import Interrupted, RunError
+from vision_zoo.predictions import Predictions, predictions_path, read_predictions, write_predictions
 from vision_zoo.progress import Progress
 from vision_zoo.results import SCHEMA_VERSION, read_result, result_path, write_result
 from vision_zoo.training import train
@@ -144,10 +147,19 @@ def _keep(path: Path, recipe: Recipe, run: RunDirectory) -> None:
     document = _document(path, recipe, environment, metrics["parameters"])
     runs = [kept for kept in document["runs"] if kept["seed"] != entry["seed"]] + [entry]
     unfinished = [kept for kept in document.get("unfinished", []) if kept["seed"] != entry["seed"]]
+    _keep_predictions(path, run)
     write_result(
         path,
         {**document, "runs": sorted(runs, key=lambda kept: int(kept["seed"])), "unfinished": unfinished},
     )
+
+
+def _keep_predictions(path: Path, run: RunDirectory) -> None:
+    """Beside those of other seeds on the same images."""
+    labels, predicted = run.predictions()
+    kept = read_predictions(predictions_path(path))
+    by_seed = dict(kept.by_seed) if kept is not None and np.array_equal(kept.labels, labels) else {}
+    write_predictions(predictions_path(path), Predictions(labels, {**by_seed, run.recipe().seed: predicted}))
 
 
 def _keep_unfinished(path: Path, recipe: Recipe, folders: Folders) -> None:

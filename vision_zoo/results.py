@@ -20,6 +20,13 @@ from vision_zoo.errors import RunError
 SCHEMA_VERSION = 2
 
 
+def shipped_results() -> Path:
+    """The folder of the figures that come with the package: beside it in a checkout, inside an installed wheel."""
+    package = Path(__file__).resolve().parent
+    beside = package.parent / "results"
+    return beside if beside.is_dir() else package / "measured"
+
+
 def environment_name(described: Mapping[str, Any]) -> str:
     """A folder name for an environment: its GPU, or its CPU and how many cores were used."""
     return re.sub(r"[^a-z0-9]+", "-", hardware(described).lower()).strip("-")

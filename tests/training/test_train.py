@@ -34,6 +34,7 @@ def test_a_run_directory_has_everything(finished_run: Path) -> None:
         "environment.json",
         "metrics.json",
         "history.csv",
+        "predictions.csv",
         "curves.png",
         "confusion_matrix.png",
         "samples.png",

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from vision_zoo.cli import bench, experiments, export, inspect, predict, serve, start, train
+from vision_zoo.cli import bench, compare, experiments, export, inspect, predict, serve, start, train
 from vision_zoo.errors import MissingExtraError, VisionZooError
 
 app = typer.Typer(
@@ -31,12 +31,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "tune": experiments.tune,
     "export": export.export,
     "reproduce": experiments.reproduce,
+    "compare": compare.compare,
     "evaluate": predict.evaluate,
     "bench": bench.bench,
     "predict": predict.predict,
     "serve": serve.serve,
     "demo": serve.demo,
     "info": inspect.info,
+    "card": inspect.card,
     "doctor": inspect.doctor,
 }
 for _name, _command in COMMANDS.items():

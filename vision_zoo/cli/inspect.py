@@ -1,4 +1,9 @@
-"""Looking at what is there: `info` at a model, `doctor` at the machine."""
+"""Looking at what is there: `info` at a model, `card` for others to read, `doctor` at the machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, print_json
 from vision_zoo.errors import DeviceError
@@ -22,6 +27,27 @@ def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> N
         return
     layers = [{**layer, "output": " x ".join(map(str, layer["output"]))} for layer in described["layers"]]
     print("\n" + render(layers, "table", title="Layers, for one image"))
+
+
+def card(
+    model: Model,
+    models_dir: ModelsDir = None,
+    output: Annotated[Path | None, typer.Option(help="A file to write, instead of stdout.")] = None,
+    results_dir: Annotated[
+        Path | None, typer.Option(help="Folder of measured figures; those of the shipped models without it.")
+    ] = None,
+) -> None:
+    """Write a model's card, in the format of the Hugging Face Hub."""
+    from vision_zoo import atomic
+    from vision_zoo.model_card import model_card
+    from vision_zoo.results import shipped_results
+    from vision_zoo.serving.models import find_model
+
+    text = model_card(find_model(model, models_dir), results_dir or shipped_results())
+    if output is None:
+        print(text, end="")
+    else:
+        atomic.write_text(output, text)
 
 
 def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json = False) -> None:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from vision_zoo.errors import RunError
 from vision_zoo.training import plots
 from vision_zoo.training.classifier import ImageClassifier, count_parameters
-from vision_zoo.training.datasets.dataset import Dataset, Splits
+from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
@@ -46,6 +47,7 @@ def write_outcome(
     plots.write_samples(
         run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
     )
+    write_predictions(run, splits.test, test)
     metrics = {
         "test_images": len(test.logits),
         **{
@@ -63,6 +65,12 @@ def write_outcome(
         "confusion_matrix": matrix.tolist(),
     }
     run.write_metrics(metrics)
+
+
+def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> None:
+    """Write what was predicted for each image of `split`."""
+    probabilities = softmax(scored.logits.astype(np.float64), axis=1)
+    run.write_predictions(np.asarray(split.labels), scored.predictions, probabilities.max(axis=1))
 
 
 def finished(run: RunDirectory) -> TrainedRun:

@@ -1,6 +1,6 @@
 """One run's folder: what was asked for, on what, what came of it, and what is needed to go on.
 
-recipe.json environment.json metrics.json history.csv
+recipe.json environment.json metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/
 checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from vision_zoo import atomic
 from vision_zoo.errors import RunError, RunInUseError
@@ -32,6 +34,7 @@ class RunDirectory:
         self.environment_file = path / "environment.json"
         self.metrics_file = path / "metrics.json"
         self.history_file = path / "history.csv"
+        self.predictions_file = path / "predictions.csv"
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
         self.last = path / "checkpoints" / "last.pt"
@@ -156,6 +159,31 @@ class RunDirectory:
         except (OSError, ValueError, TypeError) as error:
             raise RunError(
                 f"{self.history_file} is missing or damaged ({error}); train again with another --out"
+            ) from error
+
+    def write_predictions(
+        self, labels: NDArray[np.int64], predictions: NDArray[np.int64], confidences: NDArray[np.float64]
+    ) -> None:
+        """One line a test image: its class index, the predicted one, and the probability that was given to that."""
+        lines = ["label,prediction,confidence"]
+        lines += [
+            f"{label},{prediction},{confidence:.4f}"
+            for label, prediction, confidence in zip(labels, predictions, confidences, strict=True)
+        ]
+        atomic.write_text(self.predictions_file, "\n".join(lines) + "\n")
+
+    def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Labels and predictions of the test images, in the order of the test split.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        try:
+            columns = np.loadtxt(self.predictions_file, delimiter=",", skiprows=1, ndmin=2)
+            return columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64)
+        except (OSError, ValueError, IndexError) as error:
+            raise RunError(
+                f"{self.predictions_file} is missing or damaged ({error}); train again with another --out"
             ) from error
 
     def _read_json(self, path: Path) -> dict[str, Any]:

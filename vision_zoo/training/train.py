@@ -116,9 +116,19 @@ def resume(
         return _go_on(run, chosen, data_dir, progress if here.writes else SilentProgress(), watch)
 
 
+def finish(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainedRun:
+    """End a run that was left before its last epoch: score the best weights that it has; a finished one is returned.
+
+    Raises:
+        DataError, DeviceError, RunError, StorageError, UsageError, Interrupted
+    """
+    return _go_on(RunDirectory.open(path), choose_device(device), data_dir, progress, None)
+
+
 def _go_on(
-    run: RunDirectory, device: torch.device, data_dir: Path | None, progress: Progress, watch: Watch
+    run: RunDirectory, device: torch.device, data_dir: Path | None, progress: Progress, watch: Watch | None
 ) -> TrainedRun:
+    """Train on, shown to `watch`, or without one only score what there is."""
     path, recipe = run.path, run.recipe()
     use_precision(recipe.precision, device)
     if run.finished:
@@ -181,7 +191,7 @@ def _train(
     splits: Splits,
     classifier: ImageClassifier,
     progress: Progress,
-    watch: Watch,
+    watch: Watch | None,
 ) -> TrainedRun:
     here = distributed.world()
     keep_freed_memory()
@@ -193,15 +203,45 @@ def _train(
         warning = load_state(run.last, run.previous, state, recipe)
         if warning is not None:
             progress.line(f"warning: {warning}")
-        progress.line(f"resuming after {state.reached}")
+        progress.line(f"{'resuming' if watch is not None else 'ending'} after {state.reached}")
     if here.rank:
         torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
     with distributed.first_process_first():
         model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
-    progress.line(
-        f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
-    )
+    if watch is not None:
+        progress.line(
+            f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
+        )
+        _fit(run, recipe, state, model, inputs, classifier.scale.device, progress, watch)
+    if state.best_weights is None:
+        raise RunError(f"{run.path} has no finished epoch; train again")
+    progress.line("scoring the splits and drawing the curves")
+    classifier.network.load_state_dict(state.best_weights)
+    loss = loss_function(recipe)
+    scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
+    started = time.perf_counter()
+    scores["test"] = evaluate(classifier, splits.test, loss)
+    inference_seconds = time.perf_counter() - started
+    if here.writes:
+        save_weights(run.best, state.best_weights)
+        seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
+        write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
+    distributed.wait_for_all()
+    return finished(run)
 
+
+def _fit(
+    run: RunDirectory,
+    recipe: Recipe,
+    state: TrainingState,
+    model: nn.Module,
+    inputs: Mapping[str, Split],
+    device: torch.device,
+    progress: Progress,
+    watch: Watch,
+) -> None:
+    """Train `model` from where `state` is; the run is saved as it goes."""
+    here = distributed.world()
     saved = state.reached
 
     def save() -> None:
@@ -215,45 +255,19 @@ def _train(
 
     trained = distributed.parallel(model)
     eager = EagerStep(trained, state.optimizer, recipe, here=here)
+    loader = Loader(inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device, here=here)
+    scored = ScoredSplits(
+        validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None
+    )
+    step = fastest_step(eager, device, here, progress)
     try:
         TrainingLoop(
-            trained,
-            fastest_step(eager, classifier.scale.device, here, progress),
-            state,
-            recipe,
-            Loader(
-                inputs["train"],
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                device=classifier.scale.device,
-                here=here,
-            ),
-            ScoredSplits(
-                validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None
-            ),
-            progress,
-            Saving(save, SAVE_SECONDS),
-            watch,
+            trained, step, state, recipe, loader, scored, progress, Saving(save, SAVE_SECONDS), watch
         ).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
             f"interrupted; {saved} (of {recipe.epochs} epochs) are saved: {_resume_command(run)}"
         ) from error
-    progress.line("scoring the splits and drawing the curves")
-    if state.best_weights is None:
-        raise RunError(f"{run.path} has no finished epoch; train again")
-    classifier.network.load_state_dict(state.best_weights)
-    loss = loss_function(recipe)
-    scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
-    started = time.perf_counter()
-    scores["test"] = evaluate(classifier, splits.test, loss)
-    inference_seconds = time.perf_counter() - started
-    if here.writes:
-        save_weights(run.best, state.best_weights)
-        seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
-        write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
-    distributed.wait_for_all()
-    return finished(run)
 
 
 def _inputs(

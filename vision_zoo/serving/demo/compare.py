@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from vision_zoo.environment import hardware
 from vision_zoo.errors import VisionZooError
 from vision_zoo.progress import SilentProgress
+from vision_zoo.results import shipped_results
 from vision_zoo.serving.bench.scenarios import single_stream
 from vision_zoo.serving.session import Session
 
 Row = dict[str, Any]
 
 COLUMNS = ("model", "dataset", "accuracy %", "p50 ms", "p99 ms", "MiB", "parameters")
-_PACKAGE = Path(__file__).resolve().parents[2]
 _SECONDS = 0.3
 
 
 def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
     """The figures that were measured for the shipped files, and on what; no latency where there are none."""
-    for path in sorted(_results_files()):
+    for path in sorted(shipped_results().glob("*/zoo.json")):
         try:
             document = json.loads(path.read_text())
             rows = _rows_of(document, sessions)
@@ -45,12 +44,6 @@ def measure(sessions: Sequence[Session]) -> Iterator[Row]:
         except VisionZooError:
             continue
         yield _row(session, latency.milliseconds[50], latency.milliseconds[99])
-
-
-def _results_files() -> Iterator[Path]:
-    # A checkout has them beside the package, an installed wheel inside it.
-    for folder in (_PACKAGE.parent / "results", _PACKAGE / "measured"):
-        yield from folder.glob("*/zoo.json")
 
 
 def _rows_of(document: dict[str, Any], sessions: Sequence[Session]) -> list[Row]:

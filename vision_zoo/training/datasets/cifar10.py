@@ -78,6 +78,8 @@ def _download(target: Path) -> None:
 DATASET = Dataset(
     name="cifar10",
     title="CIFAR-10 animals and vehicles",
+    licence="none stated by its authors",
+    source="https://www.cs.toronto.edu/~kriz/cifar.html",
     labels=LABELS,
     input=RGB,
     mean=(0.4914, 0.4822, 0.4465),

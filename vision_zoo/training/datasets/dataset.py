@@ -53,6 +53,7 @@ class Dataset:
 
     `train_images` and `test_images` are what a complete copy has, None where any number will do.
     `drawn_from` names a dataset whose training split contains these images.
+    `licence` is what its makers allow, `source` where they describe it.
     `loader` takes an explicit data folder or None and gives the splits; call `load` instead.
     """
 
@@ -66,6 +67,8 @@ class Dataset:
     test_images: int | None
     loader: Callable[[Path | None], Splits]
     drawn_from: str | None = None
+    licence: str = "not known"
+    source: str = ""
 
     def load(self, data_dir: Path | None = None) -> Splits:
         """Load into memory, decoded once and cached.

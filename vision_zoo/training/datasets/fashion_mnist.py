@@ -21,6 +21,8 @@ INPUT = InputFormat(channels=1, height=28, width=28, crop="none", polarity="ligh
 DATASET = Dataset(
     name="fashion-mnist",
     title="Fashion-MNIST articles of clothing",
+    licence="MIT",
+    source="https://github.com/zalandoresearch/fashion-mnist",
     labels=LABELS,
     input=INPUT,
     mean=(0.2860,),

@@ -58,6 +58,8 @@ def _download(target: Path) -> None:
 DATASET = Dataset(
     name="imagenette",
     title="Imagenette at 64 x 64 in grayscale",
+    licence="ImageNet's terms for the pictures (research, not commercial), Apache-2.0 for the selection",
+    source="https://github.com/fastai/imagenette",
     labels=tuple(FOLDERS.values()),
     input=GRAY,
     mean=(0.4561,),

@@ -53,6 +53,8 @@ def _decode(file: Path, key: str) -> Splits:
 DATASET = Dataset(
     name="mnist-5k",
     title="5,000 MNIST digits, embedded: no download",
+    licence="CC BY-SA 3.0",
+    source="https://yann.lecun.com/exdb/mnist/",
     labels=LABELS,
     input=INPUT,
     mean=(0.1307,),

@@ -1,0 +1,60 @@
+"""Who goes on to the next rung, and what a second call knows of the first."""
+
+from pathlib import Path
+
+import pytest
+
+from vision_zoo.comparison.candidates import Candidate
+from vision_zoo.comparison.search import Journal, Standing, better_half
+from vision_zoo.training.recipes import recipe_for
+
+
+def _standing(architecture: str, p50_ms: float, accuracy: float) -> Standing:
+    candidate = Candidate(recipe_for(architecture, "mnist-5k"), p50_ms, 1.0, 0.0, 1.0)
+    return Standing(candidate, 3, accuracy)
+
+
+def _names(candidates: list[Candidate]) -> list[str]:
+    return [candidate.architecture for candidate in candidates]
+
+
+def test_a_small_model_is_not_lost_to_large_ones() -> None:
+    standings = [
+        _standing("small_cnn", 0.02, 0.80),  # the quickest
+        _standing("lenet", 0.05, 0.79),  # slower and worse than small_cnn
+        _standing("simple_cnn", 0.10, 0.95),
+        _standing("mobilenet", 0.30, 0.90),  # slower and worse than simple_cnn
+        _standing("vit", 0.50, 0.96),
+        _standing("all_cnn", 1.00, 0.94),
+    ]
+    assert _names(better_half(standings)) == ["vit", "simple_cnn", "small_cnn"]
+
+
+def test_half_is_rounded_up_and_two_stay() -> None:
+    three = [_standing("small_cnn", 1, 0.5), _standing("lenet", 2, 0.6), _standing("vit", 3, 0.4)]
+    assert _names(better_half(three)) == ["lenet", "small_cnn"]
+    assert len(better_half(three[:2])) == 2
+    assert len(better_half(three[:1])) == 1
+
+
+def test_where_a_front_is_too_large_the_most_accurate_of_it_stay() -> None:
+    front = [
+        _standing("small_cnn", 1, 0.5),
+        _standing("lenet", 2, 0.6),
+        _standing("vit", 3, 0.7),
+        _standing("all_cnn", 4, 0.8),
+    ]
+    assert _names(better_half(front)) == ["all_cnn", "vit"]
+
+
+def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    first = Journal(path, {"dataset": "mnist-5k"})
+    assert first.done("rung 0 lenet") is None
+    first.keep("rung 0 lenet", [3, 0.5])
+    spent = first.spent
+    again = Journal(path, {"dataset": "mnist-5k"})
+    assert again.same
+    assert again.done("rung 0 lenet") == [3, 0.5]
+    assert again.spent == pytest.approx(spent, abs=1.0)
+    assert not Journal(path, {"dataset": "mnist"}).same

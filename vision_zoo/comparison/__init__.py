@@ -1,0 +1,115 @@
+"""Which architecture to deploy for a dataset: trained within a budget, exported, proved, measured and recommended.
+
+settings → candidates → search (successive halving, other seeds) → measure → recommend → page
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.comparison.candidates import candidates
+from vision_zoo.comparison.measure import MeasuredModel, try_measured
+from vision_zoo.comparison.page import page
+from vision_zoo.comparison.recommend import against_the_best, on_the_front, recommend
+from vision_zoo.comparison.search import Journal, Place, Standing, halve, other_seeds
+from vision_zoo.comparison.settings import ComparisonSettings
+from vision_zoo.errors import DataError, Interrupted, RunError
+from vision_zoo.progress import Progress
+from vision_zoo.results import write_result
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.device import choose_device, describe_environment
+from vision_zoo.training.recipe import Recipe
+
+SCHEMA_VERSION = 1
+_SEARCH, _SEEDS = 0.5, 0.75  # of the budget, until when
+
+
+def compare(
+    settings: ComparisonSettings, *, out: Path, data_dir: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Compare the architectures; `out` gets `comparison.json`, `comparison.html`, `models/` and `runs/`.
+
+    Call it again after an interruption: it goes on.
+
+    Raises:
+        RunError: `out` holds another comparison.
+        VisionZooError: whatever a run meets; no architecture can be trained.
+    """
+    device = choose_device(settings.device)
+    journal = Journal(out / "journal.json", settings.to_json())
+    if not journal.same:
+        raise RunError(f"{out} holds a comparison with other settings; choose another folder with --out")
+    dataset = find_dataset(settings.dataset, image_size=settings.image_size)
+    splits = dataset.load(data_dir)
+    _report(splits, progress)
+    place = Place(out, settings.device, data_dir)
+    try:
+        found, left_out = candidates(
+            settings, dataset, splits, device=device, data_dir=data_dir, progress=progress
+        )
+        standings, unfit, finalists = halve(
+            found, place, journal, seconds=settings.budget_seconds * _SEARCH, progress=progress
+        )
+        left_out |= unfit
+        last = [standing for standing in standings if standing.candidate.architecture in finalists]
+        other_seeds(
+            last, settings.seeds, place, journal, seconds=settings.budget_seconds * _SEEDS, progress=progress
+        )
+        models, refused = _models(standings, settings, place, splits, progress)
+    except KeyboardInterrupt as error:
+        raise Interrupted("interrupted; run the same command again to go on") from error
+    if not models:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
+        raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")
+    document = {
+        "schema": SCHEMA_VERSION,
+        "kind": "comparison",
+        "settings": settings.to_json(),
+        "environment": describe_environment(device),
+        "data": {
+            "dataset": dataset.name,
+            "variant": splits.variant,
+            "classes": len(dataset.labels),
+            "image_size": dataset.input.height,
+            **{f"{name}_images": len(split) for name, split in splits.named().items()},
+            "skipped_files": list(splits.skipped),
+        },
+        "seconds": journal.spent,
+        "models": [
+            {**model.figures, "finalist": model.figures["architecture"] in finalists} for model in models
+        ],
+        "pareto_front": sorted(on_the_front(models)),
+        "comparisons": against_the_best(models),
+        "left_out": left_out,
+        "not_exported": refused,
+        "recommendation": dataclasses.asdict(recommend(models, settings.limits)),
+    }
+    write_result(out / "comparison.json", document)
+    page(out / "comparison.html", document)
+    return document
+
+
+def _models(
+    standings: list[Standing], settings: ComparisonSettings, place: Place, splits: Splits, progress: Progress
+) -> tuple[list[MeasuredModel], dict[str, str]]:
+    found, refused = [], {}
+    for standing in standings:
+        for precision in settings.precisions:
+            model, reason = try_measured(standing, precision, settings, place, splits.test, progress)
+            if model is None:
+                refused[f"{standing.candidate.architecture}, {precision}"] = reason
+            else:
+                found.append(model)
+    return found, refused
+
+
+def _report(splits: Splits, progress: Progress) -> None:
+    if splits.skipped:
+        progress.line(
+            f"warning: {len(splits.skipped)} files are no images that can be read and were left out: "
+            f"{', '.join(splits.skipped)}"
+        )
+
+
+__all__ = ["ComparisonSettings", "Recipe", "compare"]

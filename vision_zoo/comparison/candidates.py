@@ -1,0 +1,128 @@
+"""The architectures that can take part: what each is trained with, what an image costs it, and how long an epoch takes.
+
+Latency and size do not depend on the weights, so they are measured before anything is trained: what breaks a limit
+on them is left out at once.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vision_zoo import onnx_runtime
+from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.comparison.settings import ComparisonSettings
+from vision_zoo.errors import DataError, ExportError, RunError, UsageError
+from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.serving.bench.scenarios import single_stream
+from vision_zoo.serving.session import session_options
+from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.datasets.dataset import Dataset, Splits
+from vision_zoo.training.datasets.own_folder import is_own_folder
+from vision_zoo.training.export import to_onnx
+from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.probe import training_seconds
+from vision_zoo.training.recipe import Augmentation, Recipe
+from vision_zoo.training.recipes import recipe_for
+
+if TYPE_CHECKING:
+    import torch
+
+_EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
+_FEW_IMAGES, _SMALL_BATCH = 2000, 32
+_TIMED_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture on the dataset. `p50_ms` is of one image in single precision, `epoch_seconds` an estimate.
+
+    `start_seconds` is what has to be done once before the first epoch: frozen features.
+    """
+
+    recipe: Recipe
+    p50_ms: float
+    size_mb: float
+    start_seconds: float
+    epoch_seconds: float
+
+    @property
+    def architecture(self) -> str:
+        return self.recipe.architecture
+
+
+def recipe_of(architecture: str, settings: ComparisonSettings, training_images: int) -> Recipe:
+    """The pair's published recipe or the defaults, with validation, early stopping and no cap of its own.
+
+    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops.
+    """
+    recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size)
+    changes: dict[str, Any] = {
+        "report": None,
+        "reported": {},
+        "companion_of": None,
+        "remark": "",
+        "epochs": _EPOCHS,
+        "patience": _PATIENCE,
+        "validation_fraction": _VALIDATION,
+        "max_steps": None,
+        "max_minutes": None,
+        "test_curve": False,
+        "softmax_before_loss": False,
+        "transfer_from": None,
+    }
+    if is_own_folder(settings.dataset):
+        if not recipe.frozen:
+            changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
+        if training_images < _FEW_IMAGES:
+            changes["batch_size"] = _SMALL_BATCH
+    return dataclasses.replace(recipe, **changes)
+
+
+def candidates(
+    settings: ComparisonSettings,
+    dataset: Dataset,
+    splits: Splits,
+    *,
+    device: "torch.device",
+    data_dir: Path | None,
+    progress: Progress,
+) -> tuple[list[Candidate], dict[str, str]]:
+    """Who takes part, and of the others, by architecture, why not."""
+    found, left_out = [], {}
+    progress.start("measuring the architectures", len(settings.architectures))
+    for architecture in settings.architectures:
+        try:
+            recipe = recipe_of(architecture, settings, len(splits.train))
+            classifier = build_classifier(recipe, dataset)
+            if recipe.pretrained is not None:
+                load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
+            candidate = _measured(recipe, classifier, dataset, splits, device)
+        except (UsageError, DataError, RunError, ExportError) as error:
+            left_out[architecture] = str(error)
+        else:
+            broken = settings.limits.broken_by(p50_ms=candidate.p50_ms, size_mb=candidate.size_mb)
+            if broken:
+                left_out[architecture] = f"breaks a limit before any training: {', '.join(broken)}"
+            else:
+                found.append(candidate)
+        progress.advance()
+    return found, left_out
+
+
+def _measured(
+    recipe: Recipe, classifier: ImageClassifier, dataset: Dataset, splits: Splits, device: "torch.device"
+) -> Candidate:
+    content = to_onnx(classifier.eval(), dataset.input.shape)
+    runtime = onnx_runtime.load().InferenceSession(
+        content, session_options(1), providers=["CPUExecutionProvider"]
+    )
+    image = np.zeros((1, *dataset.input.shape), dtype=np.uint8)
+    arms = {recipe.architecture: lambda: runtime.run(list(OUTPUT_NAMES), {INPUT_NAME: image})}
+    latency = single_stream(arms, batch_size=1, seconds=_TIMED_SECONDS, progress=SilentProgress())
+    start, epoch = training_seconds(recipe, classifier, splits, device)
+    return Candidate(
+        recipe, latency[recipe.architecture].milliseconds[50] or 0.0, len(content) / 2**20, start, epoch
+    )

@@ -1,0 +1,83 @@
+"""Which model to take: of those within the limits that no test shows to be worse than the best, the quickest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vision_zoo.comparison.measure import MeasuredModel
+from vision_zoo.comparison.settings import Limits
+from vision_zoo.pareto import pareto_front
+from vision_zoo.significance import holm, mcnemar
+
+_SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """`model` is None where nothing keeps to the limits; `reason` says why, or what speaks for it."""
+
+    model: str | None
+    reason: str
+    as_good: tuple[str, ...] = ()
+
+
+def against_the_best(models: Sequence[MeasuredModel]) -> list[dict[str, Any]]:
+    """Every model against the most accurate one on the same test images, corrected for their number."""
+    if not models:
+        return []
+    best = max(models, key=lambda model: float(model.figures["test_accuracy"]))
+    others = [model for model in models if model is not best]
+    tests = [mcnemar(best.right, model.right) for model in others]
+    corrected = holm([test.p_value for test in tests])
+    return [
+        {
+            "best": best.figures["model"],
+            "model": model.figures["model"],
+            "points": 100 * (model.figures["test_accuracy"] - best.figures["test_accuracy"]),
+            "only_best_right": test.only_first,
+            "only_model_right": test.only_second,
+            "p_value": p_value,
+            "worse": p_value < _SIGNIFICANT,
+        }
+        for model, test, p_value in zip(others, tests, corrected, strict=True)
+    ]
+
+
+def recommend(models: Sequence[MeasuredModel], limits: Limits) -> Recommendation:
+    """The model to take."""
+    allowed = [model for model in models if not _broken(model, limits)]
+    if not allowed:
+        reasons = "; ".join(
+            f"{model.figures['model']}: {', '.join(_broken(model, limits))}" for model in models
+        )
+        return Recommendation(None, f"no model keeps to the limits ({reasons or 'none was trained'})")
+    comparisons = against_the_best(allowed)
+    worse = {comparison["model"] for comparison in comparisons if comparison["worse"]}
+    as_good = [model for model in allowed if model.figures["model"] not in worse]
+    chosen = min(as_good, key=lambda model: float(model.figures["p50_ms"]))
+    best = max(allowed, key=lambda model: float(model.figures["test_accuracy"]))
+    name, most_accurate = chosen.figures["model"], best.figures["model"]
+    if chosen is best:
+        reason = "the most accurate of them"
+        if len(as_good) > 1:
+            reason += ", and the quickest of those that the test images do not tell apart from it"
+    else:
+        reason = (
+            f"the quickest of those that the test images do not tell apart from the most accurate one, {most_accurate} "
+            f"({best.figures['test_accuracy']:.2%} against {chosen.figures['test_accuracy']:.2%})"
+        )
+    others = tuple(model.figures["model"] for model in as_good if model.figures["model"] != name)
+    return Recommendation(name, reason, others)
+
+
+def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:
+    """Those that no other beats in both latency and accuracy."""
+    points = [(float(model.figures["p50_ms"]), float(model.figures["test_accuracy"])) for model in models]
+    return {models[index].figures["model"] for index in pareto_front(points)}
+
+
+def _broken(model: MeasuredModel, limits: Limits) -> list[str]:
+    figures = model.figures
+    return limits.broken_by(
+        p50_ms=figures["p50_ms"], size_mb=figures["size_mb"], accuracy=figures["test_accuracy"]
+    )

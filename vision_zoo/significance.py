@@ -1,0 +1,124 @@
+"""How sure an accuracy is, and whether two models differ: over test images and over seeds, which are two things.
+
+A test split is a sample of images: another one would give another accuracy (`accuracy_interval`). A run is a sample of
+initial weights and batch orders: another seed would too (`mean_interval`). Two models that saw the same test images
+are compared by the images on which they disagree (`mcnemar`), and many such comparisons at once need a correction
+(`holm`). Needs scipy, of the `train` extra.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, both fractions."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two models on the same images.
+
+    `only_first` and `only_second` are the numbers of images that one of them alone got right; `p_value` is the
+    probability of a split at least as uneven if neither were better.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def accuracy_interval(right: int, images: int, *, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's score interval of an accuracy of `right` out of `images`.
+
+    Raises:
+        ValueError: `right` is not between 0 and `images`, or there are no images.
+    """
+    from scipy.stats import binomtest
+
+    found = binomtest(right, images).proportion_ci(confidence, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def mean_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval | None:
+    """Student's interval of the mean of runs that differ in their seed; None for fewer than two."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return None
+    mean = float(np.mean(values))
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    reach = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    return Interval(mean - reach, mean + reach)
+
+
+def mean_difference_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Welch's test of two models' accuracies over seeds; None where one has fewer than two."""
+    from scipy.stats import ttest_ind
+
+    if min(len(first), len(second)) < 2:
+        return None
+    if float(np.std(first)) == float(np.std(second)) == 0.0:
+        return 1.0 if float(np.mean(first)) == float(np.mean(second)) else 0.0
+    return float(ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> Paired:
+    """The exact test of McNemar on the same images `[images]`, in the same order.
+
+    Raises:
+        ValueError: the numbers of images differ.
+    """
+    from scipy.stats import binomtest
+
+    if first_right.shape != second_right.shape:
+        raise ValueError(f"{first_right.shape} and {second_right.shape} are not the same images")
+    only_first = int((first_right & ~second_right).sum())
+    only_second = int((second_right & ~first_right).sum())
+    disagreed = only_first + only_second
+    p_value = float(binomtest(only_first, disagreed).pvalue) if disagreed else 1.0
+    return Paired(only_first, only_second, p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several comparisons, corrected for their number after Holm, in the same order."""
+    count = len(p_values)
+    corrected = [0.0] * count
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(count), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (count - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bins: int = 15) -> float:
+    """Expected calibration error: how far confidence is from accuracy, averaged over bins of equal width.
+
+    `confidences` `[images]` are the probabilities given to the predicted classes. After Guo et al., On Calibration of
+    Modern Neural Networks, 2017.
+    """
+    places = np.minimum((confidences * bins).astype(int), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    confidence_sums = np.bincount(places, weights=confidences, minlength=bins)
+    right_sums = np.bincount(places, weights=right.astype(np.float64), minlength=bins)
+    return float(np.abs(confidence_sums - right_sums).sum() / max(1, counts.sum()))
+
+
+def accuracy_by_class(
+    labels: NDArray[np.int64], right: NDArray[np.bool_], *, classes: int
+) -> NDArray[np.float64]:
+    """The share of each class's images that are right, `[classes]`; NaN for a class without images."""
+    counts = np.bincount(labels, minlength=classes)
+    hits = np.bincount(labels, weights=right.astype(np.float64), minlength=classes)
+    with np.errstate(invalid="ignore"):
+        shares: NDArray[np.float64] = hits / counts
+    return shares
