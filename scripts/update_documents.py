@@ -14,13 +14,20 @@ from pathlib import Path
 from scripts.figures import inference, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
 from vision_zoo import atomic, report
+from vision_zoo.benchmark.pictures import svg
+from vision_zoo.model_card import model_card
+from vision_zoo.report.claims import claims, page
+from vision_zoo.report.claims.evidence import gather
+from vision_zoo.report.claims.picture import draw
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md",)
 REPORT = "docs/RESULTS.md"
+CLAIMS = "docs/CLAIMS.md"
 PICTURES: dict[str, Callable[[Results], str]] = {
     "docs/images/zoo.svg": zoo.picture,
     "docs/images/server.svg": server.picture,
+    "docs/images/training.svg": training.picture,
 }
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -46,11 +53,24 @@ def main() -> None:
     wanted = {name: rewritten((ROOT / name).read_text(), results) for name in DOCUMENTS}
     wanted |= {name: draw(results) for name, draw in PICTURES.items()}
     wanted[REPORT] = report.text(ROOT / REPORT, ROOT / "results")
+    wanted |= {
+        f"docs/cards/{path.stem}.md": model_card(path, ROOT / "results")
+        for path in sorted((ROOT / "exported").glob("*.onnx"))
+    }
+    wanted[CLAIMS] = page.text(ROOT / "results", "images/claims")
+    measured = gather(ROOT / "results")
+    wanted |= {
+        f"docs/images/claims/{claim.name}.svg": svg(
+            draw(claim, measured), seed=claim.name, text_as_paths=True
+        )
+        for claim in claims.CLAIMS
+    }
     for name, new in wanted.items():
         path = ROOT / name
         if not path.exists() or new != path.read_text():
             drifted.append(name)
             if not check:
+                atomic.make_folder(path.parent)
                 atomic.write_text(path, new)
     if check and drifted:
         sys.exit(f"error: {', '.join(drifted)} differ from results/; run `make docs`")

@@ -1,0 +1,1 @@
+"""What the reports claimed, and whether it holds: `docs/CLAIMS.md`, generated from `results/`."""
