@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from vision_zoo.errors import RunError, UsageError
 from vision_zoo.progress import SilentProgress
-from vision_zoo.training import train
+from vision_zoo.training import plots, train
 from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
@@ -223,3 +224,10 @@ def test_features_of_another_architecture_are_refused(finished_run: Path, tmp_pa
 def test_an_architecture_without_feature_layers_cannot_be_frozen(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no separate feature layers"):
         _train(QUICK.override(architecture="row_lstm", frozen=True), tmp_path / "run")
+
+
+def test_a_confusion_matrix_of_many_classes_stays_a_picture(tmp_path: Path) -> None:
+    labels = [f"class {number}" for number in range(200)]
+    plots.write_confusion_matrix(tmp_path / "matrix.png", np.eye(200, dtype=np.int64), labels, title="many")
+    with Image.open(tmp_path / "matrix.png") as picture:
+        assert max(picture.size) < 4000

@@ -15,14 +15,15 @@ from vision_zoo.comparison.search import Journal, Place, Standing, halve, other_
 from vision_zoo.comparison.settings import ComparisonSettings
 from vision_zoo.errors import DataError, Interrupted, RunError
 from vision_zoo.progress import Progress
-from vision_zoo.results import write_result
+from vision_zoo.results import read_result, write_result
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits
 from vision_zoo.training.device import choose_device, describe_environment
 from vision_zoo.training.recipe import Recipe
 
 SCHEMA_VERSION = 1
-_SEARCH, _SEEDS = 0.5, 0.75  # of the budget, until when
+_DOCUMENT, _ENDED = "comparison.json", "ended"
+_SEARCH, _SEEDS = 0.5, 0.5  # of what is left of the budget
 
 
 def compare(
@@ -43,19 +44,22 @@ def compare(
     dataset = find_dataset(settings.dataset, image_size=settings.image_size)
     splits = dataset.load(data_dir)
     _report(splits, progress)
+    finished = read_result(out / _DOCUMENT) if journal.done(_ENDED) == splits.sha256 else None
+    if finished is not None:
+        progress.line(f"{out} holds this comparison, finished")
+        return finished
     place = Place(out, settings.device, data_dir)
     try:
         found, left_out = candidates(
             settings, dataset, splits, device=device, data_dir=data_dir, progress=progress
         )
         standings, unfit, finalists = halve(
-            found, place, journal, seconds=settings.budget_seconds * _SEARCH, progress=progress
+            found, place, journal, seconds=_until(_SEARCH, settings, journal), progress=progress
         )
         left_out |= unfit
         last = [standing for standing in standings if standing.candidate.architecture in finalists]
-        other_seeds(
-            last, settings.seeds, place, journal, seconds=settings.budget_seconds * _SEEDS, progress=progress
-        )
+        seconds = _until(_SEEDS, settings, journal)
+        other_seeds(last, settings.seeds, place, journal, seconds=seconds, progress=progress)
         models, refused = _models(standings, settings, place, splits, progress)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to go on") from error
@@ -85,9 +89,15 @@ def compare(
         "not_exported": refused,
         "recommendation": dataclasses.asdict(recommend(models, settings.limits)),
     }
-    write_result(out / "comparison.json", document)
+    write_result(out / _DOCUMENT, document)
     page(out / "comparison.html", document)
+    journal.keep(_ENDED, splits.sha256)
     return document
+
+
+def _until(share: float, settings: ComparisonSettings, journal: Journal) -> float:
+    """The second of the budget by which `share` of what is left of it is spent."""
+    return journal.spent + share * max(0.0, settings.budget_seconds - journal.spent)
 
 
 def _models(

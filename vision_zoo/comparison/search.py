@@ -24,6 +24,7 @@ from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 
 _FEWEST_LEFT = 2
+_ALWAYS_TRIED = 1.0  # seconds: an epoch that is shorter is trained whatever the share
 
 
 class _SliceIsOverError(Exception):
@@ -163,7 +164,7 @@ def _train_for(
         return int(kept[0]), float(kept[1])
     run = RunDirectory(place.run(candidate.recipe))
     first = not run.history_file.is_file()
-    if first and candidate.start_seconds + candidate.epoch_seconds > 2 * seconds:
+    if first and candidate.start_seconds + candidate.epoch_seconds > max(2 * seconds, _ALWAYS_TRIED):
         return None
     deadline = time.monotonic() + seconds
 

@@ -46,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonSettings:
-    """`budget_seconds` is for everything; the search takes half of it, other seeds a third of what is left."""
+    """`budget_seconds` is for everything; the search takes half of it, other seeds half of the rest."""
 
     dataset: str
     architectures: tuple[str, ...] = tuple(ARCHITECTURES)

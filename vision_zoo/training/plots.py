@@ -21,6 +21,8 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache folder is n
 _STYLES = {"train": ("#0072B2", "-"), "validation": ("#E69F00", "--"), "test": ("#D55E00", ":")}
 _RIGHT, _WRONG = "#00795c", "#c0392b"
 _COLUMNS, _ROWS = 8, 2
+_LARGEST_MATRIX = 16.0  # inches
+_MOST_NAMES = 40
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]], *, title: str) -> None:
@@ -60,7 +62,7 @@ def write_confusion_matrix(
     Raises:
         StorageError: the file cannot be written.
     """
-    size = max(4.5, 0.55 * len(labels) + 1.5)
+    size = min(_LARGEST_MATRIX, max(4.5, 0.55 * len(labels) + 1.5))
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -76,7 +78,10 @@ def write_confusion_matrix(
                 fontsize=8,
                 color="white" if share[row, column] > 0.5 else "black",
             )
-    ticks = range(len(labels))
+    step = -(
+        -len(labels) // _MOST_NAMES
+    )  # of more classes than there is room for, every second one is named, or third
+    ticks, labels = range(0, len(labels), step), labels[::step]
     long_names = any(len(label) > 2 for label in labels)
     axes.set_xticks(ticks, labels, rotation=45 if long_names else 0, ha="right" if long_names else "center")
     axes.set_yticks(ticks, labels)
