@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.comparison.candidates import candidates
-from vision_zoo.comparison.measure import MeasuredModel, try_measured
+from vision_zoo.comparison.measure import MeasuredModel, measured
 from vision_zoo.comparison.page import page
 from vision_zoo.comparison.recommend import against_the_best, on_the_front, recommend
 from vision_zoo.comparison.search import Journal, Place, Standing, halve, other_seeds
 from vision_zoo.comparison.settings import ComparisonSettings
-from vision_zoo.errors import DataError, Interrupted, RunError
+from vision_zoo.errors import DataError, ExportError, Interrupted, RunError
 from vision_zoo.progress import Progress
 from vision_zoo.results import read_result, write_result
 from vision_zoo.training.datasets import find_dataset
@@ -106,11 +106,10 @@ def _models(
     found, refused = [], {}
     for standing in standings:
         for precision in settings.precisions:
-            model, reason = try_measured(standing, precision, settings, place, splits.test, progress)
-            if model is None:
-                refused[f"{standing.candidate.architecture}, {precision}"] = reason
-            else:
-                found.append(model)
+            try:
+                found.append(measured(standing, precision, settings, place, splits.test, progress))
+            except ExportError as error:
+                refused[f"{standing.candidate.architecture}, {precision}"] = str(error)
     return found, refused
 
 

@@ -11,7 +11,6 @@ from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.comparison.robustness import CORRUPTIONS
 from vision_zoo.comparison.search import Place, Standing
 from vision_zoo.comparison.settings import ComparisonSettings
-from vision_zoo.errors import ExportError
 from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.serving.session import Session
 from vision_zoo.significance import accuracy_by_class, accuracy_interval, calibration_error, mean_interval
@@ -144,18 +143,3 @@ def _robustness(session: Session, test: Split) -> dict[str, float]:
     for name, change in CORRUPTIONS.items():
         scores[name] = float((_predictions(session, change(images))[0] == labels).mean())
     return scores
-
-
-def try_measured(
-    standing: Standing,
-    precision: Precision,
-    settings: ComparisonSettings,
-    place: Place,
-    test: Split,
-    progress: Progress,
-) -> tuple[MeasuredModel | None, str]:
-    """`measured`, or None and why its file was not written."""
-    try:
-        return measured(standing, precision, settings, place, test, progress), ""
-    except ExportError as error:
-        return None, str(error)
