@@ -9,7 +9,7 @@ from typing import Any
 
 from vision_zoo.artifact import Metadata
 from vision_zoo.environment import hardware
-from vision_zoo.results import load_results
+from vision_zoo.results import load_results, rows_of_one_image
 from vision_zoo.serving.session import Session
 from vision_zoo.tables import markdown
 from vision_zoo.training.datasets import find_dataset
@@ -113,12 +113,9 @@ def _training(recipe: Recipe | None) -> str:
 def _figures(session: Session, results_dir: Path | None) -> str:
     rows: list[dict[str, Any]] = []
     for document in [] if results_dir is None else load_results(results_dir, "zoo"):
-        rows += [
-            _figure_row(row, document)
-            for row in document["benchmark"]
-            if row["model"] == session.name
-            and (row["engine"], row["batch"], row["scenario"]) == ("onnxruntime", 1, "single-stream")
-        ]
+        row = rows_of_one_image(document).get(session.name)
+        if row is not None:
+            rows.append(_figure_row(row, document))
     own = (
         f"Accuracy {session.metadata.test_accuracy:.2%} on {session.metadata.test_images:,} test images; "
         f"{session.size / 2**20:.2f} MiB; {session.metadata.macs:,} multiply-accumulate operations for one image; "

@@ -27,6 +27,15 @@ def shipped_results() -> Path:
     return beside if beside.is_dir() else package / "measured"
 
 
+def rows_of_one_image(zoo: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By model: what `zoo.json` has of ONNX Runtime and one image, one call after the other."""
+    return {
+        row["model"]: row
+        for row in zoo["benchmark"]
+        if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
+    }
+
+
 def environment_name(described: Mapping[str, Any]) -> str:
     """A folder name for an environment: its GPU, or its CPU and how many cores were used."""
     return re.sub(r"[^a-z0-9]+", "-", hardware(described).lower()).strip("-")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (count - rank) * p_values[index]))
         corrected[index] = highest
     return corrected
+
+
+def shown_p_value(value: float) -> str:
+    """As tables show it."""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bins: int = 15) -> float:

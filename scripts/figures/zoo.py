@@ -1,27 +1,17 @@
 """The shipped files: accuracy, size, latency."""
 
-from typing import Any
-
 from scripts.figures.sources import Results, of_kind, versions
 from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
 from vision_zoo.environment import hardware
+from vision_zoo.results import rows_of_one_image
 from vision_zoo.tables import markdown
-
-
-def _of_one_image(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """By model: its row of ONNX Runtime and one image, one call after the other."""
-    return {
-        row["model"]: row
-        for row in document["benchmark"]
-        if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
-    }
 
 
 def picture(results: Results) -> str:
     """The shipped files' accuracy against their latency, as SVG."""
     (document, *_) = of_kind(results, "zoo")
     title = f"The shipped models, one thread of {hardware(document['environment'])}"
-    rows = list(_of_one_image(document).values())
+    rows = list(rows_of_one_image(document).values())
     return svg(accuracy_against_latency(rows, title=title), seed="zoo", text_as_paths=True)
 
 
@@ -29,7 +19,7 @@ def table(results: Results) -> str:
     """The shipped files: what each reaches, how large and how fast it is."""
     parts = []
     for document in of_kind(results, "zoo"):
-        measured = _of_one_image(document)
+        measured = rows_of_one_image(document)
         eager = {
             row["model"]: row["ratio"]
             for row in document["benchmark"]

@@ -154,15 +154,20 @@ def _wait_for(port: int) -> None:
 
 
 @pytest.mark.slow
-def test_four_workers_share_a_database_and_one_is_killed(postgresql: str, tmp_path: Path) -> None:
+def test_four_workers_share_a_database_and_one_is_killed(
+    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", 1)
     _four_workers_of_which_one_is_killed(postgresql, tmp_path / "runs")
     _assert_complete(postgresql, tmp_path / "runs")
     with open_study(QUICK, GRID, StudySettings("together"), postgresql) as opened:
-        time.sleep(4)  # longer than three heartbeats of the workers
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            optuna.storages.fail_stale_trials(opened)
-        assert not opened.get_trials(states=(TrialState.RUNNING,))  # the lost one is noticed
+        deadline = time.monotonic() + 60
+        while opened.get_trials(states=(TrialState.RUNNING,)):
+            assert time.monotonic() < deadline, "the lost one is not noticed"
+            time.sleep(0.5)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                optuna.storages.fail_stale_trials(opened)
 
 
 def test_a_database_that_does_not_answer_is_one_line() -> None:

@@ -17,9 +17,8 @@ from vision_zoo.errors import DataError, ExportError, Interrupted, RunError
 from vision_zoo.progress import Progress
 from vision_zoo.results import read_result, write_result
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.datasets.dataset import Splits, report_skipped
 from vision_zoo.training.device import choose_device, describe_environment
-from vision_zoo.training.recipe import Recipe
 
 SCHEMA_VERSION = 1
 _DOCUMENT, _ENDED = "comparison.json", "ended"
@@ -43,7 +42,7 @@ def compare(
         raise RunError(f"{out} holds a comparison with other settings; choose another folder with --out")
     dataset = find_dataset(settings.dataset, image_size=settings.image_size)
     splits = dataset.load(data_dir)
-    _report(splits, progress)
+    report_skipped(splits, progress)
     finished = read_result(out / _DOCUMENT) if journal.done(_ENDED) == splits.sha256 else None
     if finished is not None:
         progress.line(f"{out} holds this comparison, finished")
@@ -113,12 +112,4 @@ def _models(
     return found, refused
 
 
-def _report(splits: Splits, progress: Progress) -> None:
-    if splits.skipped:
-        progress.line(
-            f"warning: {len(splits.skipped)} files are no images that can be read and were left out: "
-            f"{', '.join(splits.skipped)}"
-        )
-
-
-__all__ = ["ComparisonSettings", "Recipe", "compare"]
+__all__ = ["ComparisonSettings", "compare"]

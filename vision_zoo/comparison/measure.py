@@ -84,7 +84,7 @@ def measured(
             "seed_interval": None if over_seeds is None else [over_seeds.low, min(1.0, over_seeds.high)],
             "validation_accuracy": standing.validation_accuracy,
             "epochs": standing.epochs,
-            "came_to_its_end": bool(_came_to_its_end(run)),
+            "came_to_its_end": _came_to_its_end(run),
             "train_seconds": metrics["train_seconds"] + metrics.get("feature_seconds", 0.0),
             "p50_ms": single["p50_ms"],
             "p99_ms": single["p99_ms"],

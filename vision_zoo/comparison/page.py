@@ -7,6 +7,7 @@ from typing import Any
 from vision_zoo import atomic
 from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
 from vision_zoo.environment import hardware
+from vision_zoo.significance import shown_p_value
 from vision_zoo.webpage import escaped, table, webpage
 
 _MANY_CLASSES = 20
@@ -141,7 +142,7 @@ def _differences(comparisons: Sequence[Mapping[str, Any]]) -> str:
             f"points against {best}": f"{entry['points']:+.2f}",
             "only the best right": entry["only_best_right"],
             "only this right": entry["only_model_right"],
-            "p, corrected": "< 0.0001" if entry["p_value"] < 0.0001 else f"{entry['p_value']:.4f}",
+            "p, corrected": shown_p_value(entry["p_value"]),
             "verdict": "worse" if entry["worse"] else "no difference shown",
         }
         for entry in comparisons

@@ -7,9 +7,7 @@ from typing import Any
 from vision_zoo.comparison.measure import MeasuredModel
 from vision_zoo.comparison.settings import Limits
 from vision_zoo.pareto import pareto_front
-from vision_zoo.significance import holm, mcnemar
-
-_SIGNIFICANT = 0.05
+from vision_zoo.significance import SIGNIFICANT, holm, mcnemar
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def against_the_best(models: Sequence[MeasuredModel]) -> list[dict[str, Any]]:
             "only_best_right": test.only_first,
             "only_model_right": test.only_second,
             "p_value": p_value,
-            "worse": p_value < _SIGNIFICANT,
+            "worse": p_value < SIGNIFICANT,
         }
         for model, test, p_value in zip(others, tests, corrected, strict=True)
     ]

@@ -5,7 +5,6 @@ quicker for an image and more accurate (non-dominated sorting), so that small mo
 rung takes the same share of the time. After Jamieson and Talwalkar, 2016, and Schmucker et al., 2021.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_zoo import atomic
 from vision_zoo.comparison.candidates import Candidate
 from vision_zoo.pareto import pareto_front
 from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.results import read_result, write_result
 from vision_zoo.training import train
 from vision_zoo.training.device import DeviceName
 from vision_zoo.training.recipe import Recipe
@@ -53,9 +52,7 @@ class Journal:
         self._path = path
         self._settings = dict(settings)
         self._started = time.monotonic()
-        self._content: dict[str, Any] = {"settings": self._settings, "seconds": 0.0, "done": {}}
-        if path.is_file():
-            self._content = json.loads(path.read_text())
+        self._content = read_result(path) or {"settings": self._settings, "seconds": 0.0, "done": {}}
         self._before = float(self._content["seconds"])
 
     @property
@@ -75,7 +72,7 @@ class Journal:
         """`key` is done and gave `value`, JSON that is not None."""
         self._content["done"][key] = value
         self._content["seconds"] = self.spent
-        atomic.write_text(self._path, json.dumps(self._content, indent=1) + "\n")
+        write_result(self._path, self._content)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
+from vision_zoo.training.datasets.dataset import Dataset, Split, Splits, report_skipped
 from vision_zoo.training.device import DeviceName, choose_device, describe_environment, use_precision
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
@@ -79,7 +79,7 @@ def start(
         dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
         with distributed.first_process_first():
             splits = dataset.load(data_dir)
-        _report_skipped(splits, progress)
+        report_skipped(splits, progress)
         torch.manual_seed(recipe.seed)
         classifier = build_classifier(
             recipe, dataset
@@ -174,14 +174,6 @@ def _transfer_run(recipe: Recipe, path: Path) -> Path:
             f"train that first or name one with --transfer RUN"
         )
     return source
-
-
-def _report_skipped(splits: Splits, progress: Progress) -> None:
-    if splits.skipped:
-        progress.line(
-            f"warning: {len(splits.skipped)} files are no images that can be read and were left out: "
-            f"{', '.join(splits.skipped)}"
-        )
 
 
 def _train(

@@ -8,12 +8,10 @@ from typing import Any
 
 from vision_zoo.predictions import Predictions, predictions_path, read_predictions
 from vision_zoo.report.figures import train_seconds
-from vision_zoo.results import load_results
-from vision_zoo.significance import Paired, holm, mcnemar, mean_difference_p_value
+from vision_zoo.results import load_results, rows_of_one_image
+from vision_zoo.significance import SIGNIFICANT, Paired, holm, mcnemar, mean_difference_p_value
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES
-
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -98,13 +96,9 @@ def gather(results_dir: Path) -> dict[str, Measured]:
 def _latencies(results_dir: Path) -> dict[tuple[str, str], float]:
     found = {}
     for document in load_results(results_dir, "zoo"):
-        p50 = {
-            row["model"]: row["p50_ms"]
-            for row in document["benchmark"]
-            if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
-        }
+        rows = rows_of_one_image(document)
         for entry in document["models"]:
-            found[entry["architecture"], entry["dataset"]] = p50[entry["model"]]
+            found[entry["architecture"], entry["dataset"]] = rows[entry["model"]]["p50_ms"]
     return found
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.report.claims.claims import CLAIMS, Claim, Finding
-from vision_zoo.report.claims.evidence import SIGNIFICANT, Comparison, Measured, compare, gather
+from vision_zoo.report.claims.evidence import Comparison, Measured, compare, gather
 from vision_zoo.report.figures import headline
-from vision_zoo.significance import CONFIDENCE, accuracy_interval, mean_interval
+from vision_zoo.significance import CONFIDENCE, SIGNIFICANT, accuracy_interval, mean_interval, shown_p_value
 from vision_zoo.tables import markdown
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import find_recipe
@@ -115,13 +115,11 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
         "first": f"`{comparison.first.recipe.name}`",
         "second": f"`{comparison.second.recipe.name}`",
         "points": f"{comparison.points:+.2f}",
-        "p over seeds": "one run" if comparison.seeds_p is None else _p(comparison.seeds_p),
+        "p over seeds": "one run" if comparison.seeds_p is None else shown_p_value(comparison.seeds_p),
         "only the first right": None if images is None else images.only_first,
         "only the second right": None if images is None else images.only_second,
-        "p over images, corrected": None if comparison.images_p is None else _p(comparison.images_p),
+        "p over images, corrected": None
+        if comparison.images_p is None
+        else shown_p_value(comparison.images_p),
         "a difference": "shown" if comparison.shown else "not shown",
     }
-
-
-def _p(value: float) -> str:
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

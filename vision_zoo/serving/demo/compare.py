@@ -7,7 +7,7 @@ from typing import Any
 from vision_zoo.environment import hardware
 from vision_zoo.errors import VisionZooError
 from vision_zoo.progress import SilentProgress
-from vision_zoo.results import shipped_results
+from vision_zoo.results import rows_of_one_image, shipped_results
 from vision_zoo.serving.bench.scenarios import single_stream
 from vision_zoo.serving.session import Session
 
@@ -47,11 +47,7 @@ def measure(sessions: Sequence[Session]) -> Iterator[Row]:
 
 
 def _rows_of(document: dict[str, Any], sessions: Sequence[Session]) -> list[Row]:
-    measured = {
-        row["model"]: row
-        for row in document["benchmark"]
-        if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
-    }
+    measured = rows_of_one_image(document)
     return [
         _row(
             session,

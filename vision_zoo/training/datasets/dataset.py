@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vision_zoo.errors import DataError
 from vision_zoo.preprocess import InputFormat
+from vision_zoo.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class Splits:
         """The splits by name, `validation` only where there is one."""
         splits = {"train": self.train, "test": self.test}
         return splits if self.validation is None else {**splits, "validation": self.validation}
+
+
+def report_skipped(splits: Splits, progress: Progress) -> None:
+    """Warn of the files that are no images, by name."""
+    if splits.skipped:
+        progress.line(
+            f"warning: {len(splits.skipped)} files are no images that can be read and were left out: "
+            f"{', '.join(splits.skipped)}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
