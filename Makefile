@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# A file of tests a worker; waiting threads yield the core to the other workers' instead of spinning.
+TEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
 ifneq ($(wildcard ../shared/data),)
 VISION_ZOO_DATA ?= $(abspath ../shared/data)
@@ -57,10 +59,12 @@ postgresql:
 	@scripts/install_postgresql.sh
 
 check: lint types browser  ## format, lint, types and the tests but the slowest: before every commit
-	@$(BIN)/pytest -m "not slow"
+	@$(TEST) -m "not slow and not alone"
+	@$(BIN)/pytest -m "alone and not slow"
 
 test: lint types browser postgresql  ## everything; what CI runs
-	@$(BIN)/pytest
+	@$(TEST) -m "not alone"
+	@$(BIN)/pytest -m alone
 
 soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an hour
 	@$(BIN)/pytest soak

@@ -6,24 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.conftest import Completed
+from tests.pictures import striped_picture
 
 _ARCHITECTURES = "small_cnn,lenet"
-
-
-def _picture(path: Path, label: int, seed: int, mode: str = "RGB") -> None:
-    """Stripes whose direction is the class, under noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    chance = np.random.default_rng(seed)
-    row, column = np.mgrid[0:24, 0:24]
-    along = (row, column, row + column, row - column)[label % 4]
-    pixels = 128 + 90 * np.sin(along * (0.6 + 0.15 * (label // 4)) + chance.uniform(0, 6.28))
-    pixels = pixels[..., None] + chance.normal(0, 25, (24, 24, 3))
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).convert(mode).save(path)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +21,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label, name in enumerate(("across", "down", "slanted")):
         for number in range(40):
             mode = ("RGB", "L", "RGBA", "P")[number % 4]
-            _picture(folder / name / f"{number}.png", label, 100 * label + number, mode)
+            striped_picture(folder / name / f"{number}.png", label, 100 * label + number, mode)
     (folder / "down" / "broken.png").write_bytes(b"no picture")
     return folder
 
@@ -90,9 +78,11 @@ def test_from_a_folder_to_a_recommendation(
 def test_few_classes_and_many(cli: Callable[..., Completed], tmp_path: Path, classes: int) -> None:
     for label in range(classes):
         for number in range(10 if classes == 2 else 4):
-            _picture(tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number)
+            striped_picture(
+                tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
+            )
     done = cli(
-        "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "12s",
+        "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "6s",
         "--seeds", "1", "--out", "out",
     )  # fmt: skip
     assert done.code == 0, done.stderr
@@ -106,7 +96,7 @@ def test_few_classes_and_many(cli: Callable[..., Completed], tmp_path: Path, cla
 def test_bad_input_is_one_line(cli: Callable[..., Completed], pictures: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
     shutil.copytree(pictures / "down", few / "down")
-    _picture(few / "single" / "0.png", 0, 0)
+    striped_picture(few / "single" / "0.png", 0, 0)
     for arguments, said in (
         (("--dataset", f"folder:{few}"), "'single' has 1"),
         (("--dataset", "folder:nowhere"), "does not exist"),

@@ -14,6 +14,7 @@ from vision_zoo.serving.bench.scenarios import offline, server, single_stream
 from vision_zoo.serving.bench.stages import measure_stages
 from vision_zoo.serving.session import Session
 
+pytestmark = pytest.mark.alone
 SILENT = SilentProgress()
 
 

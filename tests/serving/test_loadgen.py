@@ -10,6 +10,7 @@ from vision_zoo.progress import SilentProgress
 from vision_zoo.serving.bench.scenarios import single_stream
 from vision_zoo.serving.session import Session
 
+pytestmark = pytest.mark.alone
 _MODEL = Path(__file__).resolve().parents[2] / "exported" / "simple_cnn-mnist.onnx"
 
 

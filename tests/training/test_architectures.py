@@ -103,6 +103,22 @@ def test_has_the_parameters_its_recipe_states(recipe) -> None:  # type: ignore[n
     assert count_parameters(classifier.network) == recipe.parameters
 
 
+def test_a_test_time_flip_is_the_mean_over_both_images_and_is_exported() -> None:
+    network = _build("resnet9").eval()
+    plain, flipped = (
+        ImageClassifier(network, mean=[0.5], std=[0.5], test_time_flip=flip).eval() for flip in (False, True)
+    )
+    images = np.random.default_rng(0).integers(0, 256, (70, 28, 28, 1), dtype=np.uint8)
+    batch = torch.from_numpy(images)
+    with torch.no_grad():
+        expected = (plain(batch) + plain(batch.flip(2))) / 2
+        torch.testing.assert_close(flipped(batch), expected)
+    proof = prove(to_onnx(flipped, (28, 28, 1)), flipped, Split(images, np.zeros(70, dtype=np.int64)))
+    assert proof.argmax_agreement == 1.0
+    assert count_macs(flipped, DATASETS["mnist"]) == 2 * count_macs(plain, DATASETS["mnist"])
+    assert torch.equal(flipped.train()(batch), plain.train()(batch))
+
+
 def test_simple_cnn_is_as_printed() -> None:
     # conv 320 + conv 18,496 + dense 401,536 + dense 1,290
     dataset = DATASETS["mnist"]
@@ -136,6 +152,7 @@ def test_small_networks_are_refused_with_the_size_that_they_need() -> None:
         ("patch_lstm", 30),
         ("vit", 6),
         ("conv_block_cnn", 7),
+        ("resnet9", 7),
     ):
         with pytest.raises(UsageError, match=f"{size} "):
             build(name, channels=1, image_size=size, classes=10)

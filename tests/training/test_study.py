@@ -236,7 +236,7 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(cli: Callable[..., Comple
         "--sampler",
         "tpe",
         "--trials",
-        "6",
+        "4",
         "--pruner",
         "median",
         "--epochs",
@@ -244,7 +244,7 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(cli: Callable[..., Comple
     ]
     arguments += ["--range", "lr=0.0005:0.05:log", "--grid", "batch_size=512", "--device", "cpu", "--json"]
     found = cli(*arguments).json
-    assert len(found["trials"]) == 6
+    assert len(found["trials"]) == 4
     states = [trial["state"] for trial in found["trials"]]
     assert set(states) <= {"complete", "pruned", "diverged"}
     assert 0.0005 <= found["chosen"]["learning_rate"] <= 0.05

@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from safetensors.torch import load_file
 
 from vision_zoo.errors import RunError, UsageError
 from vision_zoo.progress import SilentProgress
-from vision_zoo.training import plots, train
+from vision_zoo.training import loop, plots, train
 from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
+from vision_zoo.training.loss import loss_function, scored_loss
+from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.outcome import TrainedRun
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
@@ -70,7 +73,7 @@ def test_pictures_are_pictures(finished_run: Path) -> None:
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
-    recipe = QUICK.override(epochs=40, patience=2, learning_rate=0.01, batch_size=256)
+    recipe = QUICK.override(architecture="small_cnn", epochs=40, patience=2, learning_rate=0.03)
     run = _train(recipe, tmp_path / "run")
     metrics = json.loads((run.path / "metrics.json").read_text())
     with (run.path / "history.csv").open() as file:
@@ -147,6 +150,50 @@ def test_the_learning_rate_falls_in_steps() -> None:
     assert [recipe.learning_rate_at(epoch) for epoch in range(5)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001]
     )
+
+
+def test_one_cycle_rises_and_falls_in_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = QUICK.override(learning_rate=0.1, schedule="one_cycle", warmup=0.25, epochs=2)
+    assert [recipe.learning_rate_at(epoch) for epoch in (0, 0.25, 0.5, 1.25, 2)] == pytest.approx(
+        [0, 0.05, 0.1, 0.05, 0]
+    )
+    rates: list[float] = []
+    monkeypatch.setattr(loop, "set_learning_rate", lambda _optimizer, value: rates.append(value))
+    _train(recipe, tmp_path / "run")
+    steps = RunDirectory.open(tmp_path / "run").metrics()["steps"]
+    assert len(set(rates)) > steps / 2
+    assert max(rates) == pytest.approx(0.1)
+
+
+def test_label_smoothing_is_trained_with_and_not_reported() -> None:
+    logits, labels = torch.randn(6, 10), torch.arange(6)
+    recipe = QUICK.override(label_smoothing=0.2)
+    expected = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.2)
+    assert loss_function(recipe)(logits, labels) == expected
+    assert scored_loss(recipe)(logits, labels) == torch.nn.functional.cross_entropy(logits, labels)
+
+
+def test_momentum_is_nesterovs() -> None:
+    network = torch.nn.Linear(2, 2)
+    (group,) = build_optimizer(QUICK.override(optimizer="sgd", momentum=0.9), network).param_groups
+    assert (group["momentum"], group["nesterov"]) == (0.9, True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"momentum": 0.9},
+        {"optimizer": "sgd", "momentum": 1.0},
+        {"label_smoothing": 1.0},
+        {"schedule": "cosine"},
+        {"schedule": "one_cycle", "step_epochs": 2},
+        {"warmup": 0.0},
+        {"test_time_flip": True, "frozen": True},
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="out of range"):
+        QUICK.override(**wrong)
 
 
 def test_every_split_is_scored_at_the_end(tmp_path: Path) -> None:

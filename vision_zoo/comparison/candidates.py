@@ -73,6 +73,10 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         "softmax_before_loss": False,
         "transfer_from": None,
     }
+    if (
+        recipe.schedule == "one_cycle"
+    ):  # has no end here to fall to: a halving or early stopping ends training
+        changes |= {"schedule": "step", "optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0}
     if is_own_folder(settings.dataset):
         if not recipe.frozen:
             changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))

@@ -1,4 +1,4 @@
-"""Random augmentation of whole batches: every image gets its own rotation, flip and crop, in one resampling."""
+"""Random augmentation of whole batches: every image gets its own rotation, shift, flip and crop, in one resampling."""
 
 import math
 
@@ -25,7 +25,8 @@ def augment(
     are the `share` of a larger batch `of` so many, they are changed as they would be in it. Pixels from beyond the
     image are black.
     """
-    return resample(images, transforms(of or len(images), augmentation, generator)[share].to(images.device))
+    maps = transforms(of or len(images), augmentation, generator, side=images.shape[1])
+    return resample(images, maps[share].to(images.device))
 
 
 def resample(images: Tensor, matrices: Tensor) -> Tensor:
@@ -39,11 +40,17 @@ def resample(images: Tensor, matrices: Tensor) -> Tensor:
     return changed.permute(0, 2, 3, 1)
 
 
-def transforms(count: int, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Affine maps float32 `[count, 2, 3]` from a changed image's coordinates in [-1, 1] to the original's."""
+def transforms(count: int, augmentation: Augmentation, generator: torch.Generator, *, side: int) -> Tensor:
+    """Affine maps float32 `[count, 2, 3]` from a changed image's coordinates in [-1, 1] to the original's.
+
+    `side` is that of the square images in pixels.
+    """
     angles = _uniform(count, -augmentation.rotation, augmentation.rotation, generator) * (math.pi / 180)
     flips = torch.where(torch.rand(count, generator=generator) < augmentation.horizontal_flip, -1.0, 1.0)
     width, height, left, top = _crops(count, augmentation, generator)
+    if augmentation.shift:
+        left = left + _shifts(count, augmentation, generator, side)
+        top = top + _shifts(count, augmentation, generator, side)
     cosine, sine = angles.cos(), angles.sin()
     # Read from right to left: crop, then flip, then turn.
     rows = torch.stack(
@@ -70,6 +77,12 @@ def _crops(
     left = _uniform(count, -1.0, 1.0, generator) * (1 - width)
     top = _uniform(count, -1.0, 1.0, generator) * (1 - height)
     return width, height, left, top
+
+
+def _shifts(count: int, augmentation: Augmentation, generator: torch.Generator, side: int) -> Tensor:
+    """Whole pixels of an image `side` pixels wide, in coordinates from -1 to 1."""
+    most = augmentation.shift
+    return torch.randint(-most, most + 1, (count,), generator=generator) * (2 / side)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:

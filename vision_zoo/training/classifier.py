@@ -20,18 +20,26 @@ class ImageClassifier(nn.Module):
     over std, is x * scale + offset. Augmented images come as float32 of the same range.
 
     With `frozen` the network's `features` keep their weights and stay in evaluation mode; only its
-    `classifier` is trained.
+    `classifier` is trained. With `test_time_flip` logits in evaluation mode are the mean of the image's and its
+    mirror image's.
     """
 
     scale: Tensor
     offset: Tensor
 
     def __init__(
-        self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float], frozen: bool = False
+        self,
+        network: nn.Module,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        frozen: bool = False,
+        test_time_flip: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
         self.frozen = frozen
+        self.test_time_flip = test_time_flip
         deviation = torch.tensor(std, dtype=torch.float64).view(1, -1, 1, 1)
         average = torch.tensor(mean, dtype=torch.float64).view(1, -1, 1, 1)
         self.register_buffer("scale", (1 / (255 * deviation)).float(), persistent=False)
@@ -65,7 +73,10 @@ class ImageClassifier(nn.Module):
         return features.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.normalise(images))
+        pixels = self.normalise(images)
+        logits: Tensor = self.network(pixels)
+        if self.test_time_flip and not self.training:
+            logits = (logits + self.network(pixels.flip(3))) / 2
         return logits
 
 
@@ -91,7 +102,13 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
         raise UsageError(
             f"{recipe.architecture} has no separate feature layers to freeze; choose another architecture"
         )
-    return ImageClassifier(network, mean=recipe.mean, std=recipe.std, frozen=recipe.frozen)
+    return ImageClassifier(
+        network,
+        mean=recipe.mean,
+        std=recipe.std,
+        frozen=recipe.frozen,
+        test_time_flip=recipe.test_time_flip,
+    )
 
 
 def count_parameters(module: nn.Module) -> int:

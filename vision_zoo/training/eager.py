@@ -26,6 +26,7 @@ def eager_call(
     torch.set_num_threads(threads)
     arguments = dict(metadata.architecture_arguments)
     channels = arguments.pop("channels", metadata.input.channels)
+    flipped = bool(arguments.pop("test_time_flip", False))
     network = build(
         metadata.architecture,
         channels=channels,
@@ -33,8 +34,8 @@ def eager_call(
         classes=len(metadata.labels),
         arguments=arguments,
     )
-    classifier = ImageClassifier(network, mean=[0.5] * channels, std=[0.5] * channels).eval().to(device)
-
+    classifier = ImageClassifier(network, mean=[0.5] * channels, std=[0.5] * channels, test_time_flip=flipped)
+    classifier.eval().to(device)
     function = torch.compile(classifier, dynamic=False) if compiled else classifier
 
     def call() -> object:

@@ -17,7 +17,7 @@ from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
-from vision_zoo.training.loss import loss_function
+from vision_zoo.training.loss import scored_loss
 from vision_zoo.training.optim import set_learning_rate
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import PartialEpoch, TrainingState
@@ -111,11 +111,11 @@ class TrainingLoop:
         }
         clock = _Clock(partial)
         if scored.validation is not None:
-            score = evaluate(self.model, scored.validation, loss_function(recipe))
+            score = evaluate(self.model, scored.validation, scored_loss(recipe))
             record |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
         clock.stop()
         if scored.test is not None:
-            score = evaluate(self.model, scored.test, loss_function(recipe))
+            score = evaluate(self.model, scored.test, scored_loss(recipe))
             record |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         with self._interrupt:
             self._end_epoch(partial, record)
@@ -135,6 +135,9 @@ class TrainingLoop:
             if self._capped():
                 break
             with self._interrupt:
+                if self.recipe.schedule == "one_cycle":
+                    done = self.state.epoch + partial.batches / len(self.loader)
+                    set_learning_rate(self.state.optimizer, self.recipe.learning_rate_at(done))
                 self._count(partial, batch, self.step(batch, self._maps(batch, generator)))
                 clock.read()
                 if self.recipe.augmentation is not None:
@@ -160,7 +163,8 @@ class TrainingLoop:
         """Of this process's share of the batch, drawn as those of the whole."""
         if self.recipe.augmentation is None:
             return None
-        maps = transforms(batch.size, self.recipe.augmentation, generator)
+        side = batch.images.shape[1]
+        maps = transforms(batch.size, self.recipe.augmentation, generator, side=side)
         return maps[self.loader.here.share].to(batch.images.device)
 
     def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:

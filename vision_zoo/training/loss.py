@@ -1,6 +1,7 @@
 """What training minimises."""
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor
 from torch.nn import functional
@@ -21,5 +22,12 @@ def cross_entropy_of_softmax(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def loss_function(recipe: Recipe) -> LossFunction:
-    """The recipe's loss."""
+    """What the recipe's training minimises."""
+    if recipe.label_smoothing and not recipe.softmax_before_loss:
+        return partial(functional.cross_entropy, label_smoothing=recipe.label_smoothing)
+    return scored_loss(recipe)
+
+
+def scored_loss(recipe: Recipe) -> LossFunction:
+    """The loss that is reported and decides early stopping: the recipe's, of the labels as they are."""
     return cross_entropy_of_softmax if recipe.softmax_before_loss else cross_entropy

@@ -18,7 +18,8 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
         "sgd": torch.optim.SGD,
     }
     build = classes[recipe.optimizer]
-    return build(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    options: dict[str, Any] = {"momentum": recipe.momentum, "nesterov": True} if recipe.momentum else {}
+    return build(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, **options)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:

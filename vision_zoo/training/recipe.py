@@ -12,6 +12,7 @@ from vision_zoo.errors import RunError, UsageError
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Arithmetic = Literal["fp32", "tf32", "bf16"]
+Schedule = Literal["step", "one_cycle"]
 
 # Fields that have no part in what a run computes, but the seed, which results keep apart.
 _DESCRIPTIONS = {
@@ -31,18 +32,20 @@ _DESCRIPTIONS = {
 class Augmentation:
     """Random changes of training images, drawn for every image anew.
 
-    `rotation` is the largest angle in degrees either way, with black corners; `horizontal_flip` a
-    probability; `crop_scale` the range of the area that a random resized crop keeps, of side ratios
-    between 3:4 and 4:3.
+    `rotation` is the largest angle in degrees either way, with black corners; `shift` the most pixels that an image
+    is moved along each axis, a whole number of them, black coming in; `horizontal_flip` a probability; `crop_scale`
+    the range of the area that a random resized crop keeps, of side ratios between 3:4 and 4:3.
     """
 
     rotation: float = 0.0
+    shift: int = 0
     horizontal_flip: float = 0.0
     crop_scale: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
         _require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
+        _require(type(self.shift) is int and self.shift >= 0, "shift", self.shift, "0 or more whole pixels")
         _require(0 <= self.horizontal_flip <= 1, "horizontal flip", self.horizontal_flip, "a probability")
         low, high = self.crop_scale or (1.0, 1.0)
         _require(0 < low <= high <= 1, "crop scale", self.crop_scale, "a range between 0 and 1")
@@ -64,11 +67,17 @@ class Recipe:
     best epoch's weights are kept; without it the last epoch's are. `test_curve` draws the test split's
     loss and accuracy per epoch; they never decide anything.
 
-    `step_epochs` multiplies the learning rate by `gamma` every so many epochs. `max_steps` and
+    `step_epochs` multiplies the learning rate by `gamma` every so many epochs. With the schedule `one_cycle` it
+    instead rises from 0 to `learning_rate` over the share `warmup` of the training and falls to 0 at its end, both
+    along straight lines, anew in every step. `momentum` is SGD's, in Nesterov's form. `label_smoothing` is the
+    probability that training spreads evenly over all classes; losses that are reported are without. `max_steps` and
     `max_minutes` (of training and validation) end a run early, in the middle of an epoch if need be.
 
     `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as report A does: the
     loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
+
+    `test_time_flip` classifies an image by the mean of its logits and its mirror image's, in evaluation and in the
+    exported file, at twice the work.
 
     `precision` is what matrix products and convolutions of the training steps compute in: single precision, TF32
     (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast. Weights and loss are in single precision.
@@ -94,8 +103,13 @@ class Recipe:
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
+    momentum: float = 0.0
+    label_smoothing: float = 0.0
+    test_time_flip: bool = False
     softmax_before_loss: bool = False
     precision: Arithmetic = "fp32"
+    schedule: Schedule = "step"
+    warmup: float = 0.25
     step_epochs: int | None = None
     gamma: float = 0.1
     augmentation: Augmentation | None = None
@@ -132,6 +146,27 @@ class Recipe:
             "a number above 0",
         )
         _require(self.weight_decay >= 0, "weight decay", self.weight_decay, "0 or more")
+        _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 or more, below 1")
+        _require(
+            self.optimizer == "sgd" or not self.momentum,
+            "momentum",
+            self.momentum,
+            f"none with {self.optimizer}",
+        )
+        _require(0 <= self.label_smoothing < 1, "label smoothing", self.label_smoothing, "0 or more, below 1")
+        _require(0 < self.warmup < 1, "warmup", self.warmup, "a share between 0 and 1")
+        _require(
+            self.schedule in get_args(Schedule), "schedule", self.schedule, ", ".join(get_args(Schedule))
+        )
+        _require(
+            self.schedule == "step" or self.step_epochs is None,
+            "step epochs",
+            self.step_epochs,
+            "none with one_cycle",
+        )
+        _require(
+            not (self.test_time_flip and self.frozen), "test-time flip", True, "none with frozen features"
+        )
         for what, count in zip(("patience", "step epochs", "max steps", "image size"), counts, strict=True):
             _require(count is None or count >= 1, what, count, "at least 1")
         _require(self.max_minutes is None or self.max_minutes > 0, "max minutes", self.max_minutes, "above 0")
@@ -159,9 +194,12 @@ class Recipe:
             self, **{key: value for key, value in changes.items() if value is not None}
         )
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """The learning rate of epoch `epoch`, counted from 0."""
-        decays = 0 if self.step_epochs is None else epoch // self.step_epochs
+    def learning_rate_at(self, epoch: float) -> float:
+        """The learning rate when so many epochs are done; 2.5 is in the middle of the third."""
+        if self.schedule == "one_cycle":
+            share = epoch / self.epochs
+            return self.learning_rate * max(0.0, min(share / self.warmup, (1 - share) / (1 - self.warmup)))
+        decays = 0 if self.step_epochs is None else int(epoch) // self.step_epochs
         return self.learning_rate * self.gamma**decays
 
     def settings(self) -> dict[str, Any]:
@@ -170,6 +208,8 @@ class Recipe:
         Values that are their field's default are left out, so that a new field changes no older recipe.
         """
         values = json.loads(self.to_json())
+        if self.augmentation is not None and not self.augmentation.shift:
+            del values["augmentation"]["shift"]
         defaults = {
             entry.name: entry.default_factory()
             if entry.default_factory is not dataclasses.MISSING

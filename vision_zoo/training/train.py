@@ -24,7 +24,7 @@ from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
-from vision_zoo.training.loss import loss_function
+from vision_zoo.training.loss import scored_loss
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.outcome import TrainedRun, finished, write_outcome
 from vision_zoo.training.parts import parts_of
@@ -209,7 +209,7 @@ def _train(
         raise RunError(f"{run.path} has no finished epoch; train again")
     progress.line("scoring the splits and drawing the curves")
     classifier.network.load_state_dict(state.best_weights)
-    loss = loss_function(recipe)
+    loss = scored_loss(recipe)
     scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
     started = time.perf_counter()
     scores["test"] = evaluate(classifier, splits.test, loss)

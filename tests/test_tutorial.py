@@ -1,0 +1,96 @@
+"""The tutorial's commands, run as they are printed, on pictures that are learnt sooner than photographs."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT
+from tests.pictures import striped_picture
+
+_BUDGET = "25s"  # of stripes; the tutorial's is of photographs
+
+
+@pytest.fixture(scope="module")
+def commands() -> list[str]:
+    """Its lines, in their order."""
+    text = (ROOT / "docs" / "TUTORIAL.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where `pictures/` is."""
+    for label, name in enumerate(("chair", "lamp", "table")):
+        for number in range(1, 41):
+            striped_picture(tmp_path / "pictures" / name / f"{number}.jpg", label, 100 * label + number)
+    return tmp_path
+
+
+def _environment(model: str = "") -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "MODEL": model}
+
+
+def _run(line: str, folder: Path, model: str = "") -> str:
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=folder, env=_environment(model), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{line}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_its_commands_run(commands: list[str], folder: Path) -> None:
+    compare, chosen, *rest = commands
+    assert "--budget 8m" in compare
+    said = _run(compare.replace("--budget 8m", f"--budget {_BUDGET}"), folder)
+    document = json.loads((folder / "comparison" / "comparison.json").read_text())
+    model = document["recommendation"]["model"]
+    assert f"take {model}" in said
+    name = re.fullmatch(r"MODEL=(\S+) .*", chosen)
+    assert name is not None
+    assert name[1] in {one["model"] for one in document["models"]}  # the tutorial's example is one it can be
+
+    serve = rest.index("vision-zoo serve --models-dir comparison/models")
+    shown = [_run(line, folder, model) for line in rest[:serve]]
+    assert "chair" in shown[0]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        ["sh", "-c", f"exec {rest[serve]} --port {port}"],
+        cwd=folder,
+        env=_environment(),
+        stderr=subprocess.PIPE,
+    ) as server:
+        try:
+            _until_ready(port)
+            asked, *after = (line.replace(":8000", f":{port}") for line in rest[serve + 1 :])
+            assert asked.startswith("curl ")
+            answer = json.loads(_run(asked, folder, model))
+            assert answer["label"] in {"chair", "lamp", "table"}
+        finally:
+            server.terminate()
+    (card,) = (_run(line, folder, model) for line in after)
+    assert "chair, lamp, table" in card
+
+
+def _until_ready(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/v2/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
