@@ -36,7 +36,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
     dataset = _dataset(metadata)
     data = ModelCardData(
         model_name=session.name,
-        license=_LICENCE,
+        license=_LICENCE if dataset is not None else None,
         library_name=_LIBRARY,
         pipeline_tag="image-classification",
         tags=["onnx", metadata.architecture, metadata.dataset],
@@ -93,7 +93,10 @@ def _use(session: Session, path: Path) -> str:
 
 def _data(metadata: Metadata, dataset: Dataset | None) -> str:
     if dataset is None:
-        return f"## Data\n\nA folder of images, `{metadata.dataset}`; its licence is its owner's to say."
+        return (
+            f"## Data\n\nA folder of images, `{metadata.dataset}`; its licence, and with it the model's, is its owner's "
+            "to say."
+        )
     copy = "" if metadata.data_variant == "original" else f" The copy used here: {metadata.data_variant}."
     source = f" {dataset.source}" if dataset.source else ""
     return f"## Data\n\n{dataset.title}. Licence: {dataset.licence}.{copy}{source}"

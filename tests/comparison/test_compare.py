@@ -82,7 +82,7 @@ def test_few_classes_and_many(cli: Callable[..., Completed], tmp_path: Path, cla
                 tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
             )
     done = cli(
-        "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "6s",
+        "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "10s",
         "--seeds", "1", "--out", "out",
     )  # fmt: skip
     assert done.code == 0, done.stderr

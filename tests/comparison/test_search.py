@@ -10,7 +10,7 @@ from vision_zoo.training.recipes import recipe_for
 
 
 def _standing(architecture: str, p50_ms: float, accuracy: float) -> Standing:
-    candidate = Candidate(recipe_for(architecture, "mnist-5k"), p50_ms, 1.0, 0.0, 1.0)
+    candidate = Candidate(recipe_for(architecture, "mnist-5k"), p50_ms, 1.0, 0.0, 1.0, 1.0)
     return Standing(candidate, 3, accuracy)
 
 

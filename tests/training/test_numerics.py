@@ -19,8 +19,9 @@ from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 
-_TOLERANCE = 1e-3
-"""Relative, of an epoch's mean loss: single precision in another order of summation, over a few steps of Adam."""
+_TOLERANCE, _NEARLY_NOTHING = 1e-3, 1e-4
+"""Of an epoch's mean loss, relative and in nats: single precision in another order of summation, over a few steps of
+Adam."""
 
 _IMAGES, _BATCH, _EPOCHS = 40, 16, 3  # the last batch of an epoch has 8
 
@@ -87,4 +88,4 @@ def test_the_engine_has_the_losses_of_a_plain_loop(architecture: str, mnist_5k: 
     split = mnist_5k.train.take(np.arange(_IMAGES))
     plain = _plain_losses(recipe, split)
     assert plain[-1] < plain[0]
-    np.testing.assert_allclose(_engine_losses(recipe, split), plain, rtol=_TOLERANCE)
+    np.testing.assert_allclose(_engine_losses(recipe, split), plain, rtol=_TOLERANCE, atol=_NEARLY_NOTHING)

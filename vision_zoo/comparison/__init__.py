@@ -22,7 +22,10 @@ from vision_zoo.training.device import choose_device, describe_environment
 
 SCHEMA_VERSION = 1
 _DOCUMENT, _ENDED = "comparison.json", "ended"
-_SEARCH, _SEEDS = 0.5, 0.5  # of what is left of the budget
+_SEARCH, _SEEDS = 0.5, 1.0  # of what is left of the budget when the time to measure models is put aside
+_MEASURING = (
+    1.7  # times as long as a candidate took to measure, its trained model does: it is also proved and scored
+)
 
 
 def compare(
@@ -52,12 +55,12 @@ def compare(
         found, left_out = candidates(
             settings, dataset, splits, device=device, data_dir=data_dir, progress=progress
         )
-        standings, unfit, finalists = halve(
-            found, place, journal, seconds=_until(_SEARCH, settings, journal), progress=progress
-        )
+        aside = _MEASURING * sum(one.measuring_seconds for one in found) * len(settings.precisions)
+        seconds = _until(_SEARCH, settings.budget_seconds - aside, journal)
+        standings, unfit, finalists = halve(found, place, journal, seconds=seconds, progress=progress)
         left_out |= unfit
         last = [standing for standing in standings if standing.candidate.architecture in finalists]
-        seconds = _until(_SEEDS, settings, journal)
+        seconds = _until(_SEEDS, settings.budget_seconds - aside, journal)
         other_seeds(last, settings.seeds, place, journal, seconds=seconds, progress=progress)
         models, refused = _models(standings, settings, place, splits, progress)
     except KeyboardInterrupt as error:
@@ -94,9 +97,9 @@ def compare(
     return document
 
 
-def _until(share: float, settings: ComparisonSettings, journal: Journal) -> float:
-    """The second of the budget by which `share` of what is left of it is spent."""
-    return journal.spent + share * max(0.0, settings.budget_seconds - journal.spent)
+def _until(share: float, budget_seconds: float, journal: Journal) -> float:
+    """The second by which `share` of what is left of so many is spent."""
+    return journal.spent + share * max(0.0, budget_seconds - journal.spent)
 
 
 def _models(

@@ -1,0 +1,60 @@
+"""A recipe of seconds, and what tests of interrupted runs do with it."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from vision_zoo.progress import SilentProgress
+from vision_zoo.training import train
+from vision_zoo.training.classifier import build_classifier
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.outcome import TrainedRun
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipes import find_recipe
+from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.state import TrainingState
+
+QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=3, batch_size=512)
+
+
+class InterruptAfter(SilentProgress):
+    """Presses Ctrl-C after the given number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def start(recipe: Recipe, path: Path, progress: SilentProgress | None = None) -> TrainedRun:
+    return train.start(recipe, path, device="cpu", data_dir=None, progress=progress or SilentProgress())
+
+
+def resume(path: Path, progress: SilentProgress | None = None) -> TrainedRun:
+    return train.resume(path, device="cpu", data_dir=None, progress=progress or SilentProgress())
+
+
+def _outcome(path: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+    """The weights that were kept, and the history without its times."""
+    history = RunDirectory.open(path).history()
+    return load_file(path / "checkpoints" / "best.safetensors"), [
+        {name: value for name, value in record.items() if name != "seconds"} for record in history
+    ]
+
+
+def assert_same(first: Path, second: Path) -> None:
+    (weights, history), (other_weights, other_history) = _outcome(first), _outcome(second)
+    assert history == other_history
+    assert weights.keys() == other_weights.keys()
+    assert all(torch.equal(weights[name], other_weights[name]) for name in weights)
+
+
+def state_of(recipe: Recipe) -> TrainingState:
+    """Of a freshly initialised network."""
+    network = build_classifier(recipe, find_dataset(recipe.dataset)).network
+    return TrainingState(network, build_optimizer(recipe, network))
