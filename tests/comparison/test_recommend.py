@@ -34,6 +34,20 @@ def test_the_quickest_of_those_that_are_not_shown_to_be_worse() -> None:
     assert verdicts == {"as good": False, "quickest": True}
 
 
+def test_what_few_images_cannot_tell_apart_is_not_as_good_for_that() -> None:
+    right = np.arange(60) < 43
+    best = MeasuredModel({"model": "best", "test_accuracy": 43 / 60, "p50_ms": 2.0, "size_mb": 1.0}, right)
+    near, far = (
+        MeasuredModel(
+            {"model": name, "test_accuracy": count / 60, "p50_ms": 0.1, "size_mb": 1.0}, np.arange(60) < count
+        )
+        for name, count in (("near", 42), ("far", 38))
+    )
+    assert not any(entry["worse"] for entry in against_the_best([best, near, far]))
+    assert recommend([best, far], Limits()).model == "best"
+    assert recommend([best, near, far], Limits()).model == "near"
+
+
 def test_limits_come_first() -> None:
     models = [_model("best", 0.95, 2.0, size_mb=9.0), _model("small", 0.90, 0.1)]
     assert recommend(models, Limits(max_latency_ms=1.0)).model == "small"

@@ -1,11 +1,14 @@
 """Who goes on to the next rung, and what a second call knows of the first."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from vision_zoo.comparison import search
 from vision_zoo.comparison.candidates import Candidate
-from vision_zoo.comparison.search import Journal, Standing, better_half
+from vision_zoo.comparison.search import Journal, Place, Standing, better_half
+from vision_zoo.progress import SilentProgress
 from vision_zoo.training.recipes import recipe_for
 
 
@@ -14,8 +17,8 @@ def _standing(architecture: str, p50_ms: float, accuracy: float) -> Standing:
     return Standing(candidate, 3, accuracy)
 
 
-def _names(candidates: list[Candidate]) -> list[str]:
-    return [candidate.architecture for candidate in candidates]
+def _names(standings: list[Standing]) -> list[str]:
+    return [standing.candidate.architecture for standing in standings]
 
 
 def test_a_small_model_is_not_lost_to_large_ones() -> None:
@@ -45,6 +48,54 @@ def test_where_a_front_is_too_large_the_most_accurate_of_it_stay() -> None:
         _standing("all_cnn", 4, 0.8),
     ]
     assert _names(better_half(front)) == ["all_cnn", "vit"]
+
+
+class _Clock:
+    """A journal whose time is what `train` says."""
+
+    spent = 0.0
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_quick_ones_leave_goes_to_slow_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int
+) -> None:
+    """Four end by themselves after ten epochs of a second; the vision transformer's take ten seconds."""
+    place, clock = Place(tmp_path, "cpu", None), _Clock()
+    quick = ["small_cnn", "lenet", "simple_cnn", "basic_cnn"]
+    names = [*quick, "vit"]
+    found = [
+        Candidate(recipe_for(name, "mnist-5k"), 1.0 + rank, 1.0, 0.0, 10.0 if name == "vit" else 1.0, 1.0)
+        for rank, name in enumerate(names)
+    ]
+    epochs = dict.fromkeys(names, 0)
+
+    def train_for(candidate: Candidate, seconds: float, key: str, *_: object) -> tuple[int, float] | None:
+        name = candidate.architecture
+        while epochs[name] < 10 and seconds >= candidate.epoch_seconds:
+            epochs[name] += 1
+            seconds -= candidate.epoch_seconds
+            clock.spent += candidate.epoch_seconds
+        if epochs[name] == 10:
+            run = place.run(candidate.recipe)
+            run.mkdir(parents=True, exist_ok=True)
+            (run / "metrics.json").touch()
+        return (epochs[name], epochs[name] / 10 - names.index(name) / 100) if epochs[name] else None
+
+    monkeypatch.setattr(search, "_train_for", train_for)
+    outcome = search.successive_halving(
+        found,
+        place,
+        cast("Journal", clock),
+        seconds=120.0,
+        seeds=seeds,
+        progress=SilentProgress(),
+    )
+    assert not outcome.left_out
+    assert [epochs[name] for name in quick] == [10] * 4
+    needed = (seeds - 1) * sum(one.seconds for one in outcome.finalists)
+    assert epochs["vit"] == pytest.approx((120 - 40 - needed) / 10, abs=1)
+    assert clock.spent <= 120 - needed
 
 
 def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None:

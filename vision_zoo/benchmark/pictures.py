@@ -27,7 +27,9 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     columns = min(3, len(datasets))
     lines = -(-len(datasets) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.5 * lines + 0.4), layout="constrained")
+    alone = len(datasets) == 1  # has room for its legend beside it
+    size = (8.0, 4.4) if alone else (4.6 * columns, 3.5 * lines + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes, dataset in zip(panels, datasets, strict=False):
         own = [row for row in rows if row["dataset"] == dataset]
@@ -39,7 +41,9 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
             axes.plot(
                 latency,
                 accuracy,
-                marker=MARKERS[index % len(MARKERS)],
+                marker=MARKERS[
+                    (index + index // len(MARKERS)) % len(MARKERS)
+                ],  # another one for a colour's second
                 color=PALETTE[index % len(PALETTE)],
                 markersize=9,
                 markeredgecolor="black" if on_front else "none",
@@ -54,7 +58,10 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
         axes.set_ylabel("test accuracy")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(alpha=0.3, which="both")
-        axes.legend(fontsize=7.5, loc="best")
+        place: dict[str, Any] = (
+            {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if alone else {"loc": "best"}
+        )
+        axes.legend(fontsize=7.5, **place)
     for axes in panels[len(datasets) :]:
         axes.set_visible(False)
     figure.suptitle(f"{title}; a black ring: nothing here is both faster and more accurate", fontsize=10)

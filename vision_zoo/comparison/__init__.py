@@ -11,7 +11,7 @@ from vision_zoo.comparison.candidates import candidates
 from vision_zoo.comparison.measure import MeasuredModel, measured
 from vision_zoo.comparison.page import page
 from vision_zoo.comparison.recommend import against_the_best, on_the_front, recommend
-from vision_zoo.comparison.search import Journal, Place, Standing, halve, other_seeds
+from vision_zoo.comparison.search import Journal, Place, Standing, other_seeds, successive_halving
 from vision_zoo.comparison.settings import ComparisonSettings
 from vision_zoo.errors import DataError, ExportError, Interrupted, RunError
 from vision_zoo.progress import Progress
@@ -22,7 +22,6 @@ from vision_zoo.training.device import choose_device, describe_environment
 
 SCHEMA_VERSION = 1
 _DOCUMENT, _ENDED = "comparison.json", "ended"
-_SEARCH, _SEEDS = 0.5, 1.0  # of what is left of the budget when the time to measure models is put aside
 _MEASURING = (
     1.7  # times as long as a candidate took to measure, its trained model does: it is also proved and scored
 )
@@ -56,18 +55,20 @@ def compare(
             settings, dataset, splits, device=device, data_dir=data_dir, progress=progress
         )
         aside = _MEASURING * sum(one.measuring_seconds for one in found) * len(settings.precisions)
-        seconds = _until(_SEARCH, settings.budget_seconds - aside, journal)
-        standings, unfit, finalists = halve(found, place, journal, seconds=seconds, progress=progress)
-        left_out |= unfit
-        last = [standing for standing in standings if standing.candidate.architecture in finalists]
-        seconds = _until(_SEEDS, settings.budget_seconds - aside, journal)
-        other_seeds(last, settings.seeds, place, journal, seconds=seconds, progress=progress)
-        models, refused = _models(standings, settings, place, splits, progress)
+        seconds = max(journal.spent, settings.budget_seconds - aside)
+        outcome = successive_halving(
+            found, place, journal, seconds=seconds, seeds=settings.seeds, progress=progress
+        )
+        left_out |= outcome.left_out
+        for chosen in (outcome.finalists, outcome.rest_of_the_front):
+            other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=progress)
+        models, refused = _models(outcome.standings, settings, place, splits, progress)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to go on") from error
     if not models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
         raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")
+    finalists = {standing.candidate.architecture for standing in outcome.finalists}
     document = {
         "schema": SCHEMA_VERSION,
         "kind": "comparison",
@@ -95,11 +96,6 @@ def compare(
     page(out / "comparison.html", document)
     journal.keep(_ENDED, splits.sha256)
     return document
-
-
-def _until(share: float, budget_seconds: float, journal: Journal) -> float:
-    """The second by which `share` of what is left of so many is spent."""
-    return journal.spent + share * max(0.0, budget_seconds - journal.spent)
 
 
 def _models(

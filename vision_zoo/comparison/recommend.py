@@ -1,4 +1,8 @@
-"""Which model to take: of those within the limits that no test shows to be worse than the best, the quickest."""
+"""Which model to take: of those within the limits that are as good as the best, the quickest.
+
+As good is what lies within a standard error of the best, after the rule of Breiman et al., 1984, and is not shown to
+be worse by a paired test. With few test images the test alone would let anything pass, with many the rule alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,18 +55,24 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits) -> Recommendation
         return Recommendation(None, f"no model keeps to the limits ({reasons or 'none was trained'})")
     comparisons = against_the_best(allowed)
     worse = {comparison["model"] for comparison in comparisons if comparison["worse"]}
-    as_good = [model for model in allowed if model.figures["model"] not in worse]
-    chosen = min(as_good, key=lambda model: float(model.figures["p50_ms"]))
     best = max(allowed, key=lambda model: float(model.figures["test_accuracy"]))
+    enough = float(best.figures["test_accuracy"]) - _standard_error(best)
+    as_good = [
+        model
+        for model in allowed
+        if model.figures["model"] not in worse and model.figures["test_accuracy"] >= enough
+    ]
+    chosen = min(as_good, key=lambda model: float(model.figures["p50_ms"]))
     name, most_accurate = chosen.figures["model"], best.figures["model"]
     if chosen is best:
         reason = "the most accurate of them"
         if len(as_good) > 1:
-            reason += ", and the quickest of those that the test images do not tell apart from it"
+            reason += ", and the quickest of those within its standard error"
     else:
         reason = (
-            f"the quickest of those that the test images do not tell apart from the most accurate one, {most_accurate} "
-            f"({best.figures['test_accuracy']:.2%} against {chosen.figures['test_accuracy']:.2%})"
+            f"the quickest of those within a standard error, {100 * _standard_error(best):.1f} points, of the most "
+            f"accurate one, {most_accurate} ({best.figures['test_accuracy']:.2%} against "
+            f"{chosen.figures['test_accuracy']:.2%}), from which the test images do not tell it apart"
         )
     others = tuple(model.figures["model"] for model in as_good if model.figures["model"] != name)
     return Recommendation(name, reason, others)
@@ -72,6 +82,12 @@ def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:
     """Those that no other beats in both latency and accuracy."""
     points = [(float(model.figures["p50_ms"]), float(model.figures["test_accuracy"])) for model in models]
     return {models[index].figures["model"] for index in pareto_front(points)}
+
+
+def _standard_error(model: MeasuredModel) -> float:
+    """Of its test accuracy, over test images."""
+    accuracy = float(model.right.mean())
+    return float((accuracy * (1 - accuracy) / len(model.right)) ** 0.5)
 
 
 def _broken(model: MeasuredModel, limits: Limits) -> list[str]:

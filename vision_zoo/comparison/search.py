@@ -2,7 +2,8 @@
 
 Better is decided on validation images alone, and by two things: an architecture stays as long as no other is both
 quicker for an image and more accurate (non-dominated sorting), so that small models are not lost to large ones. Every
-rung takes the same share of the time. After Jamieson and Talwalkar, 2016, and Schmucker et al., 2021.
+rung takes the same share of the time, and time that is left goes to those that were dropped. After Jamieson and
+Talwalkar, 2016, and Schmucker et al., 2021.
 """
 
 import math
@@ -23,6 +24,7 @@ from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 
 _FEWEST_LEFT = 2
+_FIRST_BRACKET, _WORTH_A_BRACKET = 0.5, 0.05  # shares of the time
 _ALWAYS_TRIED = 1.0  # seconds: an epoch that is shorter is trained whatever the share
 
 
@@ -83,53 +85,118 @@ class Standing:
     epochs: int
     validation_accuracy: float
 
+    @property
+    def seconds(self) -> float:
+        """An estimate for a run as long."""
+        return self.candidate.start_seconds + self.candidate.epoch_seconds * self.epochs
 
-def halve(
-    found: Sequence[Candidate], place: Place, journal: Journal, *, seconds: float, progress: Progress
-) -> tuple[list[Standing], dict[str, str], list[str]]:
-    """Train in rungs until `seconds` of the journal's time are spent.
 
-    Returns:
-        The standing of every candidate that has an epoch, the reasons for which others have none, and who was in
-        the last rung.
+@dataclass(frozen=True)
+class Outcome:
+    """Of every candidate that has an epoch its standing, of the others why they have none, and who is trained again."""
+
+    standings: list[Standing]
+    left_out: dict[str, str]
+    finalists: list[Standing]
+    rest_of_the_front: list[Standing]
+
+
+def successive_halving(
+    found: Sequence[Candidate],
+    place: Place,
+    journal: Journal,
+    *,
+    seconds: float,
+    seeds: int,
+    progress: Progress,
+) -> Outcome:
+    """Halve within half of the time until second `seconds` of the journal; then again among those that were dropped.
+
+    A slow architecture gets few epochs in the first rung, and the quick ones end early by themselves: what they leave
+    goes to it, but for what the other seeds of the best will need.
     """
-    left_out: dict[str, str] = {}
     standings: dict[str, Standing] = {}
+    left_out: dict[str, str] = {}
+    going, until, bracket = list(found), journal.spent + _FIRST_BRACKET * (seconds - journal.spent), 0
+    while True:
+        before = _epochs(standings)
+        _halve(going, bracket, standings, left_out, place, journal, seconds=until, progress=progress)
+        finalists = _last_two(list(standings.values()))
+        front = [one for one in _front(list(standings.values())) if one not in finalists]
+        spare = seconds - journal.spent - (seeds - 1) * sum(one.seconds for one in [*finalists, *front])
+        going = [
+            candidate
+            for candidate in found
+            if candidate.architecture not in [one.candidate.architecture for one in finalists]
+            and not RunDirectory(place.run(candidate.recipe)).finished
+        ]
+        if not going or spare < _WORTH_A_BRACKET * seconds or _epochs(standings) == before:
+            return Outcome(list(standings.values()), left_out, finalists, front)
+        until, bracket = journal.spent + spare, bracket + 1
+
+
+def _halve(
+    found: Sequence[Candidate],
+    bracket: int,
+    standings: dict[str, Standing],
+    left_out: dict[str, str],
+    place: Place,
+    journal: Journal,
+    *,
+    seconds: float,
+    progress: Progress,
+) -> None:
+    """Train in rungs until `seconds` of the journal's time are spent; updates `standings` and `left_out`."""
     alive = list(found)
     rungs = max(1, math.ceil(math.log2(max(1, len(found) / _FEWEST_LEFT))) + 1)
     for rung in range(rungs):
         for index, candidate in enumerate(alive):
             remaining = (rungs - rung) * len(alive) - index
             share = max(0.0, seconds - journal.spent) / max(1, remaining)
-            reached = _train_for(candidate, share, rung, place, journal, progress)
+            key = f"bracket {bracket} rung {rung} {candidate.architecture}"
+            reached = _train_for(candidate, share, key, place, journal, progress)
             if reached is None:
                 left_out[candidate.architecture] = _too_long(candidate, share)
             else:
                 standings[candidate.architecture] = Standing(candidate, *reached)
+                left_out.pop(candidate.architecture, None)
         alive = [candidate for candidate in alive if candidate.architecture in standings]
         if rung < rungs - 1:
-            alive = better_half([standings[candidate.architecture] for candidate in alive])
-    return list(standings.values()), left_out, [candidate.architecture for candidate in alive]
+            half = better_half([standings[candidate.architecture] for candidate in alive])
+            alive = [standing.candidate for standing in half]
 
 
-def better_half(standings: Sequence[Standing]) -> list[Candidate]:
+def _epochs(standings: Mapping[str, Standing]) -> int:
+    return sum(standing.epochs for standing in standings.values())
+
+
+def _last_two(standings: list[Standing]) -> list[Standing]:
+    while len(standings) > _FEWEST_LEFT:
+        standings = better_half(standings)
+    return standings
+
+
+def _front(standings: Sequence[Standing]) -> list[Standing]:
+    """Those that no other beats in latency and validation accuracy."""
+    points = [(one.candidate.p50_ms, one.validation_accuracy) for one in standings]
+    return [standings[index] for index in pareto_front(points)]
+
+
+def better_half(standings: Sequence[Standing]) -> list[Standing]:
     """The better half, rounded up and never below two: whole fronts first, then by accuracy."""
     keep = max(min(_FEWEST_LEFT, len(standings)), math.ceil(len(standings) / 2))
     rest = list(standings)
     kept: list[Standing] = []
     while len(kept) < keep:
-        front = [
-            rest[index]
-            for index in pareto_front([(one.candidate.p50_ms, one.validation_accuracy) for one in rest])
-        ]
+        front = _front(rest)
         best_first = sorted(front, key=lambda one: -one.validation_accuracy)
         kept += best_first[: keep - len(kept)]
         rest = [one for one in rest if one not in front]
-    return [one.candidate for one in kept]
+    return kept
 
 
 def other_seeds(
-    finalists: Sequence[Standing],
+    chosen: Sequence[Standing],
     seeds: int,
     place: Place,
     journal: Journal,
@@ -137,14 +204,13 @@ def other_seeds(
     seconds: float,
     progress: Progress,
 ) -> None:
-    """Train the finalists from seeds 1 on, as long as the first one, while there is time for a whole run."""
+    """Train them from seeds 1 on, as long as the first run, while there is time for a whole one."""
     for seed in range(1, seeds):
-        for standing in finalists:
+        for standing in chosen:
             key = f"seed {seed} {standing.candidate.architecture}"
             recipe = standing.candidate.recipe.override(seed=seed, epochs=standing.epochs)
-            estimate = standing.candidate.start_seconds + standing.candidate.epoch_seconds * standing.epochs
             if journal.done(key) is None:
-                if journal.spent + estimate > seconds:
+                if journal.spent + standing.seconds > seconds:
                     progress.line(f"no time for seed {seed} of {standing.candidate.architecture}")
                     continue
                 _start_or_resume(recipe, place, lambda _record: None)
@@ -152,10 +218,9 @@ def other_seeds(
 
 
 def _train_for(
-    candidate: Candidate, seconds: float, rung: int, place: Place, journal: Journal, progress: Progress
+    candidate: Candidate, seconds: float, key: str, place: Place, journal: Journal, progress: Progress
 ) -> tuple[int, float] | None:
     """Epochs and validation accuracy reached; None where not even one epoch fits."""
-    key = f"rung {rung} {candidate.architecture}"
     kept = journal.done(key)
     if kept is not None:
         return int(kept[0]), float(kept[1])
