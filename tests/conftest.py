@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,13 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("needs the real datasets: set VISION_ZOO_DATA to a folder that has them")
     return Path(folder)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def run_command(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> Completed:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port
 from tests.pictures import striped_picture
 
 _LESS = "--budget 20s --architectures small_cnn,simple_cnn"  # of all, in the tutorial's eight minutes
@@ -63,9 +62,7 @@ def test_its_commands_run(commands: list[str], folder: Path) -> None:
     serve = rest.index("vision-zoo serve --models-dir comparison/models")
     shown = [_run(line, folder, model) for line in rest[:serve]]
     assert "chair" in shown[0]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         ["sh", "-c", f"exec {rest[serve]} --port {port}"],
         cwd=folder,

@@ -1,6 +1,5 @@
 """The server on Ray Serve: two nodes answer, one is killed, the other goes on, a new one joins."""
 
-import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from ray import serve
 from ray.cluster_utils import Cluster
 from tritonclient import http as triton
 
+from tests.conftest import free_port
 from tests.serving.server.conftest import INFER, MODEL, infer_request
 from vision_zoo.errors import UsageError
 from vision_zoo.serving.ray_app import Options, application
@@ -45,9 +45,7 @@ def cluster() -> Iterator[Cluster]:
 def url(cluster: Cluster, exported_model: Path) -> str:
     """The application with a replica on each node."""
     assert len(cluster.list_all_nodes()) == 2
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     options = Options(replicas=2, replicas_per_node=1, models_dir=exported_model.parent, open_to_all=True)
     serve.run(application(options), route_prefix="/")

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+from tests.conftest import free_port
 from tests.warm import CONTEXT
 from vision_zoo.errors import StorageError, UsageError
 from vision_zoo.progress import SilentProgress
@@ -105,9 +105,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data.mkdir()
     if user:
         shutil.chown(data, user)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options: dict[str, Any] = {
         "cwd": data,
         "user": user,
