@@ -3,4 +3,5 @@
 __main__    the arms in turns, each in a process of its own, and `results/<environment>/training.json`
 workload    what every arm trains, and how its time is taken
 arms        the loops
+printed     the networks as reports print them, for the loops of others
 """

@@ -1,11 +1,12 @@
 """Training loops, from what a course teaches to the engine; each gives the mean loss of every epoch.
 
-All of them train the same network from the same weights with the recipe's batch size, optimizer and
-augmentation, and score the test images after every epoch.
+All of them train the same function from the same weights with the recipe's batch size, optimizer and augmentation, and
+score the test images after every epoch. Only the engine has the zoo's order of operators, the others the printed one.
 """
 
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from benchmarks.training.printed import as_printed
 from benchmarks.training.workload import Prepared
 from vision_zoo.progress import SilentProgress
-from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.augment import augment
 from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.features import can_cache, compute_features
@@ -26,6 +27,7 @@ from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.quicken import quickened
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
@@ -120,9 +122,8 @@ def resident(prepared: Prepared) -> list[float]:
 
 def engine(prepared: Prepared) -> list[float]:
     """What `vision-zoo train` does, frozen features computed anew."""
-    keep_freed_memory()
     classifier, recipe = prepared.classifier, prepared.recipe
-    classifier.network.to(memory_format=torch.channels_last)
+    quickened(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = {"train": prepared.train, "test": prepared.test}
     model: nn.Module = classifier
@@ -243,15 +244,25 @@ def timm(prepared: Prepared) -> list[float]:
     return losses
 
 
+def _printed(arm: Arm) -> Arm:
+    """`arm` on the network as its report prints it."""
+
+    def run(prepared: Prepared) -> list[float]:
+        prepared.classifier.network = as_printed(prepared.classifier.network)
+        return arm(prepared)
+
+    return run
+
+
 ARMS: dict[str, Arm] = {
-    "course": course,
-    "tuned, 0 workers": lambda prepared: course(prepared, tuned=True),
-    "tuned, 1 worker": lambda prepared: course(prepared, workers=1, tuned=True),
-    "tuned, 2 workers": lambda prepared: course(prepared, workers=2, tuned=True),
-    "resident": resident,
+    "course": _printed(course),
+    "tuned, 0 workers": _printed(partial(course, tuned=True)),
+    "tuned, 1 worker": _printed(partial(course, workers=1, tuned=True)),
+    "tuned, 2 workers": _printed(partial(course, workers=2, tuned=True)),
+    "resident": _printed(resident),
     "engine": engine,
-    "lightning": lightning,
-    "timm": timm,
+    "lightning": _printed(lightning),
+    "timm": _printed(timm),
 }
 
 

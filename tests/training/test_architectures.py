@@ -104,7 +104,7 @@ def test_has_the_parameters_its_recipe_states(recipe) -> None:  # type: ignore[n
 
 
 def test_a_test_time_flip_is_the_mean_over_both_images_and_is_exported() -> None:
-    network = _build("resnet9").eval()
+    network = _build("airbench").eval()
     plain, flipped = (
         ImageClassifier(network, mean=[0.5], std=[0.5], test_time_flip=flip).eval() for flip in (False, True)
     )
@@ -152,7 +152,7 @@ def test_small_networks_are_refused_with_the_size_that_they_need() -> None:
         ("patch_lstm", 30),
         ("vit", 6),
         ("conv_block_cnn", 7),
-        ("resnet9", 7),
+        ("airbench", 8),
     ):
         with pytest.raises(UsageError, match=f"{size} "):
             build(name, channels=1, image_size=size, classes=10)

@@ -14,6 +14,7 @@ from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.quicken import quickened
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.state import TrainingState
@@ -73,7 +74,7 @@ def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
 
 def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     classifier = _classifier(recipe)
-    classifier.network.to(memory_format=torch.channels_last)
+    quickened(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
     saving = Saving(lambda: None, 60.0)

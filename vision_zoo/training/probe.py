@@ -12,6 +12,7 @@ from vision_zoo.training.features import can_cache
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.parts import parts_of
+from vision_zoo.training.quicken import quickened
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.step import EagerStep
 
@@ -31,7 +32,7 @@ def training_seconds(
     forward = _timed_forward(classifier, splits, device)
     if can_cache(recipe):
         return forward * images, forward * len(parts["train"]) / 100
-    classifier.network.to(memory_format=torch.channels_last)
+    quickened(classifier.network)
     classifier.train()
     loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=0, device=device)
     step = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)

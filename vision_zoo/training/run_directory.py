@@ -25,6 +25,11 @@ _LOCK_NAME = ".lock"
 _POLL_SECONDS = 0.5
 
 
+def run_name(recipe: str, seed: int) -> str:
+    """What the folder of a recipe's run is called."""
+    return recipe if seed == 0 else f"{recipe}-seed{seed}"
+
+
 class RunDirectory:
     """The paths of a run, and reading and writing of its small files."""
 

@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from torch import nn
 from vision_zoo.errors import Interrupted, RunError, StorageError
 from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.training import distributed
-from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
@@ -22,15 +22,16 @@ from vision_zoo.training.datasets.dataset import Dataset, Split, Splits, report_
 from vision_zoo.training.device import DeviceName, choose_device, describe_environment, use_precision
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
+from vision_zoo.training.initial_weights import Origins, initialise
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.loss import scored_loss
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.outcome import TrainedRun, finished, write_outcome
 from vision_zoo.training.parts import parts_of
-from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
+from vision_zoo.training.quicken import quickened
 from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_directory import RunDirectory, run_name
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 from vision_zoo.training.weights import save_weights
@@ -84,15 +85,13 @@ def start(
         classifier = build_classifier(
             recipe, dataset
         )  # refuses an architecture that does not work on this dataset
-        if recipe.pretrained is not None:
-            load_pretrained(classifier, recipe.pretrained, path=pretrained, data_dir=data_dir)
-        if recipe.transfer_from is not None:
-            load_features_of_run(classifier, transfer or _transfer_run(recipe, path))
-        here.check(len(parts_of(splits, recipe)["train"]), recipe.batch_size)
+        train_split = parts_of(splits, recipe)["train"]
+        here.check(len(train_split), recipe.batch_size)
+        origins = Origins(data_dir, pretrained, transfer)
+        initialise(classifier, recipe, train_split, path, origins)
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), _saying_how_to_resume(run, recipe):
             if here.writes:
-                origins = {"data_dir": data_dir, "pretrained": pretrained, "transfer": transfer}
                 run.create(recipe, _environment(chosen, splits, origins))
             return _train(run, recipe, dataset, splits, classifier.to(chosen), progress, watch)
 
@@ -135,7 +134,8 @@ def _go_on(
         progress.line(f"{path} is already finished")
         return finished(run)
     recorded = run.environment()
-    data_dir = data_dir or _recorded(recorded, "data_dir")
+    origins = Origins.from_record(recorded)
+    data_dir = data_dir or origins.data_dir
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     with distributed.first_process_first():
         splits = dataset.load(data_dir)
@@ -146,34 +146,15 @@ def _go_on(
     torch.manual_seed(recipe.seed)
     classifier = build_classifier(recipe, dataset)
     if not has_state(run.last, run.previous):
-        if recipe.pretrained is not None:
-            load_pretrained(
-                classifier, recipe.pretrained, path=_recorded(recorded, "pretrained"), data_dir=data_dir
-            )
-        if recipe.transfer_from is not None:
-            source = _recorded(recorded, "transfer") or _transfer_run(recipe, path)
-            load_features_of_run(classifier, source)
+        train_split = parts_of(splits, recipe)["train"]
+        initialise(classifier, recipe, train_split, path, replace(origins, data_dir=data_dir))
     with _writing(run), _saying_how_to_resume(run, recipe):
         return _train(run, recipe, dataset, splits, classifier.to(device), progress, watch)
 
 
 def default_path(recipe: Recipe, runs_dir: Path = Path("runs")) -> Path:
     """Where a run goes when the user does not say."""
-    return runs_dir / _run_name(recipe.name, recipe.seed)
-
-
-def _run_name(recipe: str, seed: int) -> str:
-    return recipe if seed == 0 else f"{recipe}-seed{seed}"
-
-
-def _transfer_run(recipe: Recipe, path: Path) -> Path:
-    source = path.parent / _run_name(recipe.transfer_from or "", recipe.seed)
-    if not (source / "recipe.json").is_file():
-        raise RunError(
-            f"{recipe.name} starts from a run of {recipe.transfer_from}, and {source} is none; "
-            f"train that first or name one with --transfer RUN"
-        )
-    return source
+    return runs_dir / run_name(recipe.name, recipe.seed)
 
 
 def _train(
@@ -186,8 +167,7 @@ def _train(
     watch: Watch | None,
 ) -> TrainedRun:
     here = distributed.world()
-    keep_freed_memory()
-    classifier.network.to(memory_format=torch.channels_last)
+    quickened(classifier.network)
     distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = parts_of(splits, recipe)
@@ -297,15 +277,8 @@ def _resume_command(run: RunDirectory) -> str:
     return f"continue with `vision-zoo train --resume {shlex.quote(str(run.path))}`"
 
 
-def _recorded(environment: Mapping[str, Any], origin: str) -> Path | None:
-    """What `_environment` kept of where something came from."""
-    return Path(environment[origin]) if environment.get(origin) else None
-
-
-def _environment(device: torch.device, splits: Splits, origins: Mapping[str, Path | None]) -> dict[str, Any]:
+def _environment(device: torch.device, splits: Splits, origins: Origins) -> dict[str, Any]:
     described = describe_environment(device)
     described["processes"] = distributed.world().size
     described["data"] = {"variant": splits.variant, "sha256": splits.sha256}
-    for name, path in origins.items():
-        described[name] = None if path is None else str(path.resolve())
-    return described
+    return described | origins.to_record()

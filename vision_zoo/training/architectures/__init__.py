@@ -59,7 +59,9 @@ ARCHITECTURES: dict[str, Architecture] = {
             "conv_block_cnn", "ConvBlockCNN", "three wide convolutions, three dense layers (report E)"
         ),
         Architecture("all_cnn", "AllCNN", "convolutions only, strided instead of pooled (report E)"),
-        Architecture("resnet9", "ResNet9", "nine layers, two residual pairs, batch normalisation"),
+        Architecture(
+            "airbench", "Airbench", "a whitening layer, then pairs of batch-normalised convolutions"
+        ),
     )
 }
 

@@ -1,0 +1,65 @@
+"""Quick dropout is dropout: how many are dropped, how the rest is scaled, where it steps aside."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vision_zoo.training.architectures import build
+from vision_zoo.training.dropout import QuickDropout, with_quick_dropout
+
+COUNT = 1_000_003  # no multiple of the four numbers that a word gives
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_the_stated_share_is_dropped_and_the_rest_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    changed = QuickDropout(p)(torch.ones(COUNT))
+    deviation = math.sqrt(p * (1 - p) / COUNT)
+    dropped = (changed == 0).double().mean().item()
+    assert abs(dropped - p) < 5 * deviation
+    assert changed.unique().tolist() == pytest.approx([0, 1 / (1 - p)], rel=1e-3)
+    neighbours = (changed[:-1] == 0) & (changed[1:] == 0)  # independent of each other
+    assert abs(neighbours.double().mean().item() - p * p) < 5 * deviation
+
+
+def test_masks_follow_torchs_seed() -> None:
+    values, layer = torch.ones(999), QuickDropout(0.5)
+    torch.manual_seed(3)
+    first, second = layer(values), layer(values)
+    torch.manual_seed(3)
+    assert torch.equal(layer(values), first)
+    assert not torch.equal(first, second)
+
+
+def test_gradients_pass_where_values_did() -> None:
+    values = torch.ones(50, requires_grad=True)
+    changed = QuickDropout(0.5)(values)
+    changed.sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, changed.detach())
+
+
+def test_the_memory_format_stays() -> None:
+    values = torch.ones(2, 8, 5, 5).to(memory_format=torch.channels_last)
+    assert QuickDropout(0.3)(values).stride() == values.stride()
+    assert QuickDropout(0.3)(torch.ones(6, 4).t()).shape == (4, 6)
+    assert QuickDropout(0.3)(torch.ones(0, 4)).shape == (0, 4)
+
+
+def test_it_steps_aside_where_there_is_nothing_to_draw() -> None:
+    values = torch.rand(99)
+    assert torch.equal(QuickDropout(0.5).eval()(values), values)
+    assert torch.equal(QuickDropout(0.0)(values), values)
+    assert not QuickDropout(1.0)(values).any()
+    assert QuickDropout(0.5)(values.bfloat16()).dtype == torch.bfloat16
+
+
+def test_every_dropout_of_a_network_is_replaced() -> None:
+    network = build("all_cnn", channels=1, image_size=28, classes=10)
+    replaced = sum(isinstance(module, nn.Dropout) for module in network.modules())
+    keys = list(network.state_dict())
+    with_quick_dropout(network)
+    assert sum(isinstance(module, QuickDropout) for module in network.modules()) == replaced > 1
+    assert list(network.state_dict()) == keys
