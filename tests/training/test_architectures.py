@@ -7,6 +7,7 @@ from torch import nn
 
 from vision_zoo.errors import UnknownNameError, UsageError
 from vision_zoo.training.architectures import ARCHITECTURES, build
+from vision_zoo.training.architectures.airbench import Airbench
 from vision_zoo.training.architectures.bn_cnn import LinearPair
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.datasets import DATASETS
@@ -225,3 +226,20 @@ def test_takes_the_images_of_every_dataset(name: str, dataset: str) -> None:
     with torch.no_grad():
         logits = classifier(torch.zeros((2, *data.input.shape), dtype=torch.uint8))
     assert logits.shape == (2, len(data.labels))
+
+
+def test_airbench_whitens_the_patches_of_training_images() -> None:
+    torch.manual_seed(0)
+    network = Airbench(channels=3, image_size=32, classes=10)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(400, 3, 32, 32, generator=generator).cumsum(3) / 8  # neighbours are alike
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network.initialise(images)
+    changed = [key for key, value in network.state_dict().items() if not torch.equal(value, before[key])]
+    assert changed == ["features.0.weight"]
+    with torch.no_grad():
+        patches = network.whitening(images)[:, :12]
+    covariance = torch.cov(patches.transpose(0, 1).flatten(1))
+    assert covariance.diagonal().max() < 1.001
+    assert (covariance - covariance.diagonal().diag()).abs().max() < 1e-3
+    assert not network.whitening.weight.requires_grad

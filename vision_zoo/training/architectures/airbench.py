@@ -4,6 +4,7 @@ https://arxiv.org/abs/2404.00498
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -63,20 +64,22 @@ class Airbench(nn.Module):
                 f"airbench halves the image {len(widths)} times: {image_size} pixels are too few, "
                 f"expected {smallest} or more"
             )
-        self.whitening = nn.Conv2d(channels, 2 * channels * patch**2, kernel_size=patch)
-        self.whitening.weight.requires_grad = False
-        whitened = self.whitening.out_channels
+        whitening = nn.Conv2d(channels, 2 * channels * patch**2, kernel_size=patch)
+        whitening.weight.requires_grad = False
+        inputs = (whitening.out_channels, *widths[:-1])
         self.features = nn.Sequential(
-            self.whitening,
+            whitening,
             nn.GELU(),
-            *(
-                block(inputs, outputs)
-                for inputs, outputs in zip((whitened, *widths[:-1]), widths, strict=True)
-            ),
+            *(block(before, after) for before, after in zip(inputs, widths, strict=True)),
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
         )
         self.classifier = nn.Linear(widths[-1], classes, bias=False)
+
+    @property
+    def whitening(self) -> nn.Conv2d:
+        """The first convolution."""
+        return cast("nn.Conv2d", self.features[0])
 
     def initialise(self, images: Tensor) -> None:
         """Whiten patches of `images`, float32 `[n, channels, image_size, image_size]`.
