@@ -124,6 +124,21 @@ def test_verdicts(accuracies: list[float], variant: str, verdict: str) -> None:
     assert verdict_of(find_recipe("simple_cnn-mnist"), accuracies, variant) == verdict
 
 
+@pytest.mark.parametrize(("accuracy", "lies"), [(0.9897, None), (0.9862, "below"), (0.988, None)])
+def test_a_shortfall_says_what_the_number_of_images_leaves_open(
+    accuracy: float, lies: str | None, tmp_path: Path
+) -> None:
+    recipe = find_recipe("simple_cnn-mnist")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, accuracy)))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    # Wilson's interval of 9,903 in 10,000.
+    said = "10,000 images leave a single run's 99.03% open between 98.82% and 99.20% (95% interval)"
+    assert (said in text) == (lies is not None)
+    if lies:
+        assert f"{said}: what is measured lies {lies}." in text
+
+
 def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
     recipe, companion = find_recipe("optimized_cnn-mnist"), find_recipe("optimized_cnn_without_flip-mnist")
     curve = [

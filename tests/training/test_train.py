@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 from vision_zoo.errors import RunError, UsageError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training import loop, plots, train
+from vision_zoo.training.architectures.airbench import Airbench
+from vision_zoo.training.classifier import build_classifier
+from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
@@ -246,6 +249,24 @@ def test_frozen_features_come_from_another_run_and_stay(finished_run: Path, tmp_
     assert all(torch.equal(source[key], result[key]) for key in source if key.startswith("features."))
     assert not torch.equal(source["classifier.1.weight"], result["classifier.1.weight"])
     assert run.test_accuracy > 0.8
+
+
+def test_a_network_may_take_its_first_weights_from_the_training_images(
+    mnist_5k: Splits, tmp_path: Path
+) -> None:
+    small = {"widths": [8, 8], "patch": 3}
+    recipe = QUICK.override(
+        name="airbench-mnist_5k", architecture="airbench", architecture_arguments=small, max_steps=1
+    )
+    run = _train(recipe, tmp_path / "run")
+    kept = load_file(run.path / "checkpoints" / "best.safetensors")
+    torch.manual_seed(0)
+    classifier = build_classifier(recipe, find_dataset("mnist-5k"))
+    network = classifier.network
+    assert isinstance(network, Airbench)
+    network.initialise(classifier.normalise(torch.from_numpy(mnist_5k.train.images.copy())))
+    assert torch.equal(kept["features.0.weight"], network.whitening.weight)  # a step does not change them
+    assert not torch.equal(kept["classifier.weight"], network.classifier.weight)
 
 
 def test_a_transfer_without_its_run_says_what_to_do(tmp_path: Path) -> None:

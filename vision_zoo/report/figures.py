@@ -4,11 +4,13 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.recipe import Recipe
 
 POINTS = 0.3
 POINTS_ON_COPY = 1.5
 _COPY = "JPEG copy"
+FALLS_SHORT = "falls short"
 _SECONDS = ("train_seconds", "inference_seconds")
 
 
@@ -19,6 +21,14 @@ def headline(recipe: Recipe) -> str:
         if "test_accuracy" in recipe.reported or not recipe.reported
         else "validation_accuracy"
     )
+
+
+def scored_images(recipe: Recipe, measure: str) -> int:
+    """How many images `measure` is taken on; the dataset is one whose number is known."""
+    dataset = find_dataset(recipe.dataset)
+    if measure.startswith("test"):
+        return dataset.test_images or 0
+    return round((dataset.train_images or 0) * recipe.validation_fraction)
 
 
 def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
@@ -32,7 +42,7 @@ def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
     difference = 100 * (statistics.fmean(values) - reported)
     if difference > POINTS:
         return "above the report"
-    return "holds" if difference >= -points else "falls short"
+    return "holds" if difference >= -points else FALLS_SHORT
 
 
 def formatted(measure: str, value: float) -> str:

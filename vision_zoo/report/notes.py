@@ -1,9 +1,19 @@
 """What there is to say of a row: how the report was read, and what the measurements tell of a gap."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vision_zoo.report.figures import headline, mean_of, spread, values_of, verdict
+from vision_zoo.report.figures import (
+    FALLS_SHORT,
+    headline,
+    mean_of,
+    scored_images,
+    spread,
+    values_of,
+    verdict,
+)
+from vision_zoo.significance import CONFIDENCE, accuracy_interval
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES
 
@@ -13,6 +23,11 @@ Documents = Mapping[str, Sequence[Mapping[str, Any]]]
 def notes(recipe: Recipe, documents: Documents) -> list[str]:
     """Sentences in Markdown below the table of a report."""
     found = [f"`{recipe.name}`: {recipe.remark}"] if recipe.remark else []
+    found += [
+        f"`{recipe.name}`: {_chance(recipe, values)}"
+        for own in documents.get(recipe.name, [])
+        if verdict(recipe, values := values_of(own, headline(recipe)), own["data"]["variant"]) == FALLS_SHORT
+    ]
     found += [
         f"`{recipe.name}`: {_companion(recipe, companion, own, other)}"
         for companion in RECIPES.values()
@@ -24,12 +39,25 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
     return found
 
 
+def _chance(recipe: Recipe, values: Sequence[float]) -> str:
+    """What the number of scored images alone leaves open of one run's figure."""
+    measure = headline(recipe)
+    reported = recipe.reported[measure]
+    images = scored_images(recipe, measure)
+    interval = accuracy_interval(round(reported * images), images)
+    within = statistics.fmean(values) >= interval.low
+    return (
+        f"{images:,} images leave a single run's {reported:.2%} open between {interval.low:.2%} and {interval.high:.2%} "
+        f"({CONFIDENCE:.0%} interval): what is measured lies {'within' if within else 'below'}."
+    )
+
+
 def _companion(recipe: Recipe, companion: Recipe, own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     measure = headline(recipe)
     values, others = values_of(own, measure), values_of(other, measure)
     points = 100 * (mean_of(other, lambda run: run[measure]) - mean_of(own, lambda run: run[measure]))
     text = f"`{companion.name}` measures {spread(others)}, {points:+.2f} points."
-    if verdict(recipe, values, own["data"]["variant"]) == "falls short" and measure == "test_accuracy":
+    if verdict(recipe, values, own["data"]["variant"]) == FALLS_SHORT and measure == "test_accuracy":
         text += f" {_crossing(recipe.reported[measure], other)}"
     return text
 

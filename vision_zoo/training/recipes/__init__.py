@@ -1,4 +1,4 @@
-"""The registry of recipes, one file a dataset. A new recipe is a new entry in its dataset's file."""
+"""The registry of recipes: one file a dataset for the reports' and their companions, and one for those of today."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from vision_zoo.training.architectures import find_architecture
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.own_folder import PREFIX, is_own_folder
 from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import cifar10, fashion_mnist, imagenette, mnist, mnist_5k
+from vision_zoo.training.recipes import airbench, cifar10, fashion_mnist, imagenette, mnist, mnist_5k
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for module in (mnist_5k, mnist, fashion_mnist, cifar10, imagenette)
+    for module in (mnist_5k, mnist, fashion_mnist, cifar10, imagenette, airbench)
     for recipe in module.RECIPES
 }
 
