@@ -76,10 +76,10 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         "softmax_before_loss": False,
         "transfer_from": None,
     }
-    if (
-        recipe.schedule == "one_cycle"
-    ):  # has no end here to fall to: a halving or early stopping ends training
-        changes |= {"schedule": "step", "optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0}
+    if recipe.schedule == "one_cycle":
+        # It has no end to fall to here: a halving or early stopping ends training.
+        plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
+        changes |= {"schedule": "step", **plain}
     if is_own_folder(settings.dataset):
         if not recipe.frozen:
             changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
