@@ -27,6 +27,26 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_folders_are_flushed_after_their_entries_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+    fsync = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    atomic.write_bytes(tmp_path / "new" / "file", b"1")
+    file, folder = (path.stat().st_ino for path in (tmp_path / "new" / "file", tmp_path / "new"))
+    assert flushed == [tmp_path.stat().st_ino, file, folder]
+    flushed.clear()
+    atomic.write_keeping_former(tmp_path / "new" / "file", b"2", former=tmp_path / "new" / "former")
+    assert flushed == [(tmp_path / "new" / "file").stat().st_ino, folder]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_a_file_follows_the_umask(tmp_path: Path) -> None:
     former = os.umask(0o027)

@@ -123,7 +123,9 @@ def make_folder(path: Path) -> None:
         StorageError: the folder cannot be created.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            _flush_folder(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
 

@@ -1,5 +1,6 @@
 """What a figure was measured on: hardware and versions, without anything that identifies a machine."""
 
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -48,9 +49,17 @@ def installed(packages: Iterable[str]) -> dict[str, str]:
 
 def usable_cores() -> int:
     """Cores that this process may run on, which in a container is fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _cores_of_quota() or cores)
+
+
+def _cores_of_quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """What a container's share of processor time is in whole cores, as `docker run --cpus` sets it."""
+    try:
+        quota, period = path.read_text().split()
+        return max(1, math.ceil(int(quota) / int(period)))
+    except (OSError, ValueError):  # no such limit, or the word max
+        return None
 
 
 def cpu_model() -> str:

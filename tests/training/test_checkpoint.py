@@ -38,6 +38,18 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(
     assert_same(whole, interrupted.path)
 
 
+def test_the_next_save_does_not_put_a_damaged_checkpoint_in_the_place_of_the_good_one(
+    interrupted: RunDirectory,
+) -> None:
+    good = interrupted.previous.read_bytes()
+    interrupted.last.write_bytes(interrupted.last.read_bytes()[:-5000])
+    state = state_of(QUICK)
+    assert load_state(interrupted.last, interrupted.previous, state, QUICK) is not None
+    save_state(interrupted.last, interrupted.previous, state, QUICK)
+    assert interrupted.previous.read_bytes() == good
+    assert load_state(interrupted.last, interrupted.previous, state, QUICK) is None
+
+
 def test_two_damaged_checkpoints_are_an_error(interrupted: RunDirectory) -> None:
     for path in (interrupted.last, interrupted.previous):
         path.write_bytes(path.read_bytes()[:1000])
@@ -61,6 +73,13 @@ def test_a_checkpoint_of_another_recipe_is_refused(finished_run: Path, tmp_path:
 def test_a_loss_that_is_not_finite_stops_training_and_says_where(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss became \w+ in step \d+ of epoch 1"):
         start(QUICK.override(learning_rate=1e30), tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    assert not RunDirectory.open(tmp_path / "run").last.exists()
+
+
+def test_a_last_step_that_spoils_the_weights_after_a_finite_loss_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"\w+ is no longer finite in epoch 1: what was saved before"):
+        start(QUICK.override(learning_rate=1e39, max_steps=1, optimizer="sgd"), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert not RunDirectory.open(tmp_path / "run").last.exists()
 

@@ -64,12 +64,15 @@ def test_the_head_on_features_is_the_whole_network(classifier: ImageClassifier, 
     torch.testing.assert_close(whole, parts)
 
 
-def test_a_damaged_cache_is_noticed(own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits) -> None:
+@pytest.mark.parametrize("place", [0, 150, -1])
+def test_a_damaged_cache_is_noticed(
+    own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits, place: int
+) -> None:
     splits = _splits(mnist_5k)
     _compute(classifier, splits)
     (file,) = own_cache.glob("*/train.npy")
     stored = np.load(file, mmap_mode="r+")
-    stored[-1] += 1
+    stored[place] += 1
     stored.flush()
     np.testing.assert_allclose(
         _compute(classifier, splits)["train"].images,

@@ -1,13 +1,18 @@
 """Interrupted or killed, a run goes on exactly where it was."""
 
+import os
 import random
+import signal
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, start, state_of
 from tests.warm import CONTEXT
@@ -15,10 +20,13 @@ from vision_zoo.errors import Interrupted
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training import train
 from vision_zoo.training.checkpoint import has_state, load_state
+from vision_zoo.training.datasets.dataset import Splits
 from vision_zoo.training.recipe import Augmentation, Recipe
+from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.run_directory import RunDirectory
 
 _SECONDS = 240
+_KILLS = 20
 
 
 def test_a_run_interrupted_twice_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -63,45 +71,120 @@ def _train_saving_often(recipe: str, path: Path) -> None:
         start(Recipe.from_json(recipe, name="recipe"), path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("architecture", "kills"),
-    [("small_cnn", 20), ("patch_lstm", 3), ("vit", 3)],
-    ids=str,
-)
-def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_the_same(
-    tmp_path: Path, architecture: str, kills: int
-) -> None:
-    """Random moments, within the writing of a checkpoint too; augmentation, dropout and early stopping are on."""
-    recipe = QUICK.override(
-        architecture=architecture,
-        epochs=4,
-        batch_size=128 if architecture == "small_cnn" else 32,
-        max_steps=110 if architecture == "small_cnn" else 20,
+@pytest.fixture(scope="module")
+def few_digits(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Eighty pictures in a folder: epochs of a few steps, and validation that soon gets worse."""
+    folder = tmp_path_factory.mktemp("digits")
+    for label in range(2):
+        (folder / str(label)).mkdir()
+        for index in np.flatnonzero(mnist_5k.train.labels == label)[:40]:
+            picture = Image.fromarray(mnist_5k.train.images[index].squeeze())
+            picture.save(folder / str(label) / f"{index}.png")
+    return f"folder:{folder}"
+
+
+def _stops_early(architecture: str, dataset: str) -> Recipe:
+    return recipe_for(architecture, dataset, image_size=28).override(
+        epochs=30,
+        batch_size=16,
+        learning_rate=0.01,
+        schedule="one_cycle",
         augmentation=Augmentation(rotation=10),
         patience=2,
-        schedule="one_cycle",
+        validation_fraction=0.2,
     )
-    whole = CONTEXT.Process(target=_train_saving_often, args=(recipe.to_json(), tmp_path / "whole"))
-    _run_to_its_end(whole)
-    run = RunDirectory(tmp_path / "killed")
-    moments = random.Random(0)
-    killed = 0
-    while killed < kills:
-        process = CONTEXT.Process(target=_train_saving_often, args=(recipe.to_json(), run.path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["small_cnn", "patch_lstm", "vit"])
+def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_the_same(
+    few_digits: str, tmp_path: Path, architecture: str
+) -> None:
+    """Twenty random moments; augmentation, dropout and early stopping are on. A run that ends before is begun again."""
+    recipe = _stops_early(architecture, few_digits)
+    whole = tmp_path / "whole"
+    _run_to_its_end(_process(recipe, whole))
+    assert len(RunDirectory.open(whole).history()) < recipe.epochs
+    moments, killed, ended = random.Random(0), 0, 0
+    while killed < _KILLS:
+        run = RunDirectory(tmp_path / str(ended))
+        process = _process(recipe, run.path)
         process.start()
         _wait_for_a_save(run, process.is_alive)
         time.sleep(moments.uniform(0, 0.15))
         process.kill()
         process.join()
-        killed += 1
         if process.exitcode == 0:
-            break
-        _assert_loadable(run, recipe)
-    assert killed >= 3
-    last = CONTEXT.Process(target=_train_saving_often, args=(recipe.to_json(), run.path))
-    _run_to_its_end(last)
+            assert_same(whole, run.path)
+            ended += 1
+        else:
+            assert process.exitcode == -signal.SIGKILL
+            killed += 1
+            _assert_loadable(run, recipe)
+    _run_to_its_end(_process(recipe, run.path))
+    assert_same(whole, run.path)
+
+
+def _train_dying_while_saving(recipe: str, path: Path, moment: str) -> None:
+    """In a process of its own, which ends within the writing of the third checkpoint."""
+    moments = _Moments(moment)
+
+    def replace(path: Path, target: Path) -> Path:
+        return moments.replace(path, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", moments.fsync)
+        patch.setattr(Path, "replace", replace)
+        _train_saving_often(recipe, path)
+
+
+class _Moments:
+    """The system's calls of a save, with death at one of them."""
+
+    def __init__(self, moment: str) -> None:
+        self._moment = moment
+        self._saves = 0
+        self._fsync, self._replace = os.fsync, Path.replace
+
+    def fsync(self, descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        if self._saves == 3:
+            self._die_at("half of the file", name.startswith(".last.pt."), descriptor)
+            self._die_at("folder not flushed", name == "checkpoints")
+        self._fsync(descriptor)
+
+    def replace(self, path: Path, target: Path) -> Path:
+        self._saves += target.name == "previous.pt"
+        replaced = self._replace(path, target)
+        if self._saves == 3:
+            self._die_at("between the renames", target.name == "previous.pt")
+        return replaced
+
+    def _die_at(self, moment: str, here: bool, descriptor: int | None = None) -> None:
+        if here and moment == self._moment:
+            if descriptor is not None:
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds open files in /proc")
+@pytest.mark.parametrize("moment", ["half of the file", "between the renames", "folder not flushed"])
+def test_a_run_that_dies_while_it_saves_goes_on(few_digits: str, tmp_path: Path, moment: str) -> None:
+    recipe = _stops_early("small_cnn", few_digits).override(epochs=2)
+    run = RunDirectory(tmp_path / "dies")
+    dies = CONTEXT.Process(target=_train_dying_while_saving, args=(recipe.to_json(), run.path, moment))
+    dies.start()
+    dies.join(_SECONDS)
+    assert dies.exitcode == -signal.SIGKILL
+    _assert_loadable(run, recipe)
+    _run_to_its_end(_process(recipe, run.path))
+    _run_to_its_end(_process(recipe, tmp_path / "whole"))
     assert_same(tmp_path / "whole", run.path)
+
+
+def _process(recipe: Recipe, path: Path) -> "ForkServerProcess | SpawnProcess":
+    return CONTEXT.Process(target=_train_saving_often, args=(recipe.to_json(), path))
 
 
 def _run_to_its_end(process: "ForkServerProcess | SpawnProcess") -> None:

@@ -79,6 +79,7 @@ def load_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
 
     Raises:
         RunError: both files are damaged or missing, or they belong to another recipe.
+        StorageError: a damaged file cannot be moved aside.
     """
     try:
         _restore(_read(last), state, recipe, last)
@@ -89,8 +90,18 @@ def load_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
             raise RunError(
                 f"{last} is damaged and cannot be resumed from; train again with another --out"
             ) from error
+        _set_aside(last)
         return f"{last} is damaged or missing; going on from {previous}, after {state.reached}"
     return None
+
+
+def _set_aside(damaged: Path) -> None:
+    """So that the next save does not put it in the place of the good one."""
+    if damaged.exists():
+        try:
+            damaged.replace(damaged.with_suffix(".damaged"))
+        except OSError as error:
+            raise atomic.storage_error(damaged, error) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

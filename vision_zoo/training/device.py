@@ -1,5 +1,6 @@
 """Choosing the device and its numeric settings."""
 
+import os
 from typing import Any, Literal
 
 import torch
@@ -24,6 +25,8 @@ def choose_device(name: DeviceName) -> torch.device:
             "no NVIDIA driver or GPU was found" if torch.version.cuda else "this torch is built without CUDA"
         )
         raise DeviceError(f"--device cuda cannot be used: {reason}; use --device cpu or auto")
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > environment.usable_cores():
+        torch.set_num_threads(environment.usable_cores())  # torch does not know of a container's quota
     return torch.device(name)
 
 

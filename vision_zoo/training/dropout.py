@@ -29,7 +29,7 @@ class QuickDropout(nn.Dropout):
 def with_quick_dropout(network: nn.Module) -> nn.Module:
     """`network` itself, each `nn.Dropout` in it replaced."""
     for module in list(network.modules()):
-        for name, child in module.named_children():
+        for name, child in module._modules.items():  # `named_children` leaves out what is there twice
             if type(child) is nn.Dropout:
-                setattr(module, name, QuickDropout(child.p))
+                module._modules[name] = QuickDropout(child.p, child.inplace).train(child.training)
     return network

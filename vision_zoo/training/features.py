@@ -1,7 +1,7 @@
 """What frozen feature layers give for every image, computed once and kept in the cache.
 
 Exact as long as nothing random comes before the trained layers; `can_cache` says so, and what comes from
-the cache is compared with freshly computed features before it is used.
+the cache has its digest checked and is compared with freshly computed features before it is used.
 """
 
 import hashlib
@@ -59,15 +59,16 @@ def compute_features(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".computing-") as temporary:
             seconds = _compute_into(Path(temporary), classifier, splits, progress)
-            (Path(temporary) / _ABOUT).write_text(json.dumps({"seconds": seconds}))
+            about = {"seconds": seconds, "sha256": _digests(Path(temporary), splits)}
+            (Path(temporary) / _ABOUT).write_text(json.dumps(about))
             shutil.rmtree(folder, ignore_errors=True)
             Path(temporary).rename(folder)
             Path(temporary).mkdir()  # for its context to remove
-        written = _read(folder, splits)
-        if written is not None:
-            return written
     except OSError:
-        shutil.rmtree(folder, ignore_errors=True)  # the cache is full or not writable
+        pass  # the cache is full or not writable, or another process was quicker
+    written = _read(folder, splits)
+    if written is not None:
+        return written
     started = time.perf_counter()
     computed = {name: _in_memory(classifier, split, progress) for name, split in splits.items()}
     return FeatureSplits(computed, time.perf_counter() - started)
@@ -84,7 +85,9 @@ def _key(classifier: ImageClassifier, splits: Mapping[str, Split], data_key: str
 
 def _read(folder: Path, splits: Mapping[str, Split]) -> FeatureSplits | None:
     try:
-        seconds = json.loads((folder / _ABOUT).read_text())["seconds"]
+        about = json.loads((folder / _ABOUT).read_text())
+        if about["sha256"] != _digests(folder, splits):
+            return None
         found = {
             name: Split(np.load(folder / f"{name}.npy", mmap_mode="r"), split.labels)
             for name, split in splits.items()
@@ -93,11 +96,19 @@ def _read(folder: Path, splits: Mapping[str, Split]) -> FeatureSplits | None:
         return None
     if any(len(found[name].images) != len(splits[name]) for name in splits):
         return None
-    return FeatureSplits(found, seconds)
+    return FeatureSplits(found, about["seconds"])
+
+
+def _digests(folder: Path, splits: Mapping[str, Split]) -> dict[str, str]:
+    found = {}
+    for name in splits:
+        with (folder / f"{name}.npy").open("rb") as file:
+            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _agree(classifier: ImageClassifier, split: Split, cached: Split) -> bool:
-    # Both ends: a file that was cut short or filled half way differs at the end.
+    # The files are whole, as their digests say; whether they are of these weights and these images shows at both ends.
     for part in (slice(None, _CHECKED_IMAGES), slice(-_CHECKED_IMAGES, None)):
         fresh = np.concatenate([batch.cpu().numpy() for batch in _batches(classifier, split.images[part])])
         stored = np.asarray(cached.images[part])

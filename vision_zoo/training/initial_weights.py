@@ -15,7 +15,8 @@ from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import run_name
 
-_IMAGES = 5000  # the share of the training images that weights are fitted to
+_PIXELS = 1_000_000
+"""Of the training images that weights are fitted to, taken at even distances: some datasets come class by class."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ def initialise(
         UsageError: the architecture takes no published weights.
     """
     if hasattr(classifier.network, "initialise"):
-        images = torch.from_numpy(np.array(training.images[:_IMAGES]))
+        _, height, width, _ = training.images.shape
+        count = max(1, min(len(training), _PIXELS // (height * width)))
+        spread = np.linspace(0, len(training) - 1, count).astype(int)
+        images = torch.from_numpy(np.ascontiguousarray(training.images[spread]))
         cast("Any", classifier.network).initialise(classifier.normalise(images))
     if recipe.pretrained is not None:
         load_pretrained(classifier, recipe.pretrained, path=origins.pretrained, data_dir=origins.data_dir)

@@ -117,6 +117,7 @@ class TrainingLoop:
         if scored.test is not None:
             score = evaluate(self.model, scored.test, scored_loss(recipe))
             record |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
+        _require_finite_network(self.state, record)
         with self._interrupt:
             self._end_epoch(partial, record)
         self.progress.line(_describe(state.history[-1], recipe))
@@ -181,6 +182,7 @@ class TrainingLoop:
     def _save(self) -> None:
         if self.state.partial is not None:
             _require_finite(self.state.partial, self.state.epoch)
+            _require_finite_network(self.state, {})
         self.saving.save()
 
 
@@ -207,6 +209,21 @@ def _require_finite(partial: PartialEpoch, epoch: int) -> None:
         raise TrainingError(
             f"the loss became {loss} in step {batch} of epoch {epoch + 1}: what was saved before is kept; "
             "train again with a lower --lr and another --out"
+        )
+
+
+def _require_finite_network(state: TrainingState, scores: Mapping[str, float]) -> None:
+    """The weights, which the last step may have spoilt after a loss that was still finite, and what was scored."""
+    spoilt = [
+        name
+        for name, tensor in state.network.state_dict().items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    spoilt += [name.replace("_", " ") for name, value in scores.items() if not math.isfinite(value)]
+    if spoilt:
+        raise TrainingError(
+            f"{spoilt[0]} is no longer finite in epoch {state.epoch + 1}: what was saved before is kept; train again "
+            "with a lower --lr and another --out"
         )
 
 

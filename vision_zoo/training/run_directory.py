@@ -77,15 +77,21 @@ class RunDirectory:
             StorageError: the folder cannot be written.
         """
         atomic.make_folder(self.path)
+        lock = FileLock(self.path / _LOCK_NAME, timeout=0)
         try:
-            with FileLock(self.path / _LOCK_NAME, timeout=0):
-                for folder in (self.path, self.last.parent):
-                    atomic.sweep(folder)
-                yield
+            lock.acquire()
         except Timeout as error:
             raise RunInUseError(
                 f"{self.path} is in use by another training process; wait for it or choose another --out"
             ) from error
+        except OSError as error:
+            raise atomic.storage_error(self.path, error) from error
+        try:
+            for folder in (self.path, self.last.parent):
+                atomic.sweep(folder)
+            yield
+        finally:
+            lock.release()
 
     def wait_until_free(self) -> None:
         """Wait for a process that is training in this folder."""

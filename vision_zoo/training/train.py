@@ -14,6 +14,7 @@ from torch import nn
 from vision_zoo.errors import Interrupted, RunError, StorageError
 from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.training import distributed
+from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
@@ -67,6 +68,7 @@ def start(
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
+    keep_freed_memory()
     run = RunDirectory(path)
     chosen = choose_device(device)
     use_precision(recipe.precision, chosen)
@@ -128,6 +130,7 @@ def _go_on(
     run: RunDirectory, device: torch.device, data_dir: Path | None, progress: Progress, watch: Watch | None
 ) -> TrainedRun:
     """Train on, shown to `watch`, or without one only score what there is."""
+    keep_freed_memory()
     path, recipe = run.path, run.recipe()
     use_precision(recipe.precision, device)
     if run.finished:
@@ -258,6 +261,8 @@ def _saying_how_to_resume(run: RunDirectory, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
+        if not run.recipe_file.exists():  # there is nothing to resume yet
+            raise
         raise StorageError(f"{error}, then {_resume_command(run)}") from error
     except KeyboardInterrupt as error:
         saved = run.epochs_saved()
