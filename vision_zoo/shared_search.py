@@ -24,6 +24,7 @@ from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.search_space import Space
 
 _GRACE_SECONDS = 10
+_FAILED = 1  # the exit code of a worker that says why
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ def search(
 ) -> dict[str, Any]:
     """Be `jobs` workers of the study until it has ended, and write `out`/study.json; returns the document.
 
+    Where a worker is lost, killed for memory for instance, the others go on and take up its point.
+
     Raises:
         VisionZooError: whatever a worker meets.
     """
@@ -56,7 +59,7 @@ def search(
     if jobs == 1:
         _work(recipe, space, settings, place, progress)
     else:
-        _work_in_processes(recipe, space, settings, place, jobs)
+        _work_in_processes(recipe, space, settings, place, jobs, progress)
     with study.open_study(recipe, space, settings, place.storage) as opened:
         trials = study.trials_of(opened)
     document: dict[str, Any] = {
@@ -96,7 +99,7 @@ def _work(
 
 
 def _work_in_processes(
-    recipe: Recipe, space: Space, settings: study.StudySettings, place: Place, jobs: int
+    recipe: Recipe, space: Space, settings: study.StudySettings, place: Place, jobs: int, progress: Progress
 ) -> None:
     threads = max(1, usable_cores() // jobs)
     context = multiprocessing.get_context("spawn")
@@ -107,18 +110,28 @@ def _work_in_processes(
         worker.start()
     try:
         running = set(workers)
-        while running and all(worker.exitcode in (None, 0) for worker in workers):
+        while running and all(worker.exitcode != _FAILED for worker in workers):
             wait([worker.sentinel for worker in running])
-            running = {worker for worker in running if worker.exitcode is None}
+            for worker in [worker for worker in running if worker.exitcode is not None]:
+                running.remove(worker)
+                if _is_lost(worker) and running:
+                    progress.line(
+                        f"warning: a worker was lost (exit code {worker.exitcode}); the others go on"
+                    )
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to go on") from error
     finally:
         _end(workers)
     if not errors.empty():
         raise errors.get()
-    lost = [worker.exitcode for worker in workers if worker.exitcode != 0]
-    if lost:
-        raise RunError(f"a worker was lost (exit code {lost[0]}); run the same command again to go on")
+    if all(_is_lost(worker) for worker in workers):
+        raise RunError(
+            f"all workers were lost (exit code {workers[0].exitcode}); run the same command again to go on"
+        )
+
+
+def _is_lost(worker: SpawnProcess) -> bool:
+    return worker.exitcode not in (None, 0, _FAILED)
 
 
 def _end(workers: Sequence[SpawnProcess]) -> None:
@@ -153,6 +166,6 @@ def _one_of_several(
         _work(recipe, space, settings, place, PlainProgress())
     except VisionZooError as error:
         errors.put(error)
-        sys.exit(1)
+        sys.exit(_FAILED)
     except KeyboardInterrupt:
-        sys.exit(1)
+        sys.exit(_FAILED)
