@@ -1,6 +1,7 @@
 """A grid search's outcome: `grid.json`, a heat map, and the figures kept in `results/`."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,7 @@ def search(
         "data": {"dataset": recipe.dataset, **first["data"]},
         "environment": {**described, "threads": first["threads"]},
         "values": {field: list(listed) for field, listed in values.items()},
-        "points": [
-            {**run.values, **{name: run.metrics[name] for name in _MEASURES}, "run": run.path.name}
-            for run in runs
-        ],
+        "points": [{**run.values, **_measures(run), "run": run.path.name} for run in runs],
         "chosen": chosen.values,
     }
     atomic.write_text(out / "grid.json", json.dumps(document, indent=1) + "\n")
@@ -73,6 +71,12 @@ def search(
         for picture in pictures:
             _draw(document, picture)
     return document
+
+
+def _measures(run: tune.PointRun) -> dict[str, Any]:
+    if run.metrics is None:
+        return {"diverged": True}
+    return {name: run.metrics[name] for name in _MEASURES}
 
 
 def _draw(document: dict[str, Any], path: Path) -> None:
@@ -88,7 +92,7 @@ def _draw(document: dict[str, Any], path: Path) -> None:
             row_values.index(point[row_field]) if row_field else 0,
             column_values.index(point[column_field]),
         )
-        accuracies[place] = point["validation_accuracy"]
+        accuracies[place] = point.get("validation_accuracy", math.nan)
         if all(point[field] == value for field, value in document["chosen"].items()):
             chosen = place
     plots.write_heat_map(

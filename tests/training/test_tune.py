@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from vision_zoo.errors import RunError, UsageError
 from vision_zoo.grid_search import search
 from vision_zoo.progress import SilentProgress
+from vision_zoo.training import tune
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.recipes.grids import GRIDS
 from vision_zoo.training.search_space import parse_grid
@@ -70,6 +73,27 @@ def test_a_search_goes_on_where_it_was_and_keeps_figures_and_picture(tmp_path: P
     assert len(untouched) == 3
     (kept,) = (tmp_path / "results").glob("*/*.json")
     assert kept.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_point_that_diverges_does_not_end_the_search(tmp_path: Path) -> None:
+    grid = {"learning_rate": [0.001, 1e30]}
+    settings = {"device": "cpu", "data_dir": None, "results_dir": None, "progress": SilentProgress()}
+    document = search(QUICK, grid, out=tmp_path / "grid", jobs=1, **settings)  # type: ignore[arg-type]
+    assert [point.get("diverged", False) for point in document["points"]] == [False, True]
+    assert document["chosen"] == {"learning_rate": 0.001}
+    with pytest.raises(RunError, match="diverged at every point"):
+        search(QUICK, {"learning_rate": [1e30]}, out=tmp_path / "none", jobs=1, **settings)  # type: ignore[arg-type]
+
+
+def _killed(*_arguments: object) -> float:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+
+def test_a_job_that_is_lost_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "_train_point", _killed)
+    with pytest.raises(RunError, match="a job was lost, killed for memory perhaps; run the same command"):
+        _search(tmp_path)
 
 
 def test_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Many runs at once: `tune` searches a grid, `reproduce` repeats published experiments."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -106,18 +106,20 @@ def tune(
     if as_json:
         print_json(document)
         return
-    rows = [
-        {
-            **{field: point[field] for field in values},
-            "validation": f"{point['validation_accuracy']:.2%}",
-            "test": f"{point['test_accuracy']:.2%}",
-            "epochs": point["epochs"],
-            "seconds": round(point["train_seconds"], 1),
-        }
-        for point in document["points"]
-    ]
+    rows = [{field: point[field] for field in values} | _reached_by(point) for point in document["points"]]
     print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
     print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all")
+
+
+def _reached_by(point: dict[str, Any]) -> dict[str, Any]:
+    if "diverged" in point:
+        return {"validation": "diverged", "test": "", "epochs": "", "seconds": ""}
+    return {
+        "validation": f"{point['validation_accuracy']:.2%}",
+        "test": f"{point['test_accuracy']:.2%}",
+        "epochs": point["epochs"],
+        "seconds": round(point["train_seconds"], 1),
+    }
 
 
 def _search_together(

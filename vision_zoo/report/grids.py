@@ -58,10 +58,12 @@ def _grid_row(document: Mapping[str, Any], grid: Grid, batch_size: float) -> dic
     for point in document["points"]:
         if point["batch_size"] == batch_size:
             rate = point["learning_rate"]
-            row[f"learning rate {rate:g}"] = (
-                f"{100 * grid.reported[int(batch_size), rate]:.2f} / "
-                f"{100 * point['validation_accuracy']:.2f} / {100 * point['test_accuracy']:.2f}"
+            measured = (
+                "diverged"
+                if "diverged" in point
+                else f"{100 * point['validation_accuracy']:.2f} / {100 * point['test_accuracy']:.2f}"
             )
+            row[f"learning rate {rate:g}"] = f"{100 * grid.reported[int(batch_size), rate]:.2f} / {measured}"
     return row
 
 

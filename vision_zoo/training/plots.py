@@ -135,7 +135,7 @@ def write_heat_map(
     chosen: tuple[int, int],
     title: str,
 ) -> None:
-    """Validation accuracy, a fraction `[rows, columns]`, of a grid search; the chosen point has a frame.
+    """Validation accuracy of a grid search, fractions `[rows, columns]`; the chosen point has a frame, NaN diverged.
 
     `rows` and `columns` are the name of a field and its values.
 
@@ -145,13 +145,12 @@ def write_heat_map(
     count_rows, count_columns = accuracies.shape
     figure = Figure(figsize=(1.3 * count_columns + 2.6, 0.8 * count_rows + 1.8), layout="constrained")
     axes = figure.subplots()
-    low, high = accuracies.min(), accuracies.max()
+    low, high = np.nanmin(accuracies), np.nanmax(accuracies)
     image = axes.imshow(accuracies, cmap="Blues", vmin=low, vmax=max(high, low + 1e-6), aspect="auto")
     for (row, column), accuracy in np.ndenumerate(accuracies):
         dark = accuracy > (low + high) / 2
-        axes.text(
-            column, row, f"{accuracy:.2%}", ha="center", va="center", color="white" if dark else "black"
-        )
+        text = "diverged" if np.isnan(accuracy) else f"{accuracy:.2%}"
+        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
     frame = Rectangle(
         (chosen[1] - 0.48, chosen[0] - 0.46), 0.96, 0.92, fill=False, edgecolor=_WRONG, linewidth=2.5
     )

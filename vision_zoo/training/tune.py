@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from vision_zoo import environment
-from vision_zoo.errors import Interrupted, RunError, UsageError
+from vision_zoo.errors import Interrupted, RunError, TrainingError, UsageError, VisionZooError
 from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.training import train
 from vision_zoo.training.datasets import find_dataset
@@ -23,11 +24,11 @@ from vision_zoo.training.search_space import Values, describe, folder_name, tune
 
 @dataclass(frozen=True)
 class PointRun:
-    """A trained point of the grid: its field values, its finished run, and what that reached."""
+    """A point of the grid: its field values, its run, and what that reached; None where the loss diverged."""
 
     values: dict[str, float]
     path: Path
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] | None
 
 
 def points(recipe: Recipe, values: Values) -> list[tuple[dict[str, float], Recipe]]:
@@ -62,7 +63,8 @@ def tune(
     in the order of the grid.
 
     Raises:
-        VisionZooError: whatever a run meets; the other points' runs are kept.
+        RunError: every point diverged, or a job was lost.
+        VisionZooError: what a run meets but for a loss that diverges; what other points reached is kept.
     """
     grid = points(recipe, values)
     paths = [out / folder_name(combination) for combination, _ in grid]
@@ -78,33 +80,51 @@ def tune(
             for (combination, point), path in zip(grid, paths, strict=True)
         }
         try:
-            _collect(futures, progress)
-        except (KeyboardInterrupt, Interrupted) as error:
+            diverged = _collect(futures, progress)
+        except (VisionZooError, BrokenProcessPool, KeyboardInterrupt) as error:
             pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise RunError(
+                    "a job was lost, killed for memory perhaps; run the same command again to go on, with fewer --jobs"
+                ) from error
+            if not isinstance(error, KeyboardInterrupt | Interrupted):
+                raise
             done = sum(RunDirectory(path).finished for path in paths)
             raise Interrupted(
                 f"interrupted; {done} of {len(grid)} points are finished: run the same command again to go on"
             ) from error
+    if len(diverged) == len(grid):
+        raise RunError("the loss diverged at every point of the grid; look at lower learning rates")
     return [
-        PointRun(combination, path, RunDirectory.open(path).metrics())
+        PointRun(combination, path, None if path in diverged else RunDirectory.open(path).metrics())
         for (combination, _), path in zip(grid, paths, strict=True)
     ]
 
 
 def choose(runs: Sequence[PointRun]) -> PointRun:
     """The point of the highest validation accuracy; of equal ones, that of the lowest validation loss."""
-    return max(runs, key=lambda run: (run.metrics["validation_accuracy"], -run.metrics["validation_loss"]))
+    trained = [(run.metrics, run) for run in runs if run.metrics is not None]
+    _, best = max(trained, key=lambda one: (one[0]["validation_accuracy"], -one[0]["validation_loss"]))
+    return best
 
 
-def _collect(futures: Mapping[Future[float], tuple[dict[str, float], Path]], progress: Progress) -> None:
+def _collect(futures: Mapping[Future[float], tuple[dict[str, float], Path]], progress: Progress) -> set[Path]:
+    """The runs whose loss diverged, when all have ended."""
+    diverged = set()
     waiting = set(futures)
     while waiting:
         done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
         for future in done:
             combination, path = futures[future]
-            accuracy = future.result()
             progress.advance()
+            try:
+                accuracy = future.result()
+            except TrainingError as error:
+                diverged.add(path)
+                progress.line(f"{describe(combination)}: {error}")
+                continue
             progress.line(f"{describe(combination)}: {accuracy:.2%} of the validation images right ({path})")
+    return diverged
 
 
 def _train_point(
