@@ -124,19 +124,29 @@ def test_verdicts(accuracies: list[float], variant: str, verdict: str) -> None:
     assert verdict_of(find_recipe("simple_cnn-mnist"), accuracies, variant) == verdict
 
 
-@pytest.mark.parametrize(("accuracy", "lies"), [(0.9897, None), (0.9862, "below"), (0.988, None)])
-def test_a_shortfall_says_what_the_number_of_images_leaves_open(
-    accuracy: float, lies: str | None, tmp_path: Path
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        ([0.985], None),  # one run tells nothing of chance
+        ([0.99, 0.9902], None),  # holds
+        # Student's t of two degrees of freedom is 4.303: 98 % ± 4.303 x 0.1 x sqrt(1 + 1/3) points
+        ([0.979, 0.98, 0.981], ("97.50% and 98.50%", "above")),
+        ([0.975, 0.98, 0.985], ("95.52% and 100.00%", "within")),
+    ],
+)
+def test_a_shortfall_says_what_seeds_alone_may_do(
+    accuracies: list[float], said: tuple[str, str] | None, tmp_path: Path
 ) -> None:
     recipe = find_recipe("simple_cnn-mnist")
     (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, accuracy)))
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, *accuracies)))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    # Wilson's interval of 9,903 in 10,000.
-    said = "10,000 images leave a single run's 99.03% open between 98.82% and 99.20% (95% interval)"
-    assert (said in text) == (lies is not None)
-    if lies:
-        assert f"{said}: what is measured lies {lies}." in text
+    assert ("A further run would be expected" in text) == (said is not None)
+    if said:
+        assert (
+            f"between {said[0]} (95% prediction interval of 3 runs): the report's single one lies {said[1]} that."
+            in text
+        )
 
 
 def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:

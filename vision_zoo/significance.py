@@ -62,6 +62,15 @@ def mean_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
     return Interval(mean - reach, mean + reach)
 
 
+def prediction_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval | None:
+    """Student's interval of one further run; None for fewer than two values."""
+    mean = mean_interval(values, confidence=confidence)
+    if mean is None:
+        return None
+    middle, reach = (mean.low + mean.high) / 2, (mean.high - mean.low) / 2 * math.sqrt(len(values) + 1)
+    return Interval(middle - reach, middle + reach)
+
+
 def mean_difference_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
     """Welch's test of two models' accuracies over seeds; None where one has fewer than two."""
     from scipy.stats import ttest_ind

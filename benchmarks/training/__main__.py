@@ -18,15 +18,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vision_zoo.environment import describe, installed, usable_cores
+from vision_zoo.environment import installed, usable_cores
 from vision_zoo.progress import Progress, progress_on_stderr
 from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
-
-if TYPE_CHECKING:
-    from benchmarks.training.arms import Arm
-    from benchmarks.training.workload import Prepared
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = (
@@ -44,7 +40,7 @@ RECIPES = (
     "conv_block_cnn-imagenette",
     "all_cnn-imagenette",
 )
-_ENGINE, _TUNED = "engine", "tuned"
+_ENGINE, _TUNED, _MATRIX = "engine", "tuned", "matrix product"
 _PROBE_IMAGES, _FROZEN_EPOCHS, _EPOCHS = 256, 10, 2
 _SMALLEST, _LARGEST = 128, 20_000
 
@@ -57,6 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of the course's loop, in one round")
     parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     parser.add_argument("--arm", help=argparse.SUPPRESS)  # in a process of its own
@@ -64,24 +61,36 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.arm:
-        print(json.dumps(_run_arm(options)))
+        from benchmarks.training.process import run
+
+        print(json.dumps(run(options)))
         return
     with progress_on_stderr() as progress:
-        measured = {recipe: _measure(recipe, options, progress) for recipe in options.recipes}
-    path = result_path(options.results_dir, describe(), "training")
+        for recipe in options.recipes:
+            path = _keep(recipe, _measure(recipe, options, progress), options)
+    print(path)
+
+
+def _keep(recipe: str, measured: dict[str, Any], options: argparse.Namespace) -> Path:
+    """Beside recipes that were measured earlier in the same way."""
+    from vision_zoo.training.device import choose_device, describe_environment
+
+    environment = {**describe_environment(choose_device(options.device)), **_loops()}
+    environment["threads"] = options.threads
+    path = result_path(options.results_dir, environment, "training")
     document: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "kind": "training",
-        "environment": {**describe(), **_loops(), "threads": options.threads},
+        "environment": environment,
         "rounds": options.rounds,
-        "recipes": measured,
+        "recipes": {},
     }
-    if path.exists():  # recipes that were measured earlier stay, if it was in the same way
-        former = json.loads(path.read_text())
-        if all(former[key] == document[key] for key in ("schema", "environment", "rounds")):
-            document["recipes"] = {**former["recipes"], **measured}
+    former = json.loads(path.read_text()) if path.exists() else {}
+    if all(former.get(key) == document[key] for key in ("schema", "environment", "rounds")):
+        document["recipes"] |= former["recipes"]
+    document["recipes"][recipe] = measured
     write_result(path, document)
-    print(path)
+    return path
 
 
 def _loops() -> dict[str, Any]:
@@ -116,12 +125,14 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
     names = [name for name in arms() if not _is_tuned(name) or name == min(sweep, key=sweep.__getitem__)]
     taken: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     progress.start(recipe, options.rounds * len(names))
+    rates = []
     for _ in range(options.rounds):
+        rates.append(_in_process(recipe, _MATRIX, images, epochs, options)["matrix_rate"])
         for name in names:
             taken[name].append(_in_process(recipe, name, images, epochs, options))
             progress.advance()
     medians = {name: statistics.median(run["seconds"] for run in runs) for name, runs in taken.items()}
-    rate = statistics.median(run["matrix_rate"] for run in taken[_ENGINE])
+    rate = statistics.median(rates)
     floor = taken[_ENGINE][0]["work"] / rate
     tuned = next(seconds for name, seconds in medians.items() if _is_tuned(name))
     progress.line(
@@ -130,6 +141,7 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
     return {
         "images": images,
         "epochs": epochs,
+        "course_seconds": options.seconds,
         "frozen_features": frozen,
         "matrix_gflops": round(rate / 1e9, 1),
         "floor_seconds": round(floor, 4),
@@ -156,6 +168,7 @@ def _in_process(
 ) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.training", recipe, "--arm", arm, "--images", str(images)]
     command += ["--epochs", str(epochs), "--threads", str(options.threads)]
+    command += ["--device", options.device]
     if options.data_dir is not None:
         command += ["--data-dir", str(options.data_dir)]
     started = time.perf_counter()
@@ -172,32 +185,6 @@ def _in_process(
         sys.exit(f"error: {arm} of {recipe} failed: {done.stderr.strip().splitlines()[-1]}")
     measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return {**measured, "process_seconds": time.perf_counter() - started}
-
-
-def _run_arm(options: argparse.Namespace) -> dict[str, Any]:
-    from benchmarks.training.arms import ARMS
-    from benchmarks.training.workload import Measurement, Workload, matrix_rate, peak_mib, prepare, work
-
-    (recipe,) = options.recipes
-    workload = Workload(recipe, options.images, options.epochs, options.threads)
-    prepared = prepare(workload, options.data_dir)
-    operations = work(workload, prepared)
-    os.environ["XDG_CACHE_HOME"] = os.environ[
-        "VISION_ZOO_BENCHMARK_FEATURES"
-    ]  # frozen features are computed anew
-    arm = ARMS[options.arm]
-    first = Workload(recipe, prepared.recipe.batch_size, 1, options.threads)
-    _, cold_seconds = _timed(arm, prepare(first, options.data_dir))
-    losses, seconds = _timed(arm, prepared)
-    measurement = Measurement(seconds, cold_seconds, losses[0], losses[-1], peak_mib())
-    rate = matrix_rate() if options.arm == _ENGINE else None
-    return {**measurement.to_dict(), "work": operations, "matrix_rate": rate}
-
-
-def _timed(arm: "Arm", prepared: "Prepared") -> tuple[list[float], float]:
-    started = time.perf_counter()
-    losses = arm(prepared)
-    return losses, time.perf_counter() - started
 
 
 if __name__ == "__main__":

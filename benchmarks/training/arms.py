@@ -1,7 +1,8 @@
 """Training loops, from what a course teaches to the engine; each gives the mean loss of every epoch.
 
-All of them train the same function from the same weights with the recipe's batch size, optimizer and augmentation, and
-score the test images after every epoch. Only the engine has the zoo's order of operators, the others the printed one.
+All of them train the same function from the same weights with the recipe's batch size, optimizer, learning rate and
+augmentation, and score the test images after every epoch. Only the engine has the zoo's order of operators, the others
+the printed one. Nobody lowers the learning rate or saves anything.
 """
 
 import tempfile
@@ -21,7 +22,9 @@ from benchmarks.training.printed import as_printed
 from benchmarks.training.workload import Prepared
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training.augment import augment
+from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.distributed import ALONE
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
@@ -33,7 +36,6 @@ from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 
 Arm = Callable[[Prepared], list[float]]
-_CPU = torch.device("cpu")
 
 
 def picture_transform(recipe: Recipe, split: Split, *, training: bool) -> transforms.Compose:
@@ -85,20 +87,22 @@ def course(prepared: Prepared, *, workers: int = 0, tuned: bool = False) -> list
         _training_mode(prepared)
         total = 0.0
         for images, labels in batches:
-            loss = _step(network, optimizer, loss_of, images, labels)
+            loss = _step(network, optimizer, loss_of, *_on(prepared, images, labels))
             total += loss.item() * len(labels)
         losses.append(total / len(prepared.train))
         network.eval()
         with torch.no_grad():
-            sum(int((network(images).argmax(dim=1) == labels).sum()) for images, labels in tests)
+            for images, labels in tests:
+                there, expected = _on(prepared, images, labels)
+                (network(there).argmax(dim=1) == expected).sum().item()
     return losses
 
 
 def resident(prepared: Prepared) -> list[float]:
     """All images as one tensor, batches gathered from it, and a plain loop."""
     classifier, recipe = prepared.classifier, prepared.recipe
-    loader = Loader(prepared.train, batch_size=recipe.batch_size, seed=recipe.seed, device=_CPU)
-    tests = torch.split(torch.from_numpy(np.array(prepared.test.images)), 256)
+    loader = Loader(prepared.train, batch_size=recipe.batch_size, seed=recipe.seed, device=prepared.device)
+    tests = torch.split(torch.from_numpy(np.array(prepared.test.images)).to(prepared.device), 256)
     optimizer = _optimizer(recipe, classifier.network, fused=False)
     loss_of = loss_function(recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -121,7 +125,7 @@ def resident(prepared: Prepared) -> list[float]:
 
 
 def engine(prepared: Prepared) -> list[float]:
-    """What `vision-zoo train` does, frozen features computed anew."""
+    """The steps and evaluation of `vision-zoo train`, frozen features computed anew."""
     classifier, recipe = prepared.classifier, prepared.recipe
     quickened(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
@@ -130,12 +134,11 @@ def engine(prepared: Prepared) -> list[float]:
     if can_cache(recipe):
         features = compute_features(classifier, parts, data_key="benchmark", progress=SilentProgress())
         model, parts = classifier.head, features.splits
-    loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=_CPU)
-    plain = recipe.override(max_minutes=None)
+    loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=prepared.device)
     scored = ScoredSplits(test=parts["test"])
-    step = EagerStep(model, state.optimizer, plain)
+    step = fastest_step(EagerStep(model, state.optimizer, recipe), prepared.device, ALONE, SilentProgress())
     TrainingLoop(
-        model, step, state, plain, loader, scored, SilentProgress(), Saving(lambda: None, 3600.0)
+        model, step, state, recipe, loader, scored, SilentProgress(), Saving(lambda: None, 3600.0)
     ).run()
     return [record["train_loss"] for record in state.history]
 
@@ -173,7 +176,7 @@ def lightning(prepared: Prepared) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             max_epochs=recipe.epochs,
-            accelerator="cpu",
+            accelerator=prepared.device.type,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -219,7 +222,7 @@ def timm(prepared: Prepared) -> list[float]:
         "use_prefetcher": False,
         "num_workers": 0,
         "persistent_workers": False,
-        "device": _CPU,
+        "device": prepared.device,
     }
     training = Raw(prepared.train)
     batches = create_loader(training, batch_size=recipe.batch_size, is_training=True, no_aug=True, **common)
@@ -234,13 +237,13 @@ def timm(prepared: Prepared) -> list[float]:
         _training_mode(prepared)
         meter = AverageMeter()
         for images, labels in cast("Iterable[tuple[Tensor, Tensor]]", batches):
-            loss = _step(network, optimizer, loss_of, images, labels)
+            loss = _step(network, optimizer, loss_of, *_on(prepared, images, labels))
             meter.update(loss.item(), len(labels))
         losses.append(float(meter.avg))
         network.eval()
         with torch.no_grad():
-            for images, _labels in cast("Iterable[tuple[Tensor, Tensor]]", tests):
-                network(images).argmax(dim=1)
+            for images, labels in cast("Iterable[tuple[Tensor, Tensor]]", tests):
+                network(_on(prepared, images, labels)[0]).argmax(dim=1)
     return losses
 
 
@@ -278,6 +281,11 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return loss
+
+
+def _on(prepared: Prepared, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch on the workload's device."""
+    return images.to(prepared.device, non_blocking=True), labels.to(prepared.device, non_blocking=True)
 
 
 def _optimizer(recipe: Recipe, network: nn.Module, *, fused: bool) -> torch.optim.Optimizer:

@@ -3,15 +3,17 @@
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from vision_zoo.errors import UsageError
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset, Split
+from vision_zoo.training.device import DeviceName, choose_device, wait_for
 from vision_zoo.training.pretrained import load_pretrained
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import find_recipe
@@ -25,13 +27,15 @@ class Workload:
     images: int
     epochs: int
     threads: int
+    device: DeviceName = "cpu"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A workload's recipe, data and freshly initialised network, the same in every arm."""
+    """A workload's recipe, data and freshly initialised network on its device, the same in every arm."""
 
     recipe: Recipe
+    device: torch.device
     dataset: Dataset
     train: Split
     test: Split
@@ -57,9 +61,16 @@ class Measurement:
 
 
 def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
-    """Load the data and build the network from the recipe's seed."""
+    """Load the data and build the network from the recipe's seed. Images are taken at even distances.
+
+    Raises:
+        UsageError: the recipe uses something that the other loops have not.
+    """
     torch.set_num_threads(workload.threads)
-    recipe = find_recipe(workload.recipe).override(epochs=workload.epochs)
+    device = choose_device(workload.device)
+    recipe = find_recipe(workload.recipe)
+    _require_plain(recipe)
+    recipe = replace(recipe, epochs=workload.epochs, max_steps=None, max_minutes=None)
     dataset = find_dataset(recipe.dataset)
     splits = dataset.load(data_dir)
     torch.manual_seed(recipe.seed)
@@ -68,11 +79,24 @@ def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
         load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
     return Prepared(
         recipe,
+        device,
         dataset,
-        splits.train.take(np.arange(workload.images)),
-        splits.test.take(np.arange(max(1, workload.images // 6))),
-        classifier,
+        _spread(splits.train, workload.images),
+        _spread(splits.test, max(1, workload.images // 6)),
+        classifier.to(device),
     )
+
+
+def _require_plain(recipe: Recipe) -> None:
+    shifted = recipe.augmentation is not None and recipe.augmentation.shift
+    settings = recipe.momentum, recipe.label_smoothing, recipe.test_time_flip, shifted
+    if any(settings) or recipe.schedule != "step" or recipe.precision != "fp32":
+        raise UsageError(f"{recipe.name} has settings that the other loops of the benchmark do not have")
+
+
+def _spread(split: Split, images: int) -> Split:
+    """Some datasets come class by class."""
+    return split.take(np.linspace(0, len(split) - 1, images).astype(int))
 
 
 def work(workload: Workload, prepared: Prepared) -> float:
@@ -86,19 +110,24 @@ def work(workload: Workload, prepared: Prepared) -> float:
     return float(forward * (3 * workload.images + workload.images // 6) * workload.epochs)
 
 
-def matrix_rate(seconds: float = 2.0, size: int = 1024) -> float:
+def matrix_rate(device: torch.device, *, seconds: float = 2.0) -> float:
     """Floating-point operations a second that this process reaches in a large matrix product in single precision."""
-    left, right = torch.randn(size, size), torch.randn(size, size)
+    size = 1024 if device.type == "cpu" else 8192
+    left, right = (torch.randn(size, size, device=device) for _ in range(2))
     left @ right
+    wait_for(device)
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         left @ right
+        wait_for(device)
         done += 1
     return 2 * size**3 * done / (time.perf_counter() - started)
 
 
-def peak_mib() -> float:
-    """The most memory that this process held, and the largest of its children, in MiB."""
+def peak_mib(device: torch.device) -> float:
+    """The most memory that this process held, and the largest of its children, in MiB; on a GPU, torch's there."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     unit = 2**20 if sys.platform == "darwin" else 2**10
     own, children = (
         resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from scripts.figures.sources import Results, of_kind, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
 from vision_zoo.environment import hardware
+from vision_zoo.report.figures import first_reaching
 from vision_zoo.tables import markdown
-from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.recipes import RECIPES
 
 _LOOPS = {
@@ -30,7 +30,8 @@ def picture(results: Results) -> str:
     for index, (label, arm) in enumerate(_LOOPS.items()):
         found = [(place, _multiple(recipe, arm)) for place, recipe in enumerate(recipes.values())]
         points = [(multiple, place) for place, multiple in found if multiple is not None]
-        axes.plot(*zip(*points, strict=True), MARKERS[index], color=PALETTE[index], markersize=7, label=label)
+        multiples, places = [point[0] for point in points], [point[1] for point in points]
+        axes.plot(multiples, places, MARKERS[index], color=PALETTE[index], markersize=7, label=label)
     floors = [1 / recipe["engine_over_floor"] for recipe in recipes.values()]
     axes.plot(floors, range(len(recipes)), "|", color="black", markersize=12, label="floor")
     axes.axvline(1.0, color="black", linewidth=1)
@@ -47,7 +48,11 @@ def picture(results: Results) -> str:
 def table(results: Results) -> str:
     """How fast the engine trains, beside other loops."""
     parts = []
-    runs = {path: document["runs"] for path, document in results.items() if document.get("kind") == "recipe"}
+    runs = {
+        path: document["runs"]
+        for path, document in results.items()
+        if document.get("kind") == "recipe" and document["settings"] == _settings(document["recipe"])
+    }
     for path, document in results.items():
         if document.get("kind") != "training":
             continue
@@ -69,6 +74,10 @@ def table(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def _settings(recipe: str) -> dict[str, Any] | None:
+    return RECIPES[recipe].settings() if recipe in RECIPES else None
+
+
 def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
@@ -81,22 +90,16 @@ def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]
 
 def _to_the_report(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> str | None:
     """Seconds of the engine and of the course's loop; None where no run's curve reaches the reported accuracy."""
-    recipe = RECIPES[name]
-    reported = recipe.reported.get("test_accuracy")
-    images = find_dataset(recipe.dataset).train_images
-    if reported is None or images is None or recipe.frozen:
+    recipe = RECIPES.get(name)
+    if recipe is None or recipe.frozen or "test_accuracy" not in recipe.reported:
         return None
-    first = [_first_epoch(run["history"], reported) for run in runs]
-    reached = [epoch for epoch in first if epoch is not None]
-    if not reached:
+    found = [first_reaching(run, recipe.reported["test_accuracy"]) for run in runs]
+    steps = [record["steps"] for record in found if record is not None]
+    if not steps:
         return None
-    seen = statistics.fmean(reached) * images
+    seen = statistics.fmean(steps) * recipe.batch_size
     engine, course = (seen / measured["arms"][arm]["images_per_second"] for arm in ("engine", "course"))
     return f"{engine:,.0f} / {course:,.0f} s"
-
-
-def _first_epoch(history: list[dict[str, float]], accuracy: float) -> float | None:
-    return next((record["epoch"] for record in history if record.get("test_accuracy", 0.0) >= accuracy), None)
 
 
 def _multiple(measured: dict[str, Any], arm: str) -> float | None:

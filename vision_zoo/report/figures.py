@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.recipe import Recipe
 
 POINTS = 0.3
@@ -21,14 +20,6 @@ def headline(recipe: Recipe) -> str:
         if "test_accuracy" in recipe.reported or not recipe.reported
         else "validation_accuracy"
     )
-
-
-def scored_images(recipe: Recipe, measure: str) -> int:
-    """How many images `measure` is taken on; the dataset is one whose number is known."""
-    dataset = find_dataset(recipe.dataset)
-    if measure.startswith("test"):
-        return dataset.test_images or 0
-    return round((dataset.train_images or 0) * recipe.validation_fraction)
 
 
 def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
@@ -61,6 +52,11 @@ def values_of(document: Mapping[str, Any], measure: str) -> list[float]:
         return [run[name] for run in document["runs"] if name in run]
     records = [record for run in document["runs"] for record in run["history"]]
     return [record[name] for record in records if record["epoch"] == int(epoch) and name in record]
+
+
+def first_reaching(run: Mapping[str, Any], accuracy: float) -> Mapping[str, Any] | None:
+    """The record of the first epoch whose test accuracy is that high."""
+    return next((record for record in run["history"] if record.get("test_accuracy", 0.0) >= accuracy), None)
 
 
 def spread(values: Sequence[float]) -> str:

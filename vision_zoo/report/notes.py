@@ -1,19 +1,18 @@
 """What there is to say of a row: how the report was read, and what the measurements tell of a gap."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vision_zoo.report.figures import (
     FALLS_SHORT,
+    first_reaching,
     headline,
     mean_of,
-    scored_images,
     spread,
     values_of,
     verdict,
 )
-from vision_zoo.significance import CONFIDENCE, accuracy_interval
+from vision_zoo.significance import CONFIDENCE, prediction_interval
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES
 
@@ -24,9 +23,7 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
     """Sentences in Markdown below the table of a report."""
     found = [f"`{recipe.name}`: {recipe.remark}"] if recipe.remark else []
     found += [
-        f"`{recipe.name}`: {_chance(recipe, values)}"
-        for own in documents.get(recipe.name, [])
-        if verdict(recipe, values := values_of(own, headline(recipe)), own["data"]["variant"]) == FALLS_SHORT
+        f"`{recipe.name}`: {text}" for own in documents.get(recipe.name, []) if (text := _chance(recipe, own))
     ]
     found += [
         f"`{recipe.name}`: {_companion(recipe, companion, own, other)}"
@@ -39,16 +36,19 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
     return found
 
 
-def _chance(recipe: Recipe, values: Sequence[float]) -> str:
-    """What the number of scored images alone leaves open of one run's figure."""
+def _chance(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
+    """Whether seeds alone may make a run as good as the report's; None where nothing falls short, or there is one run."""
     measure = headline(recipe)
-    reported = recipe.reported[measure]
-    images = scored_images(recipe, measure)
-    interval = accuracy_interval(round(reported * images), images)
-    within = statistics.fmean(values) >= interval.low
+    values = values_of(document, measure)
+    if not values or verdict(recipe, values, document["data"]["variant"]) != FALLS_SHORT:
+        return None
+    interval = prediction_interval(values)
+    if interval is None:
+        return None
+    where = "within that" if recipe.reported[measure] <= interval.high else "above that"
     return (
-        f"{images:,} images leave a single run's {reported:.2%} open between {interval.low:.2%} and {interval.high:.2%} "
-        f"({CONFIDENCE:.0%} interval): what is measured lies {'within' if within else 'below'}."
+        f"A further run would be expected between {interval.low:.2%} and {min(interval.high, 1.0):.2%} "
+        f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs): the report's single one lies {where}."
     )
 
 
@@ -64,10 +64,7 @@ def _companion(recipe: Recipe, companion: Recipe, own: Mapping[str, Any], other:
 
 def _crossing(reported: float, document: Mapping[str, Any]) -> str:
     """When a run's test curve first reaches the reported accuracy."""
-    reached = [
-        next((record for record in run["history"] if record.get("test_accuracy", 0.0) >= reported), None)
-        for run in document["runs"]
-    ]
+    reached = [first_reaching(run, reported) for run in document["runs"]]
     steps = [f"{record['steps']:,}" for record in reached if record is not None]
     if not steps:
         return f"Its test curve does not reach the reported {reported:.2%} in any epoch."

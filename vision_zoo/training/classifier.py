@@ -133,7 +133,7 @@ def count_macs(classifier: ImageClassifier, dataset: Dataset) -> int:
     handles = [
         module.register_forward_hook(count) for module in classifier.modules() if isinstance(module, nn.LSTM)
     ]
-    image = torch.zeros((1, *dataset.input.shape), dtype=torch.uint8)
+    image = torch.zeros((1, *dataset.input.shape), dtype=torch.uint8, device=classifier.scale.device)
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             classifier.eval()(image)
