@@ -23,6 +23,7 @@ from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.run_directory import RunDirectory
 
 _TOLERANCE = 2e-4  # of losses, relative: sums in another order, over forty steps
+_TOLERANCE_OF_MANY = 2e-3  # over two hundred
 _SECONDS = 240
 
 
@@ -85,7 +86,7 @@ def test_two_processes_do_what_one_does(tmp_path: Path, architecture: str) -> No
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -> None:
-    arguments = _arguments("small_cnn", epochs=6, max_steps=300)
+    arguments = _arguments("small_cnn", epochs=6, max_steps=200)
     job = _torchrun(tmp_path / "run", *arguments, restarts=1)
     history = tmp_path / "run" / "history.csv"
     deadline = time.monotonic() + _SECONDS
@@ -101,7 +102,10 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -
     assert "resuming after" in stderr
     run = RunDirectory.open(tmp_path / "run")
     assert [record["epoch"] for record in run.history()] == list(range(1, len(run.history()) + 1))
-    assert run.metrics()["test_accuracy"] > 0.8
+    recipe = recipe_for("small_cnn", "mnist-5k").override(epochs=6, max_steps=200)
+    train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
+    found, expected = (_losses(tmp_path / name) for name in ("run", "one"))
+    np.testing.assert_allclose(found, expected, rtol=_TOLERANCE_OF_MANY)
 
 
 def test_augmentation_of_a_share_is_the_share_of_the_augmentation() -> None:

@@ -8,9 +8,11 @@ from torch.nn import functional
 
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training.architectures import ARCHITECTURES
+from vision_zoo.training.architectures.vit import Attention
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Split, Splits
+from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer
@@ -38,7 +40,7 @@ def _classifier(recipe: Recipe) -> ImageClassifier:
     for module in classifier.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # another memory format draws other masks
-        if isinstance(module, nn.TransformerEncoderLayer | nn.MultiheadAttention):
+        if isinstance(module, Attention):
             module.dropout = 0.0
     return classifier
 
@@ -76,10 +78,16 @@ def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     classifier = _classifier(recipe)
     quickened(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
+    model: nn.Module = classifier
+    if can_cache(recipe):
+        features = compute_features(
+            classifier, {"train": split}, data_key="numerics", progress=SilentProgress()
+        )
+        model, split = classifier.head, features.splits["train"]
     loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
     saving = Saving(lambda: None, 60.0)
-    step = EagerStep(classifier, state.optimizer, recipe)
-    TrainingLoop(classifier, step, state, recipe, loader, ScoredSplits(), SilentProgress(), saving).run()
+    step = EagerStep(model, state.optimizer, recipe)
+    TrainingLoop(model, step, state, recipe, loader, ScoredSplits(), SilentProgress(), saving).run()
     return [record["train_loss"] for record in state.history]
 
 
