@@ -1,6 +1,7 @@
 """Several processes under torchrun: what one process does, shared; a lost process costs an epoch at most."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,12 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from tests.training.runs import state_of
 from vision_zoo.errors import UsageError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training import train
 from vision_zoo.training.augment import augment
+from vision_zoo.training.checkpoint import load_state
 from vision_zoo.training.distributed import World
 from vision_zoo.training.recipe import Augmentation
 from vision_zoo.training.recipes import recipe_for
@@ -46,7 +49,9 @@ def _torchrun(path: Path, *arguments: str, restarts: int = 0) -> "subprocess.Pop
         "0.1",
     ]
     command += ["-m", "vision_zoo", "train", "--device", "cpu", "--out", str(path), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def _arguments(architecture: str, *, epochs: int, max_steps: int) -> list[str]:
@@ -106,6 +111,28 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -
     train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
     found, expected = (_losses(tmp_path / name) for name in ("run", "one"))
     np.testing.assert_allclose(found, expected, rtol=_TOLERANCE_OF_MANY)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="sends a signal to a group of processes")
+def test_ctrl_c_stops_all_processes_after_the_same_step(tmp_path: Path) -> None:
+    arguments = _arguments("small_cnn", epochs=200, max_steps=6000)
+    job = _torchrun(tmp_path / "run", *arguments)
+    run = RunDirectory(tmp_path / "run")
+    deadline = time.monotonic() + _SECONDS
+    while not run.history_file.exists():
+        assert job.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(job.pid, signal.SIGINT)  # as a terminal does, to torchrun and its processes
+    _, stderr = job.communicate(timeout=_SECONDS)
+    assert job.returncode != 0
+    (said,) = set(re.findall(r"error: interrupted; (.*)", stderr))
+    assert said.endswith(f"are saved: continue with `vision-zoo train --resume {run.path}`")
+    recipe = run.recipe()
+    state = state_of(recipe)
+    assert load_state(run.last, run.previous, state, recipe) is None
+    assert said.startswith(state.reached)
 
 
 def test_augmentation_of_a_share_is_the_share_of_the_augmentation() -> None:

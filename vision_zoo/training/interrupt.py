@@ -18,7 +18,7 @@ class DeferredInterrupt:
 
     def __init__(self) -> None:
         self._inside = False
-        self._pending = False
+        self.pending = False
         self.torn = False
 
     @contextmanager
@@ -38,8 +38,8 @@ class DeferredInterrupt:
                 signal.signal(number, former[number])
 
     def _received(self, _number: int, _frame: FrameType | None) -> None:
-        if self._inside and not self._pending:
-            self._pending = True
+        if self._inside and not self.pending:
+            self.pending = True
             return
         self.torn = self._inside
         raise KeyboardInterrupt
@@ -51,7 +51,32 @@ class DeferredInterrupt:
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._inside = False
-        if self._pending:
-            self._pending = False
+        if self.pending:
+            self.pending = False
             if kind is None:
                 raise KeyboardInterrupt
+
+
+class SharedInterrupt(DeferredInterrupt):
+    """Of several processes, which get a signal at different moments and have to stop after the same step.
+
+    A signal only becomes `pending`, however often it comes. After `agree` the end of the block raises KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._agreed = False
+
+    def agree(self) -> None:
+        """All processes stop at the end of their present block."""
+        self._agreed = True
+
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
+        self.pending = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._agreed and kind is None:
+            self._agreed = self.pending = False
+            raise KeyboardInterrupt

@@ -15,13 +15,15 @@ from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
-from vision_zoo.training.interrupt import DeferredInterrupt
+from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.loss import scored_loss
 from vision_zoo.training.optim import set_learning_rate
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import PartialEpoch, TrainingState
 from vision_zoo.training.step import Step, StepResult
+
+_AGREE_STEPS = 20  # between looks at other processes' signals on a GPU, which has to be waited for
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class TrainingLoop:
     progress: Progress
     saving: Saving
     watch: Watch = lambda _record: None
-    _interrupt: DeferredInterrupt = field(default_factory=DeferredInterrupt)
+    interrupt: DeferredInterrupt = field(default_factory=DeferredInterrupt)
 
     def run(self) -> None:
         """Train.
@@ -73,13 +75,13 @@ class TrainingLoop:
             TrainingError: the loss is no longer finite; what was saved last stays.
             KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved, but where a second one came within a step.
         """
-        with self._interrupt.installed():
+        with self.interrupt.installed():
             try:
                 while self.state.partial is not None or self._goes_on():
                     self._epoch()
             except KeyboardInterrupt:
-                if self.state.steps and not self._interrupt.torn:
-                    with self._interrupt:
+                if self.state.steps and not self.interrupt.torn:
+                    with self.interrupt:
                         self._save()
                 raise
 
@@ -118,7 +120,7 @@ class TrainingLoop:
             score = evaluate(self.model, scored.test, scored_loss(recipe))
             record |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         _require_finite_network(self.state, record)
-        with self._interrupt:
+        with self.interrupt:
             self._end_epoch(partial, record)
         self.progress.line(_describe(state.history[-1], recipe))
         self.watch(state.history[-1])
@@ -135,7 +137,7 @@ class TrainingLoop:
         for batch in self.loader.epoch(self.state.epoch, start=partial.batches):
             if self._capped():
                 break
-            with self._interrupt:
+            with self.interrupt:
                 if self.recipe.schedule == "one_cycle":
                     done = self.state.epoch + partial.batches / len(self.loader)
                     set_learning_rate(self.state.optimizer, self.recipe.learning_rate_at(done))
@@ -155,10 +157,19 @@ class TrainingLoop:
     def _count(self, partial: PartialEpoch, batch: Batch, result: StepResult) -> None:
         loss, correct = result
         if self.loader.here.size > 1:
-            both = sum_over_processes(torch.stack([loss / self.loader.here.size, correct.float()]))
-            loss, correct = both[0], both[1].long()
+            pending = float(isinstance(self.interrupt, SharedInterrupt) and self.interrupt.pending)
+            mine = [loss / self.loader.here.size, correct.float(), loss.new_tensor(pending)]
+            loss, correct, stop = sum_over_processes(torch.stack(mine))
+            correct = correct.long()
+            if self.state.steps % _AGREE_STEPS == 0 or loss.device.type == "cpu":
+                self._stop_together(stop)
         partial.add(loss, correct, batch.size)
         self.state.steps += 1
+
+    def _stop_together(self, pending: Tensor) -> None:
+        """After this step, where there is a process that was told to."""
+        if isinstance(self.interrupt, SharedInterrupt) and pending.item() > 0:
+            self.interrupt.agree()
 
     def _maps(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
         """Of this process's share of the batch, drawn as those of the whole."""

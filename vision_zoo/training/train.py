@@ -24,6 +24,7 @@ from vision_zoo.training.device import DeviceName, choose_device, describe_envir
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.initial_weights import Origins, initialise
+from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.loss import scored_loss
@@ -221,9 +222,9 @@ def _fit(
 
     def save() -> None:
         nonlocal saved
+        saved = state.reached
         if not here.writes:
             return
-        saved = state.reached
         save_state(run.last, run.previous, state, recipe)
         if state.history:
             run.write_history(state.history)
@@ -237,7 +238,16 @@ def _fit(
     step = fastest_step(eager, device, here, progress)
     try:
         TrainingLoop(
-            trained, step, state, recipe, loader, scored, progress, Saving(save, SAVE_SECONDS), watch
+            trained,
+            step,
+            state,
+            recipe,
+            loader,
+            scored,
+            progress,
+            Saving(save, SAVE_SECONDS),
+            watch,
+            DeferredInterrupt() if here.size == 1 else SharedInterrupt(),
         ).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
