@@ -19,6 +19,7 @@ _LOOPS = {
     "Lightning": "lightning",
     "timm": "timm",
 }
+_CONTIGUOUS = "engine, contiguous"
 
 
 def picture(results: Results) -> str:
@@ -67,8 +68,9 @@ def table(results: Results) -> str:
             f"{document['environment']['threads']} threads, every loop in a process of its own, in turns, with "
             f"{versions(document['environment'])}, {loops}. *Floor*: the recipe's arithmetic at the rate of a large "
             "matrix product, measured in the same rounds. ¹ Features of frozen layers are computed once, in the other "
-            "loops in every epoch. *To the report*: seconds until the test curve first reaches the report's accuracy, "
-            "the mean of the runs in docs/RESULTS.md that do, at the rates of the engine and of the course loop."
+            "loops in every epoch. *Contiguous*: the engine with weights that are not channels-last. "
+            "*To the report*: seconds until the test curve first reaches the report's accuracy, the mean of "
+            "the runs in docs/RESULTS.md that do, at the rates of the engine and of the course loop."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)
@@ -83,6 +85,7 @@ def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]
         "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
         "images a second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
         **{label: _times(_multiple(measured, arm)) for label, arm in _LOOPS.items()},
+        "contiguous": _times(_multiple(measured, _CONTIGUOUS)),
         "engine over floor": f"{measured['engine_over_floor']:.1f}x",
         "to the report": _to_the_report(name, measured, runs),
     }
