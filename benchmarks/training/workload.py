@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from vision_zoo.errors import UsageError
@@ -81,8 +80,8 @@ def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
         recipe,
         device,
         dataset,
-        _spread(splits.train, workload.images),
-        _spread(splits.test, max(1, workload.images // 6)),
+        splits.train.spread(workload.images),
+        splits.test.spread(max(1, workload.images // 6)),
         classifier.to(device),
     )
 
@@ -92,11 +91,6 @@ def _require_plain(recipe: Recipe) -> None:
     settings = recipe.momentum, recipe.label_smoothing, recipe.test_time_flip, shifted
     if any(settings) or recipe.schedule != "step" or recipe.precision != "fp32":
         raise UsageError(f"{recipe.name} has settings that the other loops of the benchmark do not have")
-
-
-def _spread(split: Split, images: int) -> Split:
-    """Some datasets come class by class."""
-    return split.take(np.linspace(0, len(split) - 1, images).astype(int))
 
 
 def work(workload: Workload, prepared: Prepared) -> float:

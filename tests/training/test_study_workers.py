@@ -133,7 +133,6 @@ def test_workers_of_one_call_go_on_without_the_one_that_is_killed(tmp_path: Path
     with subprocess.Popen(
         [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as call:
-        out.mkdir()
         killed, _ = _worker_with_a_checkpoint(lambda: _children(call.pid), out)
         os.kill(killed, signal.SIGKILL)
         stdout, stderr = call.communicate(timeout=_SECONDS)

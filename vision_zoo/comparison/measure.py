@@ -136,9 +136,8 @@ def _predictions(
 
 def _robustness(session: Session, test: Split) -> dict[str, float]:
     """Accuracy on changed test images, evenly chosen where there are many."""
-    count = min(len(test), _ROBUSTNESS_IMAGES)
-    chosen = np.linspace(0, len(test) - 1, count).astype(int)
-    images, labels = np.asarray(test.images[chosen]), np.asarray(test.labels)[chosen]
+    chosen = test.spread(min(len(test), _ROBUSTNESS_IMAGES))
+    images, labels = np.asarray(chosen.images), np.asarray(chosen.labels)
     scores = {"as they are": float((_predictions(session, images)[0] == labels).mean())}
     for name, change in CORRUPTIONS.items():
         scores[name] = float((_predictions(session, change(images))[0] == labels).mean())

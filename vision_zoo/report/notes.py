@@ -40,7 +40,7 @@ def _chance(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
     """Whether seeds alone may make a run as good as the report's; None where nothing falls short, or there is one run."""
     measure = headline(recipe)
     values = values_of(document, measure)
-    if not values or verdict(recipe, values, document["data"]["variant"]) != FALLS_SHORT:
+    if verdict(recipe, values, document["data"]["variant"]) != FALLS_SHORT:
         return None
     interval = prediction_interval(values)
     if interval is None:

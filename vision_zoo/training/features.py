@@ -51,8 +51,8 @@ def compute_features(
     """
     classifier.eval()
     folder = cache_folder() / "features" / _key(classifier, splits, data_key)
-    cached = _read(folder, splits)
-    if cached is not None and all(_agree(classifier, splits[name], cached.splits[name]) for name in splits):
+    cached = _usable(folder, classifier, splits)
+    if cached is not None:
         progress.line("using the feature layers' cached activations")
         return cached
     try:
@@ -64,11 +64,11 @@ def compute_features(
             shutil.rmtree(folder, ignore_errors=True)
             Path(temporary).rename(folder)
             Path(temporary).mkdir()  # for its context to remove
-    except OSError:
-        pass  # the cache is full or not writable, or another process was quicker
-    written = _read(folder, splits)
-    if written is not None:
-        return written
+        return FeatureSplits(_mapped(folder, splits), seconds)
+    except OSError:  # the cache is full or not writable, or another process was quicker
+        cached = _usable(folder, classifier, splits)
+        if cached is not None:
+            return cached
     started = time.perf_counter()
     computed = {name: _in_memory(classifier, split, progress) for name, split in splits.items()}
     return FeatureSplits(computed, time.perf_counter() - started)
@@ -83,15 +83,26 @@ def _key(classifier: ImageClassifier, splits: Mapping[str, Split], data_key: str
     return digest.hexdigest()[:32]
 
 
+def _usable(folder: Path, classifier: ImageClassifier, splits: Mapping[str, Split]) -> FeatureSplits | None:
+    cached = _read(folder, splits)
+    if cached is None or not all(_agree(classifier, splits[name], cached.splits[name]) for name in splits):
+        return None
+    return cached
+
+
+def _mapped(folder: Path, splits: Mapping[str, Split]) -> dict[str, Split]:
+    return {
+        name: Split(np.load(folder / f"{name}.npy", mmap_mode="r"), split.labels)
+        for name, split in splits.items()
+    }
+
+
 def _read(folder: Path, splits: Mapping[str, Split]) -> FeatureSplits | None:
     try:
         about = json.loads((folder / _ABOUT).read_text())
         if about["sha256"] != _digests(folder, splits):
             return None
-        found = {
-            name: Split(np.load(folder / f"{name}.npy", mmap_mode="r"), split.labels)
-            for name, split in splits.items()
-        }
+        found = _mapped(folder, splits)
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
     if any(len(found[name].images) != len(splits[name]) for name in splits):

@@ -16,7 +16,7 @@ from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import run_name
 
 _PIXELS = 1_000_000
-"""Of the training images that weights are fitted to, taken at even distances: some datasets come class by class."""
+"""Of the training images that weights are fitted to."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ def initialise(
     if hasattr(classifier.network, "initialise"):
         _, height, width, _ = training.images.shape
         count = max(1, min(len(training), _PIXELS // (height * width)))
-        spread = np.linspace(0, len(training) - 1, count).astype(int)
-        images = torch.from_numpy(np.ascontiguousarray(training.images[spread]))
+        images = torch.from_numpy(np.ascontiguousarray(training.spread(count).images))
         cast("Any", classifier.network).initialise(classifier.normalise(images))
     if recipe.pretrained is not None:
         load_pretrained(classifier, recipe.pretrained, path=origins.pretrained, data_dir=origins.data_dir)

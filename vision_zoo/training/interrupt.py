@@ -21,6 +21,10 @@ class DeferredInterrupt:
         self.pending = False
         self.torn = False
 
+    def agree(self) -> None:
+        """Stop at the end of the present block, as a signal within it would."""
+        self.pending = True
+
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Handle the signals this way until the block ends."""

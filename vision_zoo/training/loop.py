@@ -15,7 +15,7 @@ from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
-from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
+from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.loss import scored_loss
 from vision_zoo.training.optim import set_learning_rate
@@ -157,19 +157,15 @@ class TrainingLoop:
     def _count(self, partial: PartialEpoch, batch: Batch, result: StepResult) -> None:
         loss, correct = result
         if self.loader.here.size > 1:
-            pending = float(isinstance(self.interrupt, SharedInterrupt) and self.interrupt.pending)
-            mine = [loss / self.loader.here.size, correct.float(), loss.new_tensor(pending)]
+            pending = loss.new_tensor(float(self.interrupt.pending))
+            mine = [loss / self.loader.here.size, correct.float(), pending]
             loss, correct, stop = sum_over_processes(torch.stack(mine))
             correct = correct.long()
-            if self.state.steps % _AGREE_STEPS == 0 or loss.device.type == "cpu":
-                self._stop_together(stop)
+            looks = self.state.steps % _AGREE_STEPS == 0 or loss.device.type == "cpu"
+            if looks and stop.item() > 0:
+                self.interrupt.agree()
         partial.add(loss, correct, batch.size)
         self.state.steps += 1
-
-    def _stop_together(self, pending: Tensor) -> None:
-        """After this step, where there is a process that was told to."""
-        if isinstance(self.interrupt, SharedInterrupt) and pending.item() > 0:
-            self.interrupt.agree()
 
     def _maps(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
         """Of this process's share of the batch, drawn as those of the whole."""

@@ -59,8 +59,7 @@ def _half(content: bytes) -> bytes:
 
 
 def _calibration(training: Split) -> NDArray[np.uint8]:
-    chosen = np.linspace(0, len(training) - 1, min(CALIBRATION_IMAGES, len(training))).astype(int)
-    return np.ascontiguousarray(training.images[chosen])
+    return np.ascontiguousarray(training.spread(min(CALIBRATION_IMAGES, len(training))).images)
 
 
 def _quantised(content: bytes, images: NDArray[np.uint8]) -> bytes:
