@@ -124,10 +124,10 @@ def resident(prepared: Prepared) -> list[float]:
     return losses
 
 
-def engine(prepared: Prepared, *, memory_format: torch.memory_format = torch.channels_last) -> list[float]:
+def engine(prepared: Prepared) -> list[float]:
     """The steps and evaluation of `vision-zoo train`, frozen features computed anew."""
     classifier, recipe = prepared.classifier, prepared.recipe
-    quickened(classifier.network, memory_format)
+    quickened(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = {"train": prepared.train, "test": prepared.test}
     model: nn.Module = classifier
@@ -264,7 +264,6 @@ ARMS: dict[str, Arm] = {
     "tuned, 2 workers": _printed(partial(course, workers=2, tuned=True)),
     "resident": _printed(resident),
     "engine": engine,
-    "engine, contiguous": partial(engine, memory_format=torch.contiguous_format),
     "lightning": _printed(lightning),
     "timm": _printed(timm),
 }

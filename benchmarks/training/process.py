@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if options.arm not in ARMS:
         torch.set_num_threads(options.threads)
         return {"matrix_rate": matrix_rate(choose_device(options.device))}
-    if options.arm.startswith("engine"):
+    if options.arm == "engine":
         keep_freed_memory()  # as `vision-zoo train` does before anything else
     (recipe,) = options.recipes
     workload = Workload(recipe, options.images, options.epochs, options.threads, options.device)

@@ -33,6 +33,20 @@ RECIPES = (
         **_TO_ONE,
     ),
     Recipe(
+        name="simple_cnn_bf16-mnist",
+        companion_of="simple_cnn-mnist",
+        remark=(
+            "Convolutions and dense layers in bfloat16, which takes less time only on processors and GPUs that "
+            "multiply it."
+        ),
+        title="The same CNN in half the precision: what it costs and what it saves",
+        precision="bf16",
+        architecture="simple_cnn",
+        parameters=421_642,
+        **_REPORT_A,
+        **_TO_ONE,
+    ),
+    Recipe(
         name="alexnet_finetuned-mnist",
         remark=(
             "Read as one dense layer on the 9,216 frozen features of a 224 x 224 image; their activations "
