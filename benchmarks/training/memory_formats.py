@@ -88,7 +88,7 @@ def _measure(
     training = dataset.load(options.data_dir).train
     images = training.spread(recipe.batch_size)
     batch = Batch(
-        *(torch.tensor(array, device=device) for array in (images.images, images.labels)), len(images)
+        torch.tensor(images.images, device=device), torch.tensor(images.labels, device=device), len(images)
     )
     steps = {}
     for label, memory_format in FORMATS.items():
