@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests import warm
+from vision_zoo.environment import usable_cores
 from vision_zoo.progress import SilentProgress
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits
@@ -43,6 +44,14 @@ class Completed:
         assert len(lines) == 1, self.stderr
         assert self.stderr.splitlines()[-1] == lines[0]
         return lines[0].removeprefix("error: ")
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """Leave torch with as many threads as training takes: with another number sums differ in their last bits."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(usable_cores())
 
 
 @pytest.fixture(scope="session", autouse=True)
