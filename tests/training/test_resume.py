@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -51,6 +52,14 @@ def test_a_run_interrupted_before_its_first_step_begins_again(whole: Path, tmp_p
         start(QUICK, tmp_path / "parts", Impatient())
     resume(tmp_path / "parts")
     assert_same(whole, tmp_path / "parts")
+
+
+def test_a_run_that_died_after_its_last_checkpoint_has_its_whole_history(whole: Path, tmp_path: Path) -> None:
+    run = RunDirectory(Path(shutil.copytree(whole, tmp_path / "died")))
+    run.metrics_file.unlink()
+    run.write_history(run.history()[:-1])
+    resume(run.path)
+    assert_same(whole, run.path)
 
 
 def test_a_cap_in_steps_holds_across_a_resumption(tmp_path: Path) -> None:

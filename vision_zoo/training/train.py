@@ -180,6 +180,8 @@ def _train(
         if warning is not None:
             progress.line(f"warning: {warning}")
         progress.line(f"{'resuming' if watch is not None else 'ending'} after {state.reached}")
+        if here.writes and state.history:
+            run.write_history(state.history)  # it may have died between its checkpoint and its history
     if here.rank:
         torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
     with distributed.first_process_first():
