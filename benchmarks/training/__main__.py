@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.environment import installed, usable_cores
+from benchmarks.training import command
+from vision_zoo.environment import installed
 from vision_zoo.progress import Progress, progress_on_stderr
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = (
     "simple_cnn-mnist",
     "small_cnn-mnist",
@@ -46,16 +45,8 @@ _SMALLEST, _LARGEST = 128, 20_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recipes", nargs="*", default=RECIPES)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = command.parser(__doc__, recipes=RECIPES, rounds=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of the course's loop, in one round")
-    parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     parser.add_argument("--arm", help=argparse.SUPPRESS)  # in a process of its own
     parser.add_argument("--images", type=int, default=_PROBE_IMAGES, help=argparse.SUPPRESS)
     parser.add_argument("--epochs", type=int, default=1, help=argparse.SUPPRESS)
@@ -72,25 +63,11 @@ def main() -> None:
 
 
 def _keep(recipe: str, measured: dict[str, Any], options: argparse.Namespace) -> Path:
-    """Beside recipes that were measured earlier in the same way."""
     from vision_zoo.training.device import choose_device, describe_environment
 
     environment = {**describe_environment(choose_device(options.device)), **_loops()}
     environment["threads"] = options.threads
-    path = result_path(options.results_dir, environment, "training")
-    document: dict[str, Any] = {
-        "schema": SCHEMA_VERSION,
-        "kind": "training",
-        "environment": environment,
-        "rounds": options.rounds,
-        "recipes": {},
-    }
-    former = json.loads(path.read_text()) if path.exists() else {}
-    if all(former.get(key) == document[key] for key in ("schema", "environment", "rounds")):
-        document["recipes"] |= former["recipes"]
-    document["recipes"][recipe] = measured
-    write_result(path, document)
-    return path
+    return command.keep("training", environment, recipe, measured, options)
 
 
 def _loops() -> dict[str, Any]:
@@ -166,16 +143,16 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
 def _in_process(
     recipe: str, arm: str, images: int, epochs: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.training", recipe, "--arm", arm, "--images", str(images)]
-    command += ["--epochs", str(epochs), "--threads", str(options.threads)]
-    command += ["--device", options.device]
+    line = [sys.executable, "-m", "benchmarks.training", recipe, "--arm", arm, "--images", str(images)]
+    line += ["--epochs", str(epochs), "--threads", str(options.threads)]
+    line += ["--device", options.device]
     if options.data_dir is not None:
-        command += ["--data-dir", str(options.data_dir)]
+        line += ["--data-dir", str(options.data_dir)]
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as features:
         done = subprocess.run(
-            command,
-            cwd=ROOT,
+            line,
+            cwd=command.ROOT,
             env={**os.environ, "VISION_ZOO_BENCHMARK_FEATURES": features},
             capture_output=True,
             text=True,

@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 
-from vision_zoo.environment import usable_cores
+from benchmarks.training import command
 from vision_zoo.progress import Progress, progress_on_stderr
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.datasets import find_dataset
@@ -28,7 +27,6 @@ from vision_zoo.training.quicken import quickened
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.step import EagerStep
 
-ROOT = Path(__file__).resolve().parents[2]
 RECIPES = (  # one for each architecture with convolutions that are trained
     "simple_cnn-mnist",
     "small_cnn-mnist",
@@ -48,33 +46,15 @@ _ROUND_SECONDS = 0.5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recipes", nargs="*", default=RECIPES)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
-    options = parser.parse_args()
+    options = command.parser(__doc__, recipes=RECIPES, rounds=15).parse_args()
     keep_freed_memory()
     device = choose_device(options.device)
     torch.set_num_threads(options.threads)
     environment = {**describe_environment(device), "threads": options.threads}
     with progress_on_stderr() as progress:
-        recipes = {name: _measure(name, options, device, progress) for name in options.recipes}
-    path = result_path(options.results_dir, environment, "memory_formats")
-    write_result(
-        path,
-        {
-            "schema": SCHEMA_VERSION,
-            "kind": "memory_formats",
-            "environment": environment,
-            "rounds": options.rounds,
-            "recipes": recipes,
-        },
-    )
+        for name in options.recipes:
+            measured = _measure(name, options, device, progress)
+            path = command.keep("memory_formats", environment, name, measured, options)
     print(path)
 
 

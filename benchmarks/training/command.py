@@ -1,0 +1,45 @@
+"""What the benchmarks of training share: their options, and how they keep what they measured."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.environment import usable_cores
+from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def parser(description: str | None, *, recipes: tuple[str, ...], rounds: int) -> argparse.ArgumentParser:
+    """Options with their defaults."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("recipes", nargs="*", default=recipes)
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--threads", type=int, default=usable_cores())
+    made.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    made.add_argument("--data-dir", type=Path)
+    made.add_argument("--results-dir", type=Path, default=ROOT / "results")
+    return made
+
+
+def keep(
+    kind: str, environment: dict[str, Any], recipe: str, measured: dict[str, Any], options: argparse.Namespace
+) -> Path:
+    """Beside recipes that were measured earlier in the same way."""
+    path = result_path(options.results_dir, environment, kind)
+    document: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "kind": kind,
+        "environment": environment,
+        "rounds": options.rounds,
+        "recipes": {},
+    }
+    former = json.loads(path.read_text()) if path.exists() else {}
+    if all(former.get(key) == document[key] for key in ("schema", "environment", "rounds")):
+        document["recipes"] |= former["recipes"]
+    document["recipes"][recipe] = measured
+    write_result(path, document)
+    return path
