@@ -75,6 +75,20 @@ def test_better(first: list[float], second: list[float], verdict: str) -> None:
     )
 
 
+def test_a_claim_says_which_runs_never_learnt_and_draws_every_run_s_loss() -> None:
+    claim = _BY_NAME["batch-norm-high-rate"]
+    history = [{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)]
+    measured = [
+        _measured(name, accuracies, history=history)
+        for name, accuracies in zip(claim.recipes, ([0.91, 0.92, 0.93], [0.862, 0.1, 0.1]), strict=True)
+    ]
+    by_name = {one.recipe.name: one for one in measured}
+    _, finding = evidence_of(claim, by_name)
+    assert "2 of the 3 runs of `bn_cnn_without_bn-fashion_mnist` never learnt" in " ".join(finding.reasons)
+    _, losses = draw(claim, by_name).axes
+    assert [np.asarray(line.get_ydata()).tolist() for line in losses.lines] == [[1, 1 / 2, 1 / 3]] * 6
+
+
 def test_the_same_accuracy_on_other_images_is_no_difference() -> None:
     first = _measured("row_lstm-mnist", [0.98])
     second = _measured("small_cnn-mnist", [0.979], shift=5000)

@@ -149,6 +149,17 @@ def test_a_shortfall_says_what_seeds_alone_may_do(
         )
 
 
+def test_runs_that_never_learnt_are_counted_and_make_no_interval(tmp_path: Path) -> None:
+    recipe = find_recipe("bn_cnn_without_bn-fashion_mnist")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.862, 0.1, 0.1)))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    assert (
+        f"2 of the 3 runs of `{recipe.name}` never learnt (chance is 10%); the other reaches 86.20%." in text
+    )
+    assert "A further run would be expected" not in text
+
+
 def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
     recipe, companion = find_recipe("optimized_cnn-mnist"), find_recipe("optimized_cnn_without_flip-mnist")
     curve = [

@@ -31,6 +31,8 @@ def test_the_interval_over_seeds_is_student_s() -> None:
     assert found.low == pytest.approx(0.99 - reach, abs=1e-6)
     assert found.high == pytest.approx(0.99 + reach, abs=1e-6)
     assert mean_interval([0.98]) is None
+    assert found.high > 1
+    assert (found.clipped().low, found.clipped().high) == (found.low, 1.0)
 
 
 def test_mcnemar_looks_at_the_images_on_which_models_disagree() -> None:

@@ -19,10 +19,14 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Interval:
-    """From `low` to `high`, both fractions."""
+    """From `low` to `high`, both fractions; Student's may reach beyond what a fraction can be."""
 
     low: float
     high: float
+
+    def clipped(self) -> "Interval":
+        """The part from 0 to 1."""
+        return Interval(max(0.0, self.low), min(1.0, self.high))
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def measured(
     interval = accuracy_interval(int(right.sum()), len(right))
     seeds = seed_accuracies(standing, settings, place)
     over_seeds = mean_interval(list(seeds.values()))
+    over_seeds = None if over_seeds is None else over_seeds.clipped()
     metrics = run.metrics()
     single = by_scenario["single-stream"]
     classes = len(session.metadata.labels)
@@ -81,7 +82,7 @@ def measured(
             "test_images": len(right),
             "accuracy_interval": [interval.low, interval.high],
             "seed_accuracies": seeds,
-            "seed_interval": None if over_seeds is None else [over_seeds.low, min(1.0, over_seeds.high)],
+            "seed_interval": None if over_seeds is None else [over_seeds.low, over_seeds.high],
             "validation_accuracy": standing.validation_accuracy,
             "epochs": standing.epochs,
             "came_to_its_end": _came_to_its_end(run),

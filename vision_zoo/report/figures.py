@@ -4,12 +4,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.recipe import Recipe
 
 POINTS = 0.3
 POINTS_ON_COPY = 1.5
 _COPY = "JPEG copy"
 FALLS_SHORT = "falls short"
+_CHANCE = 1.5  # times the accuracy of always giving the same answer
 _SECONDS = ("train_seconds", "inference_seconds")
 
 
@@ -34,6 +36,25 @@ def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
     if difference > POINTS:
         return "above the report"
     return "holds" if difference >= -points else FALLS_SHORT
+
+
+def learnt(recipe: Recipe, accuracies: Sequence[float]) -> list[float]:
+    """Those of `accuracies` that are clearly better than always giving the same answer."""
+    return [value for value in accuracies if value * len(find_dataset(recipe.dataset).labels) > _CHANCE]
+
+
+def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
+    """A sentence on runs that never learnt anything; None where all did."""
+    others = learnt(recipe, accuracies)
+    lost = len(accuracies) - len(others)
+    if not lost:
+        return None
+    chance = f"{1 / len(find_dataset(recipe.dataset).labels):.0%}"
+    text = f"{lost} of the {len(accuracies)} runs of `{recipe.name}` never learnt (chance is {chance})"
+    if not others:
+        return f"{text}."
+    named = ", ".join(f"{value:.2%}" for value in others)
+    return f"{text}; the other{' reaches' if len(others) == 1 else 's reach'} {named}."
 
 
 def formatted(measure: str, value: float) -> str:

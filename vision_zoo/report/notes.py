@@ -5,6 +5,7 @@ from typing import Any
 
 from vision_zoo.report.figures import (
     FALLS_SHORT,
+    collapse,
     first_reaching,
     headline,
     mean_of,
@@ -23,7 +24,7 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
     """Sentences in Markdown below the table of a report."""
     found = [f"`{recipe.name}`: {recipe.remark}"] if recipe.remark else []
     found += [
-        f"`{recipe.name}`: {text}" for own in documents.get(recipe.name, []) if (text := _chance(recipe, own))
+        f"`{recipe.name}`: {text}" for own in documents.get(recipe.name, []) if (text := _seeds(recipe, own))
     ]
     found += [
         f"`{recipe.name}`: {_companion(recipe, companion, own, other)}"
@@ -36,18 +37,25 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
     return found
 
 
-def _chance(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
-    """Whether seeds alone may make a run as good as the report's; None where nothing falls short, or there is one run."""
+def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
+    """Whether seeds alone may make a run as good as the report's; None where nothing falls short, or there is one run.
+
+    Where some runs never learnt, no interval: what it is made of would be two groups, not one.
+    """
     measure = headline(recipe)
     values = values_of(document, measure)
+    lost = collapse(recipe, values)
+    if lost is not None:
+        return lost
     if verdict(recipe, values, document["data"]["variant"]) != FALLS_SHORT:
         return None
     interval = prediction_interval(values)
     if interval is None:
         return None
+    interval = interval.clipped()
     where = "within that" if recipe.reported[measure] <= interval.high else "above that"
     return (
-        f"A further run would be expected between {interval.low:.2%} and {min(interval.high, 1.0):.2%} "
+        f"A further run would be expected between {interval.low:.2%} and {interval.high:.2%} "
         f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs): the report's single one lies {where}."
     )
 

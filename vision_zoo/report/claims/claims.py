@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vision_zoo.report.claims.evidence import Comparison, Measured
-from vision_zoo.report.figures import POINTS
+from vision_zoo.report.figures import POINTS, collapse
 
 Verdict = Literal["holds", "does not hold", "cannot be told"]
 
@@ -32,7 +32,7 @@ class Claim:
     """A sentence of a report.
 
     `pairs` are the recipes that are compared, (first, second); `others` stand beside them as companions and decide
-    nothing.
+    nothing. `losses` has every run's loss drawn over its epochs.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Claim:
     pairs: tuple[tuple[str, str], ...]
     rule: Rule
     others: tuple[str, ...] = ()
+    losses: bool = False
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -72,7 +73,15 @@ def _worth(points: float) -> Rule:
 
     def rule(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:
         (comparison,) = comparisons
-        reasons = (_difference(comparison), f"The claim is {points:+.1f} points, to be met within {_NEAR:g}.")
+        lost = [
+            collapse(one.recipe, list(one.accuracies.values()))
+            for one in (comparison.first, comparison.second)
+        ]
+        reasons = (
+            _difference(comparison),
+            *filter(None, lost),
+            f"The claim is {points:+.1f} points, to be met within {_NEAR:g}.",
+        )
         near = abs(comparison.points - points) <= _NEAR
         if not comparison.shown:
             return Finding("cannot be told", reasons)
@@ -200,6 +209,7 @@ CLAIMS = (
         "Batch normalisation is worth 6.4 points at a learning rate of 0.003.",
         (("bn_cnn-fashion_mnist", "bn_cnn_without_bn-fashion_mnist"),),
         _worth(6.4),
+        losses=True,
     ),
     Claim(
         "batch-norm-tuned-rate",

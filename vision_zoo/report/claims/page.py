@@ -70,12 +70,16 @@ def _section(
     parts = [
         f'<a id="{claim.name}"></a>\n\n## Report {claim.report}: “{claim.text}”',
         f"**{finding.verdict.capitalize()}.** {' '.join(finding.reasons)}",
-        f"![Test accuracy of every run]({pictures}/{claim.name}.svg)",
+        f"![{_caption(claim)}]({pictures}/{claim.name}.svg)",
         markdown(rows),
     ]
     if comparisons:
         parts.append(markdown([_comparison_row(comparison) for comparison in comparisons]))
     return parts
+
+
+def _caption(claim: Claim) -> str:
+    return "Test accuracy of every run" + (", and its training loss over the epochs" if claim.losses else "")
 
 
 def _recipe_row(recipe: Recipe, measured: Measured | None) -> dict[str, Any]:
@@ -95,10 +99,11 @@ def _recipe_row(recipe: Recipe, measured: Measured | None) -> dict[str, Any]:
         return row
     values = list(measured.accuracies.values())
     seeds = mean_interval(values)
+    seeds = None if seeds is None else seeds.clipped()
     row |= {
         "measured": f"{statistics.fmean(values):.2%}",
         "runs": len(values),
-        "over seeds": None if seeds is None else f"{seeds.low:.2%} to {min(1.0, seeds.high):.2%}",
+        "over seeds": None if seeds is None else f"{seeds.low:.2%} to {seeds.high:.2%}",
         "train s": f"{measured.train_seconds:,.0f}",
         "p50 ms": None if measured.latency_ms is None else f"{measured.latency_ms:.3f}",
     }

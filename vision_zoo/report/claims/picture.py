@@ -1,4 +1,7 @@
-"""A claim's picture: the test accuracy of every run, the mean with its interval, and what was reported."""
+"""A claim's picture: the test accuracy of every run, the mean with its interval, and what was reported.
+
+Where the claim asks for it, every run's loss over its epochs as well.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -8,19 +11,49 @@ from vision_zoo.significance import mean_interval
 from vision_zoo.training.recipes import find_recipe
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _RUN, _REPORTED = "#0072B2", "#D55E00"
+_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def draw(claim: Claim, measured: dict[str, Measured]) -> "Figure":
     """A line a recipe, those that decide nothing below the others in grey."""
     from matplotlib.figure import Figure
+
+    height = 0.42 * (len(claim.recipes) + len(claim.others)) + 1.3
+    if not claim.losses:
+        figure = Figure(figsize=(8.5, height), layout="constrained")
+        _draw_accuracies(figure.subplots(), claim, measured)
+        return figure
+    figure = Figure(figsize=(8.5, height + 3), layout="constrained")
+    above, below = figure.subplots(2, height_ratios=(height, 3))
+    _draw_accuracies(above, claim, measured)
+    _draw_losses(below, [measured[name] for name in claim.recipes if name in measured])
+    return figure
+
+
+def _draw_losses(axes: "Axes", recipes: list[Measured]) -> None:
+    """On the training images, a line a run."""
+    for colour, measured in zip(_COLOURS, recipes, strict=False):
+        for run in measured.runs:
+            epochs = [record["epoch"] for record in run["history"]]
+            losses = [record["train_loss"] for record in run["history"]]
+            axes.plot(epochs, losses, ".-", color=colour, label=measured.recipe.name)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss of every run")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    axes.legend(shown.values(), shown.keys(), fontsize=8)
+
+
+def _draw_accuracies(axes: "Axes", claim: Claim, measured: dict[str, Measured]) -> None:
     from matplotlib.ticker import PercentFormatter
 
     names = [*claim.recipes, *claim.others]
-    figure = Figure(figsize=(8.5, 0.42 * len(names) + 1.3), layout="constrained")
-    axes = figure.subplots()
     for place, name in enumerate(names):
         recipe, found = find_recipe(name), measured.get(name)
         reported = recipe.reported.get("test_accuracy")
@@ -35,13 +68,8 @@ def draw(claim: Claim, measured: dict[str, Measured]) -> "Figure":
         axes.plot(values, [place] * len(values), "o", color=_RUN, alpha=0.6, label="a run")
         interval = mean_interval(values)
         if interval is not None:
-            axes.plot(
-                [interval.low, min(1.0, interval.high)],
-                [place, place],
-                "-",
-                color=_RUN,
-                label="mean, 95 % over seeds",
-            )
+            ends = [interval.clipped().low, interval.clipped().high]
+            axes.plot(ends, [place, place], "-", color=_RUN, label="mean, 95 % over seeds")
         axes.plot(found.mean, place, "|", color=_RUN, markersize=16, markeredgewidth=2)
     axes.set_yticks(range(len(names)), names)
     for label in axes.get_yticklabels()[len(claim.recipes) :]:
@@ -53,5 +81,12 @@ def draw(claim: Claim, measured: dict[str, Measured]) -> "Figure":
     axes.grid(alpha=0.3, axis="x")
     handles, labels = axes.get_legend_handles_labels()
     shown = dict(zip(labels, handles, strict=True))
-    figure.legend(shown.values(), shown.keys(), fontsize=8, loc="outside upper right", ncols=3)
-    return figure
+    axes.legend(
+        shown.values(),
+        shown.keys(),
+        fontsize=8,
+        ncols=3,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        frameon=False,
+    )
