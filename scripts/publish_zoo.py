@@ -3,7 +3,8 @@
 Of several recipes the one with the highest mean accuracy in `results/` is exported, always its run with seed 0, so
 that no seed is picked by its test score. A model that 8 bits make at least 1.4 times faster, without losing more than the
 proof allows, computes in them; other large models store their weights in fewer bits. The accuracy that is kept in
-`results/<environment>/zoo.json` is the file's own, in ONNX Runtime.
+`results/<environment>/zoo.json` is the file's own, in ONNX Runtime. A file that is there stays where no run of a better
+recipe is at hand, and all of them are timed anew together.
 
     python scripts/publish_zoo.py --runs-dir runs
 """
@@ -12,6 +13,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from vision_zoo.benchmark.engines import random_images
 from vision_zoo.environment import describe
 from vision_zoo.errors import ExportError, VisionZooError
 from vision_zoo.progress import Progress, progress_on_stderr
-from vision_zoo.results import SCHEMA_VERSION, load_results, result_path, write_result
+from vision_zoo.results import SCHEMA_VERSION, load_results, read_result, result_path, write_result
 from vision_zoo.serving.bench.scenarios import single_stream
 from vision_zoo.serving.session import Session
 from vision_zoo.training.export import ExportedModel, export_onnx
@@ -122,6 +124,22 @@ def measured_speedup(
     return round(full / fewer, 2)
 
 
+def left_in_place(
+    models_dir: Path, former: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The entries of `former` whose files stay; those that a file of `new` takes the place of are withdrawn."""
+    written = {one["model"] for one in new}
+    superseded = {(one["architecture"], one["dataset"]) for one in new}
+    staying = {one["model"]: one for one in former if (one["architecture"], one["dataset"]) not in superseded}
+    found = []
+    for path in sorted(models_dir.glob(f"*{SUFFIX}")):
+        if path.stem in staying:
+            found.append(staying[path.stem])
+        elif path.stem not in written:
+            manifest.withdraw(path)
+    return found
+
+
 def entry(published: Published) -> dict[str, Any]:
     """What `zoo.json` keeps of a file."""
     session = Session(published.exported.path, provider="cpu")
@@ -161,20 +179,24 @@ def main() -> None:
             published = [
                 found for recipe in chosen if (found := publish(recipe, options, progress)) is not None
             ]
-            shipped = [found.exported.path for found in published]
-            for path in sorted(options.models_dir.glob(f"*{SUFFIX}")):
-                if path not in shipped:
-                    manifest.withdraw(path)
+            place = result_path(options.results_dir, describe(), "zoo")
+            former = read_result(place) or {"models": []}
+            new = [entry(found) for found in published]
+            models = sorted(
+                [*new, *left_in_place(options.models_dir, former["models"], new)],
+                key=lambda one: str(one["model"]),
+            )
+            shipped = [options.models_dir / f"{one['model']}{SUFFIX}" for one in models]
             settings = BenchmarkSettings(providers=("cpu",), against=("torch",), seconds=options.seconds)
             rows = benchmark(shipped, settings, progress)
         document = {
             "schema": SCHEMA_VERSION,
             "kind": "zoo",
             "environment": describe(),
-            "models": [entry(found) for found in published],
+            "models": models,
             "benchmark": rows,
         }
-        write_result(result_path(options.results_dir, describe(), "zoo"), document)
+        write_result(place, document)
     except VisionZooError as error:
         sys.exit(f"error: {error}")
 
