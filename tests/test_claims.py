@@ -84,7 +84,7 @@ def test_a_claim_says_which_runs_never_learnt_and_draws_every_run_s_loss() -> No
     ]
     by_name = {one.recipe.name: one for one in measured}
     _, finding = evidence_of(claim, by_name)
-    assert "2 of the 3 runs of `bn_cnn_without_bn-fashion_mnist` never learnt" in " ".join(finding.reasons)
+    assert "`bn_cnn_without_bn-fashion_mnist`: 2 of 3 runs never learnt" in " ".join(finding.reasons)
     _, losses = draw(claim, by_name).axes
     assert [np.asarray(line.get_ydata()).tolist() for line in losses.lines] == [[1, 1 / 2, 1 / 3]] * 6
 

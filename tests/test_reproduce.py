@@ -154,9 +154,7 @@ def test_runs_that_never_learnt_are_counted_and_make_no_interval(tmp_path: Path)
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.862, 0.1, 0.1)))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    assert (
-        f"2 of the 3 runs of `{recipe.name}` never learnt (chance is 10%); the other reaches 86.20%." in text
-    )
+    assert f"- `{recipe.name}`: 2 of 3 runs never learnt (chance is 10%); the other reaches 86.20%." in text
     assert "A further run would be expected" not in text
 
 

@@ -50,7 +50,7 @@ def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
     if not lost:
         return None
     chance = f"{1 / len(find_dataset(recipe.dataset).labels):.0%}"
-    text = f"{lost} of the {len(accuracies)} runs of `{recipe.name}` never learnt (chance is {chance})"
+    text = f"{lost} of {len(accuracies)} runs never learnt (chance is {chance})"
     if not others:
         return f"{text}."
     named = ", ".join(f"{value:.2%}" for value in others)

@@ -74,12 +74,13 @@ def _worth(points: float) -> Rule:
     def rule(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:
         (comparison,) = comparisons
         lost = [
-            collapse(one.recipe, list(one.accuracies.values()))
+            f"`{one.recipe.name}`: {text}"
             for one in (comparison.first, comparison.second)
+            if (text := collapse(one.recipe, list(one.accuracies.values()))) is not None
         ]
         reasons = (
             _difference(comparison),
-            *filter(None, lost),
+            *lost,
             f"The claim is {points:+.1f} points, to be met within {_NEAR:g}.",
         )
         near = abs(comparison.points - points) <= _NEAR
