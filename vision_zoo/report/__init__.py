@@ -47,8 +47,8 @@ their standard deviation, and the range where n is above 1. A result *holds* whe
 points below the report ({points_on_copy} on the JPEG copy of CIFAR-10). Accuracies are of the whole test split, scored
 once, after training, with weights that the test split had no part in choosing. Seconds are those of training and
 validation, without the test curve, and include computing frozen features; *CPU* is how many cores worked on
-average: where it is clearly below the threads, other work slowed the run down. `vision-zoo reproduce RECIPE` repeats
-a row."""
+average: where it is clearly below the environment's, runs had fewer threads or other work slowed them down.
+`vision-zoo reproduce RECIPE` repeats a row."""
 
 
 def write(path: Path, results_dir: Path) -> None:
