@@ -32,7 +32,8 @@ def page(path: Path, document: Mapping[str, Any]) -> None:
 _EXPLANATION = """<p>◆: nothing here is both quicker and more accurate. <i>Over images</i>: Wilson's 95 % interval, what
 other test pictures could give. <i>Over seeds</i>: Student's 95 % interval of the mean of the runs, what training again
 could give. <i>Calibration error</i>: how far the stated probabilities are from being right so often. <i>Ended by the
-budget</i>: more time might have helped; validation images, never test images, decided who got it.</p>"""
+budget</i>: more time might have helped; validation images, never test images, decided who got it. The recommendation
+looks at the test images: of many models, the chosen one's accuracy there is a little flattering.</p>"""
 _NO_DIFFERENCE = """<p>McNemar's exact test on the same test images, corrected after Holm for the number of models.
 <i>No difference shown</i> is not the same as equal: more test images might show one.</p>"""
 
