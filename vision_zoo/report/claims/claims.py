@@ -218,7 +218,7 @@ CLAIMS = (
         "Batch normalisation is worth 0.7 points against a learning rate that suits its absence.",
         (("bn_cnn-fashion_mnist", "bn_cnn_without_bn_low_lr-fashion_mnist"),),
         _worth(0.7),
-        others=("bn_cnn_slow_decay-fashion_mnist",),
+        others=("bn_cnn_slow_decay-fashion_mnist", "bn_cnn_without_augmentation-fashion_mnist"),
     ),
     Claim(
         "mobilenet-no-gain",

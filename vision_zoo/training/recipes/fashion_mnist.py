@@ -72,6 +72,18 @@ RECIPES = (
         **_REPORT_C,
     ),
     Recipe(
+        name="bn_cnn_without_augmentation-fashion_mnist",
+        companion_of="bn_cnn-fashion_mnist",
+        remark="The report does not say which of its networks saw augmented images: this one sees them as they are.",
+        title="The custom CNN with batch normalisation on images as they are",
+        architecture="bn_cnn",
+        parameters=4_458_826,
+        learning_rate=0.003,
+        epochs=15,
+        step_epochs=5,
+        **_REPORT_C,
+    ),
+    Recipe(
         name="bn_cnn_without_bn-fashion_mnist",
         remark="The report calls its loss erratic.",
         title="LeNet, small AlexNet, custom CNN: batch normalisation removed, nothing else changed",
