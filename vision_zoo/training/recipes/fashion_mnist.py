@@ -12,6 +12,7 @@ _REPORT_C: dict[str, Any] = {
     "test_curve": True,
 }
 _AUGMENTATION = Augmentation(rotation=10, horizontal_flip=0.5)
+_AS_THEY_ARE = "The report does not say which networks saw augmented images: this one sees them as they are."
 
 RECIPES = (
     Recipe(
@@ -41,6 +42,18 @@ RECIPES = (
         epochs=20,
         step_epochs=6,
         augmentation=_AUGMENTATION,
+        **_REPORT_C,
+    ),
+    Recipe(
+        name="small_alexnet_without_augmentation-fashion_mnist",
+        companion_of="small_alexnet-fashion_mnist",
+        remark=_AS_THEY_ARE,
+        title="AlexNet for 28 x 28 images, on images as they are",
+        architecture="small_alexnet",
+        parameters=2_780_298,
+        learning_rate=0.001,
+        epochs=20,
+        step_epochs=6,
         **_REPORT_C,
     ),
     Recipe(
@@ -74,7 +87,7 @@ RECIPES = (
     Recipe(
         name="bn_cnn_without_augmentation-fashion_mnist",
         companion_of="bn_cnn-fashion_mnist",
-        remark="The report does not say which of its networks saw augmented images: this one sees them as they are.",
+        remark=_AS_THEY_ARE,
         title="The custom CNN with batch normalisation on images as they are",
         architecture="bn_cnn",
         parameters=4_458_826,
