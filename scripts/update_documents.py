@@ -72,6 +72,11 @@ def main() -> None:
             if not check:
                 atomic.make_folder(path.parent)
                 atomic.write_text(path, new)
+    for card in sorted((ROOT / "docs" / "cards").glob("*.md")):
+        if f"docs/cards/{card.name}" not in wanted:  # of a model that is no longer shipped
+            drifted.append(f"docs/cards/{card.name}")
+            if not check:
+                card.unlink()
     if check and drifted:
         sys.exit(f"error: {', '.join(drifted)} differ from results/; run `make docs`")
 
