@@ -1,12 +1,11 @@
 """What the benchmarks of training share: their options, and how they keep what they measured."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from vision_zoo.environment import usable_cores
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.results import SCHEMA_VERSION, read_result, result_path, write_result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +36,7 @@ def keep(
         "rounds": options.rounds,
         "recipes": {},
     }
-    former = json.loads(path.read_text()) if path.exists() else {}
+    former = read_result(path) or {}
     if all(former.get(key) == document[key] for key in ("schema", "environment", "rounds")):
         document["recipes"] |= former["recipes"]
     document["recipes"][recipe] = measured

@@ -38,19 +38,14 @@ def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
     return "holds" if difference >= -points else FALLS_SHORT
 
 
-def learnt(recipe: Recipe, accuracies: Sequence[float]) -> list[float]:
-    """Those of `accuracies` that are clearly better than always giving the same answer."""
-    return [value for value in accuracies if value * len(find_dataset(recipe.dataset).labels) > _CHANCE]
-
-
 def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
     """A sentence on runs that never learnt anything; None where all did."""
-    others = learnt(recipe, accuracies)
+    classes = len(find_dataset(recipe.dataset).labels)
+    others = [value for value in accuracies if value * classes > _CHANCE]
     lost = len(accuracies) - len(others)
     if not lost:
         return None
-    chance = f"{1 / len(find_dataset(recipe.dataset).labels):.0%}"
-    text = f"{lost} of {len(accuracies)} runs never learnt (chance is {chance})"
+    text = f"{lost} of {len(accuracies)} runs never learnt (chance is {1 / classes:.0%})"
     if not others:
         return f"{text}."
     named = ", ".join(f"{value:.2%}" for value in others)

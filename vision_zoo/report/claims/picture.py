@@ -3,7 +3,7 @@
 Where the claim asks for it, every run's loss over its epochs as well.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vision_zoo.report.claims.claims import Claim
 from vision_zoo.report.claims.evidence import Measured
@@ -45,9 +45,7 @@ def _draw_losses(axes: "Axes", recipes: list[Measured]) -> None:
     axes.set_ylabel("training loss of every run")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    handles, labels = axes.get_legend_handles_labels()
-    shown = dict(zip(labels, handles, strict=True))
-    axes.legend(shown.values(), shown.keys(), fontsize=8)
+    _explain(axes)
 
 
 def _draw_accuracies(axes: "Axes", claim: Claim, measured: dict[str, Measured]) -> None:
@@ -79,14 +77,11 @@ def _draw_accuracies(axes: "Axes", claim: Claim, measured: dict[str, Measured]) 
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlabel("test accuracy")
     axes.grid(alpha=0.3, axis="x")
+    _explain(axes, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
+
+
+def _explain(axes: "Axes", **placed: Any) -> None:
+    """A legend that names each thing once, however often it is drawn."""
     handles, labels = axes.get_legend_handles_labels()
     shown = dict(zip(labels, handles, strict=True))
-    axes.legend(
-        shown.values(),
-        shown.keys(),
-        fontsize=8,
-        ncols=3,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        frameon=False,
-    )
+    axes.legend(shown.values(), shown.keys(), fontsize=8, **placed)
