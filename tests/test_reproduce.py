@@ -42,7 +42,7 @@ class _InterruptInSecondEpoch(SilentProgress):
     def __init__(self) -> None:
         self.parts = 0
 
-    def start(self, description: str, total: int) -> None:  # noqa: ARG002
+    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
         self.parts += 1
         if self.parts == 2:
             raise KeyboardInterrupt

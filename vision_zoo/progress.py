@@ -9,8 +9,11 @@ from typing import Protocol
 class Progress(Protocol):
     """What a long computation reports to."""
 
-    def start(self, description: str, total: int) -> None:
-        """Begin a part of `total` steps; ends the part before it."""
+    def start(self, description: str, total: int, unit: str = "") -> None:
+        """Begin a part of `total` steps, counted in `unit`; ends the part before it."""
+
+    def describe(self, description: str) -> None:
+        """What the current part is at."""
 
     def advance(self, steps: int = 1) -> None:
         """`steps` more of the current part are done."""
@@ -22,7 +25,10 @@ class Progress(Protocol):
 class SilentProgress:
     """Reports nothing."""
 
-    def start(self, description: str, total: int) -> None:
+    def start(self, description: str, total: int, unit: str = "") -> None:
+        pass
+
+    def describe(self, description: str) -> None:
         pass
 
     def advance(self, steps: int = 1) -> None:
@@ -52,10 +58,13 @@ def progress_on_stderr() -> Iterator[Progress]:
     class BarProgress:
         def __init__(self, bar: RichBar) -> None:
             self.bar = bar
-            self.task = bar.add_task("", total=None, visible=False)
+            self.task = bar.add_task("", total=None, visible=False, unit="")
 
-        def start(self, description: str, total: int) -> None:
-            self.bar.reset(self.task, description=description, total=total, visible=True)
+        def start(self, description: str, total: int, unit: str = "") -> None:
+            self.bar.reset(self.task, description=description, total=total, visible=True, unit=unit)
+
+        def describe(self, description: str) -> None:
+            self.bar.update(self.task, description=description)
 
         def advance(self, steps: int = 1) -> None:
             self.bar.advance(self.task, steps)
@@ -63,6 +72,12 @@ def progress_on_stderr() -> Iterator[Progress]:
         def line(self, text: str) -> None:
             self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeRemainingColumn(),
+    )
     with RichBar(*columns, console=Console(stderr=True), transient=True) as bar:
         yield BarProgress(bar)

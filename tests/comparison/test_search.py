@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 
 from vision_zoo.comparison import search
+from vision_zoo.comparison.budget import BudgetProgress
 from vision_zoo.comparison.candidates import Candidate
 from vision_zoo.comparison.search import Journal, Place, Standing, better_half
 from vision_zoo.progress import SilentProgress
@@ -89,7 +90,7 @@ def test_what_quick_ones_leave_goes_to_slow_ones(
         cast("Journal", clock),
         seconds=120.0,
         seeds=seeds,
-        progress=SilentProgress(),
+        progress=BudgetProgress(SilentProgress(), lambda: clock.spent, 120.0),
     )
     assert not outcome.left_out
     assert [epochs[name] for name in quick] == [10] * 4

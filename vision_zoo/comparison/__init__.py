@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.comparison.budget import BudgetProgress
 from vision_zoo.comparison.candidates import candidates
 from vision_zoo.comparison.measure import MeasuredModel, measured
 from vision_zoo.comparison.page import page
@@ -50,19 +51,20 @@ def compare(
         progress.line(f"{out} holds this comparison, finished")
         return finished
     place = Place(out, settings.device, data_dir)
+    bar = BudgetProgress(progress, lambda: journal.spent, settings.budget_seconds)
     try:
         found, left_out = candidates(
-            settings, dataset, splits, device=device, data_dir=data_dir, progress=progress
+            settings, dataset, splits, device=device, data_dir=data_dir, progress=bar
         )
         aside = _MEASURING * sum(one.measuring_seconds for one in found) * len(settings.precisions)
         seconds = max(journal.spent, settings.budget_seconds - aside)
         outcome = successive_halving(
-            found, place, journal, seconds=seconds, seeds=settings.seeds, progress=progress
+            found, place, journal, seconds=seconds, seeds=settings.seeds, progress=bar
         )
         left_out |= outcome.left_out
         for chosen in (outcome.finalists, outcome.rest_of_the_front):
-            other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=progress)
-        models, refused = _models(outcome.standings, settings, place, splits, progress)
+            other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=bar)
+        models, refused = _models(outcome.standings, settings, place, splits, bar)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to go on") from error
     if not models:
@@ -99,7 +101,11 @@ def compare(
 
 
 def _models(
-    standings: list[Standing], settings: ComparisonSettings, place: Place, splits: Splits, progress: Progress
+    standings: list[Standing],
+    settings: ComparisonSettings,
+    place: Place,
+    splits: Splits,
+    progress: BudgetProgress,
 ) -> tuple[list[MeasuredModel], dict[str, str]]:
     found, refused = [], {}
     for standing in standings:

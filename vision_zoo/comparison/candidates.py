@@ -14,9 +14,10 @@ import numpy as np
 
 from vision_zoo import onnx_runtime
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.comparison.budget import BudgetProgress
 from vision_zoo.comparison.settings import ComparisonSettings
 from vision_zoo.errors import DataError, ExportError, RunError, UsageError
-from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.progress import SilentProgress
 from vision_zoo.serving.bench.scenarios import single_stream
 from vision_zoo.serving.session import session_options
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
@@ -95,12 +96,12 @@ def candidates(
     *,
     device: "torch.device",
     data_dir: Path | None,
-    progress: Progress,
+    progress: BudgetProgress,
 ) -> tuple[list[Candidate], dict[str, str]]:
     """Who takes part, and of the others, by architecture, why not."""
     found, left_out = [], {}
-    progress.start("measuring the architectures", len(settings.architectures))
     for architecture in settings.architectures:
+        progress.describe(f"measuring {architecture}")
         try:
             recipe = recipe_of(architecture, settings, len(splits.train))
             classifier = build_classifier(recipe, dataset)
@@ -115,7 +116,6 @@ def candidates(
                 left_out[architecture] = f"breaks a limit before any training: {', '.join(broken)}"
             else:
                 found.append(candidate)
-        progress.advance()
     return found, left_out
 
 

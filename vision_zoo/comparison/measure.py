@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from vision_zoo.artifact import Precision
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
+from vision_zoo.comparison.budget import BudgetProgress
 from vision_zoo.comparison.robustness import CORRUPTIONS
 from vision_zoo.comparison.search import Place, Standing
 from vision_zoo.comparison.settings import ComparisonSettings
-from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.serving.session import Session
 from vision_zoo.significance import accuracy_by_class, accuracy_interval, calibration_error, mean_interval
 from vision_zoo.training import train
@@ -38,7 +38,7 @@ def measured(
     settings: ComparisonSettings,
     place: Place,
     test: Split,
-    progress: Progress,
+    progress: BudgetProgress,
 ) -> MeasuredModel:
     """Finish, export, prove and measure a candidate's run with seed 0.
 
@@ -47,7 +47,10 @@ def measured(
     """
     recipe = standing.candidate.recipe
     run = RunDirectory(place.run(recipe))
-    train.finish(run.path, device=place.device, data_dir=place.data_dir, progress=SilentProgress())
+    progress.describe(f"{recipe.architecture}: export, proof, figures")
+    train.finish(
+        run.path, device=place.device, data_dir=place.data_dir, progress=progress.part(recipe.architecture)
+    )
     exported = export_onnx(run.path, place.folder / "models", data_dir=place.data_dir, precision=precision)
     session = Session(exported.path, provider=settings.provider)
     rows = benchmark(
@@ -58,7 +61,7 @@ def measured(
             scenarios=("single-stream", "offline"),
             seconds=_SECONDS,
         ),
-        progress,
+        progress.part(recipe.architecture),
     )
     by_scenario = {row["scenario"]: row for row in rows if row["engine"] == "onnxruntime"}
     labels = np.asarray(test.labels)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.comparison.budget import BudgetProgress
 from vision_zoo.comparison.candidates import Candidate
 from vision_zoo.pareto import pareto_front
-from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.progress import Progress
 from vision_zoo.results import read_result, write_result
 from vision_zoo.training import train
 from vision_zoo.training.device import DeviceName
@@ -108,7 +109,7 @@ def successive_halving(
     *,
     seconds: float,
     seeds: int,
-    progress: Progress,
+    progress: BudgetProgress,
 ) -> Outcome:
     """Halve within half of the time until second `seconds` of the journal; then again among those that were dropped.
 
@@ -144,7 +145,7 @@ def _halve(
     journal: Journal,
     *,
     seconds: float,
-    progress: Progress,
+    progress: BudgetProgress,
 ) -> None:
     """Train in rungs until `seconds` of the journal's time are spent; updates `standings` and `left_out`."""
     alive = list(found)
@@ -202,7 +203,7 @@ def other_seeds(
     journal: Journal,
     *,
     seconds: float,
-    progress: Progress,
+    progress: BudgetProgress,
 ) -> None:
     """Train them from seeds 1 on, as long as the first run, while there is time for a whole one."""
     for seed in range(1, seeds):
@@ -213,12 +214,13 @@ def other_seeds(
                 if journal.spent + standing.seconds > seconds:
                     progress.line(f"no time for seed {seed} of {standing.candidate.architecture}")
                     continue
-                _start_or_resume(recipe, place, lambda _record: None)
+                inside = progress.part(f"{recipe.architecture}, seed {seed}")
+                _start_or_resume(recipe, place, lambda _record: None, inside)
                 journal.keep(key, True)
 
 
 def _train_for(
-    candidate: Candidate, seconds: float, key: str, place: Place, journal: Journal, progress: Progress
+    candidate: Candidate, seconds: float, key: str, place: Place, journal: Journal, progress: BudgetProgress
 ) -> tuple[int, float] | None:
     """Epochs and validation accuracy reached; None where not even one epoch fits."""
     kept = journal.done(key)
@@ -235,7 +237,7 @@ def _train_for(
             raise _SliceIsOverError
 
     with suppress(_SliceIsOverError):
-        _start_or_resume(candidate.recipe, place, watch)
+        _start_or_resume(candidate.recipe, place, watch, progress.part(candidate.architecture))
     reached = _reached(run)
     progress.line(
         f"{candidate.architecture}: {reached[1]:.2%} of the validation images right after {reached[0]} epochs"
@@ -244,21 +246,15 @@ def _train_for(
     return reached
 
 
-def _start_or_resume(recipe: Recipe, place: Place, watch: Callable[[Mapping[str, float]], None]) -> None:
+def _start_or_resume(
+    recipe: Recipe, place: Place, watch: Callable[[Mapping[str, float]], None], progress: Progress
+) -> None:
     path = place.run(recipe)
+    options: dict[str, Any] = {"device": place.device, "data_dir": place.data_dir, "progress": progress}
     if (path / "recipe.json").is_file():
-        train.resume(
-            path, device=place.device, data_dir=place.data_dir, progress=SilentProgress(), watch=watch
-        )
+        train.resume(path, **options, watch=watch)
     else:
-        train.start(
-            recipe,
-            path,
-            device=place.device,
-            data_dir=place.data_dir,
-            progress=SilentProgress(),
-            watch=watch,
-        )
+        train.start(recipe, path, **options, watch=watch)
 
 
 def _reached(run: RunDirectory) -> tuple[int, float]:

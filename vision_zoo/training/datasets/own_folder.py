@@ -49,7 +49,8 @@ def own_folder(path: Path, image_size: int | None = None, *, target: InputFormat
     labels = _classes(splits["train"])
     if len(labels) < 2:
         raise DataError(
-            f"{splits['train']} has {len(labels)} class folders; expected at least two, each with images of one class"
+            f"{splits['train']} has {'one class folder' if labels else 'no class folder'}; "
+            "expected at least two, each with images of one class"
         )
     for folder in splits.values():
         unknown = sorted(set(_classes(folder)) - set(labels))
