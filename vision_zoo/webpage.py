@@ -57,7 +57,7 @@ def _is_number(value: object) -> bool:
     return (
         value is None
         or (isinstance(value, int | float) and not isinstance(value, bool))
-        or (isinstance(value, str) and value[:1].isdigit())
+        or (isinstance(value, str) and value.lstrip("+-")[:1].isdigit())
     )
 
 

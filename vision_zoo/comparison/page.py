@@ -31,15 +31,17 @@ def page(path: Path, document: Mapping[str, Any]) -> None:
 
 _EXPLANATION = """<p>◆: nothing here is both quicker and more accurate. <i>Over images</i>: Wilson's 95 % interval, what
 other test pictures could give. <i>Over seeds</i>: Student's 95 % interval of the mean of the runs, what training again
-could give. <i>Calibration error</i>: how far the stated probabilities are from being right so often. <i>Ended by the
-budget</i>: more time might have helped; validation images, never test images, decided who got it. The recommendation
+could give. <i>Calibration error</i>: how far the stated probabilities are from being right so often. The recommendation
 looks at the test images: of many models, the chosen one's accuracy there is a little flattering.</p>"""
+_COST = """<p>Milliseconds are of one image in ONNX Runtime, from its pixels to its probabilities; <i>–</i>: too few calls
+for that percentile. <i>Memory</i>: what the process needs more with the model in it. <i>Ended by the budget</i>: more
+time might have helped; validation images, never test images, decided who got it.</p>"""
 _NO_DIFFERENCE = """<p>McNemar's exact test on the same test images, corrected after Holm for the number of models.
 <i>No difference shown</i> is not the same as equal: more test images might show one.</p>"""
 
 
 def _parts(document: Mapping[str, Any]) -> list[str]:
-    data, models = document["data"], document["models"]
+    data, models = document["data"], sorted(document["models"], key=_by_accuracy)
     images = ", ".join(
         f"{data[f'{name}_images']:,} {name}"
         for name in ("train", "validation", "test")
@@ -53,8 +55,11 @@ def _parts(document: Mapping[str, Any]) -> list[str]:
         "<h2>Accuracy against latency</h2>",
         f"<figure>{_picture(document)}</figure>",
         "<h2>The models</h2>",
-        table([_row(model, document) for model in sorted(models, key=_by_accuracy)]),
+        table([_accuracy(model, document) for model in models]),
         _EXPLANATION,
+        "<h2>What they cost</h2>",
+        table([_cost(model) for model in models]),
+        _COST,
         "<h2>Are they different?</h2>",
         _differences(document["comparisons"]),
         "<h2>Worse pictures</h2>",
@@ -110,7 +115,7 @@ def _picture(document: Mapping[str, Any]) -> str:
     return svg(accuracy_against_latency(rows, title="Test accuracy and p50 of one image"), seed="comparison")
 
 
-def _row(model: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def _accuracy(model: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     seeds = list(model["seed_accuracies"].values())
     low, high = model["accuracy_interval"]
     over = model["seed_interval"]
@@ -121,12 +126,19 @@ def _row(model: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any
         "runs": len(seeds),
         "mean of the runs": f"{sum(seeds) / len(seeds):.2%}" if seeds else None,
         "over seeds": None if over is None else f"{over[0]:.1%} to {over[1]:.1%}",
+        "calibration error": f"{model['calibration_error']:.3f}",
+    }
+
+
+def _cost(model: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "model": model["model"],
         "p50 ms": f"{model['p50_ms']:.3g}",
         "p99 ms": None if model["p99_ms"] is None else f"{model['p99_ms']:.3g}",
         "images a second": f"{model['images_per_second']:,.0f}",
+        "provider": model["provider"],
         "MiB": f"{model['size_mb']:.2f}",
         "memory, MiB": None if model["memory_mib"] is None else f"{model['memory_mib']:.0f}",
-        "calibration error": f"{model['calibration_error']:.3f}",
         "trained, s": f"{model['train_seconds']:.0f}",
         "epochs": model["epochs"],
         "ended by": "itself" if model["came_to_its_end"] else "the budget",
@@ -146,7 +158,7 @@ def _differences(comparisons: Sequence[Mapping[str, Any]]) -> str:
             "p, corrected": shown_p_value(entry["p_value"]),
             "verdict": "worse" if entry["worse"] else "no difference shown",
         }
-        for entry in comparisons
+        for entry in sorted(comparisons, key=lambda entry: -float(entry["points"]))
     ]
     return table(rows) + _NO_DIFFERENCE
 
