@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.comparison.budget import BudgetProgress
-from vision_zoo.comparison.candidates import candidates
-from vision_zoo.comparison.measure import MeasuredModel, measured
+from vision_zoo.comparison.candidates import Candidate, candidates
+from vision_zoo.comparison.measure import SCENARIOS, MeasuredModel, measured, timing_seconds
 from vision_zoo.comparison.page import page
 from vision_zoo.comparison.recommend import against_the_best, on_the_front, recommend
 from vision_zoo.comparison.search import Journal, Place, Standing, other_seeds, successive_halving
@@ -56,7 +56,7 @@ def compare(
         found, left_out = candidates(
             settings, dataset, splits, device=device, data_dir=data_dir, progress=bar
         )
-        aside = _MEASURING * sum(one.measuring_seconds for one in found) * len(settings.precisions)
+        aside = sum(_measuring_seconds(one, settings) for one in found)
         seconds = max(journal.spent, settings.budget_seconds - aside)
         outcome = successive_halving(
             found, place, journal, seconds=seconds, seeds=settings.seeds, progress=bar
@@ -98,6 +98,12 @@ def compare(
     page(out / "comparison.html", document)
     journal.keep(_ENDED, splits.sha256)
     return document
+
+
+def _measuring_seconds(candidate: Candidate, settings: ComparisonSettings) -> float:
+    """An estimate for the trained candidate's files."""
+    timing = len(SCENARIOS) * timing_seconds(candidate.p50_ms, settings)
+    return (_MEASURING * candidate.measuring_seconds + timing) * len(settings.precisions)
 
 
 def _models(
