@@ -87,8 +87,9 @@ def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
 
 
 def _require_plain(recipe: Recipe) -> None:
-    shifted = recipe.augmentation is not None and recipe.augmentation.shift
-    settings = recipe.momentum, recipe.label_smoothing, recipe.test_time_flip, shifted
+    augmentation = recipe.augmentation
+    moved = augmentation is not None and (augmentation.shift or augmentation.cutout)
+    settings = recipe.momentum, recipe.label_smoothing, recipe.test_time_flip, moved
     if any(settings) or recipe.schedule != "step" or recipe.precision != "fp32":
         raise UsageError(f"{recipe.name} has settings that the other loops of the benchmark do not have")
 

@@ -71,8 +71,25 @@ def test_a_shift_moves_whole_pixels_and_black_comes_in(digits: torch.Tensor) -> 
     assert seen == set(expected)
 
 
+def test_a_cutout_is_a_square_of_the_mean_colour(digits: torch.Tensor) -> None:
+    repeated = digits[:1].expand(500, -1, -1, -1)
+    mean, plain = digits[0].float().mean(), digits[0, :, :, 0].float()
+    cut = augment(repeated, Augmentation(cutout=8), _generator())[..., 0]
+    sizes = set()
+    for image in cut:
+        painted = (image - mean).abs() < 0.05
+        assert torch.allclose(image[~painted], plain[~painted], atol=0.05)
+        rows, columns = painted.any(1).nonzero(), painted.any(0).nonzero()
+        sizes.add((len(rows), len(columns)))
+        assert painted[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
+    assert max(sizes) == (8, 8)
+    assert (
+        min(size for pair in sizes for size in pair) == 4
+    )  # the centre is inside, half of the square may not be
+
+
 def test_the_same_generator_gives_the_same_images(digits: torch.Tensor) -> None:
-    everything = Augmentation(rotation=10, shift=2, horizontal_flip=0.5, crop_scale=(0.8, 1.0))
+    everything = Augmentation(rotation=10, shift=2, horizontal_flip=0.5, crop_scale=(0.8, 1.0), cutout=6)
     first, again, other = (augment(digits, everything, _generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -84,6 +101,8 @@ def test_the_same_generator_gives_the_same_images(digits: torch.Tensor) -> None:
         {"rotation": -1},
         {"shift": -1},
         {"shift": 0.5},
+        {"cutout": -1},
+        {"cutout": 2.5},
         {"horizontal_flip": 1.5},
         {"crop_scale": (0.0, 1.0)},
         {"crop_scale": (0.9, 0.8)},

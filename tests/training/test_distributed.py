@@ -137,7 +137,7 @@ def test_ctrl_c_stops_all_processes_after_the_same_step(tmp_path: Path) -> None:
 
 def test_augmentation_of_a_share_is_the_share_of_the_augmentation() -> None:
     images = torch.randint(0, 256, (7, 28, 28, 1), dtype=torch.uint8)
-    settings = Augmentation(rotation=10, horizontal_flip=0.5, crop_scale=(0.8, 1.0))
+    settings = Augmentation(rotation=10, horizontal_flip=0.5, crop_scale=(0.8, 1.0), cutout=8)
     whole = augment(images, settings, torch.Generator().manual_seed(1))
     for rank in range(3):
         share = World(rank, 3).share

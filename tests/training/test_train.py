@@ -20,7 +20,7 @@ from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loss import loss_function, scored_loss
-from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.optim import build_optimizer, set_learning_rate
 from vision_zoo.training.outcome import TrainedRun
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
@@ -182,10 +182,24 @@ def test_momentum_is_nesterovs() -> None:
     assert (group["momentum"], group["nesterov"]) == (0.9, True)
 
 
+def test_offsets_of_batch_normalisations_learn_at_their_multiple() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    recipe = QUICK.override(learning_rate=0.5, weight_decay=0.01, offset_lr_factor=64.0)
+    optimizer = build_optimizer(recipe, network)
+    others, offsets = optimizer.param_groups
+    assert [id(one) for one in offsets["params"]] == [id(network[1].bias)]
+    assert len(others["params"]) == 3
+    assert (others["lr"], others["weight_decay"]) == (0.5, 0.01)
+    assert (offsets["lr"], offsets["weight_decay"]) == (32.0, 0.01 / 64)
+    set_learning_rate(optimizer, 0.25)
+    assert (others["lr"], offsets["lr"]) == (0.25, 16.0)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"momentum": 0.9},
+        {"offset_lr_factor": 0.0},
         {"optimizer": "sgd", "momentum": 1.0},
         {"label_smoothing": 1.0},
         {"schedule": "cosine"},

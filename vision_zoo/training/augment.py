@@ -1,6 +1,7 @@
 """Random augmentation of whole batches: every image gets its own rotation, shift, flip and crop, in one resampling."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,32 @@ from torch.nn import functional
 from vision_zoo.training.recipe import Augmentation
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
+
+
+class Changes(NamedTuple):
+    """What is drawn for the images of a batch.
+
+    `maps`: float32 `[batch, 2, 3]`, affine, from a changed image's coordinates in [-1, 1] to the original's. `squares`:
+    int64 `[batch, 2, 2]`, the first row and column that are painted over and the first after them; None where none are.
+    """
+
+    maps: Tensor
+    squares: Tensor | None
+
+    def share(self, share: slice, device: torch.device) -> "Changes":
+        """Those of a part of the batch, on `device`."""
+        squares = None if self.squares is None else self.squares[share].to(device)
+        return Changes(self.maps[share].to(device), squares)
+
+    def copy(self) -> "Changes":
+        """The same in memory of its own."""
+        return Changes(self.maps.clone(), None if self.squares is None else self.squares.clone())
+
+    def copy_(self, other: "Changes") -> None:
+        """Take over the values of `other`, of as many images; tensors stay where they are."""
+        self.maps.copy_(other.maps)
+        if self.squares is not None and other.squares is not None:
+            self.squares.copy_(other.squares)
 
 
 def augment(
@@ -25,8 +52,29 @@ def augment(
     are the `share` of a larger batch `of` so many, they are changed as they would be in it. Pixels from beyond the
     image are black.
     """
-    maps = transforms(of or len(images), augmentation, generator, side=images.shape[1])
-    return resample(images, maps[share].to(images.device))
+    drawn = draw(of or len(images), augmentation, generator, side=images.shape[1])
+    return changed(images, drawn.share(share, images.device))
+
+
+def draw(count: int, augmentation: Augmentation, generator: torch.Generator, *, side: int) -> Changes:
+    """The changes of `count` square images of `side` pixels, on the CPU."""
+    maps = transforms(count, augmentation, generator, side=side)
+    if not augmentation.cutout:
+        return Changes(maps, None)
+    first = torch.randint(side, (count, 2), generator=generator) - augmentation.cutout // 2
+    return Changes(maps, torch.stack([first, first + augmentation.cutout], dim=1))
+
+
+def changed(images: Tensor, changes: Changes) -> Tensor:
+    """Images uint8 `[batch, height, width, channels]` under their changes, as float32 of the same shape and range."""
+    moved = resample(images, changes.maps)
+    if changes.squares is None:
+        return moved
+    pixels = torch.arange(images.shape[1], device=images.device)
+    first, after = changes.squares.unsqueeze(-1).unbind(1)
+    inside = (pixels >= first) & (pixels < after)
+    square = inside[:, 0, :, None] & inside[:, 1, None, :]
+    return torch.where(square.unsqueeze(-1), moved.mean(dim=(1, 2), keepdim=True), moved)
 
 
 def resample(images: Tensor, matrices: Tensor) -> Tensor:

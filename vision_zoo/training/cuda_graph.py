@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.progress import Progress
+from vision_zoo.training.augment import Changes
 from vision_zoo.training.distributed import World
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.step import EagerStep, Step, StepResult
@@ -33,17 +34,17 @@ class GraphedStep:
         self._can_record = True
         keep_learning_rate_on_device(step.optimizer)
 
-    def __call__(self, batch: Batch, matrices: Tensor | None) -> StepResult:
-        recorded = self._recorded.get(len(batch.labels)) or self._record(batch, matrices)
+    def __call__(self, batch: Batch, changes: Changes | None) -> StepResult:
+        recorded = self._recorded.get(len(batch.labels)) or self._record(batch, changes)
         if recorded is None:
-            return self._step(batch, matrices)
-        return recorded.replay(batch, matrices)
+            return self._step(batch, changes)
+        return recorded.replay(batch, changes)
 
-    def _record(self, batch: Batch, matrices: Tensor | None) -> "_RecordedStep | None":
+    def _record(self, batch: Batch, changes: Changes | None) -> "_RecordedStep | None":
         if not self._can_record:
             return None
         try:
-            recorded = _RecordedStep(self._step, batch, matrices)
+            recorded = _RecordedStep(self._step, batch, changes)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -65,20 +66,20 @@ def fastest_step(step: EagerStep, device: torch.device, here: World, progress: P
 class _RecordedStep:
     """A step on batches of one size, at fixed addresses."""
 
-    def __init__(self, step: EagerStep, batch: Batch, matrices: Tensor | None) -> None:
+    def __init__(self, step: EagerStep, batch: Batch, changes: Changes | None) -> None:
         self._batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
-        self._matrices = None if matrices is None else matrices.clone()
+        self._changes = None if changes is None else changes.copy()
         with unchanged(step.model, step.optimizer):
-            _rehearse(lambda: step(self._batch, self._matrices))
+            _rehearse(lambda: step(self._batch, self._changes))
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._result = step(self._batch, self._matrices)
+            self._result = step(self._batch, self._changes)
 
-    def replay(self, batch: Batch, matrices: Tensor | None) -> StepResult:
+    def replay(self, batch: Batch, changes: Changes | None) -> StepResult:
         self._batch.images.copy_(batch.images)
         self._batch.labels.copy_(batch.labels)
-        if self._matrices is not None and matrices is not None:
-            self._matrices.copy_(matrices)
+        if self._changes is not None and changes is not None:
+            self._changes.copy_(changes)
         self._graph.replay()
         return StepResult(self._result.loss.clone(), self._result.correct.clone())
 

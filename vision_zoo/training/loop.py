@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vision_zoo.errors import TrainingError
 from vision_zoo.progress import Progress
-from vision_zoo.training.augment import transforms
+from vision_zoo.training.augment import Changes, draw
 from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import same_everywhere, sum_over_processes
@@ -141,7 +141,7 @@ class TrainingLoop:
                 if self.recipe.schedule == "one_cycle":
                     done = self.state.epoch + partial.batches / len(self.loader)
                     set_learning_rate(self.state.optimizer, self.recipe.learning_rate_at(done))
-                self._count(partial, batch, self.step(batch, self._maps(batch, generator)))
+                self._count(partial, batch, self.step(batch, self._changes(batch, generator)))
                 clock.read()
                 if self.recipe.augmentation is not None:
                     partial.augmentation = generator.get_state()
@@ -167,13 +167,13 @@ class TrainingLoop:
         partial.add(loss, correct, batch.size)
         self.state.steps += 1
 
-    def _maps(self, batch: Batch, generator: torch.Generator) -> Tensor | None:
+    def _changes(self, batch: Batch, generator: torch.Generator) -> Changes | None:
         """Of this process's share of the batch, drawn as those of the whole."""
         if self.recipe.augmentation is None:
             return None
         side = batch.images.shape[1]
-        maps = transforms(batch.size, self.recipe.augmentation, generator, side=side)
-        return maps[self.loader.here.share].to(batch.images.device)
+        drawn = draw(batch.size, self.recipe.augmentation, generator, side=side)
+        return drawn.share(self.loader.here.share, batch.images.device)
 
     def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
         state = self.state

@@ -8,10 +8,14 @@ from torch import Tensor, nn
 
 from vision_zoo.training.recipe import Recipe
 
+_FACTOR = "lr_factor"  # of a group of parameters
+
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimizer over the trainable parameters, with torch's fused step."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    parameters: list[Any] = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if recipe.offset_lr_factor != 1:
+        parameters = _with_offsets_apart(parameters, network, recipe)
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
@@ -22,13 +26,32 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     return build(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, **options)
 
 
+def _with_offsets_apart(
+    parameters: list[nn.Parameter], network: nn.Module, recipe: Recipe
+) -> list[dict[str, Any]]:
+    """Two groups: all others, and the offsets of batch normalisations with their factor."""
+    normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    apart = {id(module.bias) for module in normalisations}
+    factor = recipe.offset_lr_factor
+    return [
+        {"params": [one for one in parameters if id(one) not in apart]},
+        {
+            "params": [one for one in parameters if id(one) in apart],
+            "lr": recipe.learning_rate * factor,
+            "weight_decay": recipe.weight_decay / factor,
+            _FACTOR: factor,
+        },
+    ]
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    """Train every parameter with the learning rate `value` from now on."""
+    """Train every parameter with the learning rate `value` from now on, or its group's multiple of that."""
     for group in optimizer.param_groups:
+        wanted = value * group.get(_FACTOR, 1.0)
         if isinstance(group["lr"], Tensor):  # where a CUDA graph reads it
-            group["lr"].fill_(value)
+            group["lr"].fill_(wanted)
         else:
-            group["lr"] = value
+            group["lr"] = wanted
 
 
 def portable_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

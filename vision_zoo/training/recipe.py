@@ -34,18 +34,23 @@ class Augmentation:
 
     `rotation` is the largest angle in degrees either way, with black corners; `shift` the most pixels that an image
     is moved along each axis, a whole number of them, black coming in; `horizontal_flip` a probability; `crop_scale`
-    the range of the area that a random resized crop keeps, of side ratios between 3:4 and 4:3.
+    the range of the area that a random resized crop keeps, of side ratios between 3:4 and 4:3; `cutout` the side in
+    pixels of a square that is painted over with the image's mean colour, its centre anywhere (DeVries and Taylor, 2017).
     """
 
     rotation: float = 0.0
     shift: int = 0
     horizontal_flip: float = 0.0
     crop_scale: tuple[float, float] | None = None
+    cutout: int = 0
 
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
         _require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
         _require(type(self.shift) is int and self.shift >= 0, "shift", self.shift, "0 or more whole pixels")
+        _require(
+            type(self.cutout) is int and self.cutout >= 0, "cutout", self.cutout, "0 or more whole pixels"
+        )
         _require(0 <= self.horizontal_flip <= 1, "horizontal flip", self.horizontal_flip, "a probability")
         low, high = self.crop_scale or (1.0, 1.0)
         _require(0 < low <= high <= 1, "crop scale", self.crop_scale, "a range between 0 and 1")
@@ -72,6 +77,8 @@ class Recipe:
     along straight lines, anew in every step. `momentum` is SGD's, in Nesterov's form. `label_smoothing` is the
     probability that training spreads evenly over all classes; losses that are reported are without. `max_steps` and
     `max_minutes` (of training and validation) end a run early, in the middle of an epoch if need be.
+
+    Offsets of batch normalisations have `offset_lr_factor` times the learning rate, and the weight decay over it.
 
     `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as report A does: the
     loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
@@ -104,6 +111,7 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.0
+    offset_lr_factor: float = 1.0
     label_smoothing: float = 0.0
     test_time_flip: bool = False
     softmax_before_loss: bool = False
@@ -153,6 +161,7 @@ class Recipe:
             self.momentum,
             f"none with {self.optimizer}",
         )
+        _require(self.offset_lr_factor > 0, "offset learning rate factor", self.offset_lr_factor, "above 0")
         _require(0 <= self.label_smoothing < 1, "label smoothing", self.label_smoothing, "0 or more, below 1")
         _require(0 < self.warmup < 1, "warmup", self.warmup, "a share between 0 and 1")
         _require(
@@ -208,8 +217,9 @@ class Recipe:
         Values that are their field's default are left out, so that a new field changes no older recipe.
         """
         values = json.loads(self.to_json())
-        if self.augmentation is not None and not self.augmentation.shift:
-            del values["augmentation"]["shift"]
+        for name in ("shift", "cutout"):
+            if self.augmentation is not None and not getattr(self.augmentation, name):
+                del values["augmentation"][name]
         defaults = {
             entry.name: entry.default_factory()
             if entry.default_factory is not dataclasses.MISSING

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vision_zoo.training.augment import resample
+from vision_zoo.training.augment import Changes, changed
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.loss import loss_function
@@ -20,14 +20,14 @@ class StepResult(NamedTuple):
     correct: Tensor
 
 
-Step = Callable[[Batch, Tensor | None], StepResult]
-"""Takes a batch and the affine maps of its augmentation, float32 `[share, 2, 3]` on its device, if there is one."""
+Step = Callable[[Batch, Changes | None], StepResult]
+"""Takes a batch and what its augmentation has drawn for it, on its device, if there is one."""
 
 
 class EagerStep:
     """Forward, backward and the optimizer's step, one operator after the other.
 
-    `model` takes the batches' images, augmented where there are maps, and gives logits. With several processes it
+    `model` takes the batches' images, changed where there are changes, and gives logits. With several processes it
     averages their gradients, and the loss is weighted so that the average is the whole batch's mean.
     """
 
@@ -40,8 +40,8 @@ class EagerStep:
         self._bf16 = recipe.precision == "bf16"
         self._loss_of = loss_function(recipe)
 
-    def __call__(self, batch: Batch, matrices: Tensor | None) -> StepResult:
-        images = batch.images if matrices is None else resample(batch.images, matrices)
+    def __call__(self, batch: Batch, changes: Changes | None) -> StepResult:
+        images = batch.images if changes is None else changed(batch.images, changes)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
             logits = self.model(images)
         logits = logits.float()
