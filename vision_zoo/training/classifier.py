@@ -74,10 +74,11 @@ class ImageClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         pixels = self.normalise(images)
+        flip = self.test_time_flip and not self.training
+        if flip:  # in one batch: two calls would be two copies of the weights in an exported file
+            pixels = torch.cat([pixels, pixels.flip(3)])
         logits: Tensor = self.network(pixels)
-        if self.test_time_flip and not self.training:
-            logits = (logits + self.network(pixels.flip(3))) / 2
-        return logits
+        return logits.unflatten(0, (2, -1)).mean(0) if flip else logits
 
 
 def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
