@@ -94,6 +94,8 @@ def test_what_quick_ones_leave_goes_to_slow_ones(
     )
     assert not outcome.left_out
     assert [epochs[name] for name in quick] == [10] * 4
+    groups = [outcome.finalists, outcome.rest_of_the_front, outcome.others]
+    assert sorted(one.candidate.architecture for group in groups for one in group) == sorted(names)
     needed = (seeds - 1) * sum(one.seconds for one in outcome.finalists)
     assert epochs["vit"] == pytest.approx((120 - 40 - needed) / 10, abs=1)
     assert clock.spent <= 120 - needed

@@ -62,7 +62,7 @@ def compare(
             found, place, journal, seconds=seconds, seeds=settings.seeds, progress=bar
         )
         left_out |= outcome.left_out
-        for chosen in (outcome.finalists, outcome.rest_of_the_front):
+        for chosen in (outcome.finalists, outcome.rest_of_the_front, outcome.others):
             other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=bar)
         models, refused = _models(outcome.standings, settings, place, splits, bar)
     except KeyboardInterrupt as error:

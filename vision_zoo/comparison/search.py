@@ -101,6 +101,12 @@ class Outcome:
     finalists: list[Standing]
     rest_of_the_front: list[Standing]
 
+    @property
+    def others(self) -> list[Standing]:
+        """Neither finalists nor on the front, the most accurate first."""
+        others = [one for one in self.standings if one not in [*self.finalists, *self.rest_of_the_front]]
+        return sorted(others, key=lambda one: -one.validation_accuracy)
+
 
 def successive_halving(
     found: Sequence[Candidate],
@@ -206,17 +212,20 @@ def other_seeds(
     progress: BudgetProgress,
 ) -> None:
     """Train them from seeds 1 on, as long as the first run, while there is time for a whole one."""
+    missing: list[str] = []
     for seed in range(1, seeds):
         for standing in chosen:
             key = f"seed {seed} {standing.candidate.architecture}"
             recipe = standing.candidate.recipe.override(seed=seed, epochs=standing.epochs)
             if journal.done(key) is None:
                 if journal.spent + standing.seconds > seconds:
-                    progress.line(f"no time for seed {seed} of {standing.candidate.architecture}")
+                    missing.append(standing.candidate.architecture)
                     continue
                 inside = progress.part(f"{recipe.architecture}, seed {seed}")
                 _start_or_resume(recipe, place, lambda _record: None, inside)
                 journal.keep(key, True)
+    if missing:
+        progress.line(f"no time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
 
 
 def _train_for(
