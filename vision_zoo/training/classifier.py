@@ -78,7 +78,7 @@ class ImageClassifier(nn.Module):
         if flip:  # in one batch: two calls would be two copies of the weights in an exported file
             pixels = torch.cat([pixels, pixels.flip(3)])
         logits: Tensor = self.network(pixels)
-        return logits.unflatten(0, (2, -1)).mean(0) if flip else logits
+        return logits.reshape(2, -1, logits.shape[1]).mean(0) if flip else logits
 
 
 def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
