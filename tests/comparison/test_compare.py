@@ -91,6 +91,8 @@ def test_few_classes_and_many(cli: Callable[..., Completed], tmp_path: Path, cla
     assert document["data"]["classes"] == classes
     page = (tmp_path / "out" / "comparison.html").read_text()
     assert ("worst classes" in page) == (classes == 200)
+    warning = document["recommendation"]["warning"]  # ten seconds may teach it nothing
+    assert ("warning" in done.stdout) == (warning is not None) == ('class="warning"' in page)
 
 
 def test_bad_input_is_one_line(cli: Callable[..., Completed], pictures: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vision_zoo.comparison.measure import MeasuredModel
-from vision_zoo.comparison.recommend import against_the_best, on_the_front, recommend
+from vision_zoo.comparison.recommend import against_the_best, commonest_share, on_the_front, recommend
 from vision_zoo.comparison.settings import ComparisonSettings, Limits, parse_budget
 from vision_zoo.errors import UnknownNameError, UsageError
 
@@ -46,6 +46,16 @@ def test_what_few_images_cannot_tell_apart_is_not_as_good_for_that() -> None:
     assert not any(entry["worse"] for entry in against_the_best([best, near, far]))
     assert recommend([best, far], Limits()).model == "best"
     assert recommend([best, near, far], Limits()).model == "near"
+
+
+def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
+    assert commonest_share(np.array([0, 1, 1, 2])) == 0.5
+    models = [_model("best", 0.52, 1.0)]  # 52 % of 1,000 are 48.9 % to 55.1 %
+    assert recommend(models, Limits(), by_chance=0.48).warning is None
+    warning = recommend(models, Limits(), by_chance=0.5).warning
+    assert warning is not None
+    assert "best is not shown to do better than always naming the most frequent class" in warning
+    assert "50.0% of the test images" in warning
 
 
 def test_limits_come_first() -> None:

@@ -87,5 +87,7 @@ def compare(
         print(f"\nnone is recommended: {recommendation['reason']}")
     else:
         print(f"\ntake {recommendation['model']}: {recommendation['reason']}")
+        if recommendation.get("warning"):
+            print(f"warning: {recommendation['warning']}")
         print(f"serve it with `{serve_command(folder / 'models')}`")
     print(f"{folder / 'comparison.html'} says why")

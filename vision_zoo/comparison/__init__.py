@@ -7,11 +7,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vision_zoo.comparison.budget import BudgetProgress
 from vision_zoo.comparison.candidates import Candidate, candidates
 from vision_zoo.comparison.measure import SCENARIOS, MeasuredModel, measured, timing_seconds
 from vision_zoo.comparison.page import page
-from vision_zoo.comparison.recommend import against_the_best, on_the_front, recommend
+from vision_zoo.comparison.recommend import against_the_best, commonest_share, on_the_front, recommend
 from vision_zoo.comparison.search import Journal, Place, Standing, other_seeds, successive_halving
 from vision_zoo.comparison.settings import ComparisonSettings
 from vision_zoo.errors import DataError, ExportError, Interrupted, RunError
@@ -92,7 +94,9 @@ def compare(
         "comparisons": against_the_best(models),
         "left_out": left_out,
         "not_exported": refused,
-        "recommendation": dataclasses.asdict(recommend(models, settings.limits)),
+        "recommendation": dataclasses.asdict(
+            recommend(models, settings.limits, by_chance=commonest_share(np.asarray(splits.test.labels)))
+        ),
     }
     write_result(out / _DOCUMENT, document)
     page(out / "comparison.html", document)

@@ -15,6 +15,7 @@ _MANY_CLASSES = 20
 _CARD_STYLE = """<style>
 .card { border: 2px solid #0072B2; border-radius: 10px; padding: 1rem 1.3rem; margin: 1.2rem 0 }
 .card h2 { margin: 0 0 .4rem } .card pre { overflow-x: auto; background: #8881; padding: .6rem; border-radius: 6px }
+.warning { border-left: 4px solid #D55E00; padding: .2rem .8rem; font-weight: 600 }
 .figures { display: flex; flex-wrap: wrap; gap: 1.6rem; margin: .8rem 0 }
 .figures b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }
 </style>"""
@@ -89,9 +90,12 @@ def _card(document: Mapping[str, Any]) -> str:
     low, high = chosen["accuracy_interval"]
     as_good = recommendation["as_good"]
     others = f" As good by these test images: {escaped(', '.join(as_good))}." if as_good else ""
+    warning = recommendation.get("warning")
+    caution = f'<p class="warning">{escaped(warning)}.</p>' if warning else ""
     folder = Path(chosen["path"]).parent
     return (
-        f'<section class="card"><h2>Take {escaped(name)}</h2><p>It is {escaped(recommendation["reason"])}.{others}</p>'
+        f'<section class="card"><h2>Take {escaped(name)}</h2>'
+        f"<p>It is {escaped(recommendation['reason'])}.{others}</p>{caution}"
         '<div class="figures">'
         f"<span><b>{chosen['test_accuracy']:.1%}</b>of {chosen['test_images']:,} test images right "
         f"({low:.1%} to {high:.1%})</span>"

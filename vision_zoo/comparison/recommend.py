@@ -8,19 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vision_zoo.comparison.measure import MeasuredModel
 from vision_zoo.comparison.settings import Limits
 from vision_zoo.pareto import pareto_front
-from vision_zoo.significance import SIGNIFICANT, holm, mcnemar
+from vision_zoo.significance import SIGNIFICANT, accuracy_interval, holm, mcnemar
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """`model` is None where nothing keeps to the limits; `reason` says why, or what speaks for it."""
+    """`model` is None where nothing keeps to the limits; `reason` says why, or what speaks for it.
+
+    `warning` is there where the model may have learnt nothing.
+    """
 
     model: str | None
     reason: str
     as_good: tuple[str, ...] = ()
+    warning: str | None = None
 
 
 def against_the_best(models: Sequence[MeasuredModel]) -> list[dict[str, Any]]:
@@ -45,8 +52,13 @@ def against_the_best(models: Sequence[MeasuredModel]) -> list[dict[str, Any]]:
     ]
 
 
-def recommend(models: Sequence[MeasuredModel], limits: Limits) -> Recommendation:
-    """The model to take."""
+def commonest_share(labels: NDArray[np.int64]) -> float:
+    """How many of the images are right, as a fraction, when all are given the most frequent class of `labels`."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: float = 0.0) -> Recommendation:
+    """The model to take. `by_chance` is the accuracy of one that always names the most frequent class."""
     allowed = [model for model in models if not _broken(model, limits)]
     if not allowed:
         reasons = "; ".join(
@@ -75,7 +87,13 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits) -> Recommendation
             f"{chosen.figures['test_accuracy']:.2%}), from which the test images do not tell it apart"
         )
     others = tuple(model.figures["model"] for model in as_good if model.figures["model"] != name)
-    return Recommendation(name, reason, others)
+    warning = None
+    if accuracy_interval(int(chosen.right.sum()), len(chosen.right)).low <= by_chance:
+        warning = (
+            f"{name} is not shown to do better than always naming the most frequent class, which is right for "
+            f"{by_chance:.1%} of the test images: give more images of each class, or a larger --budget"
+        )
+    return Recommendation(name, reason, others, warning)
 
 
 def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:
