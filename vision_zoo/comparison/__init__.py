@@ -1,6 +1,6 @@
 """Which architecture to deploy for a dataset: trained within a budget, exported, proved, measured and recommended.
 
-settings → candidates → search (successive halving, other seeds) → measure → recommend → page
+settings → candidates → reserve → search (successive halving, other seeds) → measure → recommend → page
 """
 
 import dataclasses
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from vision_zoo.comparison.budget import BudgetProgress
-from vision_zoo.comparison.candidates import Candidate, candidates
-from vision_zoo.comparison.measure import SCENARIOS, MeasuredModel, measured, timing_seconds
+from vision_zoo.comparison.candidates import candidates
+from vision_zoo.comparison.measure import MeasuredModel, measured
 from vision_zoo.comparison.page import page
 from vision_zoo.comparison.recommend import against_the_best, commonest_share, on_the_front, recommend
+from vision_zoo.comparison.reserve import affordable, measuring_seconds
 from vision_zoo.comparison.search import Journal, Place, Standing, other_seeds, successive_halving
 from vision_zoo.comparison.settings import ComparisonSettings
 from vision_zoo.errors import DataError, ExportError, Interrupted, RunError
@@ -25,9 +26,6 @@ from vision_zoo.training.device import choose_device, describe_environment
 
 SCHEMA_VERSION = 1
 _DOCUMENT, _ENDED = "comparison.json", "ended"
-_MEASURING = (
-    1.7  # times as long as a candidate took to measure, its trained model does: it is also proved and scored
-)
 
 
 def compare(
@@ -58,7 +56,9 @@ def compare(
         found, left_out = candidates(
             settings, dataset, splits, device=device, data_dir=data_dir, progress=bar
         )
-        aside = sum(_measuring_seconds(one, settings) for one in found)
+        found, too_dear = affordable(found, settings, journal)
+        left_out |= too_dear
+        aside = sum(measuring_seconds(one, settings) for one in found)
         seconds = max(journal.spent, settings.budget_seconds - aside)
         outcome = successive_halving(
             found, place, journal, seconds=seconds, seeds=settings.seeds, progress=bar
@@ -102,12 +102,6 @@ def compare(
     page(out / "comparison.html", document)
     journal.keep(_ENDED, splits.sha256)
     return document
-
-
-def _measuring_seconds(candidate: Candidate, settings: ComparisonSettings) -> float:
-    """An estimate for the trained candidate's files."""
-    timing = len(SCENARIOS) * timing_seconds(candidate.p50_ms, settings)
-    return (_MEASURING * candidate.measuring_seconds + timing) * len(settings.precisions)
 
 
 def _models(
