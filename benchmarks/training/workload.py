@@ -89,7 +89,13 @@ def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
 def _require_plain(recipe: Recipe) -> None:
     augmentation = recipe.augmentation
     moved = augmentation is not None and (augmentation.shift or augmentation.cutout)
-    settings = recipe.momentum, recipe.label_smoothing, recipe.test_time_flip, moved
+    settings = (
+        recipe.momentum,
+        recipe.label_smoothing,
+        recipe.test_time_flip,
+        moved,
+        recipe.offset_lr_factor != 1,
+    )
     if any(settings) or recipe.schedule != "step" or recipe.precision != "fp32":
         raise UsageError(f"{recipe.name} has settings that the other loops of the benchmark do not have")
 
