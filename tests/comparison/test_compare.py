@@ -32,7 +32,7 @@ def test_from_a_folder_to_a_recommendation(
 ) -> None:
     arguments = (
         "compare", "--dataset", f"folder:{pictures}", "--image-size", "24",
-        "--architectures", _ARCHITECTURES, "--budget", "24s",
+        "--architectures", _ARCHITECTURES, "--budget", "4m",  # both end early, by themselves
         "--seeds", "2", "--max-latency-ms", "200", "--out", "own", "--json",
     )  # fmt: skip
     done = cli(*arguments)
@@ -43,7 +43,8 @@ def test_from_a_folder_to_a_recommendation(
     assert document["data"]["train_images"] == 96
     assert [Path(name).name for name in document["data"]["skipped_files"]] == ["broken.png"]
     compared = {model["architecture"] for model in document["models"]}
-    assert compared | set(document["left_out"]) == set(_ARCHITECTURES.split(","))
+    assert compared == set(_ARCHITECTURES.split(","))
+    assert not document["left_out"]
     best = max(document["models"], key=lambda model: float(model["test_accuracy"]))
     assert best["test_accuracy"] > 0.8  # a third by chance
     for model in document["models"]:
@@ -51,7 +52,7 @@ def test_from_a_folder_to_a_recommendation(
         assert low <= model["test_accuracy"] <= high
         assert model["p50_ms"] > 0
         assert set(model["class_accuracies"]) == {"across", "down", "slanted"}
-    assert any(len(model["seed_accuracies"]) == 2 for model in document["models"])
+        assert len(model["seed_accuracies"]) == 2
     name = document["recommendation"]["model"]
     assert name in {model["model"] for model in document["models"]}
 

@@ -23,7 +23,7 @@ from vision_zoo.serving.session import session_options
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.datasets.dataset import Dataset, Splits
 from vision_zoo.training.datasets.own_folder import is_own_folder
-from vision_zoo.training.export import to_onnx
+from vision_zoo.training.export import load_exporter, to_onnx
 from vision_zoo.training.pretrained import load_pretrained
 from vision_zoo.training.probe import training_seconds
 from vision_zoo.training.recipe import Augmentation, Recipe
@@ -100,6 +100,8 @@ def candidates(
 ) -> tuple[list[Candidate], dict[str, str]]:
     """Who takes part, and of the others, by architecture, why not."""
     found, left_out = [], {}
+    progress.describe("loading the exporter")
+    load_exporter()  # or the first architecture would look dearer than it is
     for architecture in settings.architectures:
         progress.describe(f"measuring {architecture}")
         try:

@@ -153,6 +153,11 @@ def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
         logger.setLevel(level)
 
 
+def load_exporter() -> None:
+    """Export a classifier of one layer: the first export of a process loads libraries, which takes seconds."""
+    to_onnx(ImageClassifier(nn.Flatten(), mean=(0.5,), std=(0.5,)), (1, 1, 1))
+
+
 def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
     import onnx
 
