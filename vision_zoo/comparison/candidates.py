@@ -5,6 +5,7 @@ on them is left out at once.
 """
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     import torch
 
 _EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
+_STEPS_OF_PATIENCE = (
+    300  # an epoch of few images is few steps, and sigmoids learn nothing for hundreds of them
+)
 _FEW_IMAGES, _SMALL_BATCH = 2000, 32
 _TIMED_SECONDS = 0.3
 
@@ -63,13 +67,18 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
     Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops.
     """
     recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size)
+    own = is_own_folder(settings.dataset)
+    batch_size = _SMALL_BATCH if own and training_images < _FEW_IMAGES else recipe.batch_size
+    steps = math.ceil((1 - _VALIDATION) * training_images / batch_size)
+    patience = max(_PATIENCE, math.ceil(_STEPS_OF_PATIENCE / steps))
     changes: dict[str, Any] = {
         "report": None,
         "reported": {},
         "companion_of": None,
         "remark": "",
-        "epochs": _EPOCHS,
-        "patience": _PATIENCE,
+        "epochs": max(_EPOCHS, 2 * patience),
+        "patience": patience,
+        "batch_size": batch_size,
         "validation_fraction": _VALIDATION,
         "max_steps": None,
         "max_minutes": None,
@@ -81,11 +90,8 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         # It has no end to fall to here: a halving or early stopping ends training.
         plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
         changes |= {"schedule": "step", **plain}
-    if is_own_folder(settings.dataset):
-        if not recipe.frozen:
-            changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
-        if training_images < _FEW_IMAGES:
-            changes["batch_size"] = _SMALL_BATCH
+    if own and not recipe.frozen:
+        changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
     return dataclasses.replace(recipe, **changes)
 
 
