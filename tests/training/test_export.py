@@ -10,7 +10,7 @@ import torch
 
 from vision_zoo.artifact import METADATA_KEY, Precision
 from vision_zoo.errors import ExportError
-from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits
 from vision_zoo.training.export import OPSET, export_onnx, to_onnx
@@ -120,6 +120,15 @@ def test_weights_in_fewer_bits_shrink_the_file_and_keep_the_accuracy(
     model = onnx.load(exported.path)
     onnx.checker.check_model(model, full_check=True)
     assert json.loads(model.metadata_props[0].value)["weights"] == weights
+
+
+def test_the_matrices_of_a_recurrent_layer_take_eight_bits(mnist_5k: Splits) -> None:
+    classifier = build_classifier(find_recipe("row_lstm-mnist"), find_dataset("mnist")).eval()
+    content = to_onnx(classifier, (28, 28, 1))
+    stored = store_weights(content, "int8")
+    assert len(content) - len(stored) > 2.9 * count_parameters(classifier)  # bytes, of four a parameter
+    proof = prove(stored, classifier, mnist_5k.test, Tolerance(0.0, None, accuracy_loss=1.0))
+    assert 0 < proof.max_logit_difference < 0.01  # of logits around 0.1, with random weights
 
 
 def test_weights_that_lose_too_much_are_refused(classifier: ImageClassifier, mnist_5k: Splits) -> None:

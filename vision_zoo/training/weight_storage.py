@@ -18,8 +18,8 @@ _LARGEST_INT8 = 127
 def store_weights(content: bytes, weights: Precision) -> bytes:
     """A serialised ONNX model with its large float32 weights stored as `weights`.
 
-    `int8` is symmetric, with one scale for every output channel of a convolution or dense layer; other
-    weights (recurrent ones) are stored as `fp16` then.
+    `int8` is symmetric, with one scale for every output channel of a convolution or dense layer, and for every row of
+    another matrix: a gate's unit of a recurrent layer. Weights of other shapes are stored as `fp16` then.
     """
     import onnx
     from onnx import numpy_helper
@@ -36,7 +36,7 @@ def store_weights(content: bytes, weights: Precision) -> bytes:
         if values.dtype != np.float32 or values.size < _SMALLEST:
             kept.append(tensor)
             continue
-        axis = axes.get(tensor.name)
+        axis = axes.get(tensor.name, 0 if values.ndim == 2 else None)
         if weights == "int8" and axis is not None:
             stored = _as_int8(tensor.name, values, axis)
         else:
