@@ -33,8 +33,8 @@ from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.train import default_path
 
 ROOT = Path(__file__).resolve().parent.parent
-_HALF_ABOVE = 200_000  # parameters; a smaller model's file is small in single precision
-_EIGHT_BITS_ABOVE = 500_000
+_HALF_ABOVE = 100_000  # parameters; a smaller model's file is small in single precision
+_EIGHT_BITS_ABOVE = 200_000
 _EIGHT_BITS_TRIED_ABOVE = 2**20  # bytes in single precision
 _WORTH_EIGHT_BITS = 1.4  # times faster; a smaller gain is not worth the accuracy
 
