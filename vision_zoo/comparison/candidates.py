@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     import torch
 
 _EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
-_STEPS_OF_PATIENCE = (
-    300  # an epoch of few images is few steps, and sigmoids learn nothing for hundreds of them
-)
+# Patience in steps too: an epoch of few images is few of them, and sigmoids learn nothing for hundreds.
+_STEPS_OF_PATIENCE = 300
 _FEW_IMAGES, _SMALL_BATCH = 2000, 32
 _TIMED_SECONDS = 0.3
 
