@@ -88,7 +88,8 @@ def test_the_whole_way_by_commands(cli: Cli, tmp_path: Path, digit_png: Path) ->
     assert scored["accuracy"] == pytest.approx(trained.json["test_accuracy"])
     assert sum(map(sum, scored["confusion_matrix"])) == 1000
     (predicted,) = cli("predict", "simple_cnn-mnist_5k", digit_png, "--models-dir", "models", "--json").json
-    assert predicted.keys() == {"image", "label", "probabilities"}
+    assert predicted.keys() == {"model", "image", "label", "probabilities"}
+    assert predicted["model"] == "models/simple_cnn-mnist_5k.onnx"
     assert predicted["label"] == "7"
     assert sum(predicted["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 

@@ -28,8 +28,70 @@ def test_an_image_that_is_none(
     assert says in cli("predict", exported_model, "image.png").error
 
 
-def test_a_folder_where_an_image_is_expected(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
-    assert "expected an image file" in cli("predict", exported_model, tmp_path).error
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (
+            "https://example.org/a/seven.png",
+            "https://example.org/a/seven.png is an address; expected an image file",
+        ),
+        ("file:///tmp/seven.png", "is an address; expected an image file: download it first"),
+        ("data:image/png;base64," + "A" * 10_000, "is an address"),
+        ("-", "standard input is not read"),
+        ("*.png", "no file matches *.png"),
+        (".", ". is a folder; expected an image file: name the files in it"),
+    ],
+    ids=lambda text: str(text)[:20],
+)
+def test_what_is_no_image_file(cli: Cli, exported_model: Path, image: str, says: str) -> None:
+    error = cli("predict", exported_model, image).error
+    assert says in error
+    assert len(error) < 300
+
+
+def test_a_folder_can_be_scored_as_its_message_says(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "my digits").mkdir()
+    error = cli("predict", exported_model, "my digits").error
+    assert "vision-zoo evaluate MODEL --dataset 'folder:my digits'" in error
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
+def test_one_bad_image_stops_no_other(
+    cli: Cli, exported_model: Path, digit_png: Path, tmp_path: Path, json: list[str]
+) -> None:
+    from PIL import Image
+
+    Image.new("L", (28, 28), 255).save(tmp_path / "blank.png")
+    (tmp_path / "cut.png").write_bytes(digit_png.read_bytes()[:-30])
+    done = cli("predict", exported_model, digit_png, "blank.png", "cut.png", "missing.png", digit_png, *json)
+    assert (done.code, done.stdout.count("seven.png")) == (1, 2)
+    assert all(name in done.error for name in ("blank.png", "cut.png", "missing.png", "3 of 5 images"))
+
+
+@pytest.mark.parametrize(
+    "fault", [TypeError("required argument is not an integer"), MemoryError(), OSError(5, "I/O")]
+)
+def test_whatever_a_decoder_raises_is_the_images_fault(
+    exported_model: Path, digit_png: Path, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from vision_zoo.errors import ImageError
+    from vision_zoo.serving.predict import classify_file
+    from vision_zoo.serving.session import Session
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageError, match=r"seven\.png"):
+        classify_file(Session(exported_model, provider="cpu"), digit_png)
+
+
+def test_two_thousand_bad_images_are_one_short_line(cli: Cli, exported_model: Path) -> None:
+    error = cli("predict", exported_model, *(f"missing{number}.png" for number in range(2000))).error
+    assert "and 1990 more (2000 of 2000 images cannot be used)" in error
+    assert len(error) < 1000
 
 
 def test_several_bad_images_are_one_line_that_names_them(

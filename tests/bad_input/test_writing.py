@@ -92,5 +92,5 @@ def test_predicting_leaves_nothing_in_the_users_cache(
     env = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     done = run_command("predict", exported_model, digit_png, cwd=tmp_path, env=env)
     assert done.code == 0
-    assert done.stderr == ""
+    assert done.stderr == f"using {exported_model} (verified)\n"
     assert not list(home.rglob("*"))

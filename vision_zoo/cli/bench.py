@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vision_zoo.cli.options import Json, ModelsDir, json_text, warn_of_fallback
+from vision_zoo.cli.options import Json, ModelsDir, json_text, report_model, warn_of_fallback
 from vision_zoo.errors import UsageError
 
 _SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
@@ -58,7 +58,10 @@ def bench(
         rate=rate,
     )
     warn_of_fallback(*settings.providers)
-    paths = with_precisions(find_models(models or [], models_dir), settings.precisions)
+    found = find_models(models or [], models_dir)
+    for path in found if models else ():
+        report_model(path)
+    paths = with_precisions(found, settings.precisions)
     with progress_on_stderr() as progress:
         rows = benchmark(paths, settings, progress, raw=table_format == "html")
     text = _benchmark_text(rows, describe(), table_format)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Json, ModelsDir, print_json
+from vision_zoo.cli.options import DataDir, Json, ModelsDir, print_json, report_model
 from vision_zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def export(
             raise UsageError(f"{run} is not a run directory; --onnx, --precision and --weights need one")
         from vision_zoo.serving.models import find_model
 
-        added = _add_to_triton(find_model(run, models_dir), triton)
+        path = find_model(run, models_dir)
+        added = _add_to_triton(path, triton)
+        report_model(path)
         if as_json:
             print_json({"triton": str(added)})
         else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, print_json
+from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, print_json, report_model
 from vision_zoo.errors import DeviceError
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
@@ -43,7 +43,9 @@ def card(
     from vision_zoo.results import shipped_results
     from vision_zoo.serving.models import find_model
 
-    text = model_card(find_model(model, models_dir), results_dir or shipped_results())
+    path = find_model(model, models_dir)
+    text = model_card(path, results_dir or shipped_results())
+    report_model(path)
     if output is None:
         print(text, end="")
     else:

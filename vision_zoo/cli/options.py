@@ -19,7 +19,9 @@ ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models,
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Provider = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
-Model = Annotated[str, typer.Argument(help="A path, or a name in exported/.", show_default=False)]
+Model = Annotated[
+    str, typer.Argument(help="The path of an .onnx file, or a name in exported/.", show_default=False)
+]
 
 
 def print_json(document: Any) -> None:
@@ -50,3 +52,11 @@ def warn_of_fallback(*providers: str) -> None:
         notice = auto_notice()
         if notice:
             print(f"warning: {notice}; `vision-zoo doctor` says more", file=sys.stderr)
+
+
+def report_model(path: Path) -> None:
+    """Say on stderr which file is used."""
+    from vision_zoo import manifest
+
+    listed = path.name in manifest.read(path.parent)
+    print(f"using {path} ({'verified' if listed else 'not listed in a manifest'})", file=sys.stderr)

@@ -1,17 +1,28 @@
 """An exported model on images: `predict` classifies files, `evaluate` scores a test split."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, print_json, warn_of_fallback
+from vision_zoo.cli.options import (
+    DataDir,
+    Json,
+    Model,
+    ModelsDir,
+    Provider,
+    print_json,
+    report_model,
+    warn_of_fallback,
+)
+
+_NAMED = 10
+"""How many files that cannot be used are named."""
 
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Image files.", show_default=False)],
     top: Annotated[
         int | None, typer.Option(help="Only the K most probable labels; 3 without --json.", min=1)
     ] = None,
@@ -22,26 +33,31 @@ def predict(
     """Classify image files."""
     from vision_zoo.errors import ImageError
     from vision_zoo.serving.models import find_model
-    from vision_zoo.serving.predict import classify_file
+    from vision_zoo.serving.predict import classify_file, image_path
     from vision_zoo.serving.session import Session
 
     warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
+    if not as_json:
+        report_model(session.path)
     results, failures = [], []
     for image in images:
         try:
-            results.append(classify_file(session, image, top=top))
+            results.append(classify_file(session, image_path(image), top=top))
         except ImageError as error:
             failures.append(error)
     if as_json:
-        print_json(results)
+        print_json([{"model": str(session.path), **result} for result in results])
     else:
         for result in results:
             ranked = list(result["probabilities"].items())[: top or 3]
             print(f"{result['image']}: " + ", ".join(f"{label}: {share:.2%}" for label, share in ranked))
     if failures:
+        reasons = [str(failure) for failure in failures[:_NAMED]]
+        if len(failures) > _NAMED:
+            reasons.append(f"and {len(failures) - _NAMED} more")
         others = f" ({len(failures)} of {len(images)} images cannot be used)" if len(images) > 1 else ""
-        raise ImageError("; ".join(str(failure) for failure in failures) + others)
+        raise ImageError("; ".join(reasons) + others)
 
 
 def evaluate(
@@ -68,6 +84,7 @@ def evaluate(
     session = Session(find_model(model, models_dir), provider=provider)
     data = named or find_dataset(dataset, target=session.metadata.input)
     test = data.load(data_dir).test
+    report_model(session.path)
     with progress_on_stderr() as progress:
         score = score_session(session, test.images, test.labels, data.labels, progress)
     if as_json:

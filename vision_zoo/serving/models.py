@@ -1,6 +1,8 @@
 """Finding exported models: by path, or by name in a models folder."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vision_zoo import registry
@@ -36,30 +38,57 @@ def list_models(models_dir: Path | None = None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in model_folders(models_dir):
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            found.setdefault(path.stem, path)
+            if path.is_file() or not path.exists():  # a broken link hides no other folder's model
+                found.setdefault(path.stem, path)
     return found
 
 
 def find_model(model: str, models_dir: Path | None = None) -> Path:
-    """The path of `model`, which is a path itself or a name, with or without `.onnx`.
+    """The path of `model`: text with `.onnx` or a separator is a path, anything else a name in a models folder.
+
+    A file name that is not in the working folder is looked for in `models_dir`, where that is given.
 
     Raises:
         UnknownNameError: no such name; the message names the closest ones.
-        ModelError: it looks like a path and nothing is there.
+        ModelError: it is a path, and there is no file.
     """
     if not model:
         raise ModelError("the name of the model is empty; expected a path or a name")
+    if is_address(model):
+        raise ModelError(f"{model:.80} is an address; expected a file: download it first")
     models = list_models(models_dir)
-    name = model.removesuffix(SUFFIX)
-    if name in models:
-        return models[name]
     path = Path(model)
+    separated = any(separator in model for separator in (os.sep, os.altsep) if separator)
+    if not separated and path.suffix.lower() != SUFFIX:
+        # A name may contain a dot: where both are there, text with a suffix is the file.
+        if model in models and not (path.suffix and path.is_file()):
+            return _checked(models[model], str(models[model]))
+        if not path.exists() and not path.suffix:
+            return _unknown(model, models, models_dir)
+    elif not separated and models_dir is not None and not path.exists() and path.stem in models:
+        return _checked(models[path.stem], str(models[path.stem]))
+    return _checked(path, model, _named_like(path, models))
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is a URL, and no file is called so."""
+    return re.match(r"(?i)(data:|[a-z][a-z0-9+.-]+:/)", text) is not None and not os.path.lexists(text)
+
+
+def _named_like(path: Path, models: Mapping[str, Path]) -> str:
+    """What else the user may have meant by a path at which there is nothing."""
+    known = models.get(path.stem)
+    return "the name of a model" if known is None else f"the name {path.stem}, which is {known}"
+
+
+def _checked(path: Path, text: str, otherwise: str = "the name of a model") -> Path:
     if path.is_file():
         return path
-    if path.is_dir():
-        raise ModelError(f"{model} is a folder; expected an {SUFFIX} file or the name of a model")
-    if len(path.parts) > 1 or model.endswith(SUFFIX):
-        raise ModelError(f"{model} does not exist; expected an {SUFFIX} file or the name of a model")
+    kind = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+    raise ModelError(f"{text} {kind}; expected the path of an {SUFFIX} file or {otherwise}")
+
+
+def _unknown(model: str, models: Mapping[str, Path], models_dir: Path | None) -> Path:
     try:
         return registry.lookup("model", model, models, listing="vision-zoo list models")
     except UnknownNameError as error:
