@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vision_zoo.bounds import MAX_SEEDS, require_between
 from vision_zoo.errors import Interrupted, RunError
 from vision_zoo.predictions import Predictions, predictions_path, read_predictions, write_predictions
 from vision_zoo.progress import Progress
@@ -54,8 +55,10 @@ def reproduce_all(
     interrupted one's row says how far it came. Returns the figures' files in the order of `recipes`.
 
     Raises:
+        UsageError: `seeds` is out of range.
         VisionZooError: whatever a run meets.
     """
+    require_between("seeds", seeds, 1, MAX_SEEDS)
     paths = {recipe.name: _result_path(recipe, folders, device) for recipe in recipes}
     for recipe, seed in _schedule(recipes, seeds):
         path = _result_path(recipe, folders, device)

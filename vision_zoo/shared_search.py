@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo import atomic
+from vision_zoo.bounds import MAX_JOBS, require_between
 from vision_zoo.environment import usable_cores
 from vision_zoo.errors import Interrupted, RunError, VisionZooError
 from vision_zoo.progress import PlainProgress, Progress
@@ -51,8 +52,10 @@ def search(
     Where a worker is lost, killed for memory for instance, the others go on and take up its point.
 
     Raises:
+        UsageError: `jobs` is out of range.
         VisionZooError: whatever a worker meets.
     """
+    require_between("jobs", jobs, 1, MAX_JOBS)
     with study.open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
     find_dataset(recipe.dataset, image_size=recipe.image_size).load(place.data_dir)  # decoded once

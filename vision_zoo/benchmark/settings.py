@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vision_zoo.artifact import PRECISIONS
+from vision_zoo.bounds import require_between
 from vision_zoo.errors import UsageError
 from vision_zoo.serving.bench.scenarios import SCENARIOS
 from vision_zoo.serving.providers import check_provider_name
@@ -47,19 +48,12 @@ class BenchmarkSettings:
         _check_names("precision", self.precisions, PRECISIONS, option="--precision")
         _check_names("engine", self.against, ENGINES, option="--against")
         _check_names("scenario", self.scenarios, SCENARIOS, option="--scenario")
-        if not 0 < self.seconds <= MAX_SECONDS:
-            raise UsageError(
-                f"duration {self.seconds} is out of range; expected more than 0, at most {MAX_SECONDS} seconds"
-            )
-        if not 1 <= self.threads <= MAX_THREADS:
-            raise UsageError(f"threads {self.threads} is out of range; expected 1 to {MAX_THREADS}")
+        require_between("duration", self.seconds, 0, MAX_SECONDS, above=True)
+        require_between("threads", self.threads, 1, MAX_THREADS)
         for batch_size in self.batch_sizes:
-            if not 1 <= batch_size <= _MAX_BATCH:
-                raise UsageError(f"batch size {batch_size} is out of range; expected 1 to {_MAX_BATCH}")
-        if self.rate is not None and not 0 < self.rate <= _MAX_RATE:
-            raise UsageError(
-                f"rate {self.rate} is out of range; expected more than 0, at most {_MAX_RATE:,} calls a second"
-            )
+            require_between("batch size", batch_size, 1, _MAX_BATCH)
+        if self.rate is not None:
+            require_between("rate", self.rate, 0, _MAX_RATE, above=True)
         if "cuda-graph" in self.against and not {"cuda", "auto"} & set(self.providers):
             raise UsageError("cuda-graph needs --provider cuda")
 

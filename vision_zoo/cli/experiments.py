@@ -44,7 +44,7 @@ def tune(
     seed: Annotated[int | None, typer.Option(help="Of every point.")] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Points at a time; one a core, or one on a GPU; one in a shared search.", min=1),
+        typer.Option(help="Points at a time; one a core, or one on a GPU; one in a shared search."),
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
@@ -83,7 +83,7 @@ def tune(
             {**values, **searched},
             StudySettings(study or chosen.name, sampler, pruner, trials),
             Place(storage or f"journal:{folder / 'study.journal'}", folder, chosen_device, data_dir),
-            jobs=jobs or 1,
+            jobs=1 if jobs is None else jobs,
             as_json=as_json,
         )
         return
@@ -161,7 +161,7 @@ def reproduce(
         list[str] | None, typer.Argument(help="Names from `vision-zoo list recipes`.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every recipe of a published report.")] = False,
-    seeds: Annotated[int, typer.Option(help="Runs of each recipe, with the seeds 0, 1, …", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="Runs of each recipe, with the seeds 0, 1, …")] = 1,
     runs_dir: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs"),
     results_dir: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("results"),
     document: Annotated[Path, typer.Option(help="The document to regenerate.")] = Path("docs/RESULTS.md"),

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vision_zoo.artifact import PRECISIONS, Precision
+from vision_zoo.bounds import MAX_SEEDS, require_between
 from vision_zoo.errors import UsageError
 from vision_zoo.serving.providers import check_provider_name
 from vision_zoo.training.architectures import ARCHITECTURES, find_architecture
@@ -12,6 +13,8 @@ from vision_zoo.training.device import DeviceName
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
 _SHORTEST = 10.0
+_LONGEST = 30 * 86_400
+_LARGEST_LIMIT = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +28,10 @@ class Limits:
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
         for option, value in (("--max-latency-ms", self.max_latency_ms), ("--max-size-mb", self.max_size_mb)):
-            if value is not None and not value > 0:
-                raise UsageError(f"{option} {value} is out of range; expected a number above 0")
-        if self.min_accuracy is not None and not 0 <= self.min_accuracy <= 1:
-            raise UsageError(
-                f"--min-accuracy {self.min_accuracy} is out of range; expected a fraction from 0 to 1, such as 0.9"
-            )
+            if value is not None:
+                require_between(option, value, 0, _LARGEST_LIMIT, above=True)
+        if self.min_accuracy is not None:
+            require_between("--min-accuracy", self.min_accuracy, 0, 1)
 
     def broken_by(self, *, p50_ms: float, size_mb: float, accuracy: float | None = None) -> list[str]:
         """Which limits a model breaks, in words; without an accuracy that one is not looked at."""
@@ -70,11 +71,11 @@ class ComparisonSettings:
         for precision in self.precisions:
             if precision not in PRECISIONS:
                 raise UsageError(f"unknown precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
-        if self.seeds < 1:
-            raise UsageError(f"seeds {self.seeds} is out of range; expected 1 or more")
-        if not self.budget_seconds >= _SHORTEST:
+        require_between("seeds", self.seeds, 1, MAX_SEEDS)
+        if not _SHORTEST <= self.budget_seconds <= _LONGEST:
             raise UsageError(
-                f"a budget of {self.budget_seconds:g} s is too short; expected {_SHORTEST:g} s or more, such as 20m"
+                f"a budget of {self.budget_seconds:g} s is too {'short' if self.budget_seconds < _SHORTEST else 'long'}; "
+                f"expected {_SHORTEST:g} s to {_LONGEST // 86_400} days, such as 20m"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -2,17 +2,22 @@
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from vision_zoo.bounds import require_between
 from vision_zoo.errors import RunError, UsageError
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Arithmetic = Literal["fp32", "tf32", "bf16"]
 Schedule = Literal["step", "one_cycle"]
+
+MAX_COUNT = 1_000_000_000
+"""Epochs, steps, minutes, images a step or pixels a side above which a number is a slip."""
+_MAX_RATE = 1e38
+"""About the largest number in single precision."""
 
 # Fields that have no part in what a run computes, but the seed, which results keep apart.
 _DESCRIPTIONS = {
@@ -145,15 +150,10 @@ class Recipe:
             _require(type(number) is int, "number", number, "a whole number")
         _require(len(self.mean) == len(self.std) > 0, "mean", self.mean, "one value a channel, as std")
         _require(all(value > 0 for value in self.std), "std", self.std, "values above 0")
-        _require(self.epochs >= 1, "epochs", self.epochs, "at least 1")
-        _require(self.batch_size >= 1, "batch size", self.batch_size, "at least 1")
-        _require(
-            math.isfinite(self.learning_rate) and self.learning_rate > 0,
-            "learning rate",
-            self.learning_rate,
-            "a number above 0",
-        )
-        _require(self.weight_decay >= 0, "weight decay", self.weight_decay, "0 or more")
+        require_between("epochs", self.epochs, 1, MAX_COUNT)
+        require_between("batch size", self.batch_size, 1, MAX_COUNT)
+        require_between("learning rate", self.learning_rate, 0, _MAX_RATE, above=True)
+        require_between("weight decay", self.weight_decay, 0, _MAX_RATE)
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 or more, below 1")
         _require(
             self.optimizer == "sgd" or not self.momentum,
@@ -161,7 +161,7 @@ class Recipe:
             self.momentum,
             f"none with {self.optimizer}",
         )
-        _require(self.offset_lr_factor > 0, "offset learning rate factor", self.offset_lr_factor, "above 0")
+        require_between("offset learning rate factor", self.offset_lr_factor, 0, _MAX_RATE, above=True)
         _require(0 <= self.label_smoothing < 1, "label smoothing", self.label_smoothing, "0 or more, below 1")
         _require(0 < self.warmup < 1, "warmup", self.warmup, "a share between 0 and 1")
         _require(
@@ -177,10 +177,12 @@ class Recipe:
             not (self.test_time_flip and self.frozen), "test-time flip", True, "none with frozen features"
         )
         for what, count in zip(("patience", "step epochs", "max steps", "image size"), counts, strict=True):
-            _require(count is None or count >= 1, what, count, "at least 1")
-        _require(self.max_minutes is None or self.max_minutes > 0, "max minutes", self.max_minutes, "above 0")
+            if count is not None:
+                require_between(what, count, 1, MAX_COUNT)
+        if self.max_minutes is not None:
+            require_between("max minutes", self.max_minutes, 0, MAX_COUNT, above=True)
         _require(0 < self.gamma <= 1, "gamma", self.gamma, "above 0, at most 1")
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "between 0 and 4294967295")
+        require_between("seed", self.seed, 0, 2**32 - 1)
         _require(
             0 < self.validation_fraction < 1,
             "validation fraction",

@@ -19,12 +19,13 @@ from optuna.storages import RDBStorage
 from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from vision_zoo.bounds import require_between
 from vision_zoo.errors import Interrupted, RunError, RunInUseError, StorageError, TrainingError, UsageError
 from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.training import train
 from vision_zoo.training.device import DeviceName
 from vision_zoo.training.loop import Watch
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.recipe import MAX_COUNT, Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.search_space import Range, Space, describe, folder_name, is_whole, tuned
 from vision_zoo.training.study_storage import opened, raise_for_storage, shown
@@ -57,8 +58,8 @@ class StudySettings:
         for option, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
             if getattr(self, option) not in known:
                 raise UsageError(f"unknown {option} {getattr(self, option)!r}; expected {' or '.join(known)}")
-        if self.trials is not None and self.trials < 1:
-            raise UsageError(f"trials {self.trials} is out of range; expected 1 or more")
+        if self.trials is not None:
+            require_between("trials", self.trials, 1, MAX_COUNT)
         if self.sampler == "tpe" and self.trials is None:
             raise UsageError("the sampler tpe does not end by itself; say after how many --trials")
 
@@ -119,6 +120,9 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
         raise UsageError("there is nothing to search; give --grid FIELD=VALUE,… or --range FIELD=LOW:HIGH")
     if settings.sampler == "grid" and ranges:
         raise UsageError(f"a grid has no ranges; give the values of {ranges[0]}, or take --sampler tpe")
+    for field, values in space.items():
+        for value in (values.low, values.high) if isinstance(values, Range) else values:
+            recipe.override(**{field: value})  # raises UsageError before a worker meets it
     sampler: optuna.samplers.BaseSampler
     if settings.sampler == "grid":
         # The same seed everywhere: workers have to agree on the order of the points.

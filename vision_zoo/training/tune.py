@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from vision_zoo import environment
+from vision_zoo.bounds import MAX_JOBS, require_between
 from vision_zoo.errors import Interrupted, RunError, TrainingError, UsageError, VisionZooError
 from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.training import train
@@ -63,9 +64,12 @@ def tune(
     in the order of the grid.
 
     Raises:
+        UsageError: `jobs` is out of range.
         RunError: every point diverged, or a job was lost.
         VisionZooError: what a run meets but for a loss that diverges; what other points reached is kept.
     """
+    if jobs is not None:
+        require_between("jobs", jobs, 1, MAX_JOBS)
     grid = points(recipe, values)
     paths = [out / folder_name(combination) for combination, _ in grid]
     find_dataset(recipe.dataset, image_size=recipe.image_size).load(data_dir)  # decoded once, before the jobs
