@@ -15,6 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from vision_zoo.cli import bench, compare, experiments, export, inspect, predict, serve, start, train
+from vision_zoo.cli.document import close_stdout
 from vision_zoo.errors import MissingExtraError, VisionZooError
 
 app = typer.Typer(
@@ -72,7 +73,7 @@ def main() -> None:
     _prepare_process(debug=debug)
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-        sys.stdout.flush()
+        close_stdout()
     except VisionZooError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
@@ -115,12 +116,16 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _fail_of_system(error: OSError) -> NoReturn:
     if isinstance(error, BrokenPipeError) or error.filename is None:
-        # Nobody reads our output, or it cannot be written: Python shall not try again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_stdout()
     if isinstance(error, BrokenPipeError):
         sys.exit(1)
     where = f"{error.filename}: " if error.filename is not None else "cannot write the result: "
     _fail(f"{where}{error.strerror or error}; check that path, its permissions and the space left", 1)
+
+
+def _discard_stdout() -> None:
+    """Nobody reads our output, or it cannot be written: Python shall not try again when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
@@ -132,6 +137,10 @@ def _fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     line = " ".join(message.splitlines())
+    try:
+        close_stdout()  # what was printed stands above the error
+    except OSError:
+        _discard_stdout()
     print(f"error: {line}", file=sys.stderr)
     sys.exit(code)
 

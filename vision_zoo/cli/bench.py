@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from vision_zoo.cli.options import Json, ModelsDir, json_text, report_model, warn_of_fallback
+from vision_zoo.cli.document import json_text, print_document, reserve_stdout
+from vision_zoo.cli.options import Json, ModelsDir, report_model, warn_of_fallback
 from vision_zoo.errors import UsageError
 
 _SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
 
 
 def bench(
+    context: typer.Context,
     models: Annotated[list[str] | None, typer.Argument(help="Paths or names; all models by default.")] = None,
     provider: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt; several by commas.")] = "auto",
     batch_sizes: Annotated[str, typer.Option(help="Comma-separated.")] = "1,8,64",
@@ -42,6 +44,7 @@ def bench(
 
     table_format = "json" if as_json else table_format
     check_format(table_format, "html")
+    reserve_stdout(context, table_format != "table")
     from vision_zoo.benchmark import BenchmarkSettings, benchmark
     from vision_zoo.environment import describe
     from vision_zoo.progress import progress_on_stderr
@@ -66,7 +69,7 @@ def bench(
         rows = benchmark(paths, settings, progress, raw=table_format == "html")
     text = _benchmark_text(rows, describe(), table_format)
     if output is None:
-        print(text)
+        print_document(text)
         return
     from vision_zoo import atomic
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Device, Json, Provider, device_name, print_json, warn_of_fallback
+from vision_zoo.cli.document import print_json
+from vision_zoo.cli.options import DataDir, Device, Json, Provider, device_name, warn_of_fallback
 
 if TYPE_CHECKING:
     from vision_zoo.artifact import Precision

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Json, ModelsDir, print_json, report_model
+from vision_zoo.cli.document import print_json
+from vision_zoo.cli.options import DataDir, Json, ModelsDir, report_model
 from vision_zoo.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, print_json, report_model
+from vision_zoo.cli.document import print_json
+from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, report_model
 from vision_zoo.errors import DeviceError
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}

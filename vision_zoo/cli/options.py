@@ -1,12 +1,12 @@
-"""Options that several commands share, and printing what they all print."""
+"""Options that several commands share, and what they all say on stderr."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Literal, cast, get_args
 
 import typer
 
+from vision_zoo.cli.document import reserve_stdout
 from vision_zoo.errors import UsageError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -18,20 +18,13 @@ DataDir = Annotated[
 ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models, instead of exported/.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Provider = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", callback=reserve_stdout, help="Print exactly one JSON document on stdout."),
+]
 Model = Annotated[
     str, typer.Argument(help="The path of an .onnx file, or a name in exported/.", show_default=False)
 ]
-
-
-def print_json(document: Any) -> None:
-    """The one JSON document of `--json`, on stdout."""
-    print(json_text(document))
-
-
-def json_text(document: Any) -> str:
-    """`document` as JSON: never NaN, which few programs can read."""
-    return json.dumps(document, indent=2, allow_nan=False)
 
 
 def device_name(name: str) -> DeviceName:

@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
+from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import (
     DataDir,
     Json,
     Model,
     ModelsDir,
     Provider,
-    print_json,
     report_model,
     warn_of_fallback,
 )

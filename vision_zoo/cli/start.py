@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vision_zoo.cli.options import Json, ModelsDir, print_json
+from vision_zoo.cli.document import print_json
+from vision_zoo.cli.options import Json, ModelsDir
 
 
 def quickstart(

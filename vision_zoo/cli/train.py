@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from vision_zoo.cli.options import DataDir, Device, Json, device_name, print_json
+from vision_zoo.cli.document import print_json
+from vision_zoo.cli.options import DataDir, Device, Json, device_name
 from vision_zoo.errors import UsageError
 
 
