@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import Completed
@@ -184,16 +185,48 @@ def test_info_shows_everything_and_adds_up(cli: Cli, exported_model: Path) -> No
     assert "421,642" in text
 
 
+def _write_mnist(folder: Path) -> None:
+    """MNIST's four files in full size, of empty images."""
+    folder.mkdir(parents=True)
+    for part, count in (("train", 60_000), ("t10k", 10_000)):
+        header = b"\0\0\x08\x03" + np.array([count, 28, 28], dtype=">u4").tobytes()
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + bytes(count * 28 * 28))
+        header = b"\0\0\x08\x01" + np.array([count], dtype=">u4").tobytes()
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + bytes(count))
+
+
 def test_the_doctor_looks_at_everything(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "data" / "mnist").mkdir(parents=True)
-    found = cli(
-        "doctor", "--models-dir", exported_model.parent, "--data-dir", tmp_path / "data", "--json"
-    ).json
+    _write_mnist(tmp_path / "data" / "mnist" / "MNIST" / "raw")
+    done = cli("doctor", "--models-dir", exported_model.parent, "--data-dir", tmp_path / "data", "--json")
+    found = done.json
     states = {finding["check"]: finding["state"] for finding in found}
     assert {"machine", "Python", "ONNX Runtime", "models", "provider cpu", "provider cuda", "data"} <= set(
         states
     )
     assert states["provider cpu"] == states["models"] == states["data"] == "ok"
+
+
+@pytest.mark.parametrize("left", ["nothing", "empty folders", "a part of the files", "a part of a file"])
+def test_a_dataset_is_there_only_when_it_loads(
+    cli: Cli, exported_model: Path, tmp_path: Path, left: str
+) -> None:
+    raw = tmp_path / "data" / "mnist" / "MNIST" / "raw"
+    if left == "nothing":
+        (tmp_path / "data" / "mnist").mkdir(parents=True)
+    elif left == "empty folders":
+        raw.mkdir(parents=True)
+    else:
+        _write_mnist(raw)
+        if left == "a part of the files":
+            (raw / "t10k-labels-idx1-ubyte").unlink()
+        else:
+            (raw / "train-images-idx3-ubyte").write_bytes((raw / "train-images-idx3-ubyte").read_bytes()[:-1])
+    done = cli("doctor", "--models-dir", exported_model.parent, "--data-dir", tmp_path / "data", "--json")
+    assert done.code != 0
+    (finding,) = [entry for entry in done.json if entry["check"] == "data"]
+    assert finding["state"] == "problem"
+    assert "mnist cannot be loaded: " in finding["detail"]
+    assert str(tmp_path / "data" / "mnist") in finding["remedy"]
 
 
 def test_the_doctor_finds_a_damaged_model_and_fails(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
@@ -202,7 +235,7 @@ def test_the_doctor_finds_a_damaged_model_and_fails(cli: Cli, exported_model: Pa
     damaged = bytearray((folder / exported_model.name).read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (folder / exported_model.name).write_bytes(bytes(damaged))
-    done = cli("doctor", "--models-dir", folder)
+    done = cli("doctor", "--models-dir", folder, env={"VISION_ZOO_DATA": ""})
     assert "PROBLEM models" in done.stdout
     assert "does not match its checksum" in done.stdout
     assert "problem" in done.error
@@ -214,9 +247,11 @@ def test_the_doctor_finds_two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         doctor, "installed_runtimes", lambda: {"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"}
     )
+    monkeypatch.delenv("VISION_ZOO_DATA", raising=False)
     (finding,) = [entry for entry in doctor.diagnose() if entry.check == "ONNX Runtime"]
     assert finding.state == "problem"
-    assert "pip uninstall onnxruntime onnxruntime-gpu" in finding.remedy
+    assert "pip uninstall onnxruntime onnxruntime-gpu; then " in finding.remedy
+    assert "pip install onnxruntime" in finding.remedy
 
 
 def test_bench_writes_a_page(cli: Cli, exported_model: Path, tmp_path: Path) -> None:

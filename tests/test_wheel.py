@@ -1,6 +1,7 @@
 """The built wheel, installed where there is no torch."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -56,5 +57,14 @@ def test_what_needs_torch_says_so(installed: Path, tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "of the extra `train`" in done.stderr
+    assert "of the extra `train`: " in done.stderr
     assert "Traceback" not in done.stderr
+    _, _, command = done.stderr.rstrip().partition("of the extra `train`: ")
+    program, *words = shlex.split(command)
+    assert program == "uv", "uv made the environment, which has no pip"
+    planned = subprocess.run(
+        [_UV, *words, "--dry-run"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert planned.returncode == 0, planned.stderr
+    assert "+ torch==" in planned.stderr

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 import re
 import sys
 import time
@@ -13,8 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from vision_zoo import environment, onnx_runtime
+from vision_zoo import environment, installation, onnx_runtime
 from vision_zoo.errors import VisionZooError
+from vision_zoo.progress import Progress, SilentProgress
 from vision_zoo.serving.models import list_models, model_folders
 from vision_zoo.serving.providers import (
     EXECUTION_PROVIDERS,
@@ -41,12 +43,17 @@ class Finding:
     remedy: str = ""
 
 
-def diagnose(models_dir: Path | None = None, data_dir: Path | None = None) -> list[Finding]:
-    """Every check in the order in which a person would make them; none of them changes anything."""
+def diagnose(
+    models_dir: Path | None = None, data_dir: Path | None = None, progress: Progress | None = None
+) -> list[Finding]:
+    """Every check in the order in which a person would make them.
+
+    None changes anything but the cache of decoded images: a dataset is loaded to see whether it can be.
+    """
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (_machine, _packages, _runtimes, _cuda)
     findings = [finding for check in checks for finding in check()]
     about_models, usable = _models(models_dir)
-    return [*findings, *about_models, *_providers(usable), *_data(data_dir)]
+    return [*findings, *about_models, *_providers(usable), *_data(data_dir, progress or SilentProgress())]
 
 
 def _machine() -> Iterator[Finding]:
@@ -64,7 +71,7 @@ def _packages() -> Iterator[Finding]:
             "training",
             "note",
             f"{', '.join(missing)} not installed: models run, but none can be trained",
-            "pip install 'vision-zoo[train]'",
+            installation.install_extra("train"),
         )
     else:
         yield Finding("training", "ok", ", ".join(f"{name} {version}" for name, version in present.items()))
@@ -78,7 +85,7 @@ def _runtimes() -> Iterator[Finding]:
             "ONNX Runtime",
             "problem",
             f"{found}: both have the module onnxruntime, and one has overwritten the other",
-            f"pip uninstall {' '.join(installed)}, then install one of them",
+            f"{installation.uninstall(*installed)}; then {installation.install(_runtime_for_this_machine())}",
         )
         return
     runtime = onnx_runtime.load()
@@ -87,6 +94,12 @@ def _runtimes() -> Iterator[Finding]:
     yield Finding(
         "ONNX Runtime", "ok", f"{found}{cuda}; built with {', '.join(runtime.get_available_providers())}"
     )
+
+
+def _runtime_for_this_machine() -> str:
+    """Of the two packages, the one that vision-zoo depends on here."""
+    with_gpu = sys.platform in ("linux", "win32") and platform.machine() in ("x86_64", "AMD64")
+    return "onnxruntime-gpu" if with_gpu else "onnxruntime"
 
 
 def _cuda() -> Iterator[Finding]:
@@ -126,7 +139,7 @@ def _load_order() -> Iterator[Finding]:
             "CUDA libraries",
             "problem",
             missing,
-            "pip install 'onnxruntime-gpu[cuda,cudnn]', or put CUDA and cuDNN on the library path",
+            f"{installation.install('onnxruntime-gpu[cuda,cudnn]')}, or put CUDA and cuDNN on the library path",
         )
         return
     yield Finding(
@@ -197,33 +210,18 @@ def _broken(path: Path) -> str | None:
     return None
 
 
-def _data(data_dir: Path | None) -> Iterator[Finding]:
-    from vision_zoo.training.datasets import DATASETS
+def _data(data_dir: Path | None, progress: Progress) -> Iterator[Finding]:
     from vision_zoo.training.datasets.cache import cache_folder
     from vision_zoo.training.datasets.sources import ENVIRONMENT_VARIABLE
 
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    folders = {"--data-dir": data_dir, ENVIRONMENT_VARIABLE: Path(named) if named else None}
-    if data_dir is None:
+    if data_dir is not None:  # the only place that is looked at then
+        folders = {"--data-dir": data_dir}
+    else:
+        named = os.environ.get(ENVIRONMENT_VARIABLE)
+        folders = {ENVIRONMENT_VARIABLE: Path(named)} if named else {}
         folders["cache"] = cache_folder() / "data"
     for origin, folder in folders.items():
-        if folder is None:
-            continue
-        found = [name for name in DATASETS if (folder / name).is_dir()] if folder.is_dir() else []
-        if found:
-            yield Finding("data", "ok", f"{origin}: {folder} has {', '.join(found)}")
-        elif origin == "cache":
-            yield Finding(
-                "data", "note", f"cache: {folder} is empty; datasets are downloaded into it when needed"
-            )
-        else:
-            kind = "has no dataset" if folder.is_dir() else "is not a folder"
-            yield Finding(
-                "data",
-                "problem",
-                f"{origin}: {folder} {kind}",
-                "name a folder with sub-folders such as mnist",
-            )
+        yield from _datasets(origin, folder, progress)
     cache = cache_folder()
     parent = next((folder for folder in (cache, *cache.parents) if folder.exists()), cache)
     if not os.access(parent, os.W_OK):
@@ -233,6 +231,38 @@ def _data(data_dir: Path | None) -> Iterator[Finding]:
             f"{cache} cannot be written: datasets are decoded again every time",
             "change its permissions, or set XDG_CACHE_HOME",
         )
+
+
+def _datasets(origin: str, folder: Path, progress: Progress) -> Iterator[Finding]:
+    """What really loads: a folder of a dataset's name may be empty, incomplete or damaged."""
+    from vision_zoo.training.datasets import DATASETS
+
+    usable, failed = [], []
+    for name in DATASETS:
+        if not (folder / name).is_dir():
+            continue
+        progress.line(f"loading {folder / name}")
+        try:
+            DATASETS[name].load(folder)
+            usable.append(name)
+        except ModuleNotFoundError as error:
+            reason = f"{name} is read with the package {error.name}, which is not installed"
+            yield Finding("data", "note", f"{origin}: {reason}", installation.install_extra("train"))
+        except (VisionZooError, OSError, MemoryError) as error:
+            failed.append(name)
+            reason = str(error) or type(error).__name__
+            advice = f"restore it, or remove {folder / name}: it is downloaded when it is needed"
+            yield Finding("data", "problem", f"{origin}: {name} cannot be loaded: {reason}", advice)
+    if usable:
+        yield Finding("data", "ok", f"{origin}: {folder} has {', '.join(usable)}")
+    elif origin == "cache" and not failed:
+        yield Finding(
+            "data", "note", f"cache: {folder} is empty; datasets are downloaded into it when needed"
+        )
+    elif not failed:
+        kind = "has no dataset" if folder.is_dir() else "is not a folder"
+        advice = "name a folder with sub-folders such as mnist"
+        yield Finding("data", "problem", f"{origin}: {folder} {kind}", advice)
 
 
 def _driver_cuda() -> str | None:

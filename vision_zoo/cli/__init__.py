@@ -82,9 +82,9 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             _fail_unforeseen(error, debug=debug)
-        missing = MissingExtraError(
-            f"this needs the package {error.name}, of the extra `{extra}`: in a checkout, pip install '.[{extra}]'"
-        )
+        from vision_zoo.installation import missing_extra
+
+        missing = MissingExtraError(missing_extra(str(error.name), extra))
         _fail(str(missing), missing.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)

@@ -24,7 +24,9 @@ def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> N
         return
     print(render(overview(described), "table", title=described["name"]))
     if described["layers"] is None:
-        print("\nIts layers are shown where the package onnx is installed (the extra `train`).")
+        from vision_zoo.installation import install_extra
+
+        print(f"\nIts layers are shown where the package onnx is installed: {install_extra('train')}")
         return
     layers = [{**layer, "output": " x ".join(map(str, layer["output"]))} for layer in described["layers"]]
     print("\n" + render(layers, "table", title="Layers, for one image"))
@@ -58,8 +60,10 @@ def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json
     from dataclasses import asdict
 
     from vision_zoo.doctor import diagnose
+    from vision_zoo.progress import progress_on_stderr
 
-    findings = diagnose(models_dir, data_dir)
+    with progress_on_stderr() as progress:
+        findings = diagnose(models_dir, data_dir, progress)
     problems = [finding for finding in findings if finding.state == "problem"]
     if as_json:
         print_json([asdict(finding) for finding in findings])

