@@ -1,19 +1,32 @@
 # The serving half: models, ONNX Runtime, the HTTP server. No torch.
 #
 #   docker build -t vision-zoo .
-#   docker run -e VISION_ZOO_API_KEY=a-key-of-your-own -p 8000:8000 vision-zoo
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -e VISION_ZOO_API_KEY=a-key-of-your-own -p 8000:8000 vision-zoo
+#
+# Every package has the version and one of the hashes of requirements.lock. To pin the base image by its digest as well:
+# --build-arg PYTHON=python@sha256:...
 
-FROM python:3.12-slim AS build
+ARG PYTHON=python:3.12.12-slim-trixie
+
+FROM ${PYTHON} AS build
 WORKDIR /source
+COPY requirements.lock ./
+RUN awk '/^uv==/ { found = 1 } found { print; if (!/\\$/) exit }' requirements.lock > /tmp/uv.txt \
+  && pip install --no-cache-dir --require-hashes -r /tmp/uv.txt
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY vision_zoo vision_zoo
 COPY exported exported
 COPY results results
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN uv build --no-cache --wheel --build-constraints requirements.lock --out-dir /wheels . \
+  && uv venv --no-cache --python "$(command -v python)" /opt/vision-zoo \
+  && uv pip install --no-cache --compile-bytecode --python /opt/vision-zoo/bin/python \
+     --constraints requirements.lock /wheels/*.whl
 
-FROM python:3.12-slim
-COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir /wheels/*.whl && rm -r /wheels && useradd --uid 10001 --create-home vision-zoo
+FROM ${PYTHON}
+COPY --from=build /opt/vision-zoo /opt/vision-zoo
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin vision-zoo
+ENV PATH=/opt/vision-zoo/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8000
 # The server refuses to start without VISION_ZOO_API_KEY: it listens beyond this container.

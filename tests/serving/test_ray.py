@@ -113,7 +113,7 @@ def _until_one_node_answers(url: str, *, last: int) -> None:
         in_a_row += [node] if node else []
 
 
-@pytest.mark.parametrize("wrong", [{"replicas": 0}, {"replica": 2}, {"cpus": "many"}])
+@pytest.mark.parametrize("wrong", [{"replicas": 0}, {"replica": 2}, {"cpus": "many"}, {"gpus": "inf"}])
 def test_options_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Options(**wrong)

@@ -1,13 +1,15 @@
 """The server on several machines: its application in replicas on the nodes of a Ray cluster. Needs the extra `ray`.
 
-    ray start --head                          # on one machine
-    ray start --address HEAD:6379             # on each of the others
-    serve start --http-host 0.0.0.0           # without it every node answers itself alone
+    export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=/etc/ray/token
+    ray start --head --include-dashboard=false    # on one machine
+    ray start --address HEAD:6379                 # on each of the others
+    serve start --http-host 0.0.0.0               # without it every node answers itself alone
     serve run vision_zoo.serving.ray_app:application replicas=4 models_dir=/models
 
 Every replica is the whole server (`vision_zoo.serving.server`) with its limits. Ray answers on port 8000 of every
 node, hands requests to the replicas, and starts those of a lost node elsewhere. The models folder must be at the same
-path on every node. The header X-Served-By names the node and the replica that answered.
+path on every node. The header X-Served-By names the node and the replica that answered. Without a token Ray's own ports
+run anybody's programs: docs/DEPLOYING.md says which they are and what closes them.
 """
 
 import logging
@@ -52,7 +54,7 @@ class Options(BaseModel):
     replicas: int = Field(default=2, ge=1)
     replicas_per_node: int | None = Field(default=None, ge=1)
     cpus: int = Field(default=1, ge=1)
-    gpus: float = Field(default=0, ge=0)
+    gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
     models_dir: Path | None = None
     provider: str = "auto"
     threads: int = Field(default=1, ge=1)
