@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import pickle
 import re
 import secrets
 import shutil
@@ -14,10 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT, free_port
+from tests.serving.sockets import listening, session_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,7 +29,6 @@ pytestmark = [
 ]
 _RAY = Path(sys.executable).parent / "ray"
 _SECONDS = 90
-_LISTENING = "0A"
 
 
 @dataclass(frozen=True)
@@ -92,34 +95,63 @@ def _accepts(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _listening(session: int) -> dict[int, str]:
-    """Addresses by port on which the processes of a session listen."""
-    inodes = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session:
-                inodes |= {str(entry.readlink()) for entry in (process / "fd").iterdir()}
-        except OSError:
-            continue  # it has just ended
-    found = {}
-    for table in ("tcp", "tcp6"):
-        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == _LISTENING and f"socket:[{fields[9]}]" in inodes:
-                address, port = fields[1].split(":")
-                words = [
-                    bytes.fromhex(address[start : start + 8])[::-1] for start in range(0, len(address), 8)
-                ]
-                found[int(port, 16)] = str(ipaddress.ip_address(b"".join(words)))
-    return found
-
-
 def test_nothing_listens_beyond_this_machine(head: Head) -> None:
-    found = _listening(head.session)
+    found = listening(lambda process: session_of(process) == head.session)
     assert {head.port, head.agent_port} <= found.keys()
     assert len(found) >= 5
     beyond = {port: address for port, address in found.items() if not _is_loopback(address)}
     assert not beyond
+
+
+@pytest.fixture(scope="module")
+def replica_ports(head: Head, exported_model: Path) -> set[int]:
+    """The server on Ray Serve, as DEPLOYING.md starts it: the ports of its replica."""
+    port = free_port()
+    environment = {**head.environment, "RAY_ADDRESS": f"127.0.0.1:{head.port}", "PYTHONPATH": str(ROOT)}
+    application = ("vision_zoo.serving.ray_app:application", "replicas=1", "open_to_all=true")
+    for command in (
+        ("start", "--http-host", "127.0.0.1", "--http-port", str(port)),
+        ("run", "--non-blocking", *application, f"models_dir={exported_model.parent}"),
+    ):
+        done = subprocess.run(
+            [_RAY.with_name("serve"), *command],
+            env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert httpx.get(f"http://127.0.0.1:{port}/v2/health/ready", timeout=30).status_code == 200
+    return set(listening(lambda process: _is_replica(process, head.session)))
+
+
+def _is_replica(process: Path, session: int) -> bool:
+    return session_of(process) == session and (process / "cmdline").read_bytes().startswith(
+        b"ray::ServeReplica"
+    )
+
+
+class _Touch:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
+
+
+def test_a_replica_unpickles_nothing_without_the_token(replica_ports: set[int], tmp_path: Path) -> None:
+    import grpc
+    from ray.serve.generated.serve_pb2 import ASGIRequest
+
+    request = ASGIRequest(pickled_request_metadata=pickle.dumps(_Touch(tmp_path / "made")))
+    codes = set()
+    for port in replica_ports:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                call(request.SerializeToString(), timeout=20)
+        codes.add(refused.value.code())
+    assert grpc.StatusCode.UNAUTHENTICATED in codes
+    assert not (tmp_path / "made").exists()
 
 
 def _is_loopback(address: str) -> bool:
