@@ -100,14 +100,27 @@ def main() -> None:
 
 
 def _prepare_process(*, debug: bool) -> None:
-    if sys.stdout is None or sys.stderr is None:
-        sys.exit("error: stdout or stderr is closed; there is nowhere to write the result to")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _open_closed_streams() -> None:
+    """A file or socket that is opened later must not take the number of stdout or stderr, and be printed into."""
+    prints_a_result = sys.argv[1:2] not in (["serve"], ["demo"])
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  (for as long as the process lives)
+    if sys.stdout is None:
+        if prints_a_result:
+            sys.exit("error: stdout is closed; there is nowhere to write the result to")
+        sys.stdout = sys.stderr
 
 
 def _interrupt(_number: int, _frame: object) -> None:

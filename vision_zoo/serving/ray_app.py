@@ -79,6 +79,7 @@ def application(options: Options) -> serve.Application:
     settings = ServerSettings(
         models_dir=options.models_dir,
         provider=options.provider,
+        allow_hosts=("*",),  # Ray's proxies are reached by names that a replica does not know
         threads=options.threads,
         api_key=key,
         max_batch=options.max_batch,

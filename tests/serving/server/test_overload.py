@@ -53,7 +53,7 @@ def test_a_deadline_is_answered_504(models: Path, tmp_path: Path) -> None:
 
 def test_a_slow_client_is_closed(models: Path, tmp_path: Path) -> None:
     with running(models, tmp_path / "log", "--read-seconds", "0.3") as started:
-        head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n"
+        head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n"
         for begun in (b"", b"POST ", head.encode(), f"{head}\r\n{{".encode()):
             with socket.create_connection(("127.0.0.1", started.port), timeout=10) as connection:
                 connection.sendall(begun)

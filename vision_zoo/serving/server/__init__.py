@@ -5,6 +5,10 @@ protocol      the Open Inference Protocol v2: JSON and binary tensors
 repository    the models of a folder, loaded again when their files change
 admission     how much work is let in at a time, and for how long
 app           routes
-middleware    request ids, keys, body limits, metrics and logs around every request
-run           the process: sockets, signals, slow clients
+middleware    request ids, keys, metrics and logs around every request
+browsers      which hosts are answered for, and what web pages may do
+compression   answers in gzip
+connection    limits of a connection: what a client may send, and how slowly
+logs          the log, which nothing waits for
+run           the process: sockets, files, signals
 """

@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from vision_zoo import __version__
-from vision_zoo.errors import VisionZooError
+from vision_zoo.errors import ModelError, VisionZooError
 from vision_zoo.serving.server import classify, infer, service
 from vision_zoo.serving.server.admission import Admission
+from vision_zoo.serving.server.compression import Compression
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
-from vision_zoo.serving.server.middleware import RequestContext
+from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestContext, UnderRootPath
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State
@@ -42,6 +43,8 @@ def create_app(settings: ServerSettings) -> RequestContext:
     """
     repository = Repository(settings.models_dir, provider=settings.provider, threads=settings.threads)
     repository.refresh()
+    if not repository.sessions:
+        _without_models(settings)
     admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
     metrics = Metrics(running=lambda: admission.running, waiting=lambda: admission.waiting)
     state = State(settings, repository, admission, metrics)
@@ -67,9 +70,17 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app.add_exception_handler(RequestError, _request_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unforeseen_error)
     if settings.demo:
         _mount_demo(app, repository)
-    return RequestContext(infer.DirectInfer(app, state), metrics=metrics, api_key=settings.api_key)
+    routed = infer.DirectInfer(UnderRootPath(app, settings.root_path), state)
+    return RequestContext(
+        HeadAsGet(Compression(routed)),
+        metrics=metrics,
+        api_key=settings.api_key,
+        browsers=settings.browser_rules(),
+        root_path=settings.root_path,
+    )
 
 
 def _mount_demo(app: FastAPI, repository: Repository) -> None:
@@ -81,6 +92,17 @@ def _mount_demo(app: FastAPI, repository: Repository) -> None:
     page.queue(max_size=64, default_concurrency_limit=4)
     gradio.mount_gradio_app(app, page, path=DEMO_PATH, **mount_options())
     app.state.start_page = DEMO_PATH
+
+
+def _without_models(settings: ServerSettings) -> None:
+    """Raises ModelError, unless a model may still come."""
+    folder = settings.models_dir or "exported/"
+    if settings.reload_seconds == 0:
+        raise ModelError(f"there is no model to serve in {folder}; export one into it, or pass --models-dir")
+    _LOG.warning(
+        "there is no model to serve yet; one that is exported into the folder is loaded",
+        extra={"folder": str(folder)},
+    )
 
 
 async def _keep_fresh(state: State) -> None:
@@ -104,7 +126,15 @@ async def _http_error(_request: Request, error: Exception) -> Response:
         raise error
     message = {404: "there is nothing at this path", 405: "this path does not take that method"}
     text = message.get(error.status_code, str(error.detail))
-    return JSONResponse({"error": text}, status_code=error.status_code, headers=error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # which `RequestContext` makes of every GET
+    return JSONResponse({"error": text}, status_code=error.status_code, headers=headers)
+
+
+async def _unforeseen_error(_request: Request, _error: Exception) -> Response:
+    """An answer in JSON; the error goes on to `RequestContext`, which logs it."""
+    return JSONResponse({"error": UNFORESEEN.message}, status_code=UNFORESEEN.status)
 
 
 async def _validation_error(_request: Request, error: Exception) -> Response:

@@ -1,8 +1,12 @@
 """What `/metrics` tells Prometheus."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from vision_zoo.serving.server import logs
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -47,6 +51,7 @@ class Metrics:
         Gauge("vision_zoo_waiting", "Requests that wait for their turn.", registry=registry).set_function(
             waiting
         )
+        registry.register(_DroppedLines())
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is its pattern, not its path."""
@@ -76,3 +81,13 @@ class Metrics:
         for model, provider in models.items():
             self._models.labels(model, provider).set(1)
         return generate_latest(self._registry)
+
+
+class _DroppedLines(Collector):
+    def collect(self) -> Iterable[Metric]:
+        """Counted where they are dropped, asked for when the page is."""
+        yield CounterMetricFamily(
+            "vision_zoo_log_lines_dropped",
+            "Lines of the log that could not be written.",
+            value=logs.dropped_lines(),
+        )

@@ -1,5 +1,6 @@
-"""Around every request: its id, the key, its errors as JSON, metrics and a line in the log."""
+"""Around every request: its id, who may ask, its errors as JSON, metrics and a line in the log."""
 
+import asyncio
 import hmac
 import json
 import logging
@@ -8,9 +9,11 @@ import time
 import uuid
 from collections.abc import Iterable
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.server import logs
+from vision_zoo.serving.server.browsers import READ_HEADERS, SECURITY_HEADERS, BrowserRules
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
 
@@ -23,47 +26,102 @@ _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 
 
 class RequestContext:
-    """ASGI middleware; without an `api_key` none is asked for."""
+    """ASGI middleware; without an `api_key` none is asked for.
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, api_key: str | None) -> None:
+    Args:
+        app: answers what is let through.
+        metrics: count every answer.
+        api_key: asked for everywhere but by probes.
+        browsers: which hosts are answered for, and which pages may ask.
+        root_path: that a proxy has put before every path, whether or not it takes it away again.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        api_key: str | None,
+        browsers: BrowserRules,
+        root_path: str = "",
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._key = None if api_key is None else api_key.encode()
+        self._browsers = browsers
+        self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = {name: value for name, value in scope["headers"] if name in _READ_HEADERS}
+        headers, repeated = _read_headers(scope["headers"])
         identifier = _identifier(headers)
         scope.setdefault("state", {})["arrived"] = time.monotonic()
-        status = 500
-        answered = False
+        if self._root_path:
+            scope["path"] = _without_prefix(scope["path"], self._root_path)
+        extra = [
+            (b"x-request-id", identifier.encode()),
+            *SECURITY_HEADERS,
+            *self._browsers.cors_headers(headers),
+        ]
+        status = 0
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, answered
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, answered = message["status"], True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", identifier.encode())]
+                status = message["status"]
+                own: Iterable[tuple[bytes, bytes]] = message.get("headers", ())
+                if b"origin" in headers:  # a library's page has other ideas of who may read it
+                    own = [pair for pair in own if not pair[0].lower().startswith(b"access-control-")]
+                message["headers"] = [*own, *extra]
             await send(message)
 
-        failure: str | None = None
+        failure: RequestError | None = None
         try:
-            self._check_key(scope["path"], headers)
-            await self._app(scope, receive, send_with_id)
+            self._let_in(scope, headers, repeated)
+            if _PREFLIGHT in headers and b"origin" in headers and scope["method"] == "OPTIONS":
+                extra.extend(self._browsers.preflight(headers))
+                await Response(status_code=204)(scope, receive, send_with_headers)
+            else:
+                await self._app(scope, receive, send_with_headers)
         except RequestError as error:
-            failure = error.message
-            if not answered:
-                await send_error(send_with_id, error)
+            failure = error
+        except asyncio.CancelledError:
+            failure = RequestError(503, "the server stops", {"Connection": "close"})
         except Exception:  # noqa: BLE001  (the last resort: an answer instead of a broken connection)
             _LOG.exception("unforeseen error", extra={"request_id": identifier})
-            failure = "unforeseen error"
-            if not answered:
-                await send_error(send_with_id, RequestError(500, "the server failed; its log says why"))
+            failure = UNFORESEEN
+        try:
+            if failure is not None and not status:
+                # A client that does not read its answer must not hold up a server that stops.
+                async with asyncio.timeout(_ERROR_SECONDS):
+                    await send_error(send_with_headers, failure)
+        except TimeoutError:
+            pass
         finally:
-            self._record(scope, identifier, status, time.perf_counter() - started, failure)
+            message = None if failure is None else failure.message
+            self._record(scope, identifier, status, time.perf_counter() - started, message)
+
+    def _let_in(self, scope: Scope, headers: dict[bytes, bytes], repeated: bytes | None) -> None:
+        """Raises RequestError for requests that may not be made."""
+        if repeated is not None:
+            raise RequestError(400, f"the request has more than one {repeated.decode()} header")
+        self._browsers.check_host(headers, scope["http_version"])
+        self._browsers.check_origin(scope["method"], headers)
+        if _PREFLIGHT not in headers or scope["method"] != "OPTIONS":  # browsers ask without a key
+            self._check_key(scope["path"], headers)
+
+    def refused(self, status: int, message: str) -> None:
+        """Count and log an answer to what was no request."""
+        self._metrics.answered("other", "other", status, 0.0)
+        if _LOG.isEnabledFor(logging.INFO):
+            logs.access(status=status, error=message)
 
     def _check_key(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._key is None or path in _OPEN_PATHS:
@@ -80,16 +138,16 @@ class RequestContext:
     ) -> None:
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.answered(
-            route, scope["method"] if scope["method"] in _METHODS else "other", status, seconds
+            route, scope["method"] if scope["method"] in _METHODS else "other", status or 500, seconds
         )
-        if status < 400 and not _LOG.isEnabledFor(logging.DEBUG) and route in _QUIET_ROUTES:
+        if 0 < status < 400 and not _LOG.isEnabledFor(logging.DEBUG) and route in _QUIET_ROUTES:
             return
         if _LOG.isEnabledFor(logging.INFO):
             logs.access(
                 request_id=identifier,
                 method=scope["method"],
                 path=scope["path"],
-                status=status,
+                status=status or 500,
                 milliseconds=round(1e3 * seconds, 3),
                 **({} if failure is None else {"error": failure}),
             )
@@ -97,7 +155,67 @@ class RequestContext:
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _QUIET_ROUTES = frozenset({"/v2/health/live", "/v2/health/ready", "/metrics"})
-_READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization"})
+_PREFLIGHT = b"access-control-request-method"
+_READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization"}) | READ_HEADERS
+_ERROR_SECONDS = 5.0
+_ONCE = frozenset({b"host", b"origin"})
+UNFORESEEN = RequestError(500, "the server failed; its log says why")
+
+
+class HeadAsGet:
+    """ASGI middleware that answers HEAD as GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b""})  # also where the body never ends
+
+        routed = {**scope, "method": "GET"}
+        await self._app(routed, receive, send_head)
+        scope["route"] = routed.get("route")
+
+
+class UnderRootPath:
+    """ASGI middleware for applications that find out from the scope where they are mounted."""
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self._root_path and scope["type"] == "http":
+            scope["path"] = self._root_path + scope["path"]
+            scope["root_path"] = self._root_path
+        await self._app(scope, receive, send)
+
+
+def _without_prefix(path: str, prefix: str) -> str:
+    """The path that routes know, whether or not the proxy has taken its prefix away."""
+    if path == prefix or path.startswith(f"{prefix}/"):
+        return path[len(prefix) :] or "/"
+    return path
+
+
+def _read_headers(given: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], bytes | None]:
+    """The headers that are looked at here, and one that is there twice although it may not."""
+    headers: dict[bytes, bytes] = {}
+    repeated = None
+    for name, value in given:
+        if name in _READ_HEADERS:
+            if name in headers and name in _ONCE:
+                repeated = name
+            headers[name] = value
+    return headers, repeated
 
 
 def _identifier(headers: dict[bytes, bytes]) -> str:

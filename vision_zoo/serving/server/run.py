@@ -1,21 +1,24 @@
-"""The process: sockets, signals, connections that are too slow."""
+"""The process: sockets, files, signals."""
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import sys
-from typing import Any
+from typing import cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vision_zoo.errors import DeviceError
-from vision_zoo.serving.server import logs
+from vision_zoo.serving.server import connection, logs
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.settings import ServerSettings
 
-_IDLE_SECONDS = 30
+_BACKLOG = 1024
+_OTHER_FILES = 100
+"""That a server opens beside its connections: models, the page, the log."""
+_FEWEST_CONNECTIONS = 16
 
 
 def serve(settings: ServerSettings) -> None:
@@ -23,77 +26,101 @@ def serve(settings: ServerSettings) -> None:
 
     Raises:
         ModelError: there is no model to serve.
-        DeviceError: the port is in use or may not be opened.
+        DeviceError: the port is in use or may not be opened, or too few files may be open.
     """
     logs.configure(logging.WARNING if settings.demo else logging.INFO)
+    connections, backlog = _affordable(settings.max_connections)
     listening = _listen(settings.host, settings.port)
     with listening:
         app = create_app(settings)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         what = "the page is" if settings.demo else "serving"
-        print(f"{what} at http://{shown}:{port} (Ctrl-C stops it)", file=sys.stderr, flush=True)
+        print(f"{what} at http://{shown}:{port}{settings.root_path} (Ctrl-C stops it)", file=sys.stderr)
+        protocol = functools.partial(
+            connection.Connection,
+            limits=connection.ConnectionLimits(connections=connections, read_seconds=settings.read_seconds),
+            refused=app.refused,
+        )
         config = uvicorn.Config(
             app,
-            http=protocol_with_deadline(settings.read_seconds),
+            http=cast(type[asyncio.Protocol], protocol),
             ws="none",
             loop="uvloop" if sys.platform != "win32" else "asyncio",
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=_IDLE_SECONDS,
+            backlog=backlog,
             timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
         )
         with contextlib.suppress(
             KeyboardInterrupt
         ):  # told to stop, it has finished what had begun: all is well
-            uvicorn.Server(config).run(sockets=[listening])
+            _Server(config).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Looks after slow clients, also while it stops."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._sweeping = asyncio.create_task(connection.sweep(self.server_state.connections))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().shutdown(sockets)
+        finally:
+            self._sweeping.cancel()
+
+
+def _affordable(wanted: int) -> tuple[int, int]:
+    """How many connections this process may have open, and how many more may wait to be accepted.
+
+    Raises:
+        DeviceError: next to none.
+    """
+    if sys.platform == "win32":
+        return wanted, _BACKLOG
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _BACKLOG + _OTHER_FILES
+    if soft < needed and soft != resource.RLIM_INFINITY:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted, _BACKLOG
+    # Those that wait are accepted all at once, before the first of them can be closed.
+    backlog = max(1, min(_BACKLOG, (soft - _OTHER_FILES) // 3))
+    connections = min(wanted, soft - _OTHER_FILES - backlog)
+    if connections < min(wanted, _FEWEST_CONNECTIONS):
+        raise DeviceError(
+            f"this process may open {soft} files; expected {_OTHER_FILES + 2 * _FEWEST_CONNECTIONS} or more: "
+            "raise `ulimit -n`"
+        )
+    if connections < wanted:
+        print(
+            f"warning: {connections} connections instead of {wanted}: this process may open {soft} files "
+            "(`ulimit -n`)",
+            file=sys.stderr,
+        )
+    return connections, backlog
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, number)
-    except OSError as error:
-        raise DeviceError(f"cannot listen on {host} ({error.strerror}); choose another --host") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "this is no name of a host"
+        raise DeviceError(f"cannot listen on {host[:100]} ({reason}); choose another --host") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(1024)
+        listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
         raise DeviceError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another --port or --host"
         ) from error
     return listening
-
-
-def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
-    """HTTP as uvicorn speaks it, but a request's first line and headers must arrive within `seconds`."""
-
-    class Protocol(HttpToolsProtocol):
-        _overdue: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._overdue = self.loop.call_later(seconds, transport.close)
-
-        def on_message_begin(self) -> None:
-            if self._overdue is None:  # a later request on the same connection
-                self._overdue = self.loop.call_later(seconds, self.transport.close)
-            super().on_message_begin()
-
-        def on_headers_complete(self) -> None:
-            self._in_time()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._in_time()
-            super().connection_lost(exc)
-
-        def _in_time(self) -> None:
-            if self._overdue is not None:
-                self._overdue.cancel()
-                self._overdue = None
-
-    return Protocol

@@ -26,7 +26,8 @@ _ICON = (
 @router.get("/", include_in_schema=False)
 async def index(request: Request) -> Response:
     """Where a browser begins."""
-    return RedirectResponse(getattr(request.app.state, "start_page", "/docs"))
+    start = getattr(request.app.state, "start_page", "/docs")
+    return RedirectResponse(request.scope.get("root_path", "") + start)
 
 
 @router.get("/favicon.ico", include_in_schema=False)

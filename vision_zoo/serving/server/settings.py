@@ -1,12 +1,13 @@
 """What a server is started with, checked before anything is opened."""
 
-import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vision_zoo.environment import usable_cores
 from vision_zoo.errors import UsageError
 from vision_zoo.serving.providers import check_provider_name
+from vision_zoo.serving.server.browsers import BrowserRules, address_of
 
 SHORTEST_KEY = 16
 
@@ -24,12 +25,16 @@ class ServerSettings:
         api_key: clients send it as `Authorization: Bearer …` or `X-API-Key`. None asks for none.
         demo: serve the page to draw on, too. It takes no key: there is no place for one in a browser.
         open_to_all: listen beyond this machine without a key, on purpose.
+        allow_hosts: names to answer for besides `host` and this machine's; `*` for any.
+        cors_origins: whose web pages may send requests and read answers; `*` for any.
+        root_path: that a proxy puts before every path.
         max_body_bytes: of a request, before and after decompression.
         max_batch: images of one request.
         max_concurrency: requests that run at once.
         max_queue: requests that wait; more are answered 503 with Retry-After.
+        max_connections: open at once; then those whose clients keep the server waiting are closed for new ones.
         deadline_seconds: from the arrival of a request until its answer; later ones are answered 504.
-        read_seconds: a client may take to send its request.
+        read_seconds: a client may take to send the head of its request, and again its body.
         drain_seconds: that running requests are given when the server is told to stop.
         reload_seconds: between looks at the models folder; 0 looks only once.
     """
@@ -42,10 +47,14 @@ class ServerSettings:
     api_key: str | None = field(default=None, repr=False)
     demo: bool = False
     open_to_all: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    root_path: str = ""
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 256
     max_concurrency: int = field(default_factory=usable_cores)
     max_queue: int = 512
+    max_connections: int = 1000
     deadline_seconds: float = 10.0
     read_seconds: float = 10.0
     drain_seconds: float = 30.0
@@ -54,23 +63,15 @@ class ServerSettings:
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range, and for a server that anybody could use by accident."""
         check_provider_name(self.provider)
-        for name in ("max_body_bytes", "max_batch", "max_concurrency"):
-            if getattr(self, name) < 1:
+        for name, (lowest, highest) in _RANGES.items():
+            value = getattr(self, name)
+            if not lowest <= value <= highest:  # nor is NaN
                 raise UsageError(
-                    f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; expected 1 or more"
+                    f"{name.replace('_', ' ')} {value} is out of range; expected {lowest:,} to {highest:,}"
                 )
-        for name in ("max_queue", "reload_seconds"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(
-                    f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; expected 0 or more"
-                )
-        for name in ("deadline_seconds", "read_seconds", "drain_seconds"):
-            if not 0 < getattr(self, name) <= 3600:
-                raise UsageError(
-                    f"{name.replace('_', ' ')} {getattr(self, name)} is out of range; expected more than 0, at most 3600"
-                )
-        if not 0 <= self.port <= 65535:
-            raise UsageError(f"port {self.port} is out of range; expected 0 to 65535")
+        self.browser_rules()
+        if not _ROOT_PATH.fullmatch(self.root_path):
+            raise UsageError(f"the root path {self.root_path!r} is malformed; expected one such as /models")
         if self.api_key is not None and len(self.api_key) < SHORTEST_KEY:
             raise UsageError(f"the API key is too short; expected {SHORTEST_KEY} characters or more")
         if self.api_key is not None and self.demo:
@@ -83,12 +84,37 @@ class ServerSettings:
                 "--open-to-all if anybody may use this server"
             )
 
+    def browser_rules(self) -> BrowserRules:
+        """Which hosts are answered for, and which pages may ask.
+
+        Raises:
+            UsageError: a name or an origin is none.
+        """
+        return BrowserRules(
+            host=self.host,
+            any_address=not is_loopback(self.host),
+            allow_hosts=self.allow_hosts,
+            cors_origins=self.cors_origins,
+        )
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    "threads": (1, 1024),
+    "max_body_bytes": (1, 2**31),
+    "max_batch": (1, 2**20),
+    "max_concurrency": (1, 1024),
+    "max_queue": (0, 2**20),
+    "max_connections": (1, 2**20),
+    "deadline_seconds": (0.001, 3600),
+    "read_seconds": (0.1, 3600),
+    "drain_seconds": (0.1, 3600),
+    "reload_seconds": (0, 86400),
+}

@@ -1,0 +1,413 @@
+"""An HTTP/1.1 connection with limits: how much a client may send, and how slowly it may send and read.
+
+uvicorn's protocol does the HTTP. What is added here is checked where the bytes arrive, before there is a request.
+"""
+
+import asyncio
+import heapq
+import json
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NoReturn, cast
+
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+MAX_TARGET_BYTES = 8 * 2**10
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 * 2**10
+MAX_UNSENT_BYTES = 128 * 2**20
+"""Answers of all connections that wait in memory for their clients to read them."""
+
+SWEEP_SECONDS = 0.25
+_LINGER_SECONDS = 1.0
+_BODY_GRACE_SECONDS = 2.0
+"""A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
+_SLOWEST_BYTES_PER_SECOND = 1024
+_STEP = 1024
+"""Bytes that are parsed at a time, where they may hold more than one request."""
+
+_LOG = logging.getLogger("vision_zoo.server")
+_BETWEEN, _HEAD, _BODY = "between", "head", "body"
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionLimits:
+    """Limits of the connections of one process.
+
+    Args:
+        connections: open at once. When there are more, those whose clients keep the server waiting longest are closed.
+        read_seconds: for a request's head, again for its body, and for a client to read a part of its answer.
+        idle_seconds: between two requests of a connection.
+    """
+
+    connections: int
+    read_seconds: float
+    idle_seconds: float = 30.0
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection.
+
+    Args:
+        limits: of this and all other connections.
+        refused: told the status and the message of an answer to what is no request.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        limits: ConnectionLimits,
+        refused: Callable[[int, str], None],
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._limits = limits
+        self._refused = refused
+        self._refusal: tuple[int, str] | None = None
+        self._closing = False
+        self._reading = _BETWEEN
+        self._kept = b""  # requests that arrived before the one ahead of them was answered
+        self._upgrading = False
+        self._head_bytes = 0
+        self._remaining: int | None = None  # of a body of known length
+        self._first = True
+        self._deadline = _NEVER
+        self._unsent_since: float | None = None
+        self._taken = 0
+        self.waiting_since: float | None = None  # on the client; None while the server works
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
+        self._socket = transport
+        self._answering = _Answering(transport, self._close_when_read)
+        self.transport = cast(asyncio.Transport, self._answering)
+        self._wait(self._limits.read_seconds)
+        if len(self.connections) > self._limits.connections:
+            others = cast("set[Connection]", self.connections) - {self}
+            if not _make_room(others, max(1, self._limits.connections // 32)):
+                self._refuse(503, "the server has no connection left; try again later")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        if self._kept:
+            self._kept += data
+            return
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view and self._refusal is None:
+            if self._reading is _BETWEEN and self._is_answering():
+                self._kept = bytes(view)
+                self._flow.hold()
+                return
+            size = self._remaining if self._reading is _BODY and self._remaining else _STEP
+            part, view = view[:size], view[size:]
+            try:
+                self.parser.feed_data(part)
+            except httptools.HttpParserUpgrade as upgrade:
+                view = memoryview(self._without_upgrade() + bytes(part[upgrade.args[0] :]) + bytes(view))
+            except httptools.HttpParserError:
+                self._refuse(*self._reason())
+            if self._reading is _HEAD:
+                self._head_bytes += len(part)  # also what the parser has not yet told of
+                if self._head_bytes > 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES):
+                    self._refuse(431, _TOO_MANY_HEADERS)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._reading = _HEAD
+        self._head_bytes = 0
+        self._remaining = None
+        if not self._first:
+            self._wait(self._limits.read_seconds)
+        self._first = False
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._stop_parsing(414, f"the request's target has more than {MAX_TARGET_BYTES:,} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
+            self._stop_parsing(431, _TOO_MANY_HEADERS)
+        if self._reading is _BODY:
+            return  # a trailer, which must not pass for a header
+        name = name.lower()
+        if name == b"content-length":
+            self._remaining = int(value[:20])
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            self._stop_parsing(505, "this server speaks HTTP/1.1")
+        if self.parser.should_upgrade():
+            self._upgrading = True
+            return
+        if not self.url.startswith(b"/"):
+            self._take_authority_from_target()
+        self._reading = _BODY
+        self._head_bytes = 0
+        self._wait(self._limits.read_seconds + _BODY_GRACE_SECONDS)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._remaining is not None:
+            self._remaining -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._upgrading:
+            return
+        super().on_message_complete()
+        self._reading = _BETWEEN
+        if self._closing:
+            self._socket.close()
+        elif self.cycle.response_complete:
+            self._wait(self._limits.idle_seconds)
+        else:
+            self._deadline, self.waiting_since = _NEVER, None
+
+    def _stop_parsing(self, status: int, message: str) -> NoReturn:
+        self._refusal = (status, message)
+        raise ValueError(message)
+
+    def _reason(self) -> tuple[int, str]:
+        return self._refusal or (400, "this is no HTTP/1.1 request")
+
+    def _without_upgrade(self) -> bytes:
+        """The head again, without the offer to speak another protocol: RFC 9110 (7.8) lets a server ignore it."""
+        self._upgrading = False
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(405, "this server is no proxy")
+            return b""
+        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = [option.strip() for option in value.split(b",")]
+                value = b", ".join(option for option in options if option.lower() not in _UPGRADE)  # noqa: PLW2901
+            if name not in _UPGRADE and value:
+                lines.append(name + b": " + value)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _take_authority_from_target(self) -> None:
+        """A target in absolute form names the host, whatever the Host header says (RFC 9112, 3.2.2)."""
+        target: Any = httptools.parse_url(self.url)
+        if not target.host:
+            self._stop_parsing(400, "the request's target is malformed; expected a path")
+        authority = target.host if target.port is None else b"%s:%d" % (target.host, target.port)
+        if b":" in target.host:
+            authority = authority.replace(target.host, b"[%s]" % target.host, 1)
+        self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+        self.headers.append((b"host", authority))
+        self.url = (target.path or b"/") + (b"" if target.query is None else b"?" + target.query)
+
+    # What the answers call.
+
+    def on_response_complete(self) -> None:
+        """The next request's turn; without uvicorn's timer, which any byte would disarm."""
+        self.server_state.total_requests += 1
+        self._flow.release()
+        if self._closing:
+            return
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        if self._refusal is not None:
+            self._answer_refusal(*self._refusal)
+            return
+        if self._reading is _BETWEEN:
+            self._wait(self._limits.idle_seconds)
+        if self._kept:
+            kept, self._kept = self._kept, b""
+            self._feed(kept)
+
+    def _close_when_read(self) -> None:
+        """Close; where a body is still arriving, only then: the answer would be lost with the connection's end."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._reading is _BODY:
+            self._flow.release()
+            self._socket.write_eof()
+        else:
+            self._socket.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what is no request, after the requests before it; nothing more is read."""
+        self._refusal = (status, message)
+        if not self._is_answering():
+            self._answer_refusal(status, message)
+
+    def _answer_refusal(self, status: int, message: str) -> None:
+        if self._closing:
+            return
+        body = json.dumps({"error": message}).encode()
+        lines = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),
+            *(name + b": " + value for name, value in self.server_state.default_headers),
+            b"content-type: application/json",
+            b"content-length: %d" % len(body),
+            b"x-content-type-options: nosniff",
+            b"connection: close",
+        ]
+        self._closing = True
+        self._socket.write(b"\r\n".join([*lines, b"", body]))
+        self._socket.write_eof()
+        self._wait(_LINGER_SECONDS)
+        self._refused(status, message)
+
+    # What the server calls.
+
+    def shutdown(self) -> None:
+        """Close when the request that has begun is answered; a stream that may never end is given a moment."""
+        if not self._is_answering():
+            self._close()
+            return
+        self.cycle.keep_alive = False
+        if self.cycle.response_started:
+            self._deadline = min(self._deadline, self.loop.time() + _LINGER_SECONDS)
+
+    def sweep(self, now: float) -> int:
+        """Close the connection if its client is too slow: the bytes that wait to be sent."""
+        unsent = self._socket.get_write_buffer_size()
+        if not unsent:
+            self._unsent_since = None
+        elif self._unsent_since is None:
+            self._unsent_since, self._taken = now, self._answering.written - unsent
+        elif now - self._unsent_since > self._limits.read_seconds:
+            taken = self._answering.written - unsent
+            if taken - self._taken < _SLOWEST_BYTES_PER_SECOND * (now - self._unsent_since):
+                self.abort()
+                return 0
+            self._unsent_since, self._taken = now, taken
+        if now > self._deadline:
+            self._overdue(now)
+        return unsent
+
+    def abort(self) -> None:
+        """Close at once, and forget what was not sent."""
+        self._closing = True
+        self.connections.discard(self)
+        self._socket.abort()
+
+    @property
+    def stalled_since(self) -> float | None:
+        """Since when the client keeps the server waiting, by sending or reading slowly; None where it does not."""
+        if self._unsent_since is not None:
+            return self._unsent_since
+        return None if self._is_unread() else self.waiting_since
+
+    def _overdue(self, now: float) -> None:
+        if self._closing:
+            self.abort()
+        elif self._is_unread():
+            self._deadline = now + self._limits.read_seconds
+        elif self._reading is _HEAD and not self._is_answering():
+            self._refuse(408, f"the request's head was not sent within {self._limits.read_seconds:g} s")
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        """Close when all is sent, within a moment."""
+        self._closing = True
+        self._socket.close()
+        self._wait(_LINGER_SECONDS)
+
+    def _is_unread(self) -> bool:
+        """Whether a body is late because the server does not read it."""
+        return self._reading is _BODY and self.flow.read_paused
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _wait(self, seconds: float) -> None:
+        """The client's turn, for so long."""
+        self.waiting_since = self.loop.time()
+        self._deadline = self.waiting_since + seconds
+
+
+_TOO_MANY_HEADERS = f"the request has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them"
+_UPGRADE = (b"upgrade", b"http2-settings")
+
+
+class _Flow(FlowControl):
+    """Does not read on while there are requests to answer, whatever an answer asks for."""
+
+    _held = False
+
+    def hold(self) -> None:
+        self._held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        self._held = False
+        self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self._held:
+            super().resume_reading()
+
+
+class _Answering:
+    """The part of a transport that answers use: it counts the bytes, and closes when the request was read."""
+
+    __slots__ = ("_transport", "_write", "close", "written")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self.close = close
+        self.written = 0
+
+    def write(self, content: bytes) -> None:
+        self.written += len(content)
+        self._write(content)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
+async def sweep(connections: Iterable[Any]) -> None:
+    """Look after slow clients, for ever. `connections` is uvicorn's set."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = loop.time()
+        unsent = {connection: connection.sweep(now) for connection in list(connections)}
+        excess = sum(unsent.values()) - MAX_UNSENT_BYTES
+        for connection in sorted(unsent, key=lambda one: one.stalled_since or now) if excess > 0 else ():
+            if excess > 0 and unsent[connection]:
+                excess -= unsent[connection]
+                connection.abort()
+
+
+def _make_room(connections: "Iterable[Connection]", count: int) -> bool:
+    """Close the `count` connections that keep the server waiting longest: whether there are any."""
+    stalled = [connection for connection in connections if connection.stalled_since is not None]
+    for connection in heapq.nsmallest(count, stalled, key=lambda one: cast(float, one.stalled_since)):
+        connection.abort()
+    return bool(stalled)
