@@ -1,12 +1,14 @@
 """Answers compressed with gzip, for clients that accept it."""
 
 import asyncio
+import functools
 import gzip
 from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SMALLEST_BYTES = 1024
+_SMALLEST_BYTES = 1000
+_SHORTEST_LENGTH = len(str(_SMALLEST_BYTES))
 _INLINE_BYTES = 32 * 2**10
 """More is compressed in a thread: this much takes a millisecond."""
 _LEVEL = 4
@@ -59,7 +61,7 @@ class Compression:
                 self._busy -= 1
         else:
             content = body
-        start["headers"].append((b"vary", b"Accept-Encoding"))
+        start["headers"] = [*start["headers"], (b"vary", b"Accept-Encoding")]
         if len(content) >= len(body):
             return message
         start["headers"] = [
@@ -71,11 +73,12 @@ class Compression:
 
 
 def _is_text(start: Message) -> bool:
-    """Whether an answer is text, complete and not yet encoded."""
-    headers = start["headers"] = list(start.get("headers", ()))
+    """Whether an answer is text that may be compressed, and not known to be short."""
     kind = b""
-    for name, value in headers:
+    for name, value in start.get("headers", ()):
         if name == b"content-encoding" or (name == b"cache-control" and b"no-transform" in value):
+            return False
+        if name == b"content-length" and len(value) < _SHORTEST_LENGTH:
             return False
         if name == b"content-type":
             kind = value
@@ -84,11 +87,15 @@ def _is_text(start: Message) -> bool:
 
 def _accepts_gzip(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether gzip is among the accepted encodings, and not with a weight of 0 (RFC 9110, 12.5.3)."""
+    values = [value for name, value in headers if name == b"accept-encoding"]
+    return bool(values) and _offers_gzip(b",".join(values))
+
+
+@functools.lru_cache(maxsize=64)
+def _offers_gzip(value: bytes) -> bool:
     weights: dict[bytes, bool] = {}
-    for name, value in headers:
-        if name == b"accept-encoding":
-            for offer in value.lower().split(b","):
-                coding, _, weight = offer.partition(b";")
-                quantity = weight.strip().removeprefix(b"q=").strip()
-                weights[coding.strip()] = not (quantity and not quantity.strip(b"0."))
+    for offer in value.lower().split(b","):
+        coding, _, weight = offer.partition(b";")
+        quantity = weight.strip().removeprefix(b"q=").strip()
+        weights[coding.strip()] = not (quantity and not quantity.strip(b"0."))
     return weights.get(b"gzip", weights.get(b"x-gzip", weights.get(b"*", False)))

@@ -104,8 +104,8 @@ class Connection(HttpToolsProtocol):
             return
         if self._kept:
             self._kept += data
-            return
-        self._feed(data)
+        else:
+            self._feed(data)
 
     def _feed(self, data: bytes) -> None:
         view = memoryview(data)

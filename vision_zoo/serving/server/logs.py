@@ -1,6 +1,7 @@
 """One JSON object a line on stderr, with the request's id. Nothing waits until a line is written."""
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -14,7 +15,7 @@ import orjson
 from vision_zoo.serving.server.log_writer import LogWriter
 
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
-_LONGEST_TEXT = 1000
+_LONGEST_PATH = 1000
 _LONGEST_TRACEBACK = 8000
 
 _writer: LogWriter | None = None
@@ -29,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)[-_LONGEST_TRACEBACK:]
-        return _line(entry)
+        return _json_line(entry).decode().rstrip("\n")
 
 
 def access(**fields: Any) -> None:
@@ -37,15 +38,15 @@ def access(**fields: Any) -> None:
 
     Written directly: a record's way through `logging` takes as long as a small model.
     """
-    write(_line(_entry("info", "vision_zoo.access", "request", time.time()) | fields))
+    _write(_json_line(_entry("info", "vision_zoo.access", "request", time.time()) | fields))
 
 
-def write(line: str) -> None:
+def _write(line: bytes) -> None:
     """One line on stderr: at once, or through the writer of `never_waiting`."""
     if _writer is None:
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(line.decode())
     else:
-        _writer.put(f"{line}\n".encode(errors="backslashreplace"))
+        _writer.put(line)
 
 
 @contextlib.contextmanager
@@ -87,9 +88,11 @@ def configure(level: int = logging.INFO) -> None:
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            write(self.format(record))
+            line = f"{self.format(record)}\n".encode()
         except Exception:  # noqa: BLE001  (what cannot be logged must not break an answer)
-            write(_line(_entry("error", "vision_zoo.server", "a record cannot be logged", record.created)))
+            failed = _entry("error", "vision_zoo.server", "a record cannot be logged", record.created)
+            line = _json_line(failed)
+        _write(line)
 
 
 class _Printed(io.TextIOBase):
@@ -106,7 +109,7 @@ class _Printed(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
-            write(line)
+            _write(_text_line(line))
         if len(self._begun) > _LONGEST_TRACEBACK:
             self.flush()
         return len(text)
@@ -114,33 +117,41 @@ class _Printed(io.TextIOBase):
     def flush(self) -> None:
         begun, self._begun = self._begun, ""
         if begun:
-            write(begun)
+            _write(_text_line(begun))
 
 
 def _entry(level: str, logger: str, message: str, seconds: float) -> dict[str, Any]:
-    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return {
-        "time": f"{clock}.{int(seconds % 1 * 1000):03d}Z",
+        "time": f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z",
         "level": level,
         "logger": logger,
         "message": message,
     }
 
 
-def _line(entry: dict[str, Any]) -> str:
+@functools.lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def _json_line(entry: dict[str, Any]) -> bytes:
     """`entry` as JSON in printable ASCII: what a client sent cannot end the line, nor reach a terminal."""
     path = entry.get("path")
-    if path is not None and len(path) > _LONGEST_TEXT:
-        entry["path"] = f"{path[:_LONGEST_TEXT]}…"
+    if path is not None and len(path) > _LONGEST_PATH:
+        entry["path"] = f"{path[:_LONGEST_PATH]}…"
     try:
-        line = orjson.dumps(entry, default=str)
+        line = orjson.dumps(entry, default=str, option=orjson.OPT_APPEND_NEWLINE)
         if line.isascii() and b"\x7f" not in line:
-            return line.decode()
+            return line
     except orjson.JSONEncodeError:  # such as a file's name that is no Unicode
         pass
-    return json.dumps(entry, default=str)
+    return _text_line(json.dumps(entry, default=str))
+
+
+def _text_line(text: str) -> bytes:
+    return f"{text}\n".encode(errors="backslashreplace")
 
 
 def _dropped(count: int) -> bytes:
     entry = _entry("warning", "vision_zoo.server", "log lines were dropped", time.time())
-    return f"{_line(entry | {'dropped': count})}\n".encode()
+    return _json_line(entry | {"dropped": count})
