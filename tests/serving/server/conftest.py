@@ -3,12 +3,13 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,14 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(models: Path, log: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Server]:
-    """`vision-zoo serve` on a free port, stopped at the end."""
+def running(
+    models: Path,
+    log: Path,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    limits: Mapping[int, tuple[int, int]] | None = None,
+) -> Iterator[Server]:
+    """`vision-zoo serve` on a free port, stopped at the end; `limits` are resource limits of its process."""
     command = [
         sys.executable,
         "-m",
@@ -82,6 +89,8 @@ def running(models: Path, log: Path, *arguments: str, env: dict[str, str] | None
     ]
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr, env={**os.environ, **(env or {})})
+        for limit, values in (limits or {}).items():
+            resource.prlimit(process.pid, limit, values)
     try:
         yield Server(_port(process, log), process, log)
     finally:

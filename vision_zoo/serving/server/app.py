@@ -20,7 +20,12 @@ from vision_zoo.serving.server.admission import Admission
 from vision_zoo.serving.server.compression import Compression
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
-from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestContext, UnderRootPath
+from vision_zoo.serving.server.middleware import (
+    UNFORESEEN,
+    HeadAsGet,
+    RequestContext,
+    UnderRootPath,
+)
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State

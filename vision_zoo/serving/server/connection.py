@@ -41,13 +41,17 @@ class ConnectionLimits:
 
     Args:
         connections: open at once. When there are more, those whose clients keep the server waiting longest are closed.
-        read_seconds: for a request's head, again for its body, and for a client to read a part of its answer.
-        idle_seconds: between two requests of a connection.
+        read_seconds: for a request's head, again for its body, and for a client to read a part of its answer; three
+            times as long may pass between two requests.
     """
 
     connections: int
     read_seconds: float
-    idle_seconds: float = 30.0
+
+    @property
+    def idle_seconds(self) -> float:
+        """Between two requests."""
+        return 3 * self.read_seconds
 
 
 class Connection(HttpToolsProtocol):

@@ -13,11 +13,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.server import logs
-from vision_zoo.serving.server.browsers import READ_HEADERS, SECURITY_HEADERS, BrowserRules
+from vision_zoo.serving.server.browsers import (
+    DEMO_SECURITY_HEADERS,
+    READ_HEADERS,
+    SECURITY_HEADERS,
+    BrowserRules,
+)
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
-
-REQUEST_ID = "X-Request-ID"
 
 _LOG = logging.getLogger("vision_zoo.server")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -67,7 +70,7 @@ class RequestContext:
             scope["path"] = _without_prefix(scope["path"], self._root_path)
         extra = [
             (b"x-request-id", identifier.encode()),
-            *SECURITY_HEADERS,
+            *(DEMO_SECURITY_HEADERS if scope["path"].startswith(_PAGE) else SECURITY_HEADERS),
             *self._browsers.cors_headers(headers),
         ]
         status = 0
@@ -158,6 +161,7 @@ _QUIET_ROUTES = frozenset({"/v2/health/live", "/v2/health/ready", "/metrics"})
 _PREFLIGHT = b"access-control-request-method"
 _READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization"}) | READ_HEADERS
 _ERROR_SECONDS = 5.0
+_PAGE = "/demo"
 _ONCE = frozenset({b"host", b"origin"})
 UNFORESEEN = RequestError(500, "the server failed; its log says why")
 
