@@ -214,7 +214,10 @@ def test_few_open_files_are_enough(models: Path, tmp_path: Path) -> None:
 
 
 def test_sigterm_does_not_wait_for_clients_that_do_not_send_or_read(models: Path, tmp_path: Path) -> None:
-    with running(models, tmp_path / "log", "--read-seconds", "0.5") as started, contextlib.ExitStack() as stack:
+    with (
+        running(models, tmp_path / "log", "--read-seconds", "0.5") as started,
+        contextlib.ExitStack() as stack,
+    ):
         for begun in (
             b"",
             b"GET /v2 HT",

@@ -135,14 +135,14 @@ class BrowserRules:
             raise _foreign(origin)
 
     def preflight(self, headers: Mapping[bytes, bytes]) -> Headers:
-        """The headers that answer a browser's question whether a page may send a request.
+        """The headers, besides `cors_headers`, that answer a browser's question whether a page may send a request.
 
         Raises:
             RequestError: it may not (403).
         """
         if not self._is_named(headers[b"origin"]):
             raise _foreign(headers[b"origin"])
-        answer = [*_PREFLIGHT_HEADERS, *self.cors_headers(headers)]
+        answer = [*_PREFLIGHT_HEADERS]
         if b"access-control-request-private-network" in headers:
             answer.append((b"access-control-allow-private-network", b"true"))
         return answer
