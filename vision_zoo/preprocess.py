@@ -3,28 +3,23 @@
 Needs numpy and Pillow only. Normalisation is not here: it is inside the exported graph.
 """
 
-import io
-import warnings
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from vision_zoo.errors import BlankImageError, ImageError
+from vision_zoo.decode import MAX_PIXELS, ImageHeader, open_image, probe_image
+from vision_zoo.errors import BlankImageError
+from vision_zoo.samples import eight_bits
+
+__all__ = ["MAX_PIXELS", "ImageHeader", "InputFormat", "open_image", "prepare", "probe_image"]
 
 Crop = Literal["center", "none"]
 Centring = Literal["none", "center_of_mass"]
 Polarity = Literal["any", "light_on_dark"]
 Resample = Literal["bilinear", "bicubic", "lanczos"]
-
-DECODABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-MAX_PIXELS = 64_000_000
-"""Images above this are refused before they are decoded: a few KiB of PNG can hold gigabytes of pixels."""
-
-MAX_BYTES = 256 * 2**20
 
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -78,46 +73,6 @@ class InputFormat:
         return asdict(self)
 
 
-def open_image(source: Path | str | bytes) -> Image.Image:
-    """Decode an image file (or its bytes), turned upright by its EXIF orientation.
-
-    Raises:
-        ImageError: not a file, not an image, damaged, of another format, or above `MAX_PIXELS`.
-    """
-    name = "the image" if isinstance(source, bytes) else str(source)
-    try:
-        content = source if isinstance(source, bytes) else _read(Path(source))
-    except OSError as error:
-        raise ImageError(f"cannot read {name}: {error.strerror}; expected an image file") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content), formats=DECODABLE_FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width} x {image.height}")
-            image.load()
-            return ImageOps.exif_transpose(image)
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller"
-        ) from error
-    except UnidentifiedImageError as error:
-        expected = ", ".join(DECODABLE_FORMATS)
-        raise ImageError(f"{name} is not an image that can be read; expected one of {expected}") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ImageError(f"{name} is a damaged image ({error}); save or download it again") from error
-
-
-def _read(path: Path) -> bytes:
-    # A pipe or a device may never end.
-    if not path.is_file():
-        kind = "is not a file" if path.exists() else "does not exist"
-        raise ImageError(f"{path} {kind}; expected an image file")
-    if path.stat().st_size > MAX_BYTES:
-        raise ImageError(f"{path} has more than {MAX_BYTES // 2**20} MiB; expected a smaller image file")
-    return path.read_bytes()
-
-
 def prepare(image: Image.Image, target: InputFormat) -> NDArray[np.uint8]:
     """Bring an image to what a model takes: uint8 `[height, width, channels]`.
 
@@ -140,18 +95,10 @@ def prepare(image: Image.Image, target: InputFormat) -> NDArray[np.uint8]:
 
 def _to_mode(image: Image.Image, target: InputFormat) -> Image.Image:
     mode = "L" if target.channels == 1 else "RGB"
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _to_eight_bits(image)
+    image = eight_bits(image, None)
     if "A" in image.getbands() or "transparency" in image.info:
         image = _on_opaque(image.convert("RGBA"), target)
     return image.convert(mode)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    # Pillow clips 16-bit pixels at 255 when it converts them, which turns most images white.
-    values = np.asarray(image, dtype=np.float64)
-    scale = 255 / 65535 if image.mode.startswith("I") and values.max(initial=0) > 255 else 1.0
-    return Image.fromarray(np.clip(values * scale, 0, 255).round().astype(np.uint8), mode="L")
 
 
 def _on_opaque(image: Image.Image, target: InputFormat) -> Image.Image:
