@@ -69,6 +69,7 @@ def serve(
     root_path: RootPath = "",
     max_body_mb: Annotated[float, typer.Option(help="Largest request, in MiB.")] = 16.0,
     max_batch: Annotated[int, typer.Option(help="Images of one request.")] = 256,
+    max_pixels: Annotated[int, typer.Option(help="Largest image file, in pixels.")] = 16_000_000,
     max_concurrency: Annotated[
         int | None, typer.Option(help="Requests that run at once; one a core without it.")
     ] = None,
@@ -103,6 +104,7 @@ def serve(
         root_path=root_path.rstrip("/"),
         max_body_bytes=math.ceil(max_body_mb * 2**20),
         max_batch=max_batch,
+        max_pixels=max_pixels,
         max_queue=max_queue,
         max_connections=max_connections,
         deadline_seconds=deadline,

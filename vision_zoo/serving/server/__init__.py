@@ -4,6 +4,11 @@ settings      what a server is started with
 protocol      the Open Inference Protocol v2: JSON and binary tensors
 repository    the models of a folder, loaded again when their files change
 admission     how much work is let in at a time, and for how long
+body          reading a request's body within limits
+uploads       the image files in a body
+decoding      image files to arrays
+decoders      processes for the files that are not small and ordinary
+decoder_process  what runs in them
 app           routes
 middleware    request ids, keys, metrics and logs around every request
 browsers      which hosts are answered for, and what web pages may do
@@ -11,4 +16,5 @@ compression   answers in gzip
 connection    limits of a connection: what a client may send, and how slowly
 logs          the log, which nothing waits for
 run           the process: sockets, files, signals
+shutdown      ending in time
 """

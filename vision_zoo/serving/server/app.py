@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
+from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,7 +18,9 @@ from vision_zoo import __version__
 from vision_zoo.errors import ModelError, VisionZooError
 from vision_zoo.serving.server import classify, infer, service
 from vision_zoo.serving.server.admission import Admission
+from vision_zoo.serving.server.body import BODIES_BYTES, BoundedBodies, MemoryBudget
 from vision_zoo.serving.server.compression import Compression
+from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
 from vision_zoo.serving.server.middleware import (
@@ -46,13 +49,16 @@ def create_app(settings: ServerSettings) -> RequestContext:
     Raises:
         ModelError: the models folder does not exist, or there is no model for the page.
     """
+    # On first sight of an odd file Pillow imports all its formats: not while requests wait.
+    Image.init()
     repository = Repository(settings.models_dir, provider=settings.provider, threads=settings.threads)
     repository.refresh()
     if not repository.sessions:
         _without_models(settings)
     admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
     metrics = Metrics(running=lambda: admission.running, waiting=lambda: admission.waiting)
-    state = State(settings, repository, admission, metrics)
+    decoders = Decoders(max_pixels=settings.max_pixels, max_files=settings.max_batch)
+    state = State(settings, repository, admission, metrics, decoders)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -64,6 +70,7 @@ def create_app(settings: ServerSettings) -> RequestContext:
             with contextlib.suppress(asyncio.CancelledError):
                 await reloading
             admission.close()
+            decoders.close()
 
     # FastAPI's own pages load their scripts from elsewhere; these bring them along.
     app: FastAPI = FastAPIOffline(
@@ -78,9 +85,10 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app.add_exception_handler(Exception, _unforeseen_error)
     if settings.demo:
         _mount_demo(app, repository)
+    bodies = MemoryBudget(max(BODIES_BYTES, 2 * settings.max_body_bytes))
     routed = infer.DirectInfer(UnderRootPath(app, settings.root_path), state)
     return RequestContext(
-        HeadAsGet(Compression(routed)),
+        HeadAsGet(Compression(BoundedBodies(routed, bodies))),
         metrics=metrics,
         api_key=settings.api_key,
         browsers=settings.browser_rules(),

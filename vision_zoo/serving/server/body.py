@@ -1,21 +1,90 @@
-"""Reading a request's body within limits: bytes, time, and what it grows to when it is decompressed."""
+"""Reading a request's body within limits: bytes, time, what it grows to when it is decompressed, and the sum of all."""
 
 import asyncio
 import zlib
+from typing import cast
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vision_zoo.serving.server.errors import RequestError
 
+BODIES_BYTES = 128 * 2**20
+"""All bodies that are read, wait or are worked on may take so much memory together."""
+
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_INLINE_BYTES = 256 * 2**10
+"""More than so many bytes are joined or decompressed in a thread, not on the event loop."""
+
+
+class MemoryBudget:
+    """Bytes that all requests share; for one event loop."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.taken = 0
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes.
+
+        Raises:
+            RequestError: there are not so many left (503).
+        """
+        if self.taken + size > self._max_bytes:
+            raise RequestError(
+                503,
+                "the server holds as many requests as fit its memory; try again later",
+                {"Retry-After": "1", "Connection": "close"},
+            )
+        self.taken += size
+
+    def give_back(self, size: int) -> None:
+        """Count `size` bytes less."""
+        self.taken -= size
+
+
+class _Held:
+    """What one request has taken of the budget."""
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
+        self.size = 0
+
+    def take(self, size: int) -> None:
+        self._budget.take(size)
+        self.size += size
+
+    def give_back(self, size: int) -> None:
+        self._budget.give_back(size)
+        self.size -= size
+
+
+class BoundedBodies:
+    """ASGI middleware: what a request's body has taken of the budget is given back when the request ends."""
+
+    def __init__(self, app: ASGIApp, budget: MemoryBudget) -> None:
+        self._app = app
+        self._budget = budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+            await self._app(scope, receive, send)
+            return
+        held = _Held(self._budget)
+        scope.setdefault("state", {})["body"] = held
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            held.give_back(held.size)
 
 
 async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
-    """The whole body, decompressed.
+    """The whole body, decompressed. It counts against the budget of `BoundedBodies` until the request ends.
 
     Raises:
         RequestError: it is larger than `max_bytes` (413), in an encoding that is not understood (415), damaged
-            (400), or was not sent within `seconds` (408).
+            (400), was not sent within `seconds` (408), or the budget is used up (503).
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity" and encoding not in _WINDOW_BITS:
@@ -25,40 +94,66 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
+    held = cast(_Held, request.scope["state"]["body"])
     try:
         async with asyncio.timeout(seconds):
-            body = await _collect(request, max_bytes)
+            parts = await _collect(request, max_bytes, held)
     except TimeoutError as error:
         raise RequestError(
             408, f"the body was not sent within {seconds:g} s", {"Connection": "close"}
         ) from error
     except ClientDisconnect as error:
         raise RequestError(499, "the client closed the connection") from error
-    return body if encoding == "identity" else _decompress(body, _WINDOW_BITS[encoding], max_bytes)
+    size = held.size
+    body = b"".join(parts) if size <= _INLINE_BYTES else await asyncio.to_thread(b"".join, parts)
+    if encoding == "identity":
+        return body
+    del parts
+    content = await _decompressed(body, _WINDOW_BITS[encoding], max_bytes, held)
+    held.give_back(size)
+    return content
 
 
-async def _collect(request: Request, max_bytes: int) -> bytes:
+async def _collect(request: Request, max_bytes: int, held: _Held) -> list[bytes]:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > max_bytes:
             raise _too_large(max_bytes)
+        held.take(len(part))
         parts.append(part)
-    return b"".join(parts)
+    return parts
 
 
-def _decompress(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+async def _decompressed(body: bytes, window_bits: int, max_bytes: int, held: _Held) -> bytes:
     decompressor = zlib.decompressobj(window_bits)
+    view, position = memoryview(body), 0
+    parts: list[bytes] = []
+    size = 0
     try:
-        # One byte more than is allowed tells a bomb without filling the memory.
-        content = decompressor.decompress(body, max_bytes + 1)
+        while not decompressor.eof and size <= max_bytes:
+            rest: bytes | memoryview = decompressor.unconsumed_tail
+            if not rest:
+                rest, position = view[position : position + _INLINE_BYTES], position + _INLINE_BYTES
+            # A little at a time: a bomb never fills the memory, and the budget is asked first.
+            step = min(_INLINE_BYTES, max_bytes + 1 - size)
+            held.take(step)
+            if parts:
+                part = await asyncio.to_thread(decompressor.decompress, rest, step)
+            else:
+                part = decompressor.decompress(rest, step)
+            held.give_back(step - len(part))
+            parts.append(part)
+            size += len(part)
+            if not part and not rest:
+                break
     except zlib.error as error:
         raise RequestError(400, "the body is not what its content encoding says") from error
-    if len(content) > max_bytes:
+    if size > max_bytes:
         raise _too_large(max_bytes)
     if not decompressor.eof:
         raise RequestError(400, "the compressed body is incomplete")
-    return content
+    return b"".join(parts) if size <= _INLINE_BYTES else await asyncio.to_thread(b"".join, parts)
 
 
 def _too_large(max_bytes: int) -> RequestError:

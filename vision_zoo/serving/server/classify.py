@@ -1,48 +1,79 @@
-"""`POST /v1/classify/MODEL`: an image file in, labels out."""
+"""`POST /v1/classify/MODEL`: image files in, labels out."""
 
-import asyncio
+import functools
 from typing import Any
 
 import numpy as np
+import orjson
 from fastapi import APIRouter
 from numpy.typing import NDArray
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.types import Message
+from starlette.responses import Response
 
-from vision_zoo.errors import VisionZooError
-from vision_zoo.preprocess import open_image, prepare
+from vision_zoo.errors import ImageError
+from vision_zoo.preprocess import ImageHeader
+from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.body import read_body
-from vision_zoo.serving.server.errors import RequestError, as_request_error
+from vision_zoo.serving.server.decoders import Answer
+from vision_zoo.serving.server.decoding import are_small, decode_files, probe_files
+from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.infer import RESPONSES
 from vision_zoo.serving.server.service import find_session
-from vision_zoo.serving.server.state import state_of
+from vision_zoo.serving.server.state import State, state_of
+from vision_zoo.serving.server.uploads import FILE_FIELD, read_upload
 from vision_zoo.serving.session import Session
 
 router = APIRouter()
 
-FILE_FIELD = "file"
 _DEFAULT_TOP = 5
+_SMALL_BODY_BYTES = 3 * 2**19
+_INLINE_BODY_BYTES = 2**15
+_INLINE_PIXELS = 2**12
+_FILE = {"type": "string", "format": "binary"}
+_BASE64 = {
+    "type": "string",
+    "format": "byte",
+    "description": "Base64 of an image file, or a data: URL of it.",
+}
 _OPENAPI: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "image/*": {"schema": _FILE},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
                     "required": [FILE_FIELD],
-                    "properties": {FILE_FIELD: {"type": "string", "format": "binary"}},
+                    "properties": {FILE_FIELD: {"type": "array", "items": _FILE, "minItems": 1}},
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "oneOf": [
+                        {"type": "object", "required": ["image"], "properties": {"image": _BASE64}},
+                        {
+                            "type": "object",
+                            "required": ["images"],
+                            "properties": {"images": {"type": "array", "items": _BASE64, "minItems": 1}},
+                        },
+                    ]
                 }
             },
         },
     }
 }
-_EXAMPLE = {
-    "model": "small_cnn-mnist",
+_RESULT = {
     "label": "3",
     "probabilities": [{"label": "3", "probability": 0.98}, {"label": "5", "probability": 0.01}],
+}
+_EXAMPLES = {
+    "one image": {"value": {"model": "small_cnn-mnist", **_RESULT}},
+    "several images": {
+        "value": {
+            "model": "small_cnn-mnist",
+            "results": [_RESULT, {"error": "the image is blank; expected a digit"}],
+        }
+    },
 }
 
 
@@ -50,52 +81,75 @@ _EXAMPLE = {
     "/v1/classify/{model}",
     tags=["classify"],
     openapi_extra=_OPENAPI,
-    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}, **RESPONSES},
+    responses={200: {"content": {"application/json": {"examples": _EXAMPLES}}}, **RESPONSES},
 )
-async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> dict[str, Any]:
-    """Classify an image file: PNG, JPEG, WebP, BMP, GIF, TIFF or PPM, as the body or as the form field `file`."""
+async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> Response:
+    """Classify image files: PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or AVIF.
+
+    Send one as the body, one or several as the form field `file`, or base64 in JSON: `image` for one, `images` for a
+    list. Several files, and a list always, are answered by `results` in the same order: an image that cannot be used
+    is an entry with an `error`, and the status is 422 only where none can.
+    """
     if top < 1:
         raise RequestError(400, f"top {top} is out of range; expected 1 or more")
     state = state_of(request)
     session = find_session(state, model)
     settings = state.settings
     body = await read_body(request, max_bytes=settings.max_body_bytes, seconds=settings.read_seconds)
-    content = await _file(request, body)
-    # Decoding a large picture takes far longer than classifying it: not on the event loop.
-    pixels = await asyncio.to_thread(_pixels, content, session)
-    prediction = await state.predict(request, session, pixels)
-    probabilities = prediction.probabilities[0]
+    async with state.turn(request) as turn:
+        answer = await _decode(state, turn, session, body, request.headers.get("content-type", ""))
+        del body
+        usable = [picture for picture in answer.pictures if not isinstance(picture, ImageError)]
+        if not usable:
+            raise _none_usable(answer)
+        prediction = await state.run_model(turn, session, np.stack(usable))
+    ranked = iter(_ranked(session, probabilities, top) for probabilities in prediction.probabilities)
+    if not answer.several:
+        return _json({"model": model, **next(ranked)})
+    results = [
+        {"error": str(picture)} if isinstance(picture, ImageError) else next(ranked)
+        for picture in answer.pictures
+    ]
+    return _json({"model": model, "results": results})
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")
+
+
+async def _decode(state: State, turn: Turn, session: Session, body: bytes, content_type: str) -> Answer:
+    """Decode where the files are small and ordinary; let a process do it that can be ended where they are not."""
+    settings = state.settings
+    target = session.metadata.input
+    if len(body) <= _SMALL_BODY_BYTES:
+
+        def probe() -> tuple[list[bytes | ImageError], list[ImageHeader], bool]:
+            upload = read_upload(body, content_type, max_files=settings.max_batch)
+            return *probe_files(upload.files, max_pixels=settings.max_pixels), upload.several
+
+        in_place = len(body) <= _INLINE_BODY_BYTES
+        files, headers, several = probe() if in_place else await turn.run_in_thread(probe)
+        if are_small(headers):
+            decode = functools.partial(decode_files, files, target, max_pixels=settings.max_pixels)
+            if sum(header.pixels for header in headers) <= _INLINE_PIXELS:
+                pictures = await turn.run(decode, kind=f"decoding for {session.name}", units=len(files))
+            else:
+                pictures = await turn.run_in_thread(decode)
+            return Answer(pictures, several)
+    return await state.decoders.decode(turn, body, content_type, target)
+
+
+def _ranked(session: Session, probabilities: NDArray[np.float32], top: int) -> dict[str, Any]:
     order = (-probabilities).argsort(kind="stable")[:top]
     ranked = [
         {"label": session.metadata.labels[index], "probability": float(probabilities[index])}
         for index in order
     ]
-    return {"model": model, "label": ranked[0]["label"], "probabilities": ranked}
+    return {"label": ranked[0]["label"], "probabilities": ranked}
 
 
-async def _file(request: Request, body: bytes) -> bytes:
-    """The image's bytes, out of the form where the body is one."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        return body
-
-    async def replay() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    try:
-        async with Request(request.scope, replay).form(max_files=1, max_fields=1) as form:
-            upload = form.get(FILE_FIELD)
-            if not isinstance(upload, UploadFile):
-                raise RequestError(400, f"the form has no file; expected it in the field {FILE_FIELD!r}")
-            return await upload.read()
-    except (MultiPartException, ValueError) as error:
-        raise RequestError(
-            400, "the form is malformed; expected multipart/form-data with one file"
-        ) from error
-
-
-def _pixels(content: bytes, session: Session) -> NDArray[np.uint8]:
-    try:
-        return prepare(open_image(content), session.metadata.input)[None]
-    except VisionZooError as error:
-        raise as_request_error(error) from error
+def _none_usable(answer: Answer) -> RequestError:
+    first = str(answer.pictures[0])
+    if len(answer.pictures) == 1:
+        return RequestError(422, first)
+    return RequestError(422, f"none of the {len(answer.pictures)} images can be used; the first: {first}")

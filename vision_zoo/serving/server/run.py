@@ -14,6 +14,7 @@ from vision_zoo.errors import DeviceError
 from vision_zoo.serving.server import connection, logs
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.settings import ServerSettings
+from vision_zoo.serving.server.shutdown import Server
 
 _BACKLOG = 1024
 _OTHER_FILES = 100
@@ -59,7 +60,7 @@ def serve(settings: ServerSettings) -> None:
             _Server(config).run(sockets=[listening])
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Looks after slow clients, also while it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -30,12 +30,13 @@ class ServerSettings:
         root_path: that a proxy puts before every path.
         max_body_bytes: of a request, before and after decompression.
         max_batch: images of one request.
+        max_pixels: of an image file.
         max_concurrency: requests that run at once.
         max_queue: requests that wait; more are answered 503 with Retry-After.
         max_connections: open at once; then those whose clients keep the server waiting are closed for new ones.
         deadline_seconds: from the arrival of a request until its answer; later ones are answered 504.
         read_seconds: a client may take to send the head of its request, and again its body.
-        drain_seconds: that running requests are given when the server is told to stop.
+        drain_seconds: that running requests are given when the server is told to stop; it ends at most 4 s later.
         reload_seconds: between looks at the models folder; 0 looks only once.
     """
 
@@ -52,12 +53,13 @@ class ServerSettings:
     root_path: str = ""
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 256
+    max_pixels: int = 16_000_000
     max_concurrency: int = field(default_factory=usable_cores)
     max_queue: int = 512
     max_connections: int = 1000
     deadline_seconds: float = 10.0
     read_seconds: float = 10.0
-    drain_seconds: float = 30.0
+    drain_seconds: float = 20.0
     reload_seconds: float = 2.0
 
     def __post_init__(self) -> None:
@@ -110,6 +112,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "threads": (1, 1024),
     "max_body_bytes": (1, 2**31),
     "max_batch": (1, 2**20),
+    "max_pixels": (1, 2**31),
     "max_concurrency": (1, 1024),
     "max_queue": (0, 2**20),
     "max_connections": (1, 2**20),

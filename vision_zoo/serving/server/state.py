@@ -1,6 +1,8 @@
 """What the routes share."""
 
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from vision_zoo.errors import ModelError, VisionZooError
-from vision_zoo.serving.server.admission import Admission
+from vision_zoo.serving.server.admission import Admission, Turn
+from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import as_request_error
 from vision_zoo.serving.server.metrics import Metrics
 from vision_zoo.serving.server.repository import Repository
@@ -26,11 +29,33 @@ class State:
     admission: Admission
     metrics: Metrics
 
+    decoders: Decoders
+
+    @contextlib.asynccontextmanager
+    async def turn(self, request: Request) -> AsyncIterator[Turn]:
+        """The request's turn, until its deadline or until its client leaves. Its body has been read.
+
+        Raises:
+            RequestError: the queue is full (503), the deadline has passed (504), or the client is gone (499).
+        """
+        deadline = request.scope["state"]["arrived"] + self.settings.deadline_seconds
+        async with self.admission.turn(deadline=deadline, gone=lambda: _gone(request)) as turn:
+            yield turn
+
     async def predict(self, request: Request, session: Session, images: NDArray[np.uint8]) -> Prediction:
         """Run a model when the request's turn comes, before its deadline.
 
         Raises:
             RequestError: no turn in time, or the model fails.
+        """
+        async with self.turn(request) as turn:
+            return await self.run_model(turn, session, images)
+
+    async def run_model(self, turn: Turn, session: Session, images: NDArray[np.uint8]) -> Prediction:
+        """Run a model in a request's turn.
+
+        Raises:
+            RequestError: the deadline passes, or the model fails.
         """
 
         def run() -> Prediction:
@@ -46,13 +71,7 @@ class State:
             self.metrics.inferred(session.name, session.provider, len(images), seconds)
             return prediction
 
-        return await self.admission.run(
-            run,
-            kind=session.name,
-            images=len(images),
-            deadline=request.scope["state"]["arrived"] + self.settings.deadline_seconds,
-            gone=lambda: _gone(request),
-        )
+        return await turn.run(run, kind=session.name, units=len(images))
 
 
 def state_of(request: Request) -> State:

@@ -1,0 +1,144 @@
+"""A process that decodes image files for the server, which ends it when it takes too long.
+
+It reads requests from its standard input and ends with it: no decoder outlives its server. What it decodes may take
+no more memory than the number of pixels allows.
+"""
+
+import contextlib
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import orjson
+
+from vision_zoo.errors import ImageError
+from vision_zoo.preprocess import InputFormat
+from vision_zoo.serving.server.decoding import decode_files, probe_files
+from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.uploads import read_upload
+
+BYTES_PER_PIXEL = 24
+"""Of memory: 4 for the picture, 12 more in WebP's decoder, the rest for copies."""
+
+_FRAME = struct.Struct(">IQ")
+_SPARE_BYTES = 48 * 2**20
+_TIRED_BYTES = 64 * 2**20
+"""A process that has kept so much memory after a request is not used again."""
+
+
+def send(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one message.
+
+    Raises:
+        OSError: nobody reads.
+    """
+    text = orjson.dumps(header)
+    stream.write(_FRAME.pack(len(text), len(payload)) + text)
+    stream.write(payload)
+    stream.flush()
+
+
+def receive(stream: BinaryIO, *, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+    """Read one message.
+
+    Raises:
+        EOFError: nobody writes any more.
+        ValueError: it is no message, or longer than `max_bytes`.
+    """
+    size, payload_size = _FRAME.unpack(_exactly(stream, _FRAME.size))
+    if size + payload_size > max_bytes:
+        raise ValueError("the message is too long")
+    header = orjson.loads(_exactly(stream, size))
+    if not isinstance(header, dict):
+        raise ValueError("the message has no header")
+    return header, _exactly(stream, payload_size)
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    content = stream.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
+def main() -> None:
+    """Decode until the standard input ends."""
+    # Ctrl-C and a service manager signal the whole group; the server finishes what has begun.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # where memory runs out, this process goes before the server
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing that a library prints comes between the answers
+    messages: queue.SimpleQueue[tuple[dict[str, Any], bytes]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(messages,), daemon=True).start()
+    at_rest = _resident_bytes()
+    while True:
+        answer, payload = _answer(messages, answers)
+        _limit_memory(None)
+        send(answers, {**answer, "tired": _resident_bytes() - at_rest > _TIRED_BYTES}, payload)
+
+
+def _listen(messages: "queue.SimpleQueue[tuple[dict[str, Any], bytes]]") -> None:
+    try:
+        while True:
+            messages.put(receive(sys.stdin.buffer, max_bytes=sys.maxsize))
+    finally:
+        os._exit(0)
+
+
+def _answer(
+    messages: "queue.SimpleQueue[tuple[dict[str, Any], bytes]]", answers: BinaryIO
+) -> tuple[dict[str, Any], bytes]:
+    request, body = messages.get()
+    max_pixels = request["max_pixels"]
+    # WebP's decoder makes room for the picture, twice, when a file is opened; it uses it later.
+    _limit_memory(_SPARE_BYTES + 4 * len(body) + 8 * max_pixels)
+    try:
+        upload = read_upload(body, request["content_type"], max_files=request["max_files"])
+        files, headers = probe_files(upload.files, max_pixels=max_pixels)
+    except RequestError as error:
+        return {"status": error.status, "error": error.message}, b""
+    except MemoryError:
+        return {"status": 422, "error": "the request takes more memory than there is; make it smaller"}, b""
+    needed = BYTES_PER_PIXEL * max((header.pixels for header in headers), default=0)
+    send(answers, {"bytes": needed})
+    messages.get()  # the server waits until there is so much
+    _limit_memory(_SPARE_BYTES + needed)
+    decoded = decode_files(files, InputFormat(**request["input"]), max_pixels=max_pixels)
+    return (
+        {
+            "several": upload.several,
+            "errors": [str(one) if isinstance(one, ImageError) else None for one in decoded],
+        },
+        b"".join(one.tobytes() for one in decoded if isinstance(one, np.ndarray)),
+    )
+
+
+def _limit_memory(more: int | None) -> None:
+    """Let this process take `more` bytes than it has now; None lifts the limit. Only Linux tells and keeps to it."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = hard
+    if more is not None:
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        soft = now + more if hard == resource.RLIM_INFINITY else min(now + more, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

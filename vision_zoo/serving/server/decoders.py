@@ -1,0 +1,280 @@
+"""Processes that decode the image files that are not small and ordinary: a decoder cannot be stopped, a process can."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from vision_zoo.errors import ImageError
+from vision_zoo.preprocess import InputFormat
+from vision_zoo.serving.server.admission import RETRY_SECONDS, Turn
+from vision_zoo.serving.server.decoder_process import BYTES_PER_PIXEL, receive, send
+from vision_zoo.serving.server.decoding import Decoded
+from vision_zoo.serving.server.errors import RequestError
+
+_LOG = logging.getLogger("vision_zoo.server")
+_MEMORY_BYTES = 384 * 2**20
+"""All pictures that are decoded at once may take so much together; one picture of `max_pixels` always may."""
+_IDLE_SECONDS = 20.0
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from vision_zoo.serving.server.decoder_process import main; main()"
+)
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+_HEADER_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The pictures of one request, in order; `several` tells that a list was sent."""
+
+    pictures: list[Decoded]
+    several: bool
+
+
+class Decoders:
+    """As many processes as there are requests that need one at once, started when they do, ended when they rest.
+
+    Args:
+        max_pixels: of one picture.
+        max_files: of one request.
+        idle_seconds: that a process waits for its next request.
+    """
+
+    def __init__(self, *, max_pixels: int, max_files: int, idle_seconds: float = _IDLE_SECONDS) -> None:
+        self._max_pixels = max_pixels
+        self._max_files = max_files
+        self._idle_seconds = idle_seconds
+        self._idle: list[tuple[float, _Process]] = []
+        self._all: set[_Process] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._memory = _Memory(max(_MEMORY_BYTES, BYTES_PER_PIXEL * max_pixels))
+
+    async def decode(self, turn: Turn, body: bytes, content_type: str, target: InputFormat) -> Answer:
+        """Decode and prepare the files in a request's body. The process is killed when nobody wants them any more.
+
+        Raises:
+            RequestError: the body is malformed (400), decoding ends its process (422), the deadline has passed (504),
+                or the client is gone (499).
+        """
+        job = _Job(self, body, content_type, target)
+        try:
+            return await turn.run_in_thread(job.run, stop=job.stop)
+        finally:
+            asyncio.get_running_loop().call_later(self._idle_seconds + 0.1, self._end_idle)
+
+    def close(self) -> None:
+        """End all processes, whatever they do."""
+        with self._lock:
+            self._closed = True
+            processes, self._all, self._idle = self._all, set(), []
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.end()
+
+    def request(self, content_type: str, target: InputFormat) -> dict[str, Any]:
+        """What a process is told beside the body."""
+        return {
+            "content_type": content_type,
+            "max_files": self._max_files,
+            "max_pixels": self._max_pixels,
+            "input": target.to_json(),
+        }
+
+    def take(self) -> "_Process":
+        """A process that rests, or a new one.
+
+        Raises:
+            RequestError: none can be started (503).
+        """
+        while True:
+            with self._lock:
+                process = self._idle.pop()[1] if self._idle else None
+            if process is None:
+                break
+            if process.is_running():
+                return process
+            self.drop(process)
+        try:
+            process = _Process()
+        except OSError as error:
+            _LOG.error("no decoder can be started", extra={"reason": str(error)})
+            raise RequestError(
+                503, "the server cannot decode images now; try again later", {"Retry-After": RETRY_SECONDS}
+            ) from error
+        with self._lock:
+            self._all.add(process)
+            if self._closed:
+                process.kill()
+        return process
+
+    def give_back(self, process: "_Process") -> None:
+        """It has answered, and can be asked again."""
+        with self._lock:
+            self._idle.append((time.monotonic(), process))
+
+    def drop(self, process: "_Process") -> None:
+        """End a process."""
+        with self._lock:
+            self._all.discard(process)
+        process.end()
+
+    def memory(self, size: int, stopped: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
+        """Wait for so many bytes, and keep them meanwhile."""
+        return self._memory.held(size, stopped)
+
+    def wake(self) -> None:
+        """Let those that wait for memory look whether they have been stopped."""
+        self._memory.wake()
+
+    def _end_idle(self) -> None:
+        before = time.monotonic() - self._idle_seconds
+        with self._lock:
+            ended = [process for since, process in self._idle if since <= before]
+            self._idle = [(since, process) for since, process in self._idle if since > before]
+            self._all.difference_update(ended)
+        if ended:
+            threading.Thread(target=lambda: [process.end() for process in ended], daemon=True).start()
+
+
+class _Job:
+    """One request's decoding: `run` in a thread, `stop` from any other."""
+
+    def __init__(self, decoders: Decoders, body: bytes, content_type: str, target: InputFormat) -> None:
+        self._decoders = decoders
+        self._body = body
+        self._request = decoders.request(content_type, target)
+        self._target = target
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._stopped = False
+        self._tired = False
+
+    def run(self) -> Answer:
+        process = self._decoders.take()
+        with self._lock:
+            self._process = process
+            if self._stopped:
+                process.kill()
+        try:
+            return self._ask(process)
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            self._tired = True
+            if not self._stopped:
+                _LOG.warning("a decoder ended", extra={"exit_code": process.end()})
+            raise RequestError(422, "the image cannot be decoded in the memory for its size") from error
+        finally:
+            with self._lock:
+                self._process = None
+            if self._tired or self._stopped:
+                self._decoders.drop(process)
+            else:
+                self._decoders.give_back(process)
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+        self._decoders.wake()
+
+    def _ask(self, process: "_Process") -> Answer:
+        process.send(self._request, self._body)
+        header, _ = process.receive(_HEADER_BYTES)
+        payload = b""
+        if "bytes" in header:
+            with self._decoders.memory(int(header["bytes"]), lambda: self._stopped):
+                process.send({})
+                header, payload = process.receive(_HEADER_BYTES + self._largest())
+        self._tired = bool(header["tired"])
+        if "status" in header:
+            raise RequestError(int(header["status"]), str(header["error"]))
+        size = int(np.prod(self._target.shape))
+        pictures: list[Decoded] = []
+        position = 0
+        for error in header["errors"]:
+            if error is not None:
+                pictures.append(ImageError(str(error)))
+                continue
+            pixels = np.frombuffer(payload, np.uint8, size, position).reshape(self._target.shape)
+            pictures.append(pixels)
+            position += size
+        return Answer(pictures, bool(header["several"]))
+
+    def _largest(self) -> int:
+        return int(np.prod(self._target.shape)) * int(self._request["max_files"])
+
+
+class _Process:
+    """One process."""
+
+    def __init__(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if "API_KEY" not in name}
+        self._process = subprocess.Popen(  # noqa: S603  (ourselves)
+            [sys.executable, "-c", _START, json.dumps([str(path) for path in sys.path])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**environment, **_ONE_THREAD},
+        )
+
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        send(cast(BinaryIO, self._process.stdin), header, payload)
+
+    def receive(self, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+        return receive(cast(BinaryIO, self._process.stdout), max_bytes=max_bytes)
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> int:
+        """Kill it, wait, and close its pipes: its exit code."""
+        self._process.kill()
+        code = self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                cast(BinaryIO, stream).close()
+        return code
+
+
+class _Memory:
+    """Bytes that all decoding shares; for threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = size
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def held(self, size: int, stopped: Callable[[], bool]) -> Iterator[None]:
+        size = max(0, min(size, self._size))
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size or stopped())
+            if stopped():
+                raise EOFError
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

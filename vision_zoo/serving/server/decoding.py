@@ -1,0 +1,56 @@
+"""Image files → what a model takes. Runs in the server and in the processes that decode."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.errors import ImageError
+from vision_zoo.preprocess import ImageHeader, InputFormat, open_image, prepare, probe_image
+
+Decoded = NDArray[np.uint8] | ImageError
+"""uint8 `[height, width, channels]`, or why there is none."""
+
+_SMALL_PIXELS = 2**20
+_SMALL_WEBP_PIXELS = 2**16
+"""Less, since WebP's decoder keeps the interpreter's lock: nothing else runs in the process meanwhile."""
+
+
+def decode_files(
+    files: Sequence[bytes | ImageError], target: InputFormat, *, max_pixels: int
+) -> list[Decoded]:
+    """Decode and prepare each file; one that cannot be used is an ImageError in its place."""
+    return [file if isinstance(file, ImageError) else _decode(file, target, max_pixels) for file in files]
+
+
+def _decode(content: bytes, target: InputFormat, max_pixels: int) -> Decoded:
+    try:
+        return prepare(open_image(content, max_pixels=max_pixels), target)
+    except ImageError as error:
+        return error
+    except MemoryError:
+        return ImageError("the image takes more memory than there is; make it smaller")
+
+
+def probe_files(
+    files: Sequence[bytes | ImageError], *, max_pixels: int
+) -> tuple[list[bytes | ImageError], list[ImageHeader]]:
+    """The files, those that cannot be used as ImageErrors already, and the headers of the others."""
+    probed: list[bytes | ImageError] = []
+    headers: list[ImageHeader] = []
+    for file in files:
+        try:
+            if isinstance(file, bytes):
+                headers.append(probe_image(file, max_pixels=max_pixels))
+            probed.append(file)
+        except ImageError as error:
+            probed.append(error)
+    return probed, headers
+
+
+def are_small(headers: Sequence[ImageHeader]) -> bool:
+    """Whether decoding takes milliseconds and a few MiB, whatever is in the files: it needs no process of its own."""
+    return sum(header.pixels for header in headers) <= _SMALL_PIXELS and all(
+        header.ordinary and (header.format != "WEBP" or header.pixels <= _SMALL_WEBP_PIXELS)
+        for header in headers
+    )

@@ -1,0 +1,40 @@
+"""A server that ends in time when it is told to, whatever its threads do."""
+
+import logging
+import os
+import threading
+import time
+from types import FrameType
+
+import uvicorn
+
+GRACE_SECONDS = 3.0
+"""For what follows when running requests have been given their time: closing, and threads that end by themselves."""
+
+_LOG = logging.getLogger("vision_zoo.server")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server. `GRACE_SECONDS` after its `timeout_graceful_shutdown` the process ends without its threads."""
+
+    _told = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down; called by a signal."""
+        super().handle_exit(sig, frame)
+        if not self._told:
+            self._told = True
+            seconds = (self.config.timeout_graceful_shutdown or 0) + GRACE_SECONDS
+            # Neither the event loop nor the interpreter's exit is waited for: both wait for threads.
+            threading.Thread(target=_end_process, args=(seconds,), daemon=True).start()
+
+
+def _end_process(seconds: float) -> None:
+    time.sleep(seconds)
+    # The log may be a pipe that nobody reads.
+    said = threading.Thread(
+        target=_LOG.error, args=("work that does not end is given up: the process ends",), daemon=True
+    )
+    said.start()
+    said.join(timeout=1)
+    os._exit(0)
