@@ -11,23 +11,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import ImageHeader
 from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.body import read_body
 from vision_zoo.serving.server.decoders import Answer
-from vision_zoo.serving.server.decoding import are_small, decode_files, probe_files
+from vision_zoo.serving.server.decoding import Probed, decode_files, probe_files
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.infer import RESPONSES
 from vision_zoo.serving.server.service import find_session
 from vision_zoo.serving.server.state import State, state_of
-from vision_zoo.serving.server.uploads import FILE_FIELD, read_upload
+from vision_zoo.serving.server.uploads import FILE_FIELD, Upload, read_upload
 from vision_zoo.serving.session import Session
 
 router = APIRouter()
 
 _DEFAULT_TOP = 5
 _SMALL_BODY_BYTES = 3 * 2**19
-_INLINE_BODY_BYTES = 2**15
+_INLINE_BODY_BYTES = 2**16
+_INLINE_FILES = 4
 _INLINE_PIXELS = 2**12
 _FILE = {"type": "string", "format": "binary"}
 _BASE64 = {
@@ -121,22 +121,31 @@ async def _decode(state: State, turn: Turn, session: Session, body: bytes, conte
     """Decode where the files are small and ordinary; let a process do it that can be ended where they are not."""
     settings = state.settings
     target = session.metadata.input
-    if len(body) <= _SMALL_BODY_BYTES:
 
-        def probe() -> tuple[list[bytes | ImageError], list[ImageHeader], bool]:
-            upload = read_upload(body, content_type, max_files=settings.max_batch)
-            return *probe_files(upload.files, max_pixels=settings.max_pixels), upload.several
+    def read() -> Upload:
+        return read_upload(body, content_type, max_files=settings.max_batch)
 
-        in_place = len(body) <= _INLINE_BODY_BYTES
-        files, headers, several = probe() if in_place else await turn.run_in_thread(probe)
-        if are_small(headers):
-            decode = functools.partial(decode_files, files, target, max_pixels=settings.max_pixels)
-            if sum(header.pixels for header in headers) <= _INLINE_PIXELS:
-                pictures = await turn.run(decode, kind=f"decoding for {session.name}", units=len(files))
-            else:
-                pictures = await turn.run_in_thread(decode)
-            return Answer(pictures, several)
-    return await state.decoders.decode(turn, body, content_type, target)
+    def decode_small(upload: Upload, probed: Probed | None = None) -> Answer | None:
+        probed = probed or probe_files(upload.files, max_pixels=settings.max_pixels)
+        if not probed.are_small:
+            return None
+        return Answer(decode_files(probed.files, target, max_pixels=settings.max_pixels), upload.several)
+
+    answer: Answer | None = None
+    if len(body) <= _INLINE_BODY_BYTES:
+        upload = read()
+        if len(upload.files) > _INLINE_FILES:
+            answer = await turn.run_in_thread(functools.partial(decode_small, upload))
+        else:
+            probed = probe_files(upload.files, max_pixels=settings.max_pixels)
+            work = functools.partial(decode_small, upload, probed)
+            if probed.pixels <= _INLINE_PIXELS:
+                answer = await turn.run(work, kind=f"decoding for {session.name}", units=len(upload.files))
+            elif probed.are_small:
+                answer = await turn.run_in_thread(work)
+    elif len(body) <= _SMALL_BODY_BYTES:
+        answer = await turn.run_in_thread(lambda: decode_small(read()))
+    return answer or await state.decoders.decode(turn, body, content_type, target)
 
 
 def _ranked(session: Session, probabilities: NDArray[np.float32], top: int) -> dict[str, Any]:

@@ -23,9 +23,6 @@ from vision_zoo.serving.server.decoding import decode_files, probe_files
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.uploads import read_upload
 
-BYTES_PER_PIXEL = 24
-"""Of memory: 4 for the picture, 12 more in WebP's decoder, the rest for copies."""
-
 _FRAME = struct.Struct(">IQ")
 _SPARE_BYTES = 48 * 2**20
 _TIRED_BYTES = 64 * 2**20
@@ -102,16 +99,15 @@ def _answer(
     _limit_memory(_SPARE_BYTES + 4 * len(body) + 8 * max_pixels)
     try:
         upload = read_upload(body, request["content_type"], max_files=request["max_files"])
-        files, headers = probe_files(upload.files, max_pixels=max_pixels)
+        probed = probe_files(upload.files, max_pixels=max_pixels)
     except RequestError as error:
         return {"status": error.status, "error": error.message}, b""
     except MemoryError:
         return {"status": 422, "error": "the request takes more memory than there is; make it smaller"}, b""
-    needed = BYTES_PER_PIXEL * max((header.pixels for header in headers), default=0)
-    send(answers, {"bytes": needed})
-    messages.get()  # the server waits until there is so much
-    _limit_memory(_SPARE_BYTES + needed)
-    decoded = decode_files(files, InputFormat(**request["input"]), max_pixels=max_pixels)
+    send(answers, {"pixels": max((header.pixels for header in probed.headers), default=0)})
+    granted, _ = messages.get()
+    _limit_memory(_SPARE_BYTES + granted["bytes"])
+    decoded = decode_files(probed.files, InputFormat(**request["input"]), max_pixels=max_pixels)
     return (
         {
             "several": upload.several,

@@ -18,11 +18,13 @@ import numpy as np
 from vision_zoo.errors import ImageError
 from vision_zoo.preprocess import InputFormat
 from vision_zoo.serving.server.admission import RETRY_SECONDS, Turn
-from vision_zoo.serving.server.decoder_process import BYTES_PER_PIXEL, receive, send
+from vision_zoo.serving.server.decoder_process import receive, send
 from vision_zoo.serving.server.decoding import Decoded
 from vision_zoo.serving.server.errors import RequestError
 
 _LOG = logging.getLogger("vision_zoo.server")
+_BYTES_PER_PIXEL = 24
+"""Of memory: 4 for the picture, 12 more in WebP's decoder, the rest for copies."""
 _MEMORY_BYTES = 384 * 2**20
 """All pictures that are decoded at once may take so much together; one picture of `max_pixels` always may."""
 _IDLE_SECONDS = 20.0
@@ -49,17 +51,32 @@ class Decoders:
         max_pixels: of one picture.
         max_files: of one request.
         idle_seconds: that a process waits for its next request.
+        bytes_per_pixel: that decoding and preparing a picture may take.
     """
 
-    def __init__(self, *, max_pixels: int, max_files: int, idle_seconds: float = _IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        max_pixels: int,
+        max_files: int,
+        idle_seconds: float = _IDLE_SECONDS,
+        bytes_per_pixel: int = _BYTES_PER_PIXEL,
+    ) -> None:
         self._max_pixels = max_pixels
         self._max_files = max_files
         self._idle_seconds = idle_seconds
+        self.bytes_per_pixel = bytes_per_pixel
         self._idle: list[tuple[float, _Process]] = []
         self._all: set[_Process] = set()
         self._lock = threading.Lock()
         self._closed = False
-        self._memory = _Memory(max(_MEMORY_BYTES, BYTES_PER_PIXEL * max_pixels))
+        self.started = 0
+        self._memory = _Memory(max(_MEMORY_BYTES, bytes_per_pixel * max_pixels))
+
+    @property
+    def count(self) -> int:
+        """Processes that there are."""
+        return len(self._all)
 
     async def decode(self, turn: Turn, body: bytes, content_type: str, target: InputFormat) -> Answer:
         """Decode and prepare the files in a request's body. The process is killed when nobody wants them any more.
@@ -81,6 +98,7 @@ class Decoders:
             processes, self._all, self._idle = self._all, set(), []
         for process in processes:
             process.kill()
+        self.wake()
         for process in processes:
             process.end()
 
@@ -116,6 +134,7 @@ class Decoders:
             ) from error
         with self._lock:
             self._all.add(process)
+            self.started += 1
             if self._closed:
                 process.kill()
         return process
@@ -133,7 +152,7 @@ class Decoders:
 
     def memory(self, size: int, stopped: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
         """Wait for so many bytes, and keep them meanwhile."""
-        return self._memory.held(size, stopped)
+        return self._memory.held(size, lambda: stopped() or self._closed)
 
     def wake(self) -> None:
         """Let those that wait for memory look whether they have been stopped."""
@@ -194,9 +213,10 @@ class _Job:
         process.send(self._request, self._body)
         header, _ = process.receive(_HEADER_BYTES)
         payload = b""
-        if "bytes" in header:
-            with self._decoders.memory(int(header["bytes"]), lambda: self._stopped):
-                process.send({})
+        if "pixels" in header:
+            size = self._decoders.bytes_per_pixel * int(header["pixels"])
+            with self._decoders.memory(size, lambda: self._stopped):
+                process.send({"bytes": size})
                 header, payload = process.receive(_HEADER_BYTES + self._largest())
         self._tired = bool(header["tired"])
         if "status" in header:

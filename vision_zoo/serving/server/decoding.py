@@ -1,6 +1,7 @@
 """Image files → what a model takes. Runs in the server and in the processes that decode."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,41 @@ Decoded = NDArray[np.uint8] | ImageError
 _SMALL_PIXELS = 2**20
 _SMALL_WEBP_PIXELS = 2**16
 """Less, since WebP's decoder keeps the interpreter's lock: nothing else runs in the process meanwhile."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Files whose headers have been read; those that cannot be used are ImageErrors already."""
+
+    files: list[bytes | ImageError]
+    headers: list[ImageHeader]
+
+    @property
+    def pixels(self) -> int:
+        """Of all files together."""
+        return sum(header.pixels for header in self.headers)
+
+    @property
+    def are_small(self) -> bool:
+        """Whether decoding takes milliseconds and a few MiB, whatever is in the files: no process of its own."""
+        return self.pixels <= _SMALL_PIXELS and all(
+            header.ordinary and (header.format != "WEBP" or header.pixels <= _SMALL_WEBP_PIXELS)
+            for header in self.headers
+        )
+
+
+def probe_files(files: Sequence[bytes | ImageError], *, max_pixels: int) -> Probed:
+    """Read the files' headers."""
+    probed: list[bytes | ImageError] = []
+    headers: list[ImageHeader] = []
+    for file in files:
+        try:
+            if isinstance(file, bytes):
+                headers.append(probe_image(file, max_pixels=max_pixels))
+            probed.append(file)
+        except ImageError as error:
+            probed.append(error)
+    return Probed(probed, headers)
 
 
 def decode_files(
@@ -30,27 +66,3 @@ def _decode(content: bytes, target: InputFormat, max_pixels: int) -> Decoded:
         return error
     except MemoryError:
         return ImageError("the image takes more memory than there is; make it smaller")
-
-
-def probe_files(
-    files: Sequence[bytes | ImageError], *, max_pixels: int
-) -> tuple[list[bytes | ImageError], list[ImageHeader]]:
-    """The files, those that cannot be used as ImageErrors already, and the headers of the others."""
-    probed: list[bytes | ImageError] = []
-    headers: list[ImageHeader] = []
-    for file in files:
-        try:
-            if isinstance(file, bytes):
-                headers.append(probe_image(file, max_pixels=max_pixels))
-            probed.append(file)
-        except ImageError as error:
-            probed.append(error)
-    return probed, headers
-
-
-def are_small(headers: Sequence[ImageHeader]) -> bool:
-    """Whether decoding takes milliseconds and a few MiB, whatever is in the files: it needs no process of its own."""
-    return sum(header.pixels for header in headers) <= _SMALL_PIXELS and all(
-        header.ordinary and (header.format != "WEBP" or header.pixels <= _SMALL_WEBP_PIXELS)
-        for header in headers
-    )
