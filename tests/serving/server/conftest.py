@@ -74,9 +74,14 @@ def running(
     *arguments: str,
     env: dict[str, str] | None = None,
     limits: Mapping[int, tuple[int, int]] | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> Iterator[Server]:
-    """`vision-zoo serve` on a free port, stopped at the end; `limits` are resource limits of its process."""
+    """`vision-zoo serve` on a free port, stopped at the end.
+
+    `limits` are resource limits of its process, `prefix` is a command that runs it.
+    """
     command = [
+        *prefix,
         sys.executable,
         "-m",
         "vision_zoo",

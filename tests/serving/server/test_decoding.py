@@ -144,7 +144,7 @@ async def _decode(decoders: Decoders, *files: bytes, seconds: float = 60) -> Ans
     body, headers = bombs.form(list(files))
     admission = Admission(max_concurrency=1, max_queue=0)
     async with admission.turn(deadline=time.monotonic() + seconds) as turn:
-        return await decoders.decode(turn, body, headers["Content-Type"], GRAY)
+        return await decoders.decode(turn, [body], headers["Content-Type"], GRAY)
 
 
 def test_a_picture_may_take_memory_by_its_pixels() -> None:

@@ -9,12 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vision_zoo.serving.server.errors import RequestError
 
-BODIES_BYTES = 128 * 2**20
+BODIES_BYTES = 96 * 2**20
 """All bodies that are read, wait or are worked on may take so much memory together."""
 
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _INLINE_BYTES = 256 * 2**10
-"""More than so many bytes are joined or decompressed in a thread, not on the event loop."""
+"""More than so many bytes are joined or decompressed in threads, not on the event loop."""
 
 
 class MemoryBudget:
@@ -80,7 +80,15 @@ class BoundedBodies:
 
 
 async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
-    """The whole body, decompressed. It counts against the budget of `BoundedBodies` until the request ends.
+    """The whole body, decompressed; else as `read_parts`."""
+    parts = await read_parts(request, max_bytes=max_bytes, seconds=seconds)
+    if sum(map(len, parts)) <= _INLINE_BYTES:
+        return b"".join(parts)
+    return await asyncio.to_thread(b"".join, parts)  # which leaves the interpreter's lock to others
+
+
+async def read_parts(request: Request, *, max_bytes: int, seconds: float) -> list[bytes]:
+    """The body, decompressed, in parts. It counts against the budget of `BoundedBodies` until the request ends.
 
     Raises:
         RequestError: it is larger than `max_bytes` (413), in an encoding that is not understood (415), damaged
@@ -104,12 +112,10 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
         ) from error
     except ClientDisconnect as error:
         raise RequestError(499, "the client closed the connection") from error
-    size = held.size
-    body = b"".join(parts) if size <= _INLINE_BYTES else await asyncio.to_thread(b"".join, parts)
     if encoding == "identity":
-        return body
-    del parts
-    content = await _decompressed(body, _WINDOW_BITS[encoding], max_bytes, held)
+        return parts
+    size = held.size
+    content = await _decompressed(parts, _WINDOW_BITS[encoding], max_bytes, held)
     held.give_back(size)
     return content
 
@@ -125,35 +131,32 @@ async def _collect(request: Request, max_bytes: int, held: _Held) -> list[bytes]
     return parts
 
 
-async def _decompressed(body: bytes, window_bits: int, max_bytes: int, held: _Held) -> bytes:
+async def _decompressed(parts: list[bytes], window_bits: int, max_bytes: int, held: _Held) -> list[bytes]:
     decompressor = zlib.decompressobj(window_bits)
-    view, position = memoryview(body), 0
-    parts: list[bytes] = []
+    content: list[bytes] = []
     size = 0
     try:
-        while not decompressor.eof and size <= max_bytes:
-            rest: bytes | memoryview = decompressor.unconsumed_tail
-            if not rest:
-                rest, position = view[position : position + _INLINE_BYTES], position + _INLINE_BYTES
-            # A little at a time: a bomb never fills the memory, and the budget is asked first.
-            step = min(_INLINE_BYTES, max_bytes + 1 - size)
-            held.take(step)
-            if parts:
-                part = await asyncio.to_thread(decompressor.decompress, rest, step)
-            else:
-                part = decompressor.decompress(rest, step)
-            held.give_back(step - len(part))
-            parts.append(part)
-            size += len(part)
-            if not part and not rest:
-                break
+        for compressed in parts:
+            rest = compressed
+            while rest and not decompressor.eof:
+                # A little at a time: a bomb never fills the memory, and the budget is asked first.
+                step = min(_INLINE_BYTES, max_bytes + 1 - size)
+                held.take(step)
+                if size > _INLINE_BYTES:
+                    part = await asyncio.to_thread(decompressor.decompress, rest, step)
+                else:
+                    part = decompressor.decompress(rest, step)
+                held.give_back(step - len(part))
+                rest = decompressor.unconsumed_tail
+                content.append(part)
+                size += len(part)
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
     except zlib.error as error:
         raise RequestError(400, "the body is not what its content encoding says") from error
-    if size > max_bytes:
-        raise _too_large(max_bytes)
     if not decompressor.eof:
         raise RequestError(400, "the compressed body is incomplete")
-    return b"".join(parts) if size <= _INLINE_BYTES else await asyncio.to_thread(b"".join, parts)
+    return content
 
 
 def _too_large(max_bytes: int) -> RequestError:

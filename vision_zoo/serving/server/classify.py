@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from vision_zoo.errors import ImageError
 from vision_zoo.serving.server.admission import Turn
-from vision_zoo.serving.server.body import read_body
+from vision_zoo.serving.server.body import read_parts
 from vision_zoo.serving.server.decoders import Answer
 from vision_zoo.serving.server.decoding import Probed, decode_files, probe_files
 from vision_zoo.serving.server.errors import RequestError
@@ -95,10 +95,9 @@ async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> Res
     state = state_of(request)
     session = find_session(state, model)
     settings = state.settings
-    body = await read_body(request, max_bytes=settings.max_body_bytes, seconds=settings.read_seconds)
+    parts = await read_parts(request, max_bytes=settings.max_body_bytes, seconds=settings.read_seconds)
     async with state.turn(request) as turn:
-        answer = await _decode(state, turn, session, body, request.headers.get("content-type", ""))
-        del body
+        answer = await _decode(state, turn, session, parts, request.headers.get("content-type", ""))
         usable = [picture for picture in answer.pictures if not isinstance(picture, ImageError)]
         if not usable:
             raise _none_usable(answer)
@@ -117,12 +116,14 @@ def _json(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-async def _decode(state: State, turn: Turn, session: Session, body: bytes, content_type: str) -> Answer:
+async def _decode(
+    state: State, turn: Turn, session: Session, parts: list[bytes], content_type: str
+) -> Answer:
     """Decode where the files are small and ordinary; let a process do it that can be ended where they are not."""
     settings = state.settings
     target = session.metadata.input
 
-    def read() -> Upload:
+    def read(body: bytes) -> Upload:
         return read_upload(body, content_type, max_files=settings.max_batch)
 
     def decode_small(upload: Upload, probed: Probed | None = None) -> Answer | None:
@@ -132,8 +133,9 @@ async def _decode(state: State, turn: Turn, session: Session, body: bytes, conte
         return Answer(decode_files(probed.files, target, max_pixels=settings.max_pixels), upload.several)
 
     answer: Answer | None = None
-    if len(body) <= _INLINE_BODY_BYTES:
-        upload = read()
+    size = sum(map(len, parts))
+    if size <= _INLINE_BODY_BYTES:
+        upload = read(b"".join(parts))
         if len(upload.files) > _INLINE_FILES:
             answer = await turn.run_in_thread(functools.partial(decode_small, upload))
         else:
@@ -143,9 +145,9 @@ async def _decode(state: State, turn: Turn, session: Session, body: bytes, conte
                 answer = await turn.run(work, kind=f"decoding for {session.name}", units=len(upload.files))
             elif probed.are_small:
                 answer = await turn.run_in_thread(work)
-    elif len(body) <= _SMALL_BODY_BYTES:
-        answer = await turn.run_in_thread(lambda: decode_small(read()))
-    return answer or await state.decoders.decode(turn, body, content_type, target)
+    elif size <= _SMALL_BODY_BYTES:
+        answer = await turn.run_in_thread(lambda: decode_small(read(b"".join(parts))))
+    return answer or await state.decoders.decode(turn, parts, content_type, target)
 
 
 def _ranked(session: Session, probabilities: NDArray[np.float32], top: int) -> dict[str, Any]:

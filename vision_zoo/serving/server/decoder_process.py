@@ -11,6 +11,7 @@ import signal
 import struct
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,15 +30,15 @@ _TIRED_BYTES = 64 * 2**20
 """A process that has kept so much memory after a request is not used again."""
 
 
-def send(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
+def send(stream: BinaryIO, header: dict[str, Any], payload: Sequence[bytes] = ()) -> None:
     """Write one message.
 
     Raises:
         OSError: nobody reads.
     """
     text = orjson.dumps(header)
-    stream.write(_FRAME.pack(len(text), len(payload)) + text)
-    stream.write(payload)
+    stream.write(_FRAME.pack(len(text), sum(map(len, payload))) + text)
+    stream.writelines(payload)
     stream.flush()
 
 
@@ -69,6 +70,8 @@ def main() -> None:
     # Ctrl-C and a service manager signal the whole group; the server finishes what has begun.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)  # small requests go first
     with contextlib.suppress(OSError):  # where memory runs out, this process goes before the server
         Path("/proc/self/oom_score_adj").write_text("1000")
     answers = os.fdopen(os.dup(1), "wb")
@@ -79,7 +82,7 @@ def main() -> None:
     while True:
         answer, payload = _answer(messages, answers)
         _limit_memory(None)
-        send(answers, {**answer, "tired": _resident_bytes() - at_rest > _TIRED_BYTES}, payload)
+        send(answers, {**answer, "tired": _resident_bytes() - at_rest > _TIRED_BYTES}, [payload])
 
 
 def _listen(messages: "queue.SimpleQueue[tuple[dict[str, Any], bytes]]") -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
@@ -78,8 +78,10 @@ class Decoders:
         """Processes that there are."""
         return len(self._all)
 
-    async def decode(self, turn: Turn, body: bytes, content_type: str, target: InputFormat) -> Answer:
-        """Decode and prepare the files in a request's body. The process is killed when nobody wants them any more.
+    async def decode(
+        self, turn: Turn, body: Sequence[bytes], content_type: str, target: InputFormat
+    ) -> Answer:
+        """Decode and prepare the files in a body that comes in parts. The process is killed when nobody wants them.
 
         Raises:
             RequestError: the body is malformed (400), decoding ends its process (422), the deadline has passed (504),
@@ -171,7 +173,9 @@ class Decoders:
 class _Job:
     """One request's decoding: `run` in a thread, `stop` from any other."""
 
-    def __init__(self, decoders: Decoders, body: bytes, content_type: str, target: InputFormat) -> None:
+    def __init__(
+        self, decoders: Decoders, body: Sequence[bytes], content_type: str, target: InputFormat
+    ) -> None:
         self._decoders = decoders
         self._body = body
         self._request = decoders.request(content_type, target)
@@ -250,7 +254,7 @@ class _Process:
             env={**environment, **_ONE_THREAD},
         )
 
-    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+    def send(self, header: dict[str, Any], payload: Sequence[bytes] = ()) -> None:
         send(cast(BinaryIO, self._process.stdin), header, payload)
 
     def receive(self, max_bytes: int) -> tuple[dict[str, Any], bytes]:
