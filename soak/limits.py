@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,20 @@ def limited_memory(size: int) -> Iterator[tuple[str, ...]]:
     try:
         yield ("sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh")
     finally:
-        with contextlib.suppress(OSError):
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """The kernel lets a group go a little after its last process."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
             group.rmdir()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _make_group(size: int) -> Path:
