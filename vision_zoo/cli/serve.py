@@ -33,7 +33,10 @@ def demo(
     allow_host: AllowHost = None,
     root_path: RootPath = "",
 ) -> None:
-    """Serve a page to draw digits on and drop images into."""
+    """Serve a page to draw digits on and drop images into.
+
+    VISION_ZOO_API_KEY, if set, is the key that the page asks for.
+    """
     from vision_zoo.serving.server.settings import ServerSettings
 
     settings = ServerSettings(
@@ -41,6 +44,7 @@ def demo(
         host=host,
         port=port,
         provider=provider,
+        api_key=os.environ.get("VISION_ZOO_API_KEY") or None,
         demo=True,
         open_to_all=open_to_all,
         allow_hosts=tuple(allow_host or ()),

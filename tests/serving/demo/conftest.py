@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -9,42 +10,88 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import ROOT
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a running `vision-zoo demo`."""
-    log = tmp_path_factory.mktemp("demo") / "log"
-    command = [
-        sys.executable,
-        "-m",
-        "vision_zoo",
-        "demo",
-        "--port",
-        "0",
-        "--models-dir",
-        str(ROOT / "exported"),
-    ]
+@dataclass
+class Demo:
+    """A running server with the page: its address, its process, and its log."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def examples(self) -> list[str]:
+        """Paths of the example pictures on the server."""
+        config = httpx.get(f"{self.url}/demo/config", timeout=20).json()
+        (gallery,) = [part for part in config["components"] if part["type"] == "gallery"]
+        return [item["image"]["path"] for item in gallery["props"]["value"]]
+
+
+SECRET = f"secret-{secrets.token_hex(16)}"
+"""In the environment of every server."""
+
+
+@contextmanager
+def running(folder: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> Iterator[Demo]:
+    """`vision-zoo` with `arguments` on a free port, told to stop at the end; its log lies in `folder`."""
+    log = folder / "log"
+    command = [sys.executable, "-m", "vision_zoo", *map(str, arguments), "--port", "0"]
+    environment = {**os.environ, "VISION_ZOO_SECRET": SECRET, **(env or {})}
     with log.open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env=os.environ.copy())
+        process = subprocess.Popen(command, stderr=stderr, env=environment)
     try:
-        yield _address(process, log)
+        yield Demo(_address(process, log), process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`vision-zoo demo` over the shipped models."""
+    folder = tmp_path_factory.mktemp("demo")
+    with running(folder, "demo", "--models-dir", ROOT / "exported") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def served(demo: Demo) -> str:
+    """The address of a running `vision-zoo demo`."""
+    return demo.url
+
+
+@pytest.fixture(scope="session")
+def few_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model of digits and one of clothes. Read only."""
+    folder = tmp_path_factory.mktemp("few")
+    for name in ("small_cnn-mnist", "simple_cnn-fashion_mnist"):
+        shutil.copy(ROOT / "exported" / f"{name}.onnx", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_page(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`vision-zoo serve --demo` over few models, with bodies of at most 1 MiB."""
+    folder = tmp_path_factory.mktemp("page")
+    arguments = ("serve", "--demo", "--models-dir", few_models, "--max-body-mb", "1")
+    with running(folder, *arguments) as started:
+        yield started
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
-        found = re.search(r"the page is at (http://\S+)", log.read_text())
+        found = re.search(r"at (http://\S+) \(Ctrl-C", log.read_text())
         if found:
             try:
                 urllib.request.urlopen(f"{found.group(1)}/v2/health/ready", timeout=5)

@@ -1,12 +1,13 @@
 """The page in a real browser: what people do with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.serving.demo.drawing import THREE, draw, wait_for_pad
+from tests.serving.demo.conftest import Demo
+from tests.serving.demo.drawing import SEVEN, THREE, draw, draw_by_touch, wait_for_pad
 
 _SLOW = 20_000
 
@@ -45,8 +46,90 @@ def test_a_three_drawn_stroke_by_stroke_is_read_and_cleared(page: Page) -> None:
     expect(shown.locator(".vz-summary")).to_contain_text("models say 3", timeout=_SLOW)
     assert shown.locator(".vz-card").count() >= 5
     assert page.get_by_label("simple_cnn-mnist: 3").count() == 1
+    expect(page.locator("#digit-seen img")).to_be_visible()
     page.get_by_label("Clear canvas").click()
     expect(shown).to_contain_text("Draw a digit", timeout=_SLOW)
+
+
+@pytest.fixture
+def phone(browser: Browser, served: str) -> Iterator[Page]:
+    opened = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    _open(opened, served)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("hand", ["mouse", "finger"])
+def test_after_clearing_the_pad_is_drawn_on_again(request: pytest.FixtureRequest, hand: str) -> None:
+    by_mouse = hand == "mouse"
+    page: Page = request.getfixturevalue("page" if by_mouse else "phone")
+    stroke: Callable[..., None] = draw if by_mouse else draw_by_touch
+    summary = page.locator("#digit-answers .vz-summary")
+    for strokes, digit in ((THREE, "3"), (SEVEN, "7"), (THREE, "3")):
+        stroke(page, strokes)
+        expect(summary).to_contain_text(f"say {digit}", timeout=_SLOW)
+        clear = page.get_by_label("Clear canvas")
+        clear.click() if by_mouse else clear.tap()
+        expect(page.locator("#digit-answers")).to_contain_text("Draw a digit", timeout=_SLOW)
+
+
+def test_strokes_are_undone_redone_and_erased(page: Page) -> None:
+    shown, summary = page.locator("#digit-answers"), page.locator("#digit-answers .vz-summary")
+    expect(page.get_by_label("Undo")).to_be_disabled()
+    draw(page, SEVEN)
+    expect(summary).to_contain_text("say 7", timeout=_SLOW)
+    page.get_by_label("Undo").click()
+    expect(shown).to_contain_text("Draw a digit", timeout=_SLOW)
+    page.get_by_label("Redo").click()
+    expect(summary).to_contain_text("say 7", timeout=_SLOW)
+    page.get_by_label("Clear canvas").click()
+    page.get_by_label("Undo").click()
+    expect(summary).to_contain_text("say 7", timeout=_SLOW)
+    page.get_by_label("Erase").click()
+    draw(page, [*SEVEN, *SEVEN])
+    expect(shown).to_contain_text("Draw a digit", timeout=_SLOW)
+    page.get_by_label("Brush").focus()
+    page.keyboard.press("Enter")
+    draw(page, THREE)
+    expect(summary).to_contain_text("say 3", timeout=_SLOW)
+
+
+def _explain(page: Page, name: str) -> None:
+    """Show what mattered, and wait for it."""
+    button = page.get_by_role("button", name="Show what mattered")
+    if button.count() == 0:
+        page.get_by_role("button", name="What mattered?").click()
+    button.click()
+    expect(page.locator(f"#{name}-heat img")).to_be_visible(timeout=_SLOW)
+
+
+def _nothing_is_shown(page: Page, name: str) -> None:
+    expect(page.locator(f"#{name}-answers .vz-card")).to_have_count(0)
+    for part in ("seen", "heat"):
+        expect(page.locator(f"#{name}-{part} img")).to_have_count(0)
+
+
+def test_a_new_drawing_has_no_heat_map_of_the_last(page: Page) -> None:
+    draw(page, THREE)
+    _explain(page, "digit")
+    page.get_by_label("Clear canvas").click()
+    _nothing_is_shown(page, "digit")
+    draw(page, SEVEN)
+    _explain(page, "digit")
+    page.locator("#pad canvas").scroll_into_view_if_needed()
+    box = page.locator("#pad canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()  # no stroke yet, but another drawing
+    assert page.locator("#digit-answers .vz-card").count() == 0
+    expect(page.locator("#digit-heat img")).not_to_be_visible()
+    page.mouse.up()
+    expect(page.locator("#digit-answers .vz-card").first).to_be_visible(timeout=_SLOW)
+    expect(page.locator("#digit-heat img")).to_have_count(0)
+    _explain(page, "digit")
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="small_cnn-mnist").click()
+    expect(page.locator("#digit-heat img")).to_have_count(0)
 
 
 def test_a_picture_is_uploaded_and_explained(page: Page, digit_png: Path) -> None:
@@ -61,11 +144,104 @@ def test_a_picture_is_uploaded_and_explained(page: Page, digit_png: Path) -> Non
     )
 
 
-def test_an_example_is_clicked(page: Page) -> None:
+def test_an_example_brings_its_dataset_along(page: Page) -> None:
     page.get_by_role("tab", name="Drop an image").click()
+    summary, examples = page.locator("#picture-answers .vz-summary"), page.locator(".grid-container button")
+    expect(page.get_by_label("cifar10", exact=True).first).to_be_checked()
+    for place, dataset, label in (
+        (0, "cifar10", "ship"),
+        (2, "fashion-mnist", "Trouser"),
+        (0, "cifar10", "ship"),
+    ):
+        examples.nth(place).click()
+        expect(page.get_by_label(dataset, exact=True).first).to_be_checked(timeout=_SLOW)
+        expect(summary).to_contain_text(label, timeout=_SLOW)
+
+
+def test_a_new_picture_has_nothing_of_the_last(page: Page, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    page.get_by_role("tab", name="Drop an image").click()
+    file = page.locator("#picture input[type=file]").first
+
+    def show_the_ship() -> None:
+        page.locator(".grid-container button").first.click()
+        expect(page.locator("#picture-answers .vz-summary")).to_contain_text("ship", timeout=_SLOW)
+        _explain(page, "picture")
+
+    show_the_ship()
     page.get_by_label("fashion-mnist", exact=True).first.check()
-    page.locator(".grid-container button").first.click()
+    expect(page.locator("#picture-heat img")).to_have_count(0)
+    expect(page.locator("#picture-answers .vz-card").first).to_contain_text("fashion", timeout=_SLOW)
+    show_the_ship()
+    page.get_by_label("Remove Image").click()
+    _nothing_is_shown(page, "picture")
+    file.set_input_files(str(broken))
+    expect(page.locator("#picture-answers")).to_contain_text("not an image", timeout=_SLOW)
+    _nothing_is_shown(page, "picture")
+
+
+def test_a_late_answer_is_never_shown_beside_a_newer_picture(page: Page) -> None:
+    held: list[Route] = []
+
+    def hold_the_first_look(route: Route) -> None:
+        data = (route.request.post_data_json or {}).get("data") or [None]
+        if isinstance(data[0], dict) and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold_the_first_look)
+    page.get_by_role("tab", name="Drop an image").click()
+    examples = page.locator(".grid-container button")
+    examples.nth(0).click()
+    expect(page.locator("#picture img")).to_be_visible(timeout=_SLOW)
+    while not held:
+        page.wait_for_timeout(20)  # lets the browser's requests in
+    examples.nth(2).click()
+    expect(page.get_by_label("fashion-mnist", exact=True).first).to_be_checked(timeout=_SLOW)
+    page.evaluate(
+        """() => { window.said = new Set(); const look = () => {
+             window.said.add(document.querySelector('#picture-answers').textContent.replace(/\\s+/g, ' '));
+             requestAnimationFrame(look); }; look(); }"""
+    )
+    held[0].continue_()
     expect(page.locator("#picture-answers .vz-summary")).to_contain_text("Trouser", timeout=_SLOW)
+    said = page.evaluate("[...window.said]")
+    assert not any("ship" in text for text in said)
+
+
+def test_a_broken_upload_is_one_friendly_line(page: Page, demo: Demo, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Drop an image").click()
+    for name, content in (
+        ("a.png", b"\x89PNG\r\n\x1a\nno"),
+        ("b.jpg", b""),
+        ("c.png", b"GIF89a"),
+        ("d.svg", b"<svg/>"),
+    ):
+        file = tmp_path / name
+        file.write_bytes(content)
+        page.locator("#picture input[type=file]").first.set_input_files(str(file))
+        expect(page.locator("#picture-answers")).to_contain_text("image", timeout=_SLOW)
+        assert page.locator("#picture-answers p").count() == 1
+        expect(page.locator(".toast-body")).to_have_count(0)
+        page.get_by_label("Remove Image").click()
+        expect(page.locator("#picture-answers")).to_contain_text("Choose or drop")
+    assert "Traceback" not in demo.log.read_text()
+
+
+def test_a_file_that_is_too_large_is_refused_in_the_browser(
+    browser: Browser, small_page: Demo, tmp_path: Path
+) -> None:
+    file = tmp_path / "large.png"
+    file.write_bytes(bytes(2 * 2**20))
+    with browser.new_context() as context:
+        page = context.new_page()
+        _open(page, small_page.url)
+        page.get_by_role("tab", name="Drop an image").click()
+        page.locator("#picture input[type=file]").first.set_input_files(str(file))
+        toast = page.locator(".toast-body")
+        expect(toast).to_contain_text("exceed the maximum allowed size of 1.0 Mb", timeout=_SLOW)
 
 
 def test_models_are_compared(page: Page) -> None:
@@ -74,13 +250,11 @@ def test_models_are_compared(page: Page) -> None:
     expect(page.locator("#measured")).to_contain_text("Measured on")
 
 
-def test_a_phone_shows_all_without_scrolling_sideways(browser: Browser, served: str) -> None:
-    phone = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    _open(phone, served)
+def test_a_phone_shows_all_without_scrolling_sideways(phone: Page) -> None:
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    draw(phone, THREE)
+    draw_by_touch(phone, THREE)
     expect(phone.locator("#digit-answers .vz-summary")).to_contain_text("say 3", timeout=_SLOW)
-    phone.close()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_the_tabs_are_reached_by_keyboard(page: Page) -> None:

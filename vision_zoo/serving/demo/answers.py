@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +59,6 @@ def answer(session: Session, image: Image.Image) -> Answer:
     labels = session.metadata.labels
     ranked = tuple((labels[index], float(probabilities[index])) for index in order)
     return Answer(session, pixels, ranked, milliseconds, session.metadata.is_familiar(prediction.logits[0]))
-
-
-def drawn_image(drawing: dict[str, Any] | None) -> Image.Image | None:
-    """What was drawn on the pad, light on dark: the opacity of the strokes. None for an untouched pad."""
-    if not drawing or not drawing.get("layers"):
-        return None
-    opacity = np.asarray(drawing["layers"][0])[..., 3].astype(np.uint8)
-    return Image.fromarray(opacity) if opacity.any() else None
 
 
 def enlarged(pixels: NDArray[np.uint8], side: int = 224) -> Image.Image:

@@ -23,18 +23,43 @@ STYLE = """
 .vz-warning { margin: .3rem 0 0; font-size: .75rem; color: #b3400a; }
 .dark .vz-warning { color: #ffb380; }
 .vz-summary { font-size: 1.05rem; margin: 0 0 .7rem; color: var(--body-text-color); }
-.vz-empty { opacity: .8; padding: 1.2rem 0; }
+.vz-empty { opacity: .8; padding: 1.2rem 0; overflow-wrap: anywhere; }
+.vz-pad { display: grid; gap: .6rem; justify-items: center; padding-top: 1.2rem; }
+.vz-pad canvas { width: 280px; max-width: 100%; aspect-ratio: 1; background: #fff; border-radius: 8px;
+  border: 1px solid var(--border-color-primary); touch-action: none; cursor: crosshair; }
+.vz-tools { display: flex; flex-wrap: wrap; gap: .4rem; justify-content: center; }
+.vz-tools button { font: inherit; font-size: .85rem; padding: .35rem .7rem; border-radius: 8px; cursor: pointer;
+  touch-action: manipulation; user-select: none;
+  border: 1px solid var(--border-color-primary); background: var(--button-secondary-background-fill);
+  color: var(--body-text-color); }
+.vz-tools button[aria-pressed="true"] { border-color: #0072b2; box-shadow: 0 0 0 1px #0072b2; }
+.dark .vz-tools button[aria-pressed="true"] { border-color: #56b4e9; box-shadow: 0 0 0 1px #56b4e9; }
+.vz-tools button:disabled { opacity: .45; cursor: default; }
+.vz-tools button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; }
 """
 
 _SHOWN_LABELS = 3
 
 
-def cards(answers: Sequence[Answer], *, nothing: str) -> str:
-    """A card for every answer below a line that sums them up; `nothing` where there are none."""
+def cards(answers: Sequence[Answer], *, nothing: str, key: str | None = None) -> str:
+    """A card for every answer below a line that sums them up; `nothing` where there are none.
+
+    `key` names the input that the answers are of.
+    """
     if not answers:
-        return f'<p class="vz-empty" role="status">{html.escape(nothing)}</p>'
+        return message(nothing, key=key)
     shown = "".join(_card(answer) for answer in answers)
-    return f'<p class="vz-summary" role="status">{_summary(answers)}</p><div class="vz-cards">{shown}</div>'
+    summary = f'<p class="vz-summary" role="status">{_summary(answers)}</p>'
+    return _of(key, f'{summary}<div class="vz-cards">{shown}</div>')
+
+
+def message(text: str, *, key: str | None = None) -> str:
+    """One line instead of answers."""
+    return _of(key, f'<p class="vz-empty" role="status">{html.escape(text)}</p>')
+
+
+def _of(key: str | None, content: str) -> str:
+    return content if key is None else f'<div data-of="{html.escape(key)}">{content}</div>'
 
 
 def _summary(answers: Sequence[Answer]) -> str:

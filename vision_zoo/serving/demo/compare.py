@@ -1,7 +1,7 @@
 """Accuracy and latency of all models: as shipped, and as measured here."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vision_zoo.environment import hardware
@@ -29,21 +29,18 @@ def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
     return [_row(session, None, None) for session in sessions], "Not measured yet: press the button."
 
 
-def measure(sessions: Sequence[Session]) -> Iterator[Row]:
-    """Measure one model after the other on this machine: one image at a time."""
+def measure(session: Session) -> Row | None:
+    """Measure one model on this machine, one image at a time; None where it fails."""
     import numpy as np
 
-    for session in sessions:
-        image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)
-
-        def call(session: Session = session, image: Any = image) -> object:
-            return session.predict(image)
-
-        try:
-            latency = single_stream({"": call}, batch_size=1, seconds=_SECONDS, progress=SilentProgress())[""]
-        except VisionZooError:
-            continue
-        yield _row(session, latency.milliseconds[50], latency.milliseconds[99])
+    image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)
+    try:
+        latency = single_stream(
+            {"": lambda: session.predict(image)}, batch_size=1, seconds=_SECONDS, progress=SilentProgress()
+        )[""]
+    except VisionZooError:
+        return None
+    return _row(session, latency.milliseconds[50], latency.milliseconds[99])
 
 
 def _rows_of(document: dict[str, Any], sessions: Sequence[Session]) -> list[Row]:

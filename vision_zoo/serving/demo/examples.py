@@ -1,15 +1,25 @@
 """Pictures to begin with, drawn here: nobody's photographs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
 _SIDE = 192
 
 
-def examples() -> dict[str, Image.Image]:
-    """Pictures by what they show."""
-    return {name: draw() for name, draw in _DRAWINGS.items()}
+@dataclass(frozen=True)
+class Example:
+    """A picture, what it shows, and whose models know such things."""
+
+    name: str
+    dataset: str
+    draw: Callable[[], Image.Image]
+
+
+def examples() -> list[Example]:
+    """All of them."""
+    return [Example(name, dataset, draw) for name, (dataset, draw) in _DRAWINGS.items()]
 
 
 def _garment(*shapes: tuple[tuple[float, float], ...]) -> Image.Image:
@@ -76,10 +86,10 @@ def _aeroplane() -> Image.Image:
     return image
 
 
-_DRAWINGS: dict[str, Callable[[], Image.Image]] = {
-    "trousers": _trousers,
-    "T-shirt": _t_shirt,
-    "bag": _bag,
-    "ship": _ship,
-    "aeroplane": _aeroplane,
+_DRAWINGS: dict[str, tuple[str, Callable[[], Image.Image]]] = {
+    "trousers": ("fashion-mnist", _trousers),
+    "T-shirt": ("fashion-mnist", _t_shirt),
+    "bag": ("fashion-mnist", _bag),
+    "ship": ("cifar10", _ship),
+    "aeroplane": ("cifar10", _aeroplane),
 }

@@ -18,7 +18,7 @@ from vision_zoo import __version__
 from vision_zoo.errors import ModelError, VisionZooError
 from vision_zoo.serving.server import classify, infer, service
 from vision_zoo.serving.server.admission import Admission
-from vision_zoo.serving.server.body import BODIES_BYTES, BoundedBodies, MemoryBudget
+from vision_zoo.serving.server.body import BODIES_BYTES, MemoryBudget
 from vision_zoo.serving.server.compression import Compression
 from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
@@ -32,8 +32,6 @@ from vision_zoo.serving.server.middleware import (
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State
-
-DEMO_PATH = "/demo"
 
 _LOG = logging.getLogger("vision_zoo.server")
 _DESCRIPTION = """Small image classifiers in ONNX Runtime.
@@ -83,28 +81,21 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(Exception, _unforeseen_error)
+    login = None
     if settings.demo:
-        _mount_demo(app, repository)
-    bodies = MemoryBudget(max(BODIES_BYTES, 2 * settings.max_body_bytes))
+        from vision_zoo.serving.demo.mount import mount_page
+
+        login = mount_page(app, state)
     routed = infer.DirectInfer(UnderRootPath(app, settings.root_path), state)
     return RequestContext(
-        HeadAsGet(Compression(BoundedBodies(routed, bodies))),
+        HeadAsGet(Compression(routed)),
         metrics=metrics,
         api_key=settings.api_key,
+        login=login,
+        bodies=MemoryBudget(max(BODIES_BYTES, 2 * settings.max_body_bytes)),
         browsers=settings.browser_rules(),
         root_path=settings.root_path,
     )
-
-
-def _mount_demo(app: FastAPI, repository: Repository) -> None:
-    import gradio
-
-    from vision_zoo.serving.demo.page import build_page, mount_options
-
-    page = build_page(lambda: repository.sessions)
-    page.queue(max_size=64, default_concurrency_limit=4)
-    gradio.mount_gradio_app(app, page, path=DEMO_PATH, **mount_options())
-    app.state.start_page = DEMO_PATH
 
 
 def _without_models(settings: ServerSettings) -> None:

@@ -1,11 +1,13 @@
 """Reading a request's body within limits: bytes, time, what it grows to when it is decompressed, and the sum of all."""
 
 import asyncio
+import contextlib
 import zlib
+from collections.abc import Iterator
 from typing import cast
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from vision_zoo.serving.server.errors import RequestError
 
@@ -42,6 +44,16 @@ class MemoryBudget:
         """Count `size` bytes less."""
         self.taken -= size
 
+    @contextlib.contextmanager
+    def lent_to(self, scope: Scope) -> Iterator[None]:
+        """Let a request's body take of the budget; all of it is given back when the request ends."""
+        held = _Held(self)
+        scope["state"]["body"] = held
+        try:
+            yield
+        finally:
+            held.give_back(held.size)
+
 
 class _Held:
     """What one request has taken of the budget."""
@@ -59,26 +71,6 @@ class _Held:
         self.size -= size
 
 
-class BoundedBodies:
-    """ASGI middleware: what a request's body has taken of the budget is given back when the request ends."""
-
-    def __init__(self, app: ASGIApp, budget: MemoryBudget) -> None:
-        self._app = app
-        self._budget = budget
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
-            await self._app(scope, receive, send)
-            return
-        held = _Held(self._budget)
-        scope.setdefault("state", {})["body"] = held
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            held.give_back(held.size)
-
-
 async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
     """The whole body, decompressed; else as `read_parts`."""
     parts = await read_parts(request, max_bytes=max_bytes, seconds=seconds)
@@ -88,7 +80,7 @@ async def read_body(request: Request, *, max_bytes: int, seconds: float) -> byte
 
 
 async def read_parts(request: Request, *, max_bytes: int, seconds: float) -> list[bytes]:
-    """The body, decompressed, in parts. It counts against the budget of `BoundedBodies` until the request ends.
+    """The body, decompressed, in parts. It counts against the `MemoryBudget` until the request ends.
 
     Raises:
         RequestError: it is larger than `max_bytes` (413), in an encoding that is not understood (415), damaged

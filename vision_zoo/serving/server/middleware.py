@@ -8,19 +8,23 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.server import logs
+from vision_zoo.serving.server.body import MemoryBudget
 from vision_zoo.serving.server.browsers import (
-    DEMO_SECURITY_HEADERS,
     READ_HEADERS,
     SECURITY_HEADERS,
     BrowserRules,
 )
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
+
+if TYPE_CHECKING:
+    from vision_zoo.serving.demo.login import Login
 
 _LOG = logging.getLogger("vision_zoo.server")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -35,6 +39,8 @@ class RequestContext:
         app: answers what is let through.
         metrics: count every answer.
         api_key: asked for everywhere but by probes.
+        login: asks for it at the page.
+        bodies: memory that the bodies of all requests share.
         browsers: which hosts are answered for, and which pages may ask.
         root_path: that a proxy has put before every path, whether or not it takes it away again.
     """
@@ -45,12 +51,16 @@ class RequestContext:
         *,
         metrics: Metrics,
         api_key: str | None,
+        login: "Login | None" = None,
+        bodies: MemoryBudget,
         browsers: BrowserRules,
         root_path: str = "",
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._key = None if api_key is None else api_key.encode()
+        self._login = login
+        self._bodies = bodies
         self._browsers = browsers
         self._root_path = root_path
 
@@ -70,7 +80,6 @@ class RequestContext:
             scope["path"] = _without_prefix(scope["path"], self._root_path)
         extra = [
             (b"x-request-id", identifier.encode()),
-            *(DEMO_SECURITY_HEADERS if scope["path"].startswith(_PAGE) else SECURITY_HEADERS),
             *self._browsers.cors_headers(headers),
         ]
         status = 0
@@ -82,7 +91,9 @@ class RequestContext:
                 own: Iterable[tuple[bytes, bytes]] = message.get("headers", ())
                 if b"origin" in headers:  # a library's page has other ideas of who may read it
                     own = [pair for pair in own if not pair[0].lower().startswith(b"access-control-")]
-                message["headers"] = [*own, *extra]
+                given = {name.lower() for name, _ in own}
+                secure = [pair for pair in SECURITY_HEADERS if pair[0] not in given]
+                message["headers"] = [*own, *extra, *secure]
             await send(message)
 
         failure: RequestError | None = None
@@ -92,7 +103,12 @@ class RequestContext:
                 extra.extend(self._browsers.preflight(headers))
                 await Response(status_code=204)(scope, receive, send_with_headers)
             else:
-                await self._app(scope, receive, send_with_headers)
+                with self._bodies.lent_to(scope):
+                    if self._login is None or not await self._login.answers(
+                        scope, receive, send_with_headers
+                    ):
+                        self._check_key(scope["path"], headers)
+                        await self._app(scope, receive, send_with_headers)
         except RequestError as error:
             failure = error
         except asyncio.CancelledError:
@@ -117,8 +133,6 @@ class RequestContext:
             raise RequestError(400, f"the request has more than one {repeated.decode()} header")
         self._browsers.check_host(headers, scope["http_version"])
         self._browsers.check_origin(scope["method"], headers)
-        if _PREFLIGHT not in headers or scope["method"] != "OPTIONS":  # browsers ask without a key
-            self._check_key(scope["path"], headers)
 
     def refused(self, status: int, message: str) -> None:
         """Count and log an answer to what was no request."""
@@ -128,6 +142,8 @@ class RequestContext:
 
     def _check_key(self, path: str, headers: dict[bytes, bytes]) -> None:
         if self._key is None or path in _OPEN_PATHS:
+            return
+        if self._login is not None and self._login.admits(path, headers):
             return
         given = headers.get(b"x-api-key", b"")
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
@@ -159,9 +175,8 @@ class RequestContext:
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _QUIET_ROUTES = frozenset({"/v2/health/live", "/v2/health/ready", "/metrics"})
 _PREFLIGHT = b"access-control-request-method"
-_READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization"}) | READ_HEADERS
+_READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization", b"cookie"}) | READ_HEADERS
 _ERROR_SECONDS = 5.0
-_PAGE = "/demo"
 _ONCE = frozenset({b"host", b"origin"})
 UNFORESEEN = RequestError(500, "the server failed; its log says why")
 

@@ -23,7 +23,7 @@ class ServerSettings:
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         threads: of each model, within one operator.
         api_key: clients send it as `Authorization: Bearer …` or `X-API-Key`. None asks for none.
-        demo: serve the page to draw on, too. It takes no key: there is no place for one in a browser.
+        demo: serve the page to draw on, too. It asks for the key.
         open_to_all: listen beyond this machine without a key, on purpose.
         allow_hosts: names to answer for besides `host` and this machine's; `*` for any.
         cors_origins: whose web pages may send requests and read answers; `*` for any.
@@ -76,10 +76,6 @@ class ServerSettings:
             raise UsageError(f"the root path {self.root_path!r} is malformed; expected one such as /models")
         if self.api_key is not None and len(self.api_key) < SHORTEST_KEY:
             raise UsageError(f"the API key is too short; expected {SHORTEST_KEY} characters or more")
-        if self.api_key is not None and self.demo:
-            raise UsageError(
-                "the page takes no API key; serve it without VISION_ZOO_API_KEY, or without the page"
-            )
         if self.api_key is None and not self.open_to_all and not is_loopback(self.host):
             raise UsageError(
                 f"{self.host} can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or say "

@@ -1,0 +1,82 @@
+"""The tab to draw a digit on."""
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Any
+
+import gradio as gr
+
+from vision_zoo.serving.demo.inputs import drawing_key, drawn_image
+from vision_zoo.serving.demo.widgets import (
+    Outputs,
+    Run,
+    answers_column,
+    complaint,
+    explain_row,
+    explained,
+    looked_at,
+)
+from vision_zoo.serving.session import Session
+
+SIDE = 280
+_NOTHING = "Draw a digit: every model answers at each stroke."
+_PAD = """<div class="vz-pad">
+<canvas width="280" height="280" role="img" aria-label="Pad to draw on with mouse, pen or finger"></canvas>
+<div class="vz-tools" role="toolbar" aria-label="Tools">
+<button type="button" aria-label="Brush" aria-pressed="true">Brush</button>
+<button type="button" aria-label="Erase" aria-pressed="false">Erase</button>
+<button type="button" aria-label="Undo" disabled>Undo</button>
+<button type="button" aria-label="Redo" disabled>Redo</button>
+<button type="button" aria-label="Clear canvas">Clear</button>
+</div></div>"""
+
+
+def digit_models(sessions: Mapping[str, Session]) -> list[Session]:
+    """The models that read drawn digits."""
+    return [session for session in sessions.values() if session.metadata.input.centring == "center_of_mass"]
+
+
+def draw_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
+    """Lay the tab out; the choice among models is returned."""
+    names = [session.name for session in digit_models(sessions())]
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            pad = gr.HTML(
+                "",
+                label="Draw one digit, large",
+                show_label=True,
+                container=True,
+                elem_id="pad",
+                html_template=_PAD,
+                apply_default_css=False,
+                js_on_load=files(__package__).joinpath("pad.js").read_text(),
+            )
+        with gr.Column(scale=2, min_width=300):
+            shown, seen = answers_column("digit", _NOTHING)
+    button, heat, model = explain_row("digit", names)
+    outputs = Outputs("digit", _NOTHING, shown, seen, heat)
+
+    async def look(drawing: Any) -> tuple[Any, ...]:
+        return await looked_at(
+            run,
+            digit_models(sessions()),
+            lambda: drawn_image(drawing),
+            units=SIDE * SIDE,
+            key=drawing_key(drawing),
+            nothing=_NOTHING,
+            blank=_NOTHING,
+        )
+
+    async def explain(drawing: Any, name: Any) -> Any:
+        chosen = [session for session in digit_models(sessions()) if session.name == name]
+        if not chosen:
+            raise complaint("This model is not served any more: reload the page.")
+        return await explained(
+            run, chosen, lambda: drawn_image(drawing), units=SIDE * SIDE, key=drawing_key(drawing)
+        )
+
+    pad.change(None, pad, [shown, seen, heat], js=outputs.clear("pad"))
+    pad.change(look, pad, [shown, seen], api_name="draw", show_progress="hidden", preprocess=False)
+    model.change(None, None, heat, js="() => null")
+    button.click(explain, [pad, model], heat, api_name="explain_drawing", preprocess=False)
+    return model

@@ -1,0 +1,121 @@
+"""The tab to drop a picture into."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from vision_zoo.serving.demo.examples import Example, examples
+from vision_zoo.serving.demo.inputs import picture_key, pixels, uploaded_image
+from vision_zoo.serving.demo.widgets import (
+    Outputs,
+    Run,
+    answers_column,
+    complaint,
+    explain_row,
+    explained,
+    looked_at,
+)
+from vision_zoo.serving.session import Session
+
+_NOTHING = "Choose or drop a picture."
+_BLANK = "There is nothing in this picture that the models could read."
+_PREFERRED = ("cifar10", "fashion-mnist")
+
+
+def datasets_of(sessions: Mapping[str, Session]) -> list[str]:
+    """What the models were trained on, in alphabetical order."""
+    return sorted({session.metadata.dataset for session in sessions.values()})
+
+
+def preferred_dataset(sessions: Mapping[str, Session]) -> str | None:
+    """The dataset that is chosen to begin with."""
+    names = datasets_of(sessions)
+    return next((name for name in (*_PREFERRED, *names) if name in names), None)
+
+
+def drop_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
+    """Lay the tab out; the choice among datasets is returned."""
+    preferred = preferred_dataset(sessions())
+    # Those that fit the chosen dataset come first.
+    shown_examples = sorted(
+        (example for example in examples() if example.dataset in datasets_of(sessions())),
+        key=lambda example: example.dataset != preferred,
+    )
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            dataset = gr.Radio(datasets_of(sessions()), value=preferred, label="Models trained on")
+            picture = gr.Image(
+                label="A picture: drop, paste, or take one",
+                elem_id="picture",
+                type="filepath",
+                image_mode=None,
+                sources=["upload", "clipboard", "webcam"],
+                height=300,
+                buttons=[],
+            )
+            gallery = _gallery(shown_examples)
+        with gr.Column(scale=2, min_width=300):
+            shown, seen = answers_column("picture", _NOTHING)
+    button, heat, _ = explain_row("picture", None)
+    outputs = Outputs("picture", _NOTHING, shown, seen, heat)
+    paths = [item["image"]["path"] for item in gallery.value or []] if gallery is not None else []
+
+    def models_of(name: Any) -> list[Session]:
+        found = [session for session in sessions().values() if session.metadata.dataset == name]
+        return sorted(found, key=lambda session: -session.metadata.test_accuracy)
+
+    async def look(file: Any, name: Any) -> tuple[Any, ...]:
+        models = models_of(name)
+        return await looked_at(
+            run,
+            models,
+            lambda: uploaded_image(file),
+            units=await asyncio.to_thread(pixels, file),
+            key=picture_key(file, name),
+            nothing=_NOTHING,
+            blank=_BLANK if models else "No model for this dataset is served any more: reload the page.",
+        )
+
+    async def explain(file: Any, name: Any) -> Any:
+        models = models_of(name)
+        if not models:
+            raise complaint("No model for this dataset is served any more: reload the page.")
+        return await explained(
+            run,
+            models,
+            lambda: uploaded_image(file),
+            units=await asyncio.to_thread(pixels, file),
+            key=picture_key(file, name),
+        )
+
+    def take_example(event: gr.SelectData) -> tuple[Any, Any]:
+        if not isinstance(event.index, int) or not 0 <= event.index < len(shown_examples):
+            return gr.skip(), gr.skip()
+        return paths[event.index], shown_examples[event.index].dataset
+
+    both = [picture, dataset]
+    changes = [picture.change, dataset.change]
+    gr.on(changes, None, both, [shown, seen, heat], js=outputs.clear("picture"))
+    gr.on(changes, look, both, [shown, seen], api_name="classify", show_progress="hidden", preprocess=False)
+    button.click(explain, both, heat, api_name="explain_picture", preprocess=False)
+    if gallery is not None:
+        gallery.select(take_example, None, both, api_visibility="private")
+    return dataset
+
+
+def _gallery(shown: list[Example]) -> Any:
+    if not shown:
+        return None
+    return gr.Gallery(
+        [(example.draw(), example.name) for example in shown],
+        label="Examples to click",
+        columns=3,
+        rows=2,
+        height=230,
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        format="png",
+    )

@@ -1,0 +1,208 @@
+"""What is let through to Gradio: the page's own files, its events, and no reference to any other file.
+
+Gradio offers far more paths than this page needs, and reads what a posted file reference names. Uploads and
+downloads are answered here, and every event is written anew from what has been checked.
+"""
+
+import re
+from pathlib import Path
+
+import anyio
+import orjson
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vision_zoo.serving.demo.events import ONE_CALL, PageEvents
+from vision_zoo.serving.demo.uploads import PageFiles
+from vision_zoo.serving.server.body import read_body
+from vision_zoo.serving.server.errors import RequestError
+
+_API = "/gradio_api"
+_PAGE_HEADERS = {
+    b"content-security-policy": b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    b"style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+    b"connect-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+    b"base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"x-content-type-options": b"nosniff",
+}
+_FILE_HEADERS = {
+    "Cache-Control": "private, no-store",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+_FORWARDED = re.compile(
+    rf"/?|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/(assets|static|svelte)/.*|{_API}/(info/?|app_id/?)"
+)
+_HEARTBEAT = re.compile(rf"{_API}/heartbeat/([\w-]{{1,64}})")
+_RESULT = re.compile(rf"{_API}/call/\w+/([0-9a-f]{{32}})")
+_CALL = re.compile(rf"{_API}/call/(\w+)/?")
+_MEDIA_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".bmp": "image/bmp",
+    ".avif": "image/avif",
+}
+_LARGEST_EVENT = 256 * 1024
+_UPLOADED_AT_ONCE = 4
+
+
+class Gateway:
+    """ASGI application in front of Gradio's.
+
+    Args:
+        app: Gradio's.
+        events: what the page can be asked to do.
+        files: what the page may read.
+        max_body_bytes: of an upload.
+        read_seconds: a client may take to send a request.
+    """
+
+    def __init__(
+        self, app: ASGIApp, events: PageEvents, files: PageFiles, *, max_body_bytes: int, read_seconds: float
+    ) -> None:
+        self._app = app
+        self._events = events
+        self._files = files
+        self._max_body_bytes = max_body_bytes
+        self._read_seconds = read_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        try:
+            response = await self._answer(scope, receive, send)
+        except RequestError as error:
+            # Gradio's script shows `detail`, everybody else reads `error`.
+            body = orjson.dumps({"error": error.message, "detail": error.message})
+            response = Response(body, error.status, error.headers, "application/json")
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
+        """The response; None where Gradio has sent one."""
+        request = Request(scope, receive)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["method"] in ("GET", "HEAD"):
+            return await self._get(request, path, send)
+        if scope["method"] != "POST":
+            raise RequestError(405, "this path does not take that method", {"Allow": "GET, HEAD, POST"})
+        if path.rstrip("/") == f"{_API}/upload":
+            return await self._upload(request)
+        call = _CALL.fullmatch(path)
+        if path.rstrip("/") == f"{_API}/queue/join" or call is not None:
+            client = _client(scope)
+            body = await read_body(request, max_bytes=_LARGEST_EVENT, seconds=self._read_seconds)
+            event = self._events.checked(body, client=client, name=None if call is None else call[1])
+            await self._app(_with_body(scope, event), _replayed(event, receive), send)
+            return None
+        raise _nothing()
+
+    async def _get(self, request: Request, path: str, send: Send) -> Response | None:
+        scope, receive = request.scope, request.receive
+        if path.startswith(f"{_API}/file="):
+            return self._file(path.removeprefix(f"{_API}/file="))
+        if path == f"{_API}/upload_progress":
+            # An upload is read before it is answered, so that its progress is told at its end.
+            return PlainTextResponse('data: {"msg":"done"}\n\n', media_type="text/event-stream")
+        if _FORWARDED.fullmatch(path):
+            # Queries can name states that were saved as files.
+            plain = {**scope, "query_string": b""}
+            await self._app(plain, receive, _with_headers(send) if path in ("", "/") else send)
+            return None
+        if heartbeat := _HEARTBEAT.fullmatch(path):
+            self._files.opened(heartbeat[1])
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                await anyio.to_thread.run_sync(self._files.closed, heartbeat[1])
+            return None
+        if path == f"{_API}/queue/data":
+            session = request.query_params.get("session_hash", "")
+        elif result := _RESULT.fullmatch(path):
+            session = self._events.session_of(result[1])
+        else:
+            raise _nothing()
+        if not self._events.expects(session):
+            raise RequestError(404, "this event is not known; it was answered already, or never asked for")
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if session.startswith(ONE_CALL):
+                await anyio.to_thread.run_sync(self._files.closed, session)
+        return None
+
+    def _file(self, path: str) -> Response:
+        if not self._files.knows(path):
+            raise _nothing()
+        kind = _MEDIA_TYPES.get(Path(path).suffix)
+        if kind is None:
+            return FileResponse(
+                path, media_type="application/octet-stream", headers=_FILE_HEADERS, filename="picture"
+            )
+        return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
+
+    async def _upload(self, request: Request) -> Response:
+        client = _client(request.scope)
+        body = await read_body(request, max_bytes=self._max_body_bytes, seconds=self._read_seconds)
+        replayed = Request(request.scope, _replayed(body, request.receive))
+        try:
+            async with replayed.form(max_files=_UPLOADED_AT_ONCE, max_fields=1) as form:
+                uploads = [upload for upload in form.getlist("files") if isinstance(upload, UploadFile)]
+                contents = [(upload.filename or "", await upload.read()) for upload in uploads]
+        except (MultiPartException, ValueError) as error:
+            raise RequestError(400, "the upload is malformed; expected multipart/form-data") from error
+        if not contents:
+            raise RequestError(400, "the upload has no file; expected it in the field 'files'")
+        paths = [
+            await anyio.to_thread.run_sync(self._files.add, client, name, content)
+            for name, content in contents
+        ]
+        return Response(orjson.dumps(paths), media_type="application/json")
+
+
+def _client(scope: Scope) -> str:
+    return str((scope.get("client") or ("",))[0])
+
+
+def _nothing() -> RequestError:
+    return RequestError(404, "there is nothing at this path")
+
+
+def _with_body(scope: Scope, body: bytes) -> Scope:
+    kept = [(name, value) for name, value in scope["headers"] if name not in _OF_THE_BODY]
+    about = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    return {**scope, "headers": kept + about}
+
+
+_OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` of a request whose body was read already."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_PAGE_HEADERS.items()]
+        await send(message)
+
+    return send_with_headers

@@ -1,0 +1,32 @@
+// Every answer says which input it is of. One of another input than the present one is never shown, however late it
+// comes: observers run before the browser paints.
+window.visionZoo = (() => {
+  const present = {};
+  const parts = (name) => ["answers", "seen", "heat"].map((part) => document.getElementById(`${name}-${part}`));
+
+  const settle = () => {
+    for (const [name, key] of Object.entries(present)) {
+      for (const part of parts(name)) {
+        for (const answer of part?.querySelectorAll("[data-of]") ?? []) {
+          if (answer.dataset.of !== key) answer.replaceChildren();
+        }
+        for (const image of part?.querySelectorAll("img") ?? []) {
+          const of = /^data:image\/png;of=([^;]*);/.exec(image.src);
+          image.style.visibility = of && of[1] !== key ? "hidden" : "";
+        }
+      }
+    }
+  };
+  new MutationObserver(settle).observe(document, {
+    subtree: true, childList: true, attributes: true, attributeFilter: ["src", "data-of"],
+  });
+
+  // `key` is what the server makes of the same input: see `input_key`.
+  const changed = (name, ...values) => {
+    present[name] = values.length ? values.map(encodeURIComponent).join("~") : "nothing";
+    settle();
+  };
+  const pad = (drawing) => changed("digit", (drawing ?? "").split(",")[0]);
+  const picture = (file, dataset) => changed("picture", file?.path?.split(/[\\/]/).at(-2) ?? "", dataset ?? "");
+  return { changed, pad, picture };
+})();

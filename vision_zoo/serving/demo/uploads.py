@@ -1,0 +1,161 @@
+"""The files of the page: its examples, and the pictures that visitors upload, for as long as they need them.
+
+A path that was not given out here is no file of the page, whatever it names: nothing is looked up in the file system.
+"""
+
+import atexit
+import contextlib
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vision_zoo.serving.server.errors import RequestError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif")
+KEPT_SECONDS = 600
+"""Of an upload that no open page holds."""
+
+_PREFIX = "vision-zoo-page-"
+_LOCK_NAME = "lock"
+_CLIENT_FILES, _ALL_FILES = 32, 256
+_CLIENT_BYTES = 64 * 2**20
+_ALL_IN_CLIENTS = 4
+_RETRY = {"Retry-After": "60"}
+
+
+@dataclass
+class _Upload:
+    client: str
+    size: int
+    session: str | None = None
+    added: float = field(default_factory=time.monotonic)
+
+
+class PageFiles:
+    """A folder of its own, removed at exit, and what lies in it.
+
+    An upload belongs to the client that sent it, then to the first session that uses it, until that session uses
+    another picture or none, or ends.
+
+    Args:
+        largest: bytes of one upload.
+    """
+
+    def __init__(self, largest: int) -> None:
+        _remove_abandoned()
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX)).resolve()
+        self._alive = FileLock(self.folder / _LOCK_NAME, timeout=0, thread_local=False)
+        self._alive.acquire()
+        self._client_bytes = max(_CLIENT_BYTES, 2 * largest)
+        self._examples: frozenset[str] = frozenset()
+        self._uploads: dict[str, _Upload] = {}
+        self._open_sessions: dict[str, int] = {}
+        self._lock = threading.RLock()
+        atexit.register(self.close)
+
+    def keep_examples(self) -> None:
+        """What lies in the folder now is everybody's, for good."""
+        self._examples = frozenset(
+            str(path) for path in self.folder.glob("*/*") if path.is_file() and not path.is_symlink()
+        )
+
+    def knows(self, path: str) -> bool:
+        """Whether the page may be asked for this file."""
+        return path in self._examples or path in self._uploads
+
+    def add(self, client: str, name: str, content: bytes) -> str:
+        """Keep an upload; its path, which nobody can guess.
+
+        Raises:
+            RequestError: this client, or all together, have too much here (429).
+        """
+        suffix = Path(name).suffix.lower()
+        path = self.folder / secrets.token_hex(16) / f"picture{suffix if suffix in SUFFIXES else ''}"
+        with self._lock:
+            self.sweep()
+            mine = [upload for upload in self._uploads.values() if upload.client == client]
+            everybodys = list(self._uploads.values())
+            if (
+                len(mine) >= _CLIENT_FILES
+                or len(everybodys) >= _ALL_FILES
+                or sum(upload.size for upload in mine) + len(content) > self._client_bytes
+                or sum(upload.size for upload in everybodys) + len(content)
+                > _ALL_IN_CLIENTS * self._client_bytes
+            ):
+                raise RequestError(429, "too many pictures were uploaded; try again in a minute", _RETRY)
+            self._uploads[str(path)] = _Upload(client, len(content))
+        path.parent.mkdir(mode=0o700)
+        path.write_bytes(content)
+        return str(path)
+
+    def use(self, path: str | None, *, client: str, session: str) -> None:
+        """Note that a session uses a picture, or none, and delete the one that it used before.
+
+        Raises:
+            RequestError: the picture is not this session's (403).
+        """
+        with self._lock:
+            if path is not None and path not in self._examples:
+                upload = self._uploads.get(path)
+                if upload is None or upload.client != client or upload.session not in (None, session):
+                    raise foreign_file()
+                upload.session = session
+            self._delete([other for other in self._of(session) if other != path])
+
+    def opened(self, session: str) -> None:
+        """A page holds its session's picture until it is closed."""
+        with self._lock:
+            self._open_sessions[session] = self._open_sessions.get(session, 0) + 1
+
+    def closed(self, session: str) -> None:
+        """Delete what the session used, unless a second connection holds it."""
+        with self._lock:
+            left = self._open_sessions.pop(session, 1) - 1
+            if left > 0:
+                self._open_sessions[session] = left
+            else:
+                self._delete(self._of(session))
+
+    def sweep(self) -> None:
+        """Delete what nobody came back for."""
+        with self._lock:
+            oldest = time.monotonic() - KEPT_SECONDS
+            self._delete(
+                [
+                    path
+                    for path, upload in self._uploads.items()
+                    if upload.added < oldest and upload.session not in self._open_sessions
+                ]
+            )
+
+    def close(self) -> None:
+        """Remove the folder."""
+        atexit.unregister(self.close)
+        self._alive.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _of(self, session: str) -> list[str]:
+        return [path for path, upload in self._uploads.items() if upload.session == session]
+
+    def _delete(self, paths: list[str]) -> None:
+        for path in paths:
+            del self._uploads[path]
+            shutil.rmtree(Path(path).parent, ignore_errors=True)
+
+
+def foreign_file() -> RequestError:
+    """The answer to a reference to a file that is not the visitor's."""
+    return RequestError(403, "this picture was not uploaded here, or is no longer kept; choose it again")
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of servers that were killed: nobody holds their locks any more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK_NAME}"):
+        with contextlib.suppress(OSError, Timeout), FileLock(lock, timeout=0):
+            shutil.rmtree(lock.parent)
