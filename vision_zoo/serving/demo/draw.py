@@ -78,5 +78,6 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
     pad.change(None, pad, [shown, seen, heat], js=outputs.clear("pad"))
     pad.change(look, pad, [shown, seen], api_name="draw", show_progress="hidden", preprocess=False)
     model.change(None, None, heat, js="() => null")
-    button.click(explain, [pad, model], heat, api_name="explain_drawing", preprocess=False)
+    shows = button.click(explain, [pad, model], heat, api_name="explain_drawing", preprocess=False)
+    shows.then(**outputs.drop_late_heat())
     return model

@@ -99,7 +99,8 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
     changes = [picture.change, dataset.change]
     gr.on(changes, None, both, [shown, seen, heat], js=outputs.clear("picture"))
     gr.on(changes, look, both, [shown, seen], api_name="classify", show_progress="hidden", preprocess=False)
-    button.click(explain, both, heat, api_name="explain_picture", preprocess=False)
+    shows = button.click(explain, both, heat, api_name="explain_picture", preprocess=False)
+    shows.then(**outputs.drop_late_heat())
     if gallery is not None:
         gallery.select(take_example, None, both, api_visibility="private")
     return dataset

@@ -4,6 +4,11 @@ window.visionZoo = (() => {
   const present = {};
   const parts = (name) => ["answers", "seen", "heat"].map((part) => document.getElementById(`${name}-${part}`));
 
+  const isLate = (name, url) => {
+    const of = /^data:image\/png;of=([^;]*);/.exec(url ?? "");
+    return of !== null && of[1] !== present[name];
+  };
+
   const settle = () => {
     for (const [name, key] of Object.entries(present)) {
       for (const part of parts(name)) {
@@ -11,8 +16,7 @@ window.visionZoo = (() => {
           if (answer.dataset.of !== key) answer.replaceChildren();
         }
         for (const image of part?.querySelectorAll("img") ?? []) {
-          const of = /^data:image\/png;of=([^;]*);/.exec(image.src);
-          image.style.visibility = of && of[1] !== key ? "hidden" : "";
+          image.style.visibility = isLate(name, image.src) ? "hidden" : "";
         }
       }
     }
@@ -28,5 +32,7 @@ window.visionZoo = (() => {
   };
   const pad = (drawing) => changed("digit", (drawing ?? "").split(",")[0]);
   const picture = (file, dataset) => changed("picture", file?.path?.split(/[\\/]/).at(-2) ?? "", dataset ?? "");
-  return { changed, pad, picture };
+  // What is left of an image that came: nothing where it is late.
+  const kept = (name, image) => (isLate(name, image?.url) ? null : image);
+  return { changed, pad, picture, kept };
 })();

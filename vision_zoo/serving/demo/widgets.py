@@ -69,6 +69,11 @@ class Outputs:
         waiting = json.dumps('<p class="vz-empty" role="status">…</p>')
         return f"(...inputs) => {{ window.visionZoo.{changed}(...inputs); return [{waiting}, null, null]; }}"
 
+    def drop_late_heat(self) -> dict[str, Any]:
+        """For an event after the one that shows what mattered: its input may be another by now."""
+        script = f"(image) => window.visionZoo.kept({json.dumps(self.name)}, image)"
+        return {"fn": None, "inputs": self.heat, "outputs": self.heat, "js": script}
+
 
 def answers_column(name: str, nothing: str) -> tuple[Any, Any]:
     """The cards, and what the most accurate model sees."""
