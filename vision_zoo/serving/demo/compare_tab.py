@@ -10,7 +10,7 @@ import gradio as gr
 from vision_zoo.errors import VisionZooError
 from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.scatter import scatter
-from vision_zoo.serving.demo.widgets import Run, complaint
+from vision_zoo.serving.demo.widgets import Run, complaint, sentence
 from vision_zoo.serving.session import Session
 
 _HOW_MEASURED = "Measured here, now: one image at a time, one thread."
@@ -54,7 +54,7 @@ def compare_tab(
             try:
                 row = await run(partial(compare.measure, session), units=1)
             except VisionZooError as error:
-                raise complaint(str(error)) from error
+                raise complaint(sentence(error)) from error
             found += [] if row is None else [row]
         return found, _plot(found, name), _cells(found), _HOW_MEASURED
 

@@ -114,7 +114,7 @@ def _gallery(shown: list[Example]) -> Any:
         label="Examples to click",
         columns=3,
         rows=2,
-        height=230,
+        height="auto",
         allow_preview=False,
         interactive=False,
         buttons=[],

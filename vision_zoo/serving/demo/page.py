@@ -55,22 +55,19 @@ def build_page(sessions: Sessions, run: Run) -> gr.Blocks:
             offered = [datasets_of(present), datasets_of(present), names][: len(choices)]
             first = [preferred_dataset(present), None, None]
             updates = [
-                _choice(kind, now, instead, offer)
-                for kind, now, instead, offer in zip(
-                    (gr.Radio, gr.Radio, gr.Dropdown), chosen, first, offered, strict=False
-                )
+                _choice(now, instead, offer)
+                for now, instead, offer in zip(chosen, first, offered, strict=False)
             ]
-            return [*updates, *fresh_comparison(updates[1].value)]
+            return [*updates, *fresh_comparison(updates[1]["value"])]
 
         page.load(fresh, choices, outputs, api_visibility="private", show_progress="hidden", preprocess=False)
     return page
 
 
-def _choice(kind: Any, chosen: Any, instead: Any, offered: list[str]) -> Any:
+def _choice(chosen: Any, instead: Any, offered: list[str]) -> dict[str, Any]:
     """A choice among what there is now; what was chosen stays so where it is still offered."""
-    if chosen in offered:
-        return kind(choices=offered, value=chosen)
-    return kind(choices=offered, value=instead or next(iter(offered), None))
+    value = chosen if chosen in offered else instead or next(iter(offered), None)
+    return dict(gr.update(choices=offered, value=value))
 
 
 def mount_options() -> dict[str, Any]:

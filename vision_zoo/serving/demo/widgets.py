@@ -119,7 +119,7 @@ async def looked_at(
     try:
         found = await run(work, units=units)
     except VisionZooError as error:
-        return message(str(error), key=key), None
+        return message(sentence(error), key=key), None
     if not found:
         return message(nothing if empty else blank, key=key), None
     return cards(found, nothing=nothing, key=key), (enlarged(found[0].pixels), key)
@@ -146,10 +146,16 @@ async def explained(
     try:
         shown = await run(work, units=units)
     except VisionZooError as error:
-        raise complaint(str(error)) from error
+        raise complaint(sentence(error)) from error
     if shown is None:
         raise complaint("There is nothing to explain: the picture is empty.")
     return shown, key
+
+
+def sentence(error: Exception) -> str:
+    """An error's message as people read it on a page."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def complaint(text: str) -> gr.Error:
