@@ -197,7 +197,7 @@ def _hold(page: Page, event: str) -> list[Route]:
     held: list[Route] = []
 
     def hold(route: Route) -> None:
-        if route.request.post_data_json["fn_index"] == number and not held:
+        if (route.request.post_data_json or {}).get("fn_index") == number and not held:
             held.append(route)
         else:
             route.continue_()
