@@ -34,7 +34,7 @@ def main() -> None:
         dark = browser.new_page(viewport={"width": 1180, "height": 900})
         dark.goto(f"{url}?__theme=dark")
         dark.get_by_role("tab", name="Drop an image").click()
-        dark.locator(".grid-container button").nth(3).click()
+        dark.locator(".grid-container button").first.click()
         dark.wait_for_selector("#picture-answers .vz-card")
         dark.get_by_role("button", name="What mattered?").last.click()
         dark.get_by_role("button", name="Show what mattered").last.click()
