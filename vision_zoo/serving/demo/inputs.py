@@ -2,9 +2,7 @@
 
 import base64
 import binascii
-import io
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import DECODABLE_FORMATS, open_image
+from vision_zoo.preprocess import open_image, probe_image
 
 MAX_PIXELS = 16_000_000
 """Of a picture on the page: a visitor's phone takes 12 million."""
@@ -65,24 +63,17 @@ def decoded(content: bytes) -> Image.Image:
     Raises:
         ImageError: it is no image, damaged, or has more than `MAX_PIXELS` pixels.
     """
-    if _pixels(io.BytesIO(content)) > MAX_PIXELS:
-        raise ImageError(f"the image has more than {MAX_PIXELS // 1_000_000} million pixels; make it smaller")
-    return open_image(content)
+    return open_image(content, max_pixels=MAX_PIXELS)
 
 
 def pixels(picture: Any) -> int:
     """How many a chosen picture has, as its header says; 0 where it says nothing that can be read."""
-    return _pixels(picture["path"]) if isinstance(picture, Mapping) else 0
-
-
-def _pixels(file: Any) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(file, formats=DECODABLE_FORMATS) as header:
-                return header.width * header.height
-        except Exception:  # noqa: BLE001  (what is wrong with it is said where it is decoded)
-            return 0
+    if not isinstance(picture, Mapping):
+        return 0
+    try:
+        return probe_image(Path(picture["path"]).read_bytes(), max_pixels=MAX_PIXELS).pixels
+    except (ImageError, OSError):  # what is wrong with it is said where it is decoded
+        return 0
 
 
 def drawing_key(drawing: Any) -> str:

@@ -103,12 +103,7 @@ class RequestContext:
                 extra.extend(self._browsers.preflight(headers))
                 await Response(status_code=204)(scope, receive, send_with_headers)
             else:
-                with self._bodies.lent_to(scope):
-                    if self._login is None or not await self._login.answers(
-                        scope, receive, send_with_headers
-                    ):
-                        self._check_key(scope["path"], headers)
-                        await self._app(scope, receive, send_with_headers)
+                await self._answer(scope, headers, receive, send_with_headers)
         except RequestError as error:
             failure = error
         except asyncio.CancelledError:
@@ -126,6 +121,12 @@ class RequestContext:
         finally:
             message = None if failure is None else failure.message
             self._record(scope, identifier, status, time.perf_counter() - started, message)
+
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        with self._bodies.lent_to(scope):
+            if self._login is None or not await self._login.answers(scope, receive, send):
+                self._check_key(scope["path"], headers)
+                await self._app(scope, receive, send)
 
     def _let_in(self, scope: Scope, headers: dict[bytes, bytes], repeated: bytes | None) -> None:
         """Raises RequestError for requests that may not be made."""
