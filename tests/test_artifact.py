@@ -58,8 +58,19 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         ({"recipe": 3}, "incomplete metadata"),
         ({"test_accuracy": None}, "incomplete metadata"),
         ({"labels": ["cat", 3]}, "incomplete metadata"),
+        ({"labels": ["cat", ""]}, "empty label"),
+        ({"labels": ["cat", "\ud800"]}, "no single line"),
+        ({"labels": ["cat", "a\nb"]}, "no single line"),
+        ({"labels": ["cat", "a\u2028b"]}, "no single line"),
+        ({"labels": ["cat", "x" * 1001]}, "no single line"),
+        ({"labels": [str(number) for number in range(65_537)]}, "65537 labels, expected at most"),
+        ({"dataset": "\udcff"}, "no single line"),
+        ({"versions": {"a\0": "1"}}, "no single line"),
+        ({"test_accuracy": float("nan")}, "nan is no number"),
+        ({"parameters": 2**63}, "too large"),
         ({"input": {"channels": True, "height": 8, "width": 8}}, "channels must be 1"),
     ],
+    ids=lambda value: ascii(value)[:60],
 )
 def test_unusable_metadata_is_refused(change: dict[str, object], says: str) -> None:
     value = json.loads(METADATA.to_json()) | change

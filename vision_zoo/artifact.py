@@ -6,6 +6,8 @@ graph. The metadata is one JSON value under `METADATA_KEY`.
 """
 
 import json
+import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol, get_args
@@ -21,6 +23,10 @@ SCHEMA_VERSION = 1
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("logits", "probabilities")
 SUFFIX = ".onnx"
+MAX_LABELS = 65_536
+MAX_TEXT = 1000
+"""Characters of a label, a name or any other text in the metadata."""
+_NOT_IN_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 Precision = Literal["fp32", "fp16", "int8"]
 """What a graph computes in, and what a file stores its weights in."""
@@ -115,6 +121,7 @@ class Metadata:
             )
         try:
             known = {entry.name for entry in fields(cls)}
+            _check_values(value)
             _check_types(value)
             value["input"] = InputFormat(**value["input"])
             value["labels"] = tuple(value["labels"])
@@ -123,6 +130,10 @@ class Metadata:
             raise ModelError(f"{name} has incomplete metadata ({error}); export the model again") from error
         if not metadata.labels or len(set(metadata.labels)) != len(metadata.labels):
             raise ModelError(f"{name} has no labels or the same label twice; export the model again")
+        if not all(metadata.labels):
+            raise ModelError(f"{name} has an empty label; export the model again")
+        if len(metadata.labels) > MAX_LABELS:
+            raise ModelError(f"{name} has {len(metadata.labels)} labels, expected at most {MAX_LABELS}")
         return metadata
 
 
@@ -134,6 +145,31 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "test_accuracy": (int, float),
     "familiar_energy": (int, float, type(None)),
 }
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what cannot be written as JSON, as one line of a log or as a label of a metric."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT or not is_one_line(value):
+            raise ValueError(f"{value!a:.60} is no single line of at most {MAX_TEXT} characters")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no number")
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"a number of {value.bit_length()} bits is too large")
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            _check_values(key)
+            _check_values(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            _check_values(entry)
+
+
+def is_one_line(text: str) -> bool:
+    """Whether `text` has no line breaks, control characters or unpaired surrogates."""
+    return not any(unicodedata.category(letter) in _NOT_IN_A_LINE for letter in text)
 
 
 def _check_types(value: Mapping[str, Any]) -> None:

@@ -3,7 +3,8 @@
 import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from vision_zoo.errors import StorageError
@@ -80,6 +81,30 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     finally:
         for temporary in staged.values():
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staged(path: Path, content: bytes) -> Iterator[Path]:
+    """A temporary file beside `path` that holds `content`, on the disk already; removed at the end.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    make_folder(path.parent)
+    try:
+        temporary = _stage(path, content)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def rename(temporary: Path, path: Path) -> None:
+    """Give a staged file its name. Raises OSError where that fails; `path` keeps its former content."""
+    temporary.replace(path)
+    _flush_folder(path.parent)
 
 
 def _stage(path: Path, content: bytes) -> Path:

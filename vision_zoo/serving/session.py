@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo import manifest, onnx_runtime
+from vision_zoo import manifest, onnx_runtime, regular_file
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
 from vision_zoo.errors import ModelError, UsageError
 from vision_zoo.serving.providers import check_running, execution_providers
 
 MAX_THREADS = 256
+MAX_BYTES = 512 * 2**20
+"""Of a model's file. The largest of these architectures has half of it."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,7 @@ class Session:
         if not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"threads {threads} is out of range; expected 1 to {MAX_THREADS}")
         self.path = path
-        content = _read(path)
-        self.verified = manifest.verify(path, content)
+        content, self.verified = _verified(path)
         self.size = len(content)
         self._asked_for = provider
         self._threads = threads
@@ -123,13 +124,26 @@ def session_options(threads: int) -> Any:
     return options
 
 
+def _verified(path: Path) -> tuple[bytes, bool]:
+    """The file's content, and whether a manifest lists it."""
+    content = _read(path)
+    try:
+        return content, manifest.verify(path, content)
+    except ModelError:
+        # Between the two readings an export may have replaced both.
+        again = _read(path)
+        if again == content:
+            raise
+        return again, manifest.verify(path, again)
+
+
 def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        content = regular_file.read(path, max_bytes=MAX_BYTES)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist; `vision-zoo list models` lists what there is") from error
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}; expected an ONNX file") from error
+        raise ModelError(f"cannot read {path}: {error.strerror or error}; expected an ONNX file") from error
     if not content:
         raise ModelError(f"{path} is empty; restore it or export the model again")
     return content
