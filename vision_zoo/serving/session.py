@@ -1,5 +1,6 @@
 """One exported model, ready to predict."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,25 +36,31 @@ class Prediction:
 class Session:
     """A model in ONNX Runtime, verified against its manifest and the artifact contract.
 
-    `metadata` is what the file says about itself, `provider` the execution provider that really runs,
-    `size` the file's bytes, `verified` whether a manifest lists them. Safe to use from several threads at once.
+    `metadata` is what the file says about itself, `provider` the execution provider that really runs, `size` and
+    `sha256` are of the file's bytes, `verified` whether a manifest lists them. Safe to use from several threads at once.
 
     Args:
         path: of the `.onnx` file.
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         threads: within one operator. One is fastest for small models, and leaves no thread spinning.
+        sha256: of the only content that is loaded, where it has been looked at before.
 
     Raises:
-        ModelError: missing, damaged or foreign file, or not the one its manifest lists.
+        ModelError: missing, damaged or foreign file, or not the one its manifest or `sha256` says.
         DeviceError: the provider was asked for by name and cannot run.
     """
 
-    def __init__(self, path: Path, *, provider: str = "auto", threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, *, provider: str = "auto", threads: int = 1, sha256: str | None = None
+    ) -> None:
         if not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"threads {threads} is out of range; expected 1 to {MAX_THREADS}")
         self.path = path
         content, self.verified = _verified(path)
         self.size = len(content)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 not in (None, self.sha256):
+            raise ModelError(f"{path} was replaced while it was loaded; load it again")
         self._asked_for = provider
         self._threads = threads
         self._session = _load(path, content, provider, session_options(threads))
@@ -88,6 +95,16 @@ class Session:
         except Exception as error:  # onnxruntime's errors share no base class
             raise ModelError(f"{self.path} cannot be run by ONNX Runtime; export the model again") from error
         return Prediction(logits, probabilities)
+
+    def run_once(self) -> None:
+        """Classify a black image: nobody's request pays for the first run, and a model that cannot run is noticed.
+
+        Raises:
+            ModelError: the graph fails, or gives values that are not finite.
+        """
+        prediction = self.predict(np.zeros((1, *self._shape), dtype=np.uint8))
+        if not (np.isfinite(prediction.probabilities).all() and np.isfinite(prediction.logits).all()):
+            raise ModelError(f"{self.path} gives values that are not finite; export the model again")
 
     def runtime(self) -> Any:
         """The `onnxruntime.InferenceSession` itself, for benchmarks."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from vision_zoo import __version__
-from vision_zoo.errors import ModelError, VisionZooError
+from vision_zoo.errors import ModelError
 from vision_zoo.serving.server import classify, infer, service
 from vision_zoo.serving.server.admission import Admission
 from vision_zoo.serving.server.body import BODIES_BYTES, MemoryBudget
@@ -64,6 +64,7 @@ def create_app(settings: ServerSettings) -> RequestContext:
         try:
             yield
         finally:
+            repository.close()
             reloading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await reloading
@@ -115,7 +116,7 @@ async def _keep_fresh(state: State) -> None:
         await asyncio.sleep(state.settings.reload_seconds)
         try:
             await asyncio.to_thread(state.repository.refresh)
-        except (VisionZooError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, the next look may find it mended)
             _LOG.error("the models folder cannot be read", extra={"reason": str(error)})
 
 

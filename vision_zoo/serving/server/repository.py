@@ -2,13 +2,15 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from vision_zoo.errors import ModelError, VisionZooError
+from vision_zoo import manifest
+from vision_zoo.artifact import is_one_line
+from vision_zoo.errors import VisionZooError
+from vision_zoo.serving.model_check import Checked, ModelChecker
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.session import Session
@@ -17,8 +19,11 @@ VERSION = "1"
 """Every model has this one version: the file that lies in the folder."""
 
 _LOG = logging.getLogger("vision_zoo.server")
+_RETRY_SECONDS = 30.0
+_LONGEST_RETRY_SECONDS = 3600.0
 
-_Signature = tuple[int, int, int]
+_Signature = tuple[int, ...] | None
+_Signatures = tuple[_Signature, _Signature]
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,22 @@ class _Loaded:
     signature: _Signature
 
 
+@dataclass(frozen=True)
+class _Refused:
+    """A file that cannot be loaded. It is tried again when it or the manifest beside it changes, and after a while."""
+
+    signatures: _Signatures
+    reason: str
+    wait: float
+    retry_at: float
+
+
 class Repository:
     """Sessions by model name. Reading is lock-free; `refresh` is for one thread at a time.
 
-    A file that cannot be loaded is reported in `failures` and keeps its former version serving, where there
-    was one. Models that vanish from the folder are no longer served.
+    Files are tried out in another process before they are loaded. One that cannot be loaded is reported in
+    `failures` and keeps its former version serving, where there was one. Models that vanish from the folder are
+    no longer served.
 
     Args:
         models_dir: folder of exported models; the shipped ones without it.
@@ -41,10 +57,13 @@ class Repository:
 
     def __init__(self, models_dir: Path | None, *, provider: str = "auto", threads: int = 1) -> None:
         self._models_dir = models_dir
-        self._open: Callable[[Path], Session] = lambda path: Session(path, provider=provider, threads=threads)
+        self._open: Callable[[Path, str], Session] = lambda path, sha256: Session(
+            path, provider=provider, threads=threads, sha256=sha256
+        )
         self._loaded: dict[str, _Loaded] = {}
-        self._refused: dict[str, tuple[_Signature, str]] = {}
+        self._refused: dict[str, _Refused] = {}
         self._refreshing = threading.Lock()
+        self._checker = ModelChecker()
 
     @property
     def sessions(self) -> Mapping[str, Session]:
@@ -53,8 +72,8 @@ class Repository:
 
     @property
     def failures(self) -> Mapping[str, str]:
-        """What is wrong with files that could not be loaded, by name."""
-        return {name: reason for name, (_, reason) in self._refused.items()}
+        """What is wrong with files that could not be loaded, by name; a name that is no text is written in ASCII."""
+        return {_shown(name): refused.reason for name, refused in self._refused.items()}
 
     def session(self, name: str) -> Session:
         """The session of a model.
@@ -78,42 +97,73 @@ class Repository:
         """
         with self._refreshing:
             found = list_models(self._models_dir)
-            loaded = {name: entry for name, entry in self._loaded.items() if name in found}
             for name in self._loaded.keys() - found.keys():
                 _LOG.info("model removed", extra={"model": name})
-            refused = {name: entry for name, entry in self._refused.items() if name in found}
+            self._loaded = {name: entry for name, entry in self._loaded.items() if name in found}
+            self._refused = {name: entry for name, entry in self._refused.items() if name in found}
+            changed: dict[Path, tuple[str, _Signatures]] = {}
             for name, path in found.items():
-                signature = _signature(path)
-                current = loaded.get(name)
-                if signature is None or (current is not None and current.signature == signature):
-                    refused.pop(name, None)
+                signatures = _signature(path), _signature(path.parent / manifest.FILE_NAME)
+                if not self._is_to_load(name, path, signatures):
                     continue
-                if name in refused and refused[name][0] == signature:
-                    continue
-                try:
-                    loaded[name] = _Loaded(self._warm(path), signature)
-                    refused.pop(name, None)
-                    _LOG.info(
-                        "model loaded", extra={"model": name, "provider": loaded[name].session.provider}
+                if is_one_line(name) and name not in (".", ".."):
+                    changed[path] = name, signatures
+                else:
+                    self._refuse(
+                        name, signatures, f"{str(path)!a} has a name that no client can use; rename the file"
                     )
-                except VisionZooError as error:
-                    refused[name] = (signature, str(error))
-                    _LOG.error("model refused", extra={"model": name, "reason": str(error)})
-            self._loaded, self._refused = loaded, refused
+            for checked in self._checker.check(list(changed)):
+                self._load(*changed[checked.path], checked)
 
-    def _warm(self, path: Path) -> Session:
-        """A session that has run once: nobody's request pays for the first run."""
-        session = self._open(path)
-        prediction = session.predict(np.zeros((1, *session.metadata.input.shape), dtype=np.uint8))
-        if not np.isfinite(prediction.probabilities).all():
-            raise ModelError(f"{path} gives values that are not finite; export the model again")
-        return session
+    def close(self) -> None:
+        """End a `refresh` that is under way; later ones load nothing."""
+        self._checker.close()
+
+    def _is_to_load(self, name: str, path: Path, signatures: _Signatures) -> bool:
+        if signatures[0] is None and not path.is_symlink():
+            return False  # it has just vanished
+        refused = self._refused.get(name)
+        if refused is not None:
+            return refused.signatures != signatures or time.monotonic() >= refused.retry_at
+        current = self._loaded.get(name)
+        return current is None or current.signature != signatures[0]
+
+    def _load(self, name: str, signatures: _Signatures, checked: Checked) -> None:
+        if checked.sha256 is None:
+            self._refuse(name, signatures, checked.reason)
+            return
+        try:
+            session = self._open(checked.path, checked.sha256)
+            session.run_once()
+        except VisionZooError as error:
+            self._refuse(name, signatures, str(error))
+        except Exception as error:  # noqa: BLE001  (one file never keeps the others from being loaded)
+            self._refuse(name, signatures, f"{checked.path} cannot be loaded ({type(error).__name__})")
+        else:
+            self._loaded = {**self._loaded, name: _Loaded(session, signatures[0])}
+            self._refused = {key: entry for key, entry in self._refused.items() if key != name}
+            _LOG.info("model loaded", extra={"model": name, "provider": session.provider})
+
+    def _refuse(self, name: str, signatures: _Signatures, reason: str) -> None:
+        former = self._refused.get(name)
+        wait = _RETRY_SECONDS
+        if former is not None and former.signatures == signatures:
+            wait = min(2 * former.wait, _LONGEST_RETRY_SECONDS)
+        refused = _Refused(signatures, reason, wait, time.monotonic() + wait)
+        self._refused = {**self._refused, name: refused}
+        if former is None or former.reason != reason:
+            _LOG.error("model refused", extra={"model": _shown(name), "reason": reason})
 
 
-def _signature(path: Path) -> _Signature | None:
-    """What changes when a file is replaced; None where it has just vanished."""
+def _shown(name: str) -> str:
+    """A file's name as text that can be written anywhere."""
+    return name if is_one_line(name) else name.encode("unicode_escape").decode()
+
+
+def _signature(path: Path) -> _Signature:
+    """What changes when a file is replaced, or may be read; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
