@@ -22,6 +22,12 @@ def _without(key: str) -> bytes:
     return json.dumps(request).encode()
 
 
+def _tensor_without_data(**changes: Any) -> bytes:
+    request = infer_request(**changes)
+    del request["inputs"][0]["data"]
+    return json.dumps(request).encode()
+
+
 def _with_output(**output: Any) -> bytes:
     return json.dumps({**infer_request(), "outputs": [output]}).encode()
 
@@ -78,11 +84,23 @@ MALFORMED = {
     "nulls": tensor_body(data=[None] * 784),
     "ragged data": tensor_body(data=[[0] * 28, [0] * 27]),
     "parameters no object": tensor_body(parameters=[]),
-    "bytes that are not there": tensor_body(parameters={"binary_data_size": 784}),
+    "bytes that are not there": _tensor_without_data(parameters={"binary_data_size": 784}),
+    "a whole number as a fraction": tensor_body(data=[1.0] * 784),
+    "numbers and a truth": tensor_body(data=[1] * 783 + [True]),
+    "numbers and a list": tensor_body(data=[1] * 783 + [[1]]),
+    "a list and numbers": tensor_body(data=[[1]] + [1] * 783),
+    "numbers within objects": tensor_body(data=[{}] * 784),
+    "nested otherwise": tensor_body(data=[[1] * 28] * 28),
+    "nested too deep": tensor_body(data=[[[[[1]] * 28] * 28]]),
     "an unknown output": _with_output(name="answer"),
     "an output without a name": _with_output(),
     "classification no number": _with_output(name="logits", parameters={"classification": "3"}),
-    "too many classes": _with_output(name="logits", parameters={"classification": 11}),
+    "a negative number of classes": _with_output(name="logits", parameters={"classification": -1}),
+    "shared memory": _tensor_without_data(
+        parameters={"shared_memory_region": "r", "shared_memory_byte_size": 784}
+    ),
+    "shared memory for an output": _with_output(name="logits", parameters={"shared_memory_region": "r"}),
+    "data and bytes": tensor_body(parameters={"binary_data_size": 784}),
     "binary no truth": _with_output(name="logits", parameters={"binary_data": 1}),
     "outputs no list": json.dumps({**infer_request(), "outputs": {}}).encode(),
     "the same output twice": json.dumps({**infer_request(), "outputs": [{"name": "logits"}] * 2}).encode(),

@@ -2,6 +2,8 @@
 
 settings      what a server is started with
 protocol      the Open Inference Protocol v2: JSON and binary tensors
+json_numbers  the numbers of a JSON request, checked before anything is made of them
+model_statistics  counts and times of every model
 repository    the models of a folder, loaded again when their files change
 admission     how much work is let in at a time, and for how long
 body          reading a request's body within limits

@@ -105,13 +105,17 @@ class Admission:
 
 
 class Turn:
-    """A request's place among those that run. Made by `Admission.turn`; for one task."""
+    """A request's place among those that run. Made by `Admission.turn`; for one task.
+
+    `began` and `waited` are nanoseconds of `time.perf_counter_ns()`: when it began, and how long it was waited for.
+    """
 
     def __init__(self, admission: Admission, deadline: float, gone: Gone | None) -> None:
         self._admission = admission
         self._deadline = deadline
         self._gone = gone
         self._thread: asyncio.Future[Any] | None = None
+        self.began = self.waited = 0
 
     async def run(self, work: Callable[[], Result], *, kind: str, units: int = 1) -> Result:
         """Do `work` on the event loop where it is short, else in a thread.

@@ -1,6 +1,7 @@
 """Errors as HTTP answers: a client's fault is 4xx and says what was expected, everything else is 5xx."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from vision_zoo.errors import ImageError, UsageError, VisionZooError
 
@@ -28,3 +29,23 @@ def as_request_error(error: VisionZooError) -> RequestError:
     if isinstance(error, UsageError):
         return RequestError(400, str(error))
     return RequestError(500, "the model failed; the server's log says why")
+
+
+_DESCRIPTIONS = {
+    400: "The request does not fit the model, or is malformed.",
+    401: "The API key is missing or wrong.",
+    404: "There is no such model.",
+    408: "The body was not sent in time.",
+    413: "The body is too large.",
+    415: "The content encoding or type is not understood.",
+    422: "The image cannot be used.",
+    500: "The server failed; its log says why.",
+    503: "The server is busy, or the model cannot be loaded.",
+    504: "The deadline passed.",
+}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of these statuses for the API's description."""
+    content = {"application/json": {"example": {"error": "one line that says what was expected"}}}
+    return {status: {"description": _DESCRIPTIONS[status], "content": content} for status in statuses}

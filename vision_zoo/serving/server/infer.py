@@ -1,5 +1,7 @@
 """`POST /v2/models/NAME/infer`."""
 
+import functools
+import time
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,11 +11,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vision_zoo.serving.server import protocol
 from vision_zoo.serving.server.body import read_body
+from vision_zoo.serving.server.errors import responses
+from vision_zoo.serving.server.json_numbers import SHORT_BYTES
 from vision_zoo.serving.server.repository import VERSION
 from vision_zoo.serving.server.service import find_session
 from vision_zoo.serving.server.state import State, state_of
 
 router = APIRouter()
+
+_SMALL_ANSWER = 4096
+"""Numbers that are written as JSON in a millisecond."""
 
 _EXAMPLE = {
     "inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [0] * 784}],
@@ -33,23 +40,7 @@ _OPENAPI: dict[str, Any] = {
         },
     }
 }
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": text,
-        "content": {"application/json": {"example": {"error": "one line that says what was expected"}}},
-    }
-    for status, text in {
-        400: "The request does not fit the model.",
-        401: "The API key is missing or wrong.",
-        404: "There is no such model.",
-        408: "The body was not sent in time.",
-        413: "The body is too large.",
-        415: "The content encoding or type is not understood.",
-        422: "The image cannot be used.",
-        503: "The server is busy, or the model cannot be loaded.",
-        504: "The deadline passed.",
-    }.items()
-}
+RESPONSES = responses(400, 401, 404, 408, 413, 415, 422, 500, 503, 504)
 
 
 @router.post(
@@ -91,11 +82,25 @@ async def _answer(state: State, request: Request, model: str, version: str) -> R
     session = find_session(state, model, version)
     settings = state.settings
     body = await read_body(request, max_bytes=settings.max_body_bytes, seconds=settings.read_seconds)
-    parsed = protocol.parse_infer_request(
-        body, request.headers.get(protocol.HEADER_LENGTH), session.metadata, max_batch=settings.max_batch
+    header_length = request.headers.get(protocol.HEADER_LENGTH)
+    parse = functools.partial(
+        protocol.parse_infer_request, body, header_length, session.metadata, max_batch=settings.max_batch
     )
-    prediction = await state.predict(request, session, parsed.images)
-    content, headers = protocol.encode_response(
-        parsed, prediction, session.metadata, model=model, version=VERSION
-    )
+    began = time.perf_counter_ns()
+    # What is wrong with a short request is said at once; a long one is read when its turn comes.
+    is_short = protocol.json_length(body, header_length) <= SHORT_BYTES
+    parsed = parse() if is_short else None
+    parsing = time.perf_counter_ns() - began
+    async with state.turn(request) as turn:
+        if parsed is None:
+            parsed = await turn.run(parse, kind="reading long JSON", units=len(body))
+        prediction = await state.run_model(turn, session, parsed.images, before=parsing)
+        began = time.perf_counter_ns()
+        encode = functools.partial(
+            protocol.encode_response, parsed, prediction, session.metadata, model=model, version=VERSION
+        )
+        is_small = prediction.logits.size <= _SMALL_ANSWER
+        content, headers = encode() if is_small else await turn.run_in_thread(encode)
+    nanoseconds = time.perf_counter_ns() - began
+    state.statistics.encoded(session.name, images=len(parsed.images), nanoseconds=nanoseconds)
     return Response(content, headers=headers)

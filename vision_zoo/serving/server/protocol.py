@@ -1,11 +1,13 @@
 """The Open Inference Protocol v2 (KServe, Triton), over HTTP: JSON, and the binary tensor data extension.
 
 https://github.com/kserve/open-inference-protocol and Triton's `extension_binary_data.md`. A binary request is a JSON
-object followed by the tensors' bytes; the header `Inference-Header-Content-Length` is the length of the former.
+object followed by the tensors' bytes; the header `Inference-Header-Content-Length` is the length of the former. Where
+that is 0, the body is the input's bytes and nothing else, and the outputs are answered as bytes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ import orjson
 from numpy.typing import NDArray
 
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, Metadata
+from vision_zoo.serving.server import json_numbers
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.session import Prediction
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-EXTENSIONS = ("binary_tensor_data", "classification", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "statistics")
 _MAX_NAME = 256
 
 
@@ -47,10 +50,39 @@ def parse_infer_request(
     Raises:
         RequestError: it is malformed, or asks for what the model has not.
     """
-    text, tail = _split(body, header_length)
-    document = _json_object(text)
+    length = json_length(body, header_length)
+    tail = memoryview(body)[length:]
+    if header_length is not None and not length:
+        outputs = tuple(RequestedOutput(name, binary=True) for name in OUTPUT_NAMES)
+        return InferRequest(_raw_images(tail, metadata, max_batch), outputs)
+    document = _json_object(body[:length])
     images = _images(document.get("inputs"), tail, metadata, max_batch)
     return InferRequest(images, _outputs(document, metadata), _id(document))
+
+
+def json_length(body: bytes, header_length: str | None) -> int:
+    """How many bytes of a body are JSON.
+
+    Raises:
+        RequestError: the header is no number, or the body is shorter.
+    """
+    if header_length is None:
+        return len(body)
+    if not (header_length.isascii() and header_length.isdigit() and len(header_length) <= 12):
+        raise RequestError(400, f"{HEADER_LENGTH} {header_length[:20]!r} is no number of bytes")
+    length = int(header_length)
+    if length > len(body):
+        raise RequestError(400, f"{HEADER_LENGTH} is {length}, but the body has {len(body)} bytes")
+    return length
+
+
+def parse_index_request(body: bytes) -> bool:
+    """Whether only models that are ready are asked for; an empty body asks for all.
+
+    Raises:
+        RequestError: it is malformed.
+    """
+    return bool(body) and _flag(_json_object(body), "ready", default=False)
 
 
 def encode_response(
@@ -89,26 +121,12 @@ def model_metadata(metadata: Metadata, *, model: str, version: str) -> dict[str,
     }
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
-    if header_length is None:
-        return body, memoryview(b"")
-    if not (header_length.isascii() and header_length.isdigit() and len(header_length) <= 12):
-        raise RequestError(400, f"{HEADER_LENGTH} {header_length[:20]!r} is no number of bytes")
-    length = int(header_length)
-    if length > len(body):
-        raise RequestError(400, f"{HEADER_LENGTH} is {length}, but the body has {len(body)} bytes")
-    return body[:length], memoryview(body)[length:]
-
-
 def _json_object(text: bytes) -> dict[str, Any]:
     if not text:
         raise RequestError(400, "the body is empty; expected a JSON object with inputs")
-    try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the body is no JSON ({error})") from error
+    document = json_numbers.parse(text)
     if not isinstance(document, dict):
-        raise RequestError(400, "the body is no JSON object; expected one with inputs")
+        raise RequestError(400, "the body is no JSON object; expected one")
     return document
 
 
@@ -116,7 +134,7 @@ def _id(document: Mapping[str, Any]) -> str | None:
     identifier = document.get("id")
     if identifier is not None and not (isinstance(identifier, str) and len(identifier) <= _MAX_NAME):
         raise RequestError(400, f"id must be a text of at most {_MAX_NAME} characters")
-    return identifier
+    return identifier or None
 
 
 def _images(inputs: Any, tail: memoryview, metadata: Metadata, max_batch: int) -> NDArray[np.uint8]:
@@ -133,15 +151,36 @@ def _images(inputs: Any, tail: memoryview, metadata: Metadata, max_batch: int) -
     shape = _shape(tensor.get("shape"), expected)
     if shape[1:] != metadata.input.shape:
         raise RequestError(400, f"shape {list(shape)} does not fit; expected {expected}")
-    if not 1 <= shape[0] <= max_batch:
-        raise RequestError(400, f"a batch of {shape[0]} images is out of range; expected 1 to {max_batch}")
-    size = int(np.prod(shape))
+    _check_batch(shape[0], max_batch)
     parameters = _parameters(tensor)
+    data = tensor.get("data")
     if "binary_data_size" in parameters:
-        return _binary(parameters["binary_data_size"], tail, shape, size)
+        if data is not None:
+            raise RequestError(400, "an input has both data and binary_data_size; expected one of them")
+        return _binary(parameters["binary_data_size"], tail, shape)
     if len(tail):
         raise RequestError(400, "bytes follow the JSON, but no input has the parameter binary_data_size")
-    return _json_data(tensor.get("data"), shape, size)
+    if not isinstance(data, list | json_numbers.Numbers):
+        raise RequestError(400, "an input has neither data nor binary_data_size; expected one of them")
+    return json_numbers.as_array(data, shape)
+
+
+def _check_batch(size: int, max_batch: int) -> None:
+    if not 1 <= size <= max_batch:
+        raise RequestError(400, f"a batch of {size} images is out of range; expected 1 to {max_batch}")
+
+
+def _raw_images(content: memoryview, metadata: Metadata, max_batch: int) -> NDArray[np.uint8]:
+    """The body is images: how many follows from its length."""
+    shape = metadata.input.shape
+    batch, rest = divmod(len(content), prod(shape))
+    if rest or not batch:
+        raise RequestError(
+            400,
+            f"{HEADER_LENGTH} is 0 and the body has {len(content)} bytes; expected {prod(shape)} for each image",
+        )
+    _check_batch(batch, max_batch)
+    return np.frombuffer(content, dtype=np.uint8).reshape(batch, *shape)
 
 
 def _shape(shape: Any, expected: str) -> tuple[int, ...]:
@@ -152,7 +191,8 @@ def _shape(shape: Any, expected: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _binary(size_given: Any, tail: memoryview, shape: tuple[int, ...], size: int) -> NDArray[np.uint8]:
+def _binary(size_given: Any, tail: memoryview, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    size = prod(shape)
     if type(size_given) is not int or size_given != size:
         raise RequestError(400, f"binary_data_size is {_shown(size_given)}; this shape has {size} bytes")
     if len(tail) != size:
@@ -160,31 +200,12 @@ def _binary(size_given: Any, tail: memoryview, shape: tuple[int, ...], size: int
     return np.frombuffer(tail, dtype=np.uint8).reshape(shape)
 
 
-def _json_data(data: Any, shape: tuple[int, ...], size: int) -> NDArray[np.uint8]:
-    if not isinstance(data, list):
-        raise RequestError(400, "an input has neither data nor binary_data_size")
-    try:
-        # int64 first: numbers outside 0 to 255 must be refused, not wrapped around.
-        values = np.array(data)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise RequestError(
-            400, "data must be whole numbers from 0 to 255, flat or nested as shape says"
-        ) from error
-    if values.dtype.kind not in "iu" or values.size == 0 or values.min() < 0 or values.max() > 255:
-        raise RequestError(400, "data must be whole numbers from 0 to 255, flat or nested as shape says")
-    if values.shape not in ((size,), shape):
-        raise RequestError(
-            400, f"data has the shape {list(values.shape)}; expected {list(shape)} or [{size}]"
-        )
-    return values.astype(np.uint8).reshape(shape)
-
-
 def _outputs(document: Mapping[str, Any], metadata: Metadata) -> tuple[RequestedOutput, ...]:
     binary = _flag(_parameters(document), "binary_data_output", default=False)
     wanted = document.get("outputs")
-    if wanted is None:
+    if wanted is None or wanted == []:
         return tuple(RequestedOutput(name, binary) for name in OUTPUT_NAMES)
-    if not isinstance(wanted, list) or not wanted or len(wanted) > len(OUTPUT_NAMES):
+    if not isinstance(wanted, list) or len(wanted) > len(OUTPUT_NAMES):
         raise RequestError(400, f"outputs must be a list of some of {', '.join(OUTPUT_NAMES)}")
     outputs: list[RequestedOutput] = []
     for entry in wanted:
@@ -195,16 +216,24 @@ def _outputs(document: Mapping[str, Any], metadata: Metadata) -> tuple[Requested
             )
         parameters = _parameters(entry)
         classes = parameters.get("classification", 0)
-        if type(classes) is not int or not 0 <= classes <= len(metadata.labels):
-            raise RequestError(400, f"classification must be a number from 0 to {len(metadata.labels)}")
+        if type(classes) is not int or classes < 0:
+            raise RequestError(400, "classification must be a whole number from 0")
+        classes = min(classes, len(metadata.labels))
         outputs.append(RequestedOutput(name, _flag(parameters, "binary_data", default=binary), classes))
     return tuple(outputs)
 
 
 def _parameters(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    parameters = entry.get("parameters", {})
+    parameters = entry.get("parameters")
+    if parameters is None:
+        return {}
     if not isinstance(parameters, dict):
         raise RequestError(400, "parameters must be an object")
+    for name in parameters:
+        if name.startswith("shared_memory_"):
+            raise RequestError(
+                400, f"{_shown(name)} cannot be used: this server takes no shared memory; send the bytes"
+            )
     return parameters
 
 
@@ -243,5 +272,6 @@ def _classification(values: NDArray[np.float32], count: int, labels: Sequence[st
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    # A list of a million entries is not written out to show sixty characters of it.
+    text = repr(value) if isinstance(value, str | int | float | None) else f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:60]}…"

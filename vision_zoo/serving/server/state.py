@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -13,8 +13,9 @@ from starlette.requests import Request
 from vision_zoo.errors import ModelError, VisionZooError
 from vision_zoo.serving.server.admission import Admission, Turn
 from vision_zoo.serving.server.decoders import Decoders
-from vision_zoo.serving.server.errors import as_request_error
+from vision_zoo.serving.server.errors import RequestError, as_request_error
 from vision_zoo.serving.server.metrics import Metrics
+from vision_zoo.serving.server.model_statistics import Statistics
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.session import Prediction, Session
@@ -30,6 +31,7 @@ class State:
     metrics: Metrics
 
     decoders: Decoders
+    statistics: Statistics = field(default_factory=Statistics)
 
     @contextlib.asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[Turn]:
@@ -39,7 +41,10 @@ class State:
             RequestError: the queue is full (503), the deadline has passed (504), or the client is gone (499).
         """
         deadline = request.scope["state"]["arrived"] + self.settings.deadline_seconds
+        arrived = time.perf_counter_ns()
         async with self.admission.turn(deadline=deadline, gone=lambda: _gone(request)) as turn:
+            turn.began = time.perf_counter_ns()
+            turn.waited = turn.began - arrived
             yield turn
 
     async def predict(self, request: Request, session: Session, images: NDArray[np.uint8]) -> Prediction:
@@ -51,8 +56,10 @@ class State:
         async with self.turn(request) as turn:
             return await self.run_model(turn, session, images)
 
-    async def run_model(self, turn: Turn, session: Session, images: NDArray[np.uint8]) -> Prediction:
-        """Run a model in a request's turn.
+    async def run_model(
+        self, turn: Turn, session: Session, images: NDArray[np.uint8], *, before: int = 0
+    ) -> Prediction:
+        """Run a model in a request's turn; `before` are the nanoseconds that the input took before it.
 
         Raises:
             RequestError: the deadline passes, or the model fails.
@@ -71,7 +78,20 @@ class State:
             self.metrics.inferred(session.name, session.provider, len(images), seconds)
             return prediction
 
-        return await turn.run(run, kind=session.name, units=len(images))
+        began = time.perf_counter_ns()
+        try:
+            prediction = await turn.run(run, kind=session.name, units=len(images))
+        except RequestError:
+            self.statistics.failed(session.name, nanoseconds=time.perf_counter_ns() - began)
+            raise
+        self.statistics.succeeded(
+            session.name,
+            images=len(images),
+            queue=turn.waited,
+            compute_input=before + began - turn.began,
+            compute_infer=time.perf_counter_ns() - began,
+        )
+        return prediction
 
 
 def state_of(request: Request) -> State:

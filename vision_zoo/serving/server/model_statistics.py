@@ -1,0 +1,105 @@
+"""Counts and times of every model, in the shape of Triton's statistics extension.
+
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+_PHASES = ("compute_input", "compute_infer", "compute_output")
+
+
+class Statistics:
+    """What a server's models have done since it began. For one thread.
+
+    A success is a run that gave an answer, a failure one that did not: the model failed, its deadline passed, or its
+    client left. Requests that were refused before their turn are not counted.
+    """
+
+    def __init__(self) -> None:
+        self._models: dict[str, _Model] = {}
+
+    def succeeded(
+        self, model: str, *, images: int, queue: int, compute_input: int, compute_infer: int
+    ) -> None:
+        """A model ran; the times are nanoseconds."""
+        entry = self._entry(model)
+        entry.last = time.time_ns() // 1_000_000
+        entry.images += images
+        entry.success.add(queue + compute_input + compute_infer)
+        entry.queue.add(queue)
+        phases = entry.batches.setdefault(images, tuple(_Duration() for _ in _PHASES))
+        for phase, nanoseconds in zip(phases, (compute_input, compute_infer, 0), strict=True):
+            phase.add(nanoseconds)
+
+    def encoded(self, model: str, *, images: int, nanoseconds: int) -> None:
+        """The answer of a run that has been counted was written in `nanoseconds`."""
+        entry = self._entry(model)
+        entry.success.nanoseconds += nanoseconds
+        entry.batches[images][-1].nanoseconds += nanoseconds
+
+    def failed(self, model: str, *, nanoseconds: int) -> None:
+        """A run gave no answer."""
+        self._entry(model).fail.add(nanoseconds)
+
+    def of(self, model: str, *, version: str) -> dict[str, Any]:
+        """The entry of `model_stats` for a model."""
+        entry = self._entry(model)
+        batches = {
+            size: dict(zip(_PHASES, phases, strict=True)) for size, phases in sorted(entry.batches.items())
+        }
+        none = _Duration()
+        return {
+            "name": model,
+            "version": version,
+            "last_inference": entry.last,
+            "inference_count": entry.images,
+            "execution_count": entry.success.count,
+            "inference_stats": _as_json(
+                {
+                    "success": entry.success,
+                    "fail": entry.fail,
+                    "queue": entry.queue,
+                    **{phase: _total([batch[phase] for batch in batches.values()]) for phase in _PHASES},
+                    "cache_hit": none,
+                    "cache_miss": none,
+                }
+            ),
+            "response_stats": {},
+            "batch_stats": [{"batch_size": size, **_as_json(batch)} for size, batch in batches.items()],
+            "memory_usage": [],
+        }
+
+    def _entry(self, model: str) -> "_Model":
+        return self._models.setdefault(model, _Model())
+
+
+class _Duration:
+    """How often, and how long in sum."""
+
+    def __init__(self, count: int = 0, nanoseconds: int = 0) -> None:
+        self.count = count
+        self.nanoseconds = nanoseconds
+
+    def add(self, nanoseconds: int) -> None:
+        self.count += 1
+        self.nanoseconds += nanoseconds
+
+
+class _Model:
+    def __init__(self) -> None:
+        self.last = 0
+        self.images = 0
+        self.success = _Duration()
+        self.fail = _Duration()
+        self.queue = _Duration()
+        self.batches: dict[int, tuple[_Duration, ...]] = {}
+
+
+def _total(durations: list[_Duration]) -> _Duration:
+    return _Duration(sum(one.count for one in durations), sum(one.nanoseconds for one in durations))
+
+
+def _as_json(durations: Mapping[str, _Duration]) -> dict[str, dict[str, int]]:
+    return {name: {"count": one.count, "ns": one.nanoseconds} for name, one in durations.items()}
