@@ -1,9 +1,12 @@
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.serving.hostile_models import with_metadata
+from vision_zoo import manifest
 from vision_zoo.errors import DeviceError, ModelError, UnknownNameError, UsageError
 from vision_zoo.progress import SilentProgress
 from vision_zoo.serving.evaluate import evaluate
@@ -122,3 +125,41 @@ def test_external_data_outside_the_file_is_refused(exported_model: Path, tmp_pat
     )
     with pytest.raises(ModelError, match="not an ONNX file that ONNX Runtime can load"):
         Session(tmp_path / "model.onnx", provider="cpu")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices that have a path")
+def test_pipes_devices_and_enormous_files_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    (tmp_path / "device.onnx").symlink_to("/dev/zero")
+    with (tmp_path / "huge.onnx").open("wb") as huge:
+        huge.truncate(2**40)
+    for name, says in (
+        ("pipe", "Not a regular"),
+        ("device", "Not a regular"),
+        ("huge", "more than 536,870,912"),
+    ):
+        with pytest.raises(ModelError, match=says):
+            Session(tmp_path / f"{name}.onnx", provider="cpu")
+
+
+def test_a_model_can_be_loaded_while_it_is_published_again_and_again(
+    exported_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    contents = [with_metadata(exported_model, dataset=str(number)) for number in range(20)]
+    manifest.publish(path, contents[0])
+    done = threading.Event()
+
+    def publish() -> None:
+        for content in contents:
+            if not done.is_set():
+                manifest.publish(path, content)
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    try:
+        for _ in range(20):
+            assert Session(path, provider="cpu").verified
+    finally:
+        done.set()
+        publishing.join()

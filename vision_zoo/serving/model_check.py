@@ -78,7 +78,11 @@ class ModelChecker:
     def _answers(self, process: "subprocess.Popen[bytes]", paths: Sequence[Path]) -> Iterator[Checked]:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  (for mypy: both are pipes)
         with contextlib.suppress(OSError):  # it has ended already: its exit code says why
-            asked = {"paths": [str(path.absolute()) for path in paths], "cpu_seconds": CPU_SECONDS}
+            asked = {
+                "paths": [str(path.absolute()) for path in paths],
+                "cpu_seconds": CPU_SECONDS,
+                "parent": os.getpid(),
+            }
             process.stdin.write(json.dumps(asked).encode())
             process.stdin.close()
         for path in paths:
@@ -121,7 +125,7 @@ def main() -> None:
     # What a library prints must not look like an answer.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    _end_with_the_parent()
+    _end_with(asked["parent"])
     from vision_zoo.serving.session import Session
 
     for path in asked["paths"]:
@@ -151,15 +155,14 @@ def _is_lack_of_memory(cause: BaseException | None) -> bool:
     return isinstance(cause, MemoryError) or "bad_alloc" in text or "allocat" in text.lower()
 
 
-def _end_with_the_parent() -> None:
+def _end_with(parent: int) -> None:
     """Die with the process that asked, and before it where memory is short."""
     if sys.platform != "linux":
         return
     import ctypes
 
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent or parent == 1:
+    if os.getppid() != parent:  # it has ended already
         sys.exit(1)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")

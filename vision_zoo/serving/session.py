@@ -18,6 +18,8 @@ MAX_THREADS = 256
 MAX_BYTES = 512 * 2**20
 """Of a model's file. The largest of these architectures has half of it."""
 
+_READINGS = 10
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -144,14 +146,15 @@ def session_options(threads: int) -> Any:
 def _verified(path: Path) -> tuple[bytes, bool]:
     """The file's content, and whether a manifest lists it."""
     content = _read(path)
-    try:
-        return content, manifest.verify(path, content)
-    except ModelError:
-        # Between the two readings an export may have replaced both.
-        again = _read(path)
-        if again == content:
-            raise
-        return again, manifest.verify(path, again)
+    for _ in range(_READINGS):
+        try:
+            return content, manifest.verify(path, content)
+        except ModelError:
+            # Between the two readings an export may have replaced both.
+            former, content = content, _read(path)
+            if content == former:
+                raise
+    return content, manifest.verify(path, content)
 
 
 def _read(path: Path) -> bytes:

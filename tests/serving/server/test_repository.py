@@ -1,18 +1,21 @@
 """A models folder that changes, and files in it that do harm."""
 
+import errno
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.serving import hostile_models
-from tests.serving.server.conftest import running, until
+from tests.serving.server.conftest import Server, infer_request, running, until
 from vision_zoo import manifest
 from vision_zoo.serving import model_check
 from vision_zoo.serving.model_check import Checked, ModelChecker
@@ -168,6 +171,24 @@ def test_only_what_was_checked_is_loaded(
     assert "was replaced while it was loaded" in opened.failures["good"]
 
 
+def test_where_no_process_can_be_started_nothing_is_loaded_unchecked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", refuse)
+        opened = _opened(folder)
+    assert not opened.sessions
+    assert "cannot be checked (Resource temporarily unavailable)" in opened.failures["good"]
+    with monkeypatch.context() as patch:
+        now = time.monotonic
+        patch.setattr(time, "monotonic", lambda: now() + 31)
+        opened.refresh()
+    assert list(opened.sessions) == ["good"]
+
+
 def test_closing_ends_a_check_and_later_ones_load_nothing(folder: Path, endless: bytes) -> None:
     (folder / "another.onnx").write_bytes(endless)
     opened = Repository(folder, provider="cpu")
@@ -180,6 +201,17 @@ def test_closing_ends_a_check_and_later_ones_load_nothing(folder: Path, endless:
     opened.refresh()
     assert not opened.sessions
     assert not opened.failures
+
+
+def _is_served_and_listed(started: Server, name: str) -> None:
+    with httpx.Client(base_url=started.url, timeout=20) as client:
+        path = f"/v2/models/{quote(name, safe='')}"
+        assert client.get(f"{path}/ready").json() == {"name": name, "ready": True}
+        assert client.post(f"{path}/infer", json=infer_request()).json()["model_name"] == name
+        assert name in [model["name"] for model in client.get("/v1/models").json()]
+        index = {entry["name"]: entry["state"] for entry in client.post("/v2/repository/index").json()}
+        assert index == {"good": "READY", name: "READY", "broken\\n": "UNAVAILABLE"}
+        assert client.get("/metrics").status_code == 200
 
 
 def _children(process: int) -> list[int]:
@@ -201,7 +233,11 @@ def _is_alive(process: int) -> bool:
 def test_a_server_that_is_ended_while_it_checks_an_endless_model(
     folder: Path, endless: bytes, tmp_path: Path, end: signal.Signals
 ) -> None:
+    odd = "what? 'it's' \"50%2F\" größe #1"
+    shutil.copy(folder / "good.onnx", folder / f"{odd}.onnx")
+    shutil.copy(folder / "good.onnx", folder / "broken\n.onnx")
     with running(folder, tmp_path / "log", "--reload", "0.1") as started:
+        _is_served_and_listed(started, odd)
         (folder / "another.onnx").write_bytes(endless)
         until(lambda: bool(_children(started.process.pid)))
         children = _children(started.process.pid)
