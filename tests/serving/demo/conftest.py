@@ -103,7 +103,7 @@ def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, this process has a running event loop
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, or Playwright's own: `scripts/install_browser.sh` brings one of them."""
     with sync_playwright() as playwright:
