@@ -20,7 +20,7 @@ from vision_zoo.serving.server.log_writer import LogWriter
 
 @contextmanager
 def _serving(
-    models: Path, redirection: str, **options: int
+    models: Path, redirection: str, stderr: int | None = None
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     port = free_port()
     command = f"exec {sys.executable} -m vision_zoo serve --port {port} --models-dir {models} {redirection}"

@@ -4,9 +4,10 @@ uvicorn's protocol does the HTTP. What is added here is checked where the bytes 
 """
 
 import asyncio
+import functools
 import heapq
 import json
-import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 MAX_TARGET_BYTES = 8 * 2**10
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 2**10
-MAX_UNSENT_BYTES = 128 * 2**20
+MAX_UNSENT_BYTES = 64 * 2**20
 """Answers of all connections that wait in memory for their clients to read them."""
 
 SWEEP_SECONDS = 0.25
@@ -27,10 +28,13 @@ _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
 """A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
 _SLOWEST_BYTES_PER_SECOND = 1024
-_STEP = 1024
+_STARTS_A_ROUND = 4
+_PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
+_READ_BYTES = 64 * 2**10
+_MAX_DISCARDED_BYTES = 2 * 2**20
+_STEP = 512
 """Bytes that are parsed at a time, where they may hold more than one request."""
 
-_LOG = logging.getLogger("vision_zoo.server")
 _BETWEEN, _HEAD, _BODY = "between", "head", "body"
 _NEVER = float("inf")
 
@@ -59,6 +63,7 @@ class Connection(HttpToolsProtocol):
 
     Args:
         limits: of this and all other connections.
+        turns: of the requests of all connections.
         refused: told the status and the message of an answer to what is no request.
     """
 
@@ -66,13 +71,17 @@ class Connection(HttpToolsProtocol):
         self,
         *arguments: Any,
         limits: ConnectionLimits,
+        turns: "Turns",
         refused: Callable[[int, str], None],
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
         self._refused = refused
+        self._turns = turns
         self._refusal: tuple[int, str] | None = None
+        self._discarded = 0
+        self._stopping = False
         self._closing = False
         self._reading = _BETWEEN
         self._kept = b""  # requests that arrived before the one ahead of them was answered
@@ -105,8 +114,10 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
-            return
-        if self._kept:
+            self._discarded += len(data)
+            if self._discarded > _MAX_DISCARDED_BYTES:
+                self.abort()
+        elif self._kept:
             self._kept += data
         else:
             self._feed(data)
@@ -232,13 +243,17 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The next request's turn; without uvicorn's timer, which any byte would disarm."""
         self.server_state.total_requests += 1
-        self._flow.release()
         if self._closing:
+            self._flow.release()
+            return
+        if self._stopping:
+            self._close()
             return
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
             return
+        self._flow.release()
         if self._refusal is not None:
             self._answer_refusal(*self._refusal)
             return
@@ -247,6 +262,13 @@ class Connection(HttpToolsProtocol):
         if self._kept:
             kept, self._kept = self._kept, b""
             self._feed(kept)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        start = functools.partial(super()._start_asgi_task, cycle, app)
+        if cycle.scope["path"] in _PROBES:
+            start()
+        else:
+            self._turns.take(self.loop, start)
 
     def _close_when_read(self) -> None:
         """Close; where a body is still arriving, only then: the answer would be lost with the connection's end."""
@@ -287,6 +309,7 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close when the request that has begun is answered; a stream that may never end is given a moment."""
+        self._stopping = True
         if not self._is_answering():
             self._close()
             return
@@ -356,6 +379,53 @@ class Connection(HttpToolsProtocol):
 
 _TOO_MANY_HEADERS = f"the request has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them"
 _UPGRADE = (b"upgrade", b"http2-settings")
+
+
+class Reader(asyncio.BufferedProtocol):
+    """Hands a connection what arrives, in pieces of bounded size: else one client's fill the memory."""
+
+    _buffer = memoryview(bytearray(_READ_BYTES))  # one for all: what is in it is copied at once
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.connection_made = connection.connection_made  # type: ignore[method-assign,assignment]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.data_received(bytes(self._buffer[:nbytes]))
+
+
+class Turns:
+    """Starts a few requests in each round of the event loop: many cheap ones must not delay a probe's answer."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._started = 0
+        self._scheduled = False
+
+    def take(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
+        """Call `start` now, or when those before it have been called."""
+        if self._started < _STARTS_A_ROUND and not self._waiting:
+            self._started += 1
+            start()
+        else:
+            self._waiting.append(start)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._next_round, loop)
+
+    def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._started = min(_STARTS_A_ROUND, len(self._waiting))
+        for _ in range(self._started):
+            self._waiting.popleft()()
+        self._scheduled = self._started > 0
+        if self._scheduled:
+            loop.call_soon(self._next_round, loop)
 
 
 class _Flow(FlowControl):

@@ -2,11 +2,12 @@
 
 import asyncio
 import hmac
+import itertools
 import json
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,8 @@ class RequestContext:
             else:
                 await self._answer(scope, headers, receive, send_with_headers)
         except RequestError as error:
-            failure = error
+            # Not the error itself: with its traceback it would be a cycle, and keep a body until that is collected.
+            failure = RequestError(error.status, error.message, error.headers)
         except asyncio.CancelledError:
             failure = RequestError(503, "the server stops", {"Connection": "close"})
         except Exception:  # noqa: BLE001  (the last resort: an answer instead of a broken connection)
@@ -176,6 +178,8 @@ class RequestContext:
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _QUIET_ROUTES = frozenset({"/v2/health/live", "/v2/health/ready", "/metrics"})
 _PREFLIGHT = b"access-control-request-method"
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = itertools.count()
 _READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization", b"cookie"}) | READ_HEADERS
 _ERROR_SECONDS = 5.0
 _ONCE = frozenset({b"host", b"origin"})
@@ -240,7 +244,7 @@ def _read_headers(given: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, byt
 
 def _identifier(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _ID.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):016x}"
 
 
 async def send_error(send: Send, error: RequestError) -> None:

@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import functools
 import logging
 import socket
 import sys
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 
@@ -17,7 +16,9 @@ from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.shutdown import Server
 
 _BACKLOG = 1024
-_OTHER_FILES = 100
+_ACCEPTS_A_ROUND = 16
+"""libuv accepts one connection of a socket in each round of the event loop: while there is much to do, too few."""
+_OTHER_FILES = 120
 """That a server opens beside its connections: models, the page, the log."""
 _FEWEST_CONNECTIONS = 16
 
@@ -38,14 +39,16 @@ def serve(settings: ServerSettings) -> None:
         shown = f"[{host}]" if ":" in host else host
         what = "the page is" if settings.demo else "serving"
         print(f"{what} at http://{shown}:{port}{settings.root_path} (Ctrl-C stops it)", file=sys.stderr)
-        protocol = functools.partial(
-            connection.Connection,
-            limits=connection.ConnectionLimits(connections=connections, read_seconds=settings.read_seconds),
-            refused=app.refused,
-        )
+        limits = connection.ConnectionLimits(connections=connections, read_seconds=settings.read_seconds)
+        turns = connection.Turns()
+
+        def protocol(**options: Any) -> asyncio.BaseProtocol:
+            own = connection.Connection(limits=limits, turns=turns, refused=app.refused, **options)
+            return connection.Reader(own)
+
         config = uvicorn.Config(
             app,
-            http=cast(type[asyncio.Protocol], protocol),
+            http=cast(Any, protocol),
             ws="none",
             loop="uvloop" if sys.platform != "win32" else "asyncio",
             log_config=None,
@@ -57,7 +60,7 @@ def serve(settings: ServerSettings) -> None:
         with contextlib.suppress(
             KeyboardInterrupt
         ):  # told to stop, it has finished what had begun: all is well
-            _Server(config).run(sockets=[listening])
+            _Server(config).run(sockets=[listening, *(listening.dup() for _ in range(_ACCEPTS_A_ROUND - 1))])
 
 
 class _Server(Server):
