@@ -33,12 +33,16 @@ def model_folders(models_dir: Path | None) -> list[Path]:
     return folders
 
 
-def list_models(models_dir: Path | None = None) -> dict[str, Path]:
-    """Paths of the models at hand by name; the first folder that has a name wins."""
+def list_models(models_dir: Path | None = None, *, only_files: bool = True) -> dict[str, Path]:
+    """Paths of the models at hand by name; the first folder that has a name wins.
+
+    Without `only_files`, pipes, devices and folders that are named as models are listed too: a server refuses
+    them by name.
+    """
     found: dict[str, Path] = {}
     for folder in model_folders(models_dir):
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            if path.is_file() or not path.exists():  # a broken link hides no other folder's model
+            if not only_files or path.is_file() or not path.exists():  # broken links are refused by name
                 found.setdefault(path.stem, path)
     return found
 

@@ -96,7 +96,7 @@ class Repository:
             ModelError: the folder is gone; what was loaded stays.
         """
         with self._refreshing:
-            found = list_models(self._models_dir)
+            found = list_models(self._models_dir, only_files=False)
             for name in self._loaded.keys() - found.keys():
                 _LOG.info("model removed", extra={"model": name})
             self._loaded = {name: entry for name, entry in self._loaded.items() if name in found}
