@@ -4,7 +4,6 @@ uvicorn's protocol does the HTTP. What is added here is checked where the bytes 
 """
 
 import asyncio
-import functools
 import heapq
 import json
 from collections import deque
@@ -14,8 +13,12 @@ from http import HTTPStatus
 from typing import Any, NoReturn, cast
 
 import httptools
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.middleware import send_error
 
 MAX_TARGET_BYTES = 8 * 2**10
 MAX_HEADERS = 100
@@ -23,6 +26,8 @@ MAX_HEADER_BYTES = 32 * 2**10
 MAX_UNSENT_BYTES = 64 * 2**20
 """Answers of all connections that wait in memory for their clients to read them."""
 
+SPARE_CONNECTIONS = 16
+"""Beyond the limit, for probes: a server that is busy must not be taken for one that is dead."""
 SWEEP_SECONDS = 0.25
 _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
@@ -31,8 +36,7 @@ _SLOWEST_BYTES_PER_SECOND = 1024
 _STARTS_A_ROUND = 4
 _PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
 _READ_BYTES = 64 * 2**10
-_MAX_DISCARDED_BYTES = 2 * 2**20
-_STEP = 512
+_STEP = 1024
 """Bytes that are parsed at a time, where they may hold more than one request."""
 
 _BETWEEN, _HEAD, _BODY = "between", "head", "body"
@@ -80,11 +84,11 @@ class Connection(HttpToolsProtocol):
         self._refused = refused
         self._turns = turns
         self._refusal: tuple[int, str] | None = None
-        self._discarded = 0
+        self._is_spare = False
         self._stopping = False
         self._closing = False
         self._reading = _BETWEEN
-        self._kept = b""  # requests that arrived before the one ahead of them was answered
+        self._kept = memoryview(b"")  # requests that arrived before the one ahead of them was answered
         self._upgrading = False
         self._head_bytes = 0
         self._remaining: int | None = None  # of a body of known length
@@ -106,30 +110,30 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self._limits.connections:
             others = cast("set[Connection]", self.connections) - {self}
             if not _make_room(others, max(1, self._limits.connections // 32)):
-                self._refuse(503, "the server has no connection left; try again later")
+                self._is_spare = True
+                if len(self.connections) > self._limits.connections + SPARE_CONNECTIONS:
+                    self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         super().connection_lost(exc)
+        self._answering.close = _do_nothing  # else a cycle, whose memory is freed late
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
-            self._discarded += len(data)
-            if self._discarded > _MAX_DISCARDED_BYTES:
-                self.abort()
-        elif self._kept:
-            self._kept += data
+            return
+        if self._kept:
+            self._kept = memoryview(bytes(self._kept) + data)
         else:
-            self._feed(data)
+            self._feed(memoryview(data))
 
-    def _feed(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _feed(self, view: memoryview) -> None:
         while view and self._refusal is None:
             if self._reading is _BETWEEN and self._is_answering():
-                self._kept = bytes(view)
+                self._kept = view
                 self._flow.hold()
                 return
-            size = self._remaining if self._reading is _BODY and self._remaining else _STEP
+            size = self._next_size(view)
             part, view = view[:size], view[size:]
             try:
                 self.parser.feed_data(part)
@@ -141,6 +145,13 @@ class Connection(HttpToolsProtocol):
                 self._head_bytes += len(part)  # also what the parser has not yet told of
                 if self._head_bytes > 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES):
                     self._refuse(431, _TOO_MANY_HEADERS)
+
+    def _next_size(self, view: memoryview) -> int:
+        """How much to parse: not more than this request has, as far as that is known."""
+        if self._reading is _BODY:
+            return self._remaining or _STEP
+        end = bytes(view[:_STEP]).find(b"\r\n\r\n")
+        return _STEP if end < 0 else end + 4
 
     # What the parser calls.
 
@@ -260,12 +271,18 @@ class Connection(HttpToolsProtocol):
         if self._reading is _BETWEEN:
             self._wait(self._limits.idle_seconds)
         if self._kept:
-            kept, self._kept = self._kept, b""
+            kept, self._kept = self._kept, memoryview(b"")
             self._feed(kept)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        start = functools.partial(super()._start_asgi_task, cycle, app)
+        def start() -> None:
+            if not cycle.disconnected:
+                super(Connection, self)._start_asgi_task(cycle, app)
+
         if cycle.scope["path"] in _PROBES:
+            start()
+        elif self._is_spare:
+            app = _no_connection_left
             start()
         else:
             self._turns.take(self.loop, start)
@@ -302,6 +319,7 @@ class Connection(HttpToolsProtocol):
         self._closing = True
         self._socket.write(b"\r\n".join([*lines, b"", body]))
         self._socket.write_eof()
+        self.flow.pause_reading()  # what else is sent need not be looked at
         self._wait(_LINGER_SECONDS)
         self._refused(status, message)
 
@@ -381,6 +399,11 @@ _TOO_MANY_HEADERS = f"the request has more than {MAX_HEADERS} headers, or {MAX_H
 _UPGRADE = (b"upgrade", b"http2-settings")
 
 
+async def _no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
+    headers = {"Connection": "close", "Retry-After": "1"}
+    await send_error(send, RequestError(503, "the server has no connection left; try again later", headers))
+
+
 class Reader(asyncio.BufferedProtocol):
     """Hands a connection what arrives, in pieces of bounded size: else one client's fill the memory."""
 
@@ -444,6 +467,10 @@ class _Flow(FlowControl):
     def resume_reading(self) -> None:
         if not self._held:
             super().resume_reading()
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class _Answering:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import sys
@@ -18,7 +19,7 @@ from vision_zoo.serving.server.shutdown import Server
 _BACKLOG = 1024
 _ACCEPTS_A_ROUND = 16
 """libuv accepts one connection of a socket in each round of the event loop: while there is much to do, too few."""
-_OTHER_FILES = 120
+_OTHER_FILES = 130
 """That a server opens beside its connections: models, the page, the log."""
 _FEWEST_CONNECTIONS = 16
 
@@ -57,6 +58,8 @@ def serve(settings: ServerSettings) -> None:
             backlog=backlog,
             timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
         )
+        gc.collect()
+        gc.freeze()  # what is loaded stays: looking through it again and again would delay requests
         with contextlib.suppress(
             KeyboardInterrupt
         ):  # told to stop, it has finished what had begun: all is well
