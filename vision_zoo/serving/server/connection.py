@@ -6,7 +6,6 @@ uvicorn's protocol does the HTTP. What is added here is checked where the bytes 
 import asyncio
 import heapq
 import json
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,11 +13,11 @@ from typing import Any, NoReturn, cast
 
 import httptools
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.middleware import send_error
+from vision_zoo.serving.server.transport import Answering, Flow, Turns
 
 MAX_TARGET_BYTES = 8 * 2**10
 MAX_HEADERS = 100
@@ -33,9 +32,7 @@ _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
 """A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
 _SLOWEST_BYTES_PER_SECOND = 1024
-_STARTS_A_ROUND = 4
 _PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
-_READ_BYTES = 64 * 2**10
 _STEP = 1024
 """Bytes that are parsed at a time, where they may hold more than one request."""
 
@@ -75,7 +72,7 @@ class Connection(HttpToolsProtocol):
         self,
         *arguments: Any,
         limits: ConnectionLimits,
-        turns: "Turns",
+        turns: Turns,
         refused: Callable[[int, str], None],
         **options: Any,
     ) -> None:
@@ -102,9 +99,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = self._flow = _Flow(transport)
+        self.flow = self._flow = Flow(transport)
         self._socket = transport
-        self._answering = _Answering(transport, self._close_when_read)
+        self._answering = Answering(transport, self._close_when_read)
         self.transport = cast(asyncio.Transport, self._answering)
         self._wait(self._limits.read_seconds)
         if len(self.connections) > self._limits.connections:
@@ -117,7 +114,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         super().connection_lost(exc)
-        self._answering.close = _do_nothing  # else a cycle, whose memory is freed late
+        self._answering.forget()
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
@@ -402,94 +399,6 @@ _UPGRADE = (b"upgrade", b"http2-settings")
 async def _no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
     headers = {"Connection": "close", "Retry-After": "1"}
     await send_error(send, RequestError(503, "the server has no connection left; try again later", headers))
-
-
-class Reader(asyncio.BufferedProtocol):
-    """Hands a connection what arrives, in pieces of bounded size: else one client's fill the memory."""
-
-    _buffer = memoryview(bytearray(_READ_BYTES))  # one for all: what is in it is copied at once
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.connection_made = connection.connection_made  # type: ignore[method-assign,assignment]
-        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
-        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
-        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        self._connection.data_received(bytes(self._buffer[:nbytes]))
-
-
-class Turns:
-    """Starts a few requests in each round of the event loop: many cheap ones must not delay a probe's answer."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._started = 0
-        self._scheduled = False
-
-    def take(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
-        """Call `start` now, or when those before it have been called."""
-        if self._started < _STARTS_A_ROUND and not self._waiting:
-            self._started += 1
-            start()
-        else:
-            self._waiting.append(start)
-        if not self._scheduled:
-            self._scheduled = True
-            loop.call_soon(self._next_round, loop)
-
-    def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._started = min(_STARTS_A_ROUND, len(self._waiting))
-        for _ in range(self._started):
-            self._waiting.popleft()()
-        self._scheduled = self._started > 0
-        if self._scheduled:
-            loop.call_soon(self._next_round, loop)
-
-
-class _Flow(FlowControl):
-    """Does not read on while there are requests to answer, whatever an answer asks for."""
-
-    _held = False
-
-    def hold(self) -> None:
-        self._held = True
-        self.pause_reading()
-
-    def release(self) -> None:
-        self._held = False
-        self.resume_reading()
-
-    def resume_reading(self) -> None:
-        if not self._held:
-            super().resume_reading()
-
-
-def _do_nothing() -> None:
-    pass
-
-
-class _Answering:
-    """The part of a transport that answers use: it counts the bytes, and closes when the request was read."""
-
-    __slots__ = ("_transport", "_write", "close", "written")
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self._transport = transport
-        self._write = transport.write
-        self.close = close
-        self.written = 0
-
-    def write(self, content: bytes) -> None:
-        self.written += len(content)
-        self._write(content)
-
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
 
 
 async def sweep(connections: Iterable[Any]) -> None:

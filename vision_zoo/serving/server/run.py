@@ -11,7 +11,7 @@ from typing import Any, cast
 import uvicorn
 
 from vision_zoo.errors import DeviceError
-from vision_zoo.serving.server import connection, logs
+from vision_zoo.serving.server import connection, logs, transport
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.shutdown import Server
@@ -41,11 +41,11 @@ def serve(settings: ServerSettings) -> None:
         what = "the page is" if settings.demo else "serving"
         print(f"{what} at http://{shown}:{port}{settings.root_path} (Ctrl-C stops it)", file=sys.stderr)
         limits = connection.ConnectionLimits(connections=connections, read_seconds=settings.read_seconds)
-        turns = connection.Turns()
+        turns = transport.Turns()
 
         def protocol(**options: Any) -> asyncio.BaseProtocol:
             own = connection.Connection(limits=limits, turns=turns, refused=app.refused, **options)
-            return connection.Reader(own)
+            return transport.Reader(own)
 
         config = uvicorn.Config(
             app,

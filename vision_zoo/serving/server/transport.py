@@ -1,0 +1,102 @@
+"""Between the event loop and a connection: bytes in bounded pieces, answers that are counted, turns."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+_READ_BYTES = 64 * 2**10
+_STARTS_A_ROUND = 4
+
+
+class Reader(asyncio.BufferedProtocol):
+    """Hands a connection what arrives, in pieces of bounded size: else one client's fill the memory."""
+
+    _buffer = memoryview(bytearray(_READ_BYTES))  # one for all: what is in it is copied at once
+
+    def __init__(self, connection: asyncio.Protocol) -> None:
+        self._connection = connection
+        self.connection_made = connection.connection_made  # type: ignore[method-assign]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.data_received(bytes(self._buffer[:nbytes]))
+
+
+class Flow(FlowControl):
+    """Does not read on while there are requests to answer, whatever an answer asks for."""
+
+    _held = False
+
+    def hold(self) -> None:
+        self._held = True
+        self.pause_reading()
+
+    def release(self) -> None:
+        self._held = False
+        self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self._held:
+            super().resume_reading()
+
+
+class Answering:
+    """The part of a transport that answers use: it counts the bytes, and closes when the request was read."""
+
+    __slots__ = ("_transport", "_write", "close", "written")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self.close = close
+        self.written = 0
+
+    def write(self, content: bytes) -> None:
+        self.written += len(content)
+        self._write(content)
+
+    def forget(self) -> None:
+        """Let go of the connection: else there is a cycle, whose memory is freed late."""
+        self.close = _do_nothing
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
+def _do_nothing() -> None:
+    pass
+
+
+class Turns:
+    """Starts a few requests in each round of the event loop: many cheap ones must not delay a probe's answer."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._started = 0
+        self._scheduled = False
+
+    def take(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
+        """Call `start` now, or when those before it have been called."""
+        if self._started < _STARTS_A_ROUND and not self._waiting:
+            self._started += 1
+            start()
+        else:
+            self._waiting.append(start)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._next_round, loop)
+
+    def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._started = min(_STARTS_A_ROUND, len(self._waiting))
+        for _ in range(self._started):
+            self._waiting.popleft()()
+        self._scheduled = self._started > 0
+        if self._scheduled:
+            loop.call_soon(self._next_round, loop)
