@@ -47,6 +47,21 @@ def test_the_tree_is_small() -> None:
     assert sum(size[name] for name in size if name.startswith("exported/")) < 32 * 2**20
 
 
+def test_every_promise_of_security_has_its_test() -> None:
+    text = (ROOT / "docs" / "SECURITY.md").read_text()
+    rows = [
+        row
+        for row in text.splitlines()
+        if row.startswith("| ") and not row.startswith(("| promise", "| ---"))
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`([a-z_/]+\.py)(?:::(\w+))?`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}" in (ROOT / "tests" / file).read_text(), (file, test)
+
+
 def test_documents_say_what_results_say() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scripts.update_documents", "--check"],
