@@ -64,7 +64,8 @@ def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
     (folder / "cat" / "broken.png").write_bytes(b"no image")
     (folder / "dog" / "notes.txt").write_text("not meant to be one")
     splits = find_dataset(f"folder:{folder}").load()
-    assert splits.skipped == (str(folder / "cat" / "broken.png"),)
+    assert [file.name for file in splits.skipped] == ["cat/broken.png"]
+    assert splits.notes == ("1 files that are no pictures are left out: dog/notes.txt",)
     assert len(splits.train) + len(splits.test) == 20
 
 
@@ -97,6 +98,10 @@ def test_an_unusable_folder_says_what_is_wrong(folder: Path, tmp_path: Path) -> 
     _image(folder / "train" / "cat" / "1.png", 1)
     _image(folder / "train" / "dog" / "1.png", 1)
     _image(folder / "test" / "bird" / "1.png", 1)
+    with pytest.raises(DataError, match="beside it cat/, dog/ with pictures"):
+        find_dataset(f"folder:{folder}")
+    shutil.rmtree(folder / "cat")
+    shutil.rmtree(folder / "dog")
     with pytest.raises(DataError, match="'bird'"):
         find_dataset(f"folder:{folder}")
 
@@ -126,7 +131,8 @@ def test_from_folder_to_prediction(cli: Callable[..., Completed], folder: Path, 
     model = exported.json["model"]
     assert str(folder) not in Path(tmp_path / model).read_bytes().decode("latin-1")
     scored = cli("evaluate", model, "--dataset", f"folder:{dataset}", "--json")
-    assert scored.json["images"] == 4
-    assert scored.json["accuracy"] == trained.json["test_accuracy"]
+    assert (scored.json["images"], scored.json["split"]) == (20, "all")
+    assert "trained on a folder of this name" in scored.stderr
+    assert exported.json["test_accuracy"] == trained.json["test_accuracy"]
     predicted = cli("predict", model, folder / "dog" / "3.png", "--json")
     assert set(predicted.json[0]["probabilities"]) == {"cat", "dog"}

@@ -39,6 +39,8 @@ def test_a_run_directory_has_everything(finished_run: Path) -> None:
         ".lock",
         "recipe.json",
         "environment.json",
+        "labels.json",
+        "split.csv",
         "metrics.json",
         "history.csv",
         "predictions.csv",

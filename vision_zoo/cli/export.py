@@ -31,6 +31,10 @@ def export(
     weights: Annotated[
         str, typer.Option(help="fp32, fp16 or int8: how a graph in fp32 stores large weights.")
     ] = "fp32",
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="folder:PATH, where the run's own folder was moved.", show_default=False),
+    ] = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     as_json: Json = False,
@@ -60,6 +64,7 @@ def export(
             Path(run),
             output_dir if onnx else Path(scratch),
             data_dir=data_dir,
+            dataset=dataset,
             precision=chosen,
             weights=stored,
         )

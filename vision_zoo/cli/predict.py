@@ -1,7 +1,8 @@
-"""An exported model on images: `predict` classifies files, `evaluate` scores a test split."""
+"""An exported model on images: `predict` classifies files, `evaluate` scores a dataset."""
 
 import sys
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,11 @@ from vision_zoo.cli.options import (
 
 _NAMED = 10
 """How many files that cannot be used are named."""
+
+if TYPE_CHECKING:
+    from vision_zoo.artifact import Metadata
+    from vision_zoo.progress import Progress
+    from vision_zoo.training.datasets.dataset import Split
 
 
 def predict(
@@ -70,7 +76,7 @@ def evaluate(
     provider: Provider = "auto",
     as_json: Json = False,
 ) -> None:
-    """Score an exported model on a dataset's test split."""
+    """Score an exported model on a dataset's test split, or on all pictures of folder:PATH where that has no test/."""
     from vision_zoo.progress import progress_on_stderr
     from vision_zoo.serving.evaluate import evaluate as score_session
     from vision_zoo.serving.models import find_model
@@ -82,32 +88,65 @@ def evaluate(
     named = None if is_own_folder(dataset) else find_dataset(dataset)
     warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
-    data = named or find_dataset(dataset, target=session.metadata.input)
-    test = data.load(data_dir).test
+    metadata = session.metadata
     report_model(session.path)
     with progress_on_stderr() as progress:
-        score = score_session(session, test.images, test.labels, data.labels, progress)
+        if named is None:
+            scored = _own_pictures(dataset, metadata, progress)
+        else:
+            scored = _Scored(named.name, "test", named.load(data_dir).test, named.labels)
+        score = score_session(session, scored.split.images, scored.split.labels, scored.labels, progress)
     if as_json:
         print_json(
             {
                 "model": str(session.path),
-                "dataset": data.name,
+                "dataset": scored.dataset,
+                "split": scored.name,
                 "accuracy": score.accuracy,
                 "images": score.images,
                 "confusion_matrix": score.confusion_matrix.tolist(),
-                "labels": list(data.labels),
+                "labels": list(scored.labels),
                 "provider": session.provider,
             }
         )
         return
-    if data.drawn_from == session.metadata.dataset:
+    if named is not None and named.drawn_from == metadata.dataset:
         print(
-            f"warning: {data.name} is a part of {data.drawn_from}'s training images, on which {session.name} was "
+            f"warning: {named.name} is a part of {named.drawn_from}'s training images, on which {session.name} was "
             "trained: this accuracy says nothing about new images",
             file=sys.stderr,
         )
+    which = "test images" if scored.name == "test" else "images, all"
     print(
-        f"{session.name}: {score.accuracy:.2%} of {score.images:,} test images of {data.name} ({session.provider})"
+        f"{session.name}: {score.accuracy:.2%} of {score.images:,} {which} of {scored.dataset} ({session.provider})"
     )
     print("\nTrue classes in rows, predicted ones in columns:")
-    print(render(score.table(data.labels), "table"))
+    print(render(score.table(scored.labels), "table"))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What a model is scored on: `test` or `all` of a dataset's images, with numbers into `labels`."""
+
+    dataset: str
+    name: str
+    split: "Split"
+    labels: tuple[str, ...]
+
+
+def _own_pictures(dataset: str, metadata: "Metadata", progress: "Progress") -> _Scored:
+    """The pictures of `folder:PATH` as the model takes them, their classes found among its labels by name."""
+    from vision_zoo.training.datasets.dataset import report_skipped
+    from vision_zoo.training.datasets.own_folder import folder_name, folder_path, pictures_to_score
+
+    path = folder_path(dataset)
+    name, splits = pictures_to_score(path, metadata.labels, metadata.input)
+    report_skipped(splits, progress)
+    if name == "test":
+        progress.line(f"{path} has splits of its own: its test split is scored")
+    if folder_name(path) == metadata.dataset and name == "all":
+        progress.line(
+            f"warning: the model was trained on a folder of this name ({metadata.dataset}): if it is that one, most of "
+            "these pictures are its training images, and this accuracy says nothing about new ones"
+        )
+    return _Scored(folder_name(path), name, splits.test, metadata.labels)

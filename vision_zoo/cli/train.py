@@ -15,7 +15,10 @@ def train(
     recipe: Annotated[str | None, typer.Argument(help="A name from `vision-zoo list recipes`.")] = None,
     architecture: Annotated[str | None, typer.Option(help="Instead of a recipe, with --dataset.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Instead of a recipe, with --architecture; or folder:PATH.")
+        str | None,
+        typer.Option(
+            help="Instead of a recipe, with --architecture; or folder:PATH. With --resume, where the folder is now."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
@@ -32,7 +35,8 @@ def train(
     max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after this much training.")] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Pixels a side, for --dataset folder:PATH (64 without it).")
+        int | None,
+        typer.Option(help="Pixels a side, 4 to 1024, for --dataset folder:PATH (64 without it)."),
     ] = None,
     pretrained: Annotated[
         Path | None, typer.Option(help="Published weights as safetensors, instead of looking for them.")
@@ -66,7 +70,6 @@ def train(
         _refuse_beside_resume(
             recipe=recipe,
             architecture=architecture,
-            dataset=dataset,
             out=out,
             image_size=image_size,
             pretrained=pretrained,
@@ -94,7 +97,9 @@ def train(
 
     with progress_on_stderr() as progress:
         if resume is not None:
-            run = training.resume(resume, device=chosen_device, data_dir=data_dir, progress=progress)
+            run = training.resume(
+                resume, device=chosen_device, data_dir=data_dir, dataset=dataset, progress=progress
+            )
         else:
             path = out or training.default_path(chosen)
             run = training.start(

@@ -84,7 +84,7 @@ def compare(
             "classes": len(dataset.labels),
             "image_size": dataset.input.height,
             **{f"{name}_images": len(split) for name, split in splits.named().items()},
-            "skipped_files": list(splits.skipped),
+            "skipped_files": [file.name for file in splits.skipped],
         },
         "seconds": journal.spent,
         "models": [

@@ -8,6 +8,7 @@ from vision_zoo import atomic
 from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
 from vision_zoo.environment import hardware
 from vision_zoo.significance import shown_p_value
+from vision_zoo.training.datasets.scan import listed
 from vision_zoo.webpage import escaped, table, webpage
 
 _MANY_CLASSES = 20
@@ -198,7 +199,7 @@ def _left_out(document: Mapping[str, Any]) -> list[str]:
     if skipped:
         parts += [
             "<h2>Files that are no images</h2>",
-            f"<p>{len(skipped)} could not be read and were left out: {escaped(', '.join(skipped))}</p>",
+            f"<p>{len(skipped)} could not be read and were left out: {escaped(listed(skipped))}</p>",
         ]
     return parts
 

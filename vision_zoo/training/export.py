@@ -13,11 +13,11 @@ from vision_zoo import environment, manifest
 from vision_zoo.artifact import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, Precision, file_name
 from vision_zoo.errors import ExportError, RunError, UsageError
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
-from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset
 from vision_zoo.training.precision import to_precision
 from vision_zoo.training.proof import FULL_PRECISION, REDUCED_PRECISION, Proof, prove
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_data import load_for_run
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weight_storage import store_weights
 from vision_zoo.training.weights import load_weights
@@ -41,6 +41,7 @@ def export_onnx(
     output_dir: Path,
     *,
     data_dir: Path | None = None,
+    dataset: str | None = None,
     precision: Precision = "fp32",
     weights: Precision = "fp32",
 ) -> ExportedModel:
@@ -48,11 +49,12 @@ def export_onnx(
 
     The file is `<recipe>.onnx`, or `<recipe>-int8.onnx` for another `precision` than fp32, which is what the
     graph computes in. `weights` is how a graph that computes in single precision stores large weights.
-    `data_dir` is where the test split is; without it the run's own data folder is used.
+    `data_dir` is where the test split is; without it the run's own data folder is used. `dataset` is `folder:PATH` where
+    the run's folder of pictures was moved. Labels and input format are those that the run was trained with.
 
     Raises:
         UsageError: `weights` together with another precision than fp32.
-        RunError: no finished run there.
+        RunError: no finished run there, or the data is not what it was trained on.
         DataError: the test split is not at hand.
         ExportError: the graph does not predict what the checkpoint predicts; nothing is written.
         StorageError: the folder cannot be written.
@@ -65,28 +67,26 @@ def export_onnx(
     if not run.finished:
         raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
     recipe = run.recipe()
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
-    recorded = run.environment().get("data_dir")
-    splits = dataset.load(data_dir or (Path(recorded) if recorded else None))
-    classifier = build_classifier(recipe, dataset)
+    data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
+    classifier = build_classifier(recipe, data)
     load_weights(run.best, classifier.network)
     classifier.eval()
-    content = store_weights(to_onnx(classifier, dataset.input.shape), weights)
+    content = store_weights(to_onnx(classifier, data.input.shape), weights)
     content = to_precision(content, precision, splits.train)
     tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
-    proof = prove(content, classifier, splits.test, tolerance)
+    proof = prove(content, classifier, splits.test, tolerance, more=splits.train)
     metadata = Metadata(
         recipe=recipe.name,
         architecture=recipe.architecture,
-        architecture_arguments=_arguments(recipe, dataset),
-        dataset=dataset.name,
-        labels=dataset.labels,
-        input=dataset.input,
+        architecture_arguments=_arguments(recipe, data),
+        dataset=data.name,
+        labels=data.labels,
+        input=data.input,
         precision=precision,
         weights=weights if precision == "fp32" else precision,
         opset=OPSET,
         parameters=count_parameters(classifier.network),
-        macs=count_macs(classifier, dataset),
+        macs=count_macs(classifier, data),
         test_accuracy=proof.accuracy,
         test_images=len(splits.test),
         familiar_energy=round(proof.familiar_energy, 4),

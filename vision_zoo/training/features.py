@@ -47,7 +47,8 @@ def compute_features(
 ) -> FeatureSplits:
     """The features of every image in `splits`, from the cache where they are right.
 
-    `data_key` identifies the images' content. A cache that cannot be used costs time, never a failure.
+    The cache's key holds the images, the layers, their weights and `data_key`. A cache that cannot be used costs
+    time, never a failure.
     """
     classifier.eval()
     folder = cache_folder() / "features" / _key(classifier, splits, data_key)
@@ -79,7 +80,9 @@ def _key(classifier: ImageClassifier, splits: Mapping[str, Split], data_key: str
     for tensor in (*classifier.feature_layers.state_dict().values(), classifier.scale, classifier.offset):
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
     digest.update(repr(classifier.feature_layers).encode())
-    digest.update(repr({name: split.images.shape for name, split in splits.items()}).encode())
+    for name, split in splits.items():
+        digest.update(f"{name} {split.images.shape}".encode())
+        digest.update(np.ascontiguousarray(split.images).data)
     return digest.hexdigest()[:32]
 
 

@@ -70,7 +70,8 @@ def write_outcome(
 def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> None:
     """Write what was predicted for each image of `split`."""
     probabilities = softmax(scored.logits.astype(np.float64), axis=1)
-    run.write_predictions(np.asarray(split.labels), scored.predictions, probabilities.max(axis=1))
+    files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
+    run.write_predictions(np.asarray(split.labels), scored.predictions, probabilities.max(axis=1), files)
 
 
 def finished(run: RunDirectory) -> TrainedRun:

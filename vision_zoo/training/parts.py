@@ -13,7 +13,7 @@ def parts_of(splits: Splits, recipe: Recipe) -> dict[str, Split]:
     if recipe.patience is None:
         return {name: split for name, split in parts.items() if name != "validation"}
     if "validation" not in parts:
-        held_out = round(len(splits.train) * recipe.validation_fraction)
+        held_out = max(1, round(len(splits.train) * recipe.validation_fraction))
         kept, out = stratified_holdout(np.asarray(splits.train.labels), held_out, seed=recipe.seed)
         parts |= {"train": splits.train.take(kept), "validation": splits.train.take(out)}
     return parts

@@ -1,6 +1,6 @@
 """One run's folder: what was asked for, on what, what came of it, and what is needed to go on.
 
-recipe.json environment.json metrics.json history.csv predictions.csv
+recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/
 checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
@@ -37,6 +37,8 @@ class RunDirectory:
         self.path = path
         self.recipe_file = path / "recipe.json"
         self.environment_file = path / "environment.json"
+        self.labels_file = path / "labels.json"
+        self.split_file = path / "split.csv"
         self.metrics_file = path / "metrics.json"
         self.history_file = path / "history.csv"
         self.predictions_file = path / "predictions.csv"
@@ -101,7 +103,7 @@ class RunDirectory:
 
     def _contents(self) -> list[Path]:
         """What is in the folder but the traces of a run that was killed before it began."""
-        own = {_LOCK_NAME, self.environment_file.name}
+        own = {_LOCK_NAME, self.environment_file.name, self.labels_file.name, self.split_file.name}
         return [entry for entry in self.path.iterdir() if entry.name not in own and entry.suffix != ".tmp"]
 
     @classmethod
@@ -173,15 +175,19 @@ class RunDirectory:
             ) from error
 
     def write_predictions(
-        self, labels: NDArray[np.int64], predictions: NDArray[np.int64], confidences: NDArray[np.float64]
+        self,
+        labels: NDArray[np.int64],
+        predictions: NDArray[np.int64],
+        confidences: NDArray[np.float64],
+        files: Sequence[str],
     ) -> None:
-        """One line a test image: its class index, the predicted one, and the probability that was given to that."""
-        lines = ["label,prediction,confidence"]
-        lines += [
-            f"{label},{prediction},{confidence:.4f}"
-            for label, prediction, confidence in zip(labels, predictions, confidences, strict=True)
-        ]
-        atomic.write_text(self.predictions_file, "\n".join(lines) + "\n")
+        """One line a test image: its class index, the predicted one, the probability given to that, and its file."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("label", "prediction", "confidence", "file"))
+        for label, prediction, confidence, file in zip(labels, predictions, confidences, files, strict=True):
+            writer.writerow((label, prediction, f"{confidence:.4f}", file))
+        atomic.write_text(self.predictions_file, text.getvalue())
 
     def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Labels and predictions of the test images, in the order of the test split.
@@ -190,9 +196,11 @@ class RunDirectory:
             RunError: the file is missing or damaged.
         """
         try:
-            columns = np.loadtxt(self.predictions_file, delimiter=",", skiprows=1, ndmin=2)
-            return columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64)
-        except (OSError, ValueError, IndexError) as error:
+            with self.predictions_file.open(newline="", encoding="utf-8") as file:
+                rows = [(int(row["label"]), int(row["prediction"])) for row in csv.DictReader(file)]
+            columns = np.array(rows, dtype=np.int64).reshape(-1, 2)
+            return columns[:, 0], columns[:, 1]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise RunError(
                 f"{self.predictions_file} is missing or damaged ({error}); train again with another --out"
             ) from error

@@ -33,6 +33,7 @@ from vision_zoo.training.outcome import TrainedRun, finished, write_outcome
 from vision_zoo.training.parts import parts_of
 from vision_zoo.training.quicken import quickened
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_data import data_to_record, load_for_run
 from vision_zoo.training.run_directory import RunDirectory, run_name
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
@@ -78,7 +79,7 @@ def start(
         if distributed.started_by_torchrun() and run.recipe_file.exists():
             if run.recipe() != recipe:
                 raise RunError(f"{path} holds a run with other settings; choose another folder with --out")
-            return _go_on(run, chosen, data_dir, progress, watch)
+            return _go_on(run, chosen, data_dir, None, progress, watch)
         run.require_free()
         dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
         with distributed.first_process_first():
@@ -95,6 +96,9 @@ def start(
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), _saying_how_to_resume(run, recipe):
             if here.writes:
+                recorded = data_to_record(dataset, splits, recipe)
+                run.require_free()
+                recorded.save(run)
                 run.create(recipe, _environment(chosen, splits, origins))
             return _train(run, recipe, dataset, splits, classifier.to(chosen), progress, watch)
 
@@ -105,9 +109,12 @@ def resume(
     device: DeviceName,
     data_dir: Path | None,
     progress: Progress,
+    dataset: str | None = None,
     watch: Watch = _unwatched,
 ) -> TrainedRun:
     """Continue an interrupted run in place; a finished one is returned as it is.
+
+    `dataset` is `folder:PATH` where the run's folder of pictures was moved; its content has to be the same.
 
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
@@ -115,7 +122,7 @@ def resume(
     run = RunDirectory.open(path)
     chosen = choose_device(device)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
-        return _go_on(run, chosen, data_dir, progress if here.writes else SilentProgress(), watch)
+        return _go_on(run, chosen, data_dir, dataset, progress if here.writes else SilentProgress(), watch)
 
 
 def finish(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainedRun:
@@ -124,11 +131,16 @@ def finish(path: Path, *, device: DeviceName, data_dir: Path | None, progress: P
     Raises:
         DataError, DeviceError, RunError, StorageError, UsageError, Interrupted
     """
-    return _go_on(RunDirectory.open(path), choose_device(device), data_dir, progress, None)
+    return _go_on(RunDirectory.open(path), choose_device(device), data_dir, None, progress, None)
 
 
 def _go_on(
-    run: RunDirectory, device: torch.device, data_dir: Path | None, progress: Progress, watch: Watch | None
+    run: RunDirectory,
+    device: torch.device,
+    data_dir: Path | None,
+    named: str | None,
+    progress: Progress,
+    watch: Watch | None,
 ) -> TrainedRun:
     """Train on, shown to `watch`, or without one only score what there is."""
     keep_freed_memory()
@@ -137,16 +149,10 @@ def _go_on(
     if run.finished:
         progress.line(f"{path} is already finished")
         return finished(run)
-    recorded = run.environment()
-    origins = Origins.from_record(recorded)
-    data_dir = data_dir or origins.data_dir
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    origins = Origins.from_record(run.environment())
     with distributed.first_process_first():
-        splits = dataset.load(data_dir)
-    if splits.sha256 != recorded.get("data", {}).get("sha256"):
-        raise RunError(
-            f"the data of {recipe.dataset} is not what {path} was started on; train again with another --out"
-        )
+        dataset, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=named)
+    data_dir = data_dir or origins.data_dir
     torch.manual_seed(recipe.seed)
     classifier = build_classifier(recipe, dataset)
     if not has_state(run.last, run.previous):

@@ -1,22 +1,30 @@
-"""Decode once: the arrays of a dataset as memory-mapped files in the user's cache, keyed by content."""
+"""Decode once: the arrays of a dataset as memory-mapped files in the user's cache.
+
+An entry's name is a hash of all that the arrays depend on. Its files carry checksums, which are verified whenever it
+is read: an entry that is damaged is decoded anew.
+"""
 
 import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from vision_zoo.training.datasets.dataset import Split, Splits
+from vision_zoo import preprocess
+from vision_zoo.training.datasets.dataset import SourceFile, Split, Splits
 
 _ABOUT = "about.json"
-_DECODER_VERSION = 2
+_FORMAT = 3
 
 
 def cache_folder() -> Path:
@@ -24,22 +32,30 @@ def cache_folder() -> Path:
     return user_cache_path("vision-zoo")
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def content_hash(files: Iterable[Path]) -> str:
     """SHA-256 over the contents of `files` in the order given, as hexadecimal digits."""
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(file_hash(path)))
     return digest.hexdigest()
 
 
-def decoded_once(dataset: str, key: str, decode: Callable[[], Splits]) -> Splits:
-    """The splits from the cache entry for `key`, or from `decode`, which are then cached.
+def decoded_once(dataset: str, depends_on: Mapping[str, Any], decode: Callable[[], Splits]) -> Splits:
+    """The splits from the cache, or from `decode`, which are then cached.
 
-    A cache that cannot be read or written costs time, never a failure: the decoded arrays are used as
-    they are.
+    `depends_on` holds, as JSON values, everything that `decode` depends on but the decoder itself: contents, labels in
+    their order, input format, the rule of the split. A cache that cannot be read or written costs time, never a
+    failure: the decoded arrays are used as they are.
     """
-    folder = cache_folder() / "decoded" / f"{dataset}-v{_DECODER_VERSION}-{key[:24]}"
+    described = {"format": _FORMAT, "decoder": _decoder(), "dataset": dataset, **depends_on}
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    folder = cache_folder() / "decoded" / f"{dataset}-{key[:32]}"
     cached = _read(folder)
     if cached is not None:
         return cached
@@ -48,23 +64,48 @@ def decoded_once(dataset: str, key: str, decode: Callable[[], Splits]) -> Splits
     return splits
 
 
+@cache
+def _decoder() -> str:
+    """What turns a file into pixels: Pillow and our own code, whose every change is a new version."""
+    modules = {getattr(value, "__module__", None) for value in vars(preprocess).values()}
+    ours = [sys.modules[name] for name in modules if name and name.startswith("vision_zoo.")]
+    sources = {module.__file__ for module in (preprocess, *ours)}
+    return f"{PIL.__version__} {content_hash(sorted(Path(source) for source in sources if source))}"
+
+
 def _read(folder: Path) -> Splits | None:
     try:
-        about = json.loads((folder / _ABOUT).read_text())
-        splits = {name: _read_split(folder, name) for name in about["splits"]}
+        sealed = json.loads((folder / _ABOUT).read_text())
+        about = sealed["about"]
+        if sealed["sha256"] != _digest(about):
+            return None
+        splits = {name: _read_split(folder, name, entry) for name, entry in about["splits"].items()}
         return Splits(
-            **splits, variant=about["variant"], sha256=about["sha256"], skipped=tuple(about["skipped"])
+            train=splits["train"],
+            test=splits["test"],
+            validation=splits.get("validation"),
+            variant=about["variant"],
+            sha256=about["sha256"],
+            skipped=_files(about["skipped"]),
         )
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _read_split(folder: Path, name: str) -> Split:
-    images = np.load(folder / f"{name}_images.npy", mmap_mode="r")
-    labels = np.load(folder / f"{name}_labels.npy", mmap_mode="r")
-    if images.dtype != np.uint8 or labels.dtype != np.int64:
-        raise ValueError("not what was written")
-    return Split(images, labels)
+def _read_split(folder: Path, name: str, entry: Mapping[str, Any]) -> Split:
+    paths = {part: folder / f"{name}_{part}.npy" for part in ("images", "labels")}
+    if any(file_hash(path) != entry[part] for part, path in paths.items()):
+        raise ValueError("the checksum differs")
+    images, labels = (np.load(paths[part], mmap_mode="r") for part in ("images", "labels"))
+    return Split(images, labels, _files(entry["files"]))
+
+
+def _files(pairs: Iterable[Iterable[str]]) -> tuple[SourceFile, ...]:
+    return tuple(SourceFile(*pair) for pair in pairs)
+
+
+def _digest(about: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _write(folder: Path, splits: Splits) -> None:
@@ -72,16 +113,14 @@ def _write(folder: Path, splits: Splits) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".decoding-"))
-        for name, split in splits.named().items():
-            _save(temporary / f"{name}_images.npy", split.images)
-            _save(temporary / f"{name}_labels.npy", split.labels)
+        entries = {name: _write_split(temporary, name, split) for name, split in splits.named().items()}
         about = {
-            "splits": list(splits.named()),
+            "splits": entries,
             "variant": splits.variant,
             "sha256": splits.sha256,
-            "skipped": list(splits.skipped),
+            "skipped": splits.skipped,
         }
-        (temporary / _ABOUT).write_text(json.dumps(about))
+        (temporary / _ABOUT).write_text(json.dumps({"about": about, "sha256": _digest(about)}))
         shutil.rmtree(folder, ignore_errors=True)  # an entry that _read could not use
         temporary.rename(folder)
     except OSError:
@@ -89,6 +128,15 @@ def _write(folder: Path, splits: Splits) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_split(folder: Path, name: str, split: Split) -> dict[str, Any]:
+    entry: dict[str, Any] = {"files": split.files}
+    for part, array in (("images", split.images), ("labels", split.labels)):
+        path = folder / f"{name}_{part}.npy"
+        _save(path, array)
+        entry[part] = file_hash(path)
+    return entry
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:

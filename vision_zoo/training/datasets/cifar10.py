@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from vision_zoo.preprocess import InputFormat, prepare
 from vision_zoo.training.datasets.cache import content_hash, decoded_once
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.datasets.image_folder import ImageFiles, find_image_folder, load_image_folder
-from vision_zoo.training.datasets.sources import locate
+from vision_zoo.training.datasets.sources import locate, remedy
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RGB = InputFormat(channels=3, height=32, width=32)
@@ -35,7 +35,9 @@ def _load(dataset: str, target: InputFormat, data_dir: Path | None) -> Splits:
     if images is not None and not (folder / _BATCHES).is_dir():
         return load_image_folder(dataset, images, LABELS, target, variant=_variant)
     key = content_hash(sorted(path for path in (folder / _BATCHES).iterdir() if path.is_file()))
-    return decoded_once(dataset, key, lambda: _decode_batches(folder, target, key))
+    return decoded_once(
+        dataset, {"content": key, "input": asdict(target)}, lambda: _decode_batches(folder, target, key)
+    )
 
 
 def _variant(files: ImageFiles) -> str:
@@ -52,7 +54,7 @@ def _decode_batches(folder: Path, target: InputFormat, key: str) -> Splits:
             data = CIFAR10(str(folder), train=train)
         except (RuntimeError, OSError, KeyError, EOFError, ValueError) as error:
             raise DataError(
-                f"{folder / _BATCHES} is damaged or incomplete ({error}); restore it or download it again"
+                f"{folder / _BATCHES} is damaged or incomplete ({error}); {remedy(folder)}"
             ) from error
         splits[name] = Split(_converted(data.data, target), np.asarray(data.targets, dtype=np.int64))
     return Splits(train=splits["train"], test=splits["test"], variant="original", sha256=key)

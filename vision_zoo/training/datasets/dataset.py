@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +11,34 @@ from numpy.typing import NDArray
 from vision_zoo.errors import DataError
 from vision_zoo.preprocess import InputFormat
 from vision_zoo.progress import Progress
+from vision_zoo.training.datasets.scan import listed
+
+
+class SourceFile(NamedTuple):
+    """Where an image came from: a path below the dataset's folder, and its content's SHA-256 where that is known."""
+
+    name: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 `[n, height, width, channels]` and labels int64 `[n]`, indices into the dataset's labels."""
+    """Images uint8 `[n, height, width, channels]` and labels int64 `[n]`, indices into the dataset's labels.
+
+    `files` says of each image where it came from; it is empty where images are no files.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    files: tuple[SourceFile, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
         """The images at `indices`, copied."""
-        return Split(self.images[indices], self.labels[indices])
+        files = tuple(self.files[index] for index in indices) if self.files else ()
+        return Split(self.images[indices], self.labels[indices], files)
 
     def spread(self, count: int) -> "Split":
         """So many images at even distances, copied: some datasets come class by class."""
@@ -35,8 +49,9 @@ class Split:
 class Splits:
     """A loaded dataset. `variant` says which copy it is (`original`, `JPEG copy`), `sha256` of which content.
 
-    `validation` is a split of its own where the data brings one. `skipped` are files that are no images
-    and were left out, which only a user's own folder may have.
+    `validation` is a split of its own where the data brings one. `skipped` are pictures that cannot be read
+    and were left out, which only a user's own folder may have; `notes` is what else the user should know.
+    `former_sha256` gives what earlier versions called the content's hash, where that was another one.
     """
 
     train: Split
@@ -44,7 +59,9 @@ class Splits:
     variant: str
     sha256: str
     validation: Split | None = None
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[SourceFile, ...] = ()
+    notes: tuple[str, ...] = ()
+    former_sha256: Callable[[], str] | None = None
 
     def named(self) -> dict[str, Split]:
         """The splits by name, `validation` only where there is one."""
@@ -52,13 +69,22 @@ class Splits:
         return splits if self.validation is None else {**splits, "validation": self.validation}
 
 
+def require_folder(data_dir: Path, dataset: str) -> None:
+    """Raise DataError where the data folder that the user named is none."""
+    if not data_dir.is_dir():
+        kind = "is not a folder" if data_dir.exists() else "does not exist"
+        raise DataError(f"data folder {data_dir} {kind}; expected a folder with the dataset {dataset}")
+
+
 def report_skipped(splits: Splits, progress: Progress) -> None:
-    """Warn of the files that are no images, by name."""
+    """Warn of what was found in the data but is not used, and of classes that a split lacks."""
     if splits.skipped:
         progress.line(
-            f"warning: {len(splits.skipped)} files are no images that can be read and were left out: "
-            f"{', '.join(splits.skipped)}"
+            f"warning: {len(splits.skipped):,} files are no images that can be read and were left out: "
+            f"{listed([file.name for file in splits.skipped])}"
         )
+    for note in splits.notes:
+        progress.line(f"warning: {note}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +116,16 @@ class Dataset:
         Raises:
             DataError: the files are missing, truncated, or do not hold this dataset.
         """
-        if data_dir is not None and not data_dir.is_dir():
-            kind = "is not a folder" if data_dir.exists() else "does not exist"
-            raise DataError(f"data folder {data_dir} {kind}; expected a folder with the dataset {self.name}")
+        if data_dir is not None:
+            require_folder(data_dir, self.name)
         splits = self.loader(data_dir)
+        self.check(splits)
+        return splits
+
+    def check(self, splits: Splits) -> None:
+        """Raise DataError where `splits` do not hold this dataset."""
         for name, split in splits.named().items():
             self._check(split, name)
-        return splits
 
     def _check(self, split: Split, name: str) -> None:
         if not len(split):

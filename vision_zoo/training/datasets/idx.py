@@ -16,7 +16,7 @@ from vision_zoo.preprocess import InputFormat
 from vision_zoo.training.datasets.cache import content_hash, decoded_once
 from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.datasets.image_folder import find_image_folder, load_image_folder
-from vision_zoo.training.datasets.sources import locate
+from vision_zoo.training.datasets.sources import locate, remedy
 
 _FILES = (
     "train-images-idx3-ubyte",
@@ -50,7 +50,7 @@ def load_idx_dataset(
     key = content_hash(files)
     return decoded_once(
         dataset,
-        key,
+        {"content": key},
         lambda: Splits(
             train=_read_split(*files[:2]), test=_read_split(*files[2:]), variant="original", sha256=key
         ),
@@ -68,18 +68,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged or truncated ({error}); restore it or download it again"
-        ) from error
+        raise DataError(f"{path} is damaged or truncated ({error}); {remedy(path)}") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _UINT8:
-        raise DataError(f"{path} is not an IDX file of bytes; restore it or download it again")
+        raise DataError(f"{path} is not an IDX file of bytes; {remedy(path)}")
     rank = content[3]
     shape = tuple(int(size) for size in np.frombuffer(content[4 : 4 + 4 * rank], dtype=">u4"))
     expected = 4 + 4 * rank + math.prod(shape)
     if len(shape) != rank or len(content) != expected:
         raise DataError(
             f"{path} holds {len(content)} bytes, expected {expected} by its header: it is truncated or "
-            "damaged; restore it or download it again"
+            f"damaged; {remedy(path)}"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
 
@@ -88,7 +86,7 @@ def _existing(path: Path) -> Path:
     for candidate in (path, path.with_name(f"{path.name}.gz")):
         if candidate.is_file():
             return candidate
-    raise DataError(f"{path} is missing, plain or as .gz; restore it or download the dataset again")
+    raise DataError(f"{path} is missing, plain or as .gz; {remedy(path)}")
 
 
 def _read_split(images_file: Path, labels_file: Path) -> Split:
@@ -96,7 +94,7 @@ def _read_split(images_file: Path, labels_file: Path) -> Split:
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise DataError(
             f"{images_file} has shape {list(images.shape)} and {labels_file.name} {list(labels.shape)}, "
-            "expected [n, height, width] and [n]; restore them or download them again"
+            f"expected [n, height, width] and [n]; {remedy(images_file)}"
         )
     return Split(images[..., None], labels.astype(np.int64))
 

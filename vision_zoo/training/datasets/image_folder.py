@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,12 +15,20 @@ from numpy.typing import NDArray
 from vision_zoo.errors import DataError, ImageError
 from vision_zoo.preprocess import InputFormat, open_image, prepare
 from vision_zoo.training.datasets.cache import content_hash, decoded_once
-from vision_zoo.training.datasets.dataset import Split, Splits
+from vision_zoo.training.datasets.dataset import SourceFile, Split, Splits
+from vision_zoo.training.datasets.scan import (
+    SPLIT_NAMES,
+    FoundFile,
+    is_ignored,
+    is_picture,
+    listed,
+    look_through,
+    portable,
+    subfolders,
+)
+from vision_zoo.training.datasets.sources import remedy
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
-_SPLITS = {"train": "train", "test": "test", "val": "test"}
-_NAMED_FAILURES = 3
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -47,10 +55,10 @@ def _as_image_files(_files: ImageFiles) -> str:
 
 def find_image_folder(folder: Path) -> Path | None:
     """The image tree in `folder` (`folder` itself) or the one archive in it; None where there is neither."""
-    if (folder / "train").is_dir():
-        return folder
     if not folder.is_dir():
         return None
+    if any(SPLIT_NAMES.get(entry.name.lower()) == "train" for entry in subfolders(folder)):
+        return folder
     archives = sorted(path for path in folder.iterdir() if path.name.endswith(_ARCHIVES))
     return archives[0] if len(archives) == 1 else None
 
@@ -73,25 +81,37 @@ def load_image_folder(
         DataError: a split or class is missing, a folder is no class, or files are no images; the message
             counts them and names the first.
     """
-    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-    key = content_hash(files)
+    files = look_through(source) if source.is_dir() else None
+    paths = [source] if files is None else [file.path for file in (*files.pictures, *files.others)]
+    key = content_hash(sorted(paths))
     as_stored = replace(target, polarity="any", centring="none")
-    return decoded_once(dataset, key, lambda: _decode(source, folders, as_stored, variant, key))
+    depends_on = {
+        "content": key,
+        # A picture that is moved from the end of one class to the beginning of the next changes no content.
+        "names": sorted(path.relative_to(source if files else source.parent).as_posix() for path in paths),
+        "folders": list(folders),
+        "input": asdict(as_stored),
+    }
+    pictures = None if files is None else files.pictures
+    return decoded_once(
+        dataset, depends_on, lambda: _decode(source, pictures, folders, as_stored, variant, key)
+    )
 
 
 def _decode(
     source: Path,
+    files: Sequence[FoundFile] | None,
     folders: Sequence[str],
     target: InputFormat,
     variant: Callable[[ImageFiles], str],
     key: str,
 ) -> Splits:
     index = {_folded(folder): number for number, folder in enumerate(folders)}
-    found: dict[str, list[tuple[str, int, NDArray[np.uint8]]]] = {"train": [], "test": []}
+    found: dict[str, list[tuple[str, int, NDArray[np.uint8]]]] = {}
     failures = []
     suffixes, sizes = set(), set()
-    for path, content in _images(source):
-        split, folder = _SPLITS.get(path.parts[-3]), path.parts[-2]
+    for path, content in _archived(source) if files is None else _read(files):
+        split, folder = SPLIT_NAMES.get(path.parts[-3].lower()), path.parts[-2]
         if split is None:
             continue
         if _folded(folder) not in index:
@@ -104,57 +124,58 @@ def _decode(
         except ImageError:
             failures.append(str(path))
         else:
-            found[split].append((str(path), index[_folded(folder)], pixels))
+            found.setdefault(split, []).append((portable(str(path)), index[_folded(folder)], pixels))
             suffixes.add(path.suffix.lower())
             sizes.add(image.size)
     if failures:
-        named = ", ".join(failures[:_NAMED_FAILURES])
         raise DataError(
-            f"{source} has {len(failures)} files that are no images: {named}; restore or remove them"
+            f"{source} has {len(failures):,} files that are no images: {listed(failures)}; restore or remove them"
         )
-    for split, entries in found.items():
-        if not entries:
+    if "test" not in found and "validation" in found:
+        found["test"] = found.pop("validation")
+    for split in ("train", "test"):
+        if split not in found:
             raise DataError(
                 f"{source} has no images for the {split} split; expected {split}/<class>/<image files>"
             )
     return Splits(
-        train=as_split(found["train"]),
-        test=as_split(found["test"]),
+        train=_as_split(found["train"]),
+        test=_as_split(found["test"]),
         variant=variant(ImageFiles(frozenset(suffixes), frozenset(sizes))),
         sha256=key,
     )
 
 
-def as_split(entries: Sequence[tuple[str, int, NDArray[np.uint8]]]) -> Split:
+def _as_split(entries: Sequence[tuple[str, int, NDArray[np.uint8]]]) -> Split:
     """(path, label, pixels) of every image as one split, in the order of the paths."""
     ordered = sorted(entries, key=lambda entry: entry[0])
     labels = np.array([label for _, label, _ in ordered], dtype=np.int64)
-    return Split(np.stack([pixels for _, _, pixels in ordered]), labels)
+    files = tuple(SourceFile(name) for name, _, _ in ordered)
+    return Split(np.stack([pixels for _, _, pixels in ordered]), labels, files)
 
 
-def _images(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Path and content of every image file that lies at least two folders deep."""
+def _read(files: Sequence[FoundFile]) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Path and content of every picture that lies at least two folders deep."""
+    for file in files:
+        path = PurePosixPath(*file.parts)
+        if len(path.parts) >= 3:
+            yield path, file.path.read_bytes()
+
+
+def _archived(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Path and content of every picture in an archive that lies at least two folders deep."""
     try:
         for name, content in _members(source):
             path = PurePosixPath(name)
-            if (
-                len(path.parts) >= 3
-                and path.suffix.lower() in IMAGE_SUFFIXES
-                and not path.name.startswith(".")
-            ):
+            hidden = any(is_ignored(part) for part in path.parts)
+            if len(path.parts) >= 3 and not hidden and is_picture(path.name, content):
                 yield path, content
     except _DAMAGED as error:
-        raise DataError(
-            f"{source} is damaged or truncated ({error}); restore it or download it again"
-        ) from error
+        raise DataError(f"{source} is damaged or truncated ({error}); {remedy(source)}") from error
 
 
 def _members(source: Path) -> Iterator[tuple[str, bytes]]:
-    if source.is_dir():
-        for file in source.rglob("*"):
-            if file.is_file():
-                yield file.relative_to(source.parent).as_posix(), file.read_bytes()
-    elif source.suffix == ".zip":
+    if source.suffix == ".zip":
         with zipfile.ZipFile(source) as archive:
             for entry in archive.infolist():
                 if not entry.is_dir():

@@ -22,7 +22,8 @@ _SPLIT_SEED = 0  # part of the dataset's definition: another seed would be anoth
 def _load(_data_dir: Path | None) -> Splits:
     file = _shipped_file()
     key = content_hash([file])
-    return decoded_once("mnist-5k", key, lambda: _decode(file, key))
+    rule = {"test_images": _TEST_IMAGES, "seed": _SPLIT_SEED}
+    return decoded_once("mnist-5k", {"content": key, **rule}, lambda: _decode(file, key))
 
 
 def _shipped_file() -> Path:

@@ -54,6 +54,15 @@ def locate(
     return target
 
 
+def remedy(path: Path) -> str:
+    """What to do about a damaged file of a dataset: what we downloaded ourselves, we download again."""
+    if path.is_relative_to(cache_folder()):
+        folder = cache_folder() / "data"
+        inside = path.relative_to(folder).parts if path.is_relative_to(folder) else ()
+        return f"delete the cache folder {folder / inside[0] if inside else cache_folder()}: it is downloaded again then"
+    return "restore it or download it again"
+
+
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,258 @@
+"""The data of a run: what it was trained with is recorded, and compared with whatever is loaded for it later.
+
+labels.json   labels in their order, input format, name and content hash of the dataset
+split.csv     every image's split, file (or index), label, and the hash of its content where it is a user's file
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vision_zoo import atomic
+from vision_zoo.errors import DataError, RunError
+from vision_zoo.preprocess import InputFormat
+from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Dataset, Splits, require_folder
+from vision_zoo.training.datasets.differences import FileRow, differences
+from vision_zoo.training.datasets.layout import read_layout
+from vision_zoo.training.datasets.own_folder import (
+    Contents,
+    folder_path,
+    is_own_folder,
+    load_contents,
+    pictures_below,
+    read_contents,
+)
+from vision_zoo.training.datasets.scan import portable
+from vision_zoo.training.parts import parts_of
+from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_directory import RunDirectory
+
+_SCHEMA = 1
+_COLUMNS = ("split", "file", "label", "sha256")
+LEFT_OUT = "left out"
+"""In the place of a split: a file that could not be read."""
+
+
+@dataclass(frozen=True)
+class RecordedData:
+    """What labels.json and split.csv say."""
+
+    dataset: str
+    labels: tuple[str, ...]
+    input: InputFormat
+    sha256: str
+    rows: tuple[FileRow, ...]
+
+    def save(self, run: RunDirectory) -> None:
+        """Write both files.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(self.rows)
+        document = {
+            "schema": _SCHEMA,
+            "dataset": self.dataset,
+            "sha256": self.sha256,
+            "labels": list(self.labels),
+            "input": asdict(self.input),
+        }
+        atomic.write_text(run.split_file, text.getvalue())
+        atomic.write_text(run.labels_file, json.dumps(document, indent=2) + "\n")
+
+
+def data_to_record(dataset: Dataset, splits: Splits, recipe: Recipe) -> RecordedData:
+    """What a run of `recipe` on `splits` has to keep."""
+    rows = []
+    for name, split in {**splits.named(), **parts_of(splits, recipe)}.items():
+        labels = [dataset.labels[number] for number in np.asarray(split.labels)]
+        if split.files:
+            rows += [
+                FileRow(name, file.name, label, file.sha256)
+                for file, label in zip(split.files, labels, strict=True)
+            ]
+        else:
+            rows += [FileRow(name, str(index), label, "") for index, label in enumerate(labels)]
+    rows += [FileRow(LEFT_OUT, file.name, "", file.sha256) for file in splits.skipped]
+    return RecordedData(dataset.name, dataset.labels, dataset.input, splits.sha256, tuple(rows))
+
+
+def read_recorded(run: RunDirectory) -> RecordedData | None:
+    """What `run` was trained with; None for a run of an earlier version, which says less.
+
+    Raises:
+        RunError: the files are damaged, or one of them is missing.
+    """
+    if not run.labels_file.exists() and not run.split_file.exists():
+        return None
+    try:
+        document = json.loads(run.labels_file.read_text())
+        labels = document["labels"]
+        if document["schema"] != _SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}")
+        if (
+            not labels
+            or not all(isinstance(label, str) for label in labels)
+            or len(set(labels)) < len(labels)
+        ):
+            raise ValueError("no labels, or one twice")
+        with run.split_file.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header) != _COLUMNS:
+            raise ValueError("other columns")
+        return RecordedData(
+            str(document["dataset"]),
+            tuple(labels),
+            InputFormat(**document["input"]),
+            str(document["sha256"]),
+            tuple(FileRow(*row) for row in rows),
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+        raise RunError(
+            f"{run.labels_file} or {run.split_file.name} is missing or damaged ({error}); restore them, or train again "
+            "with another --out"
+        ) from error
+
+
+def load_for_run(
+    run: RunDirectory, recipe: Recipe, *, data_dir: Path | None, dataset: str | None = None
+) -> tuple[Dataset, Splits]:
+    """The data that `run` was trained with, and its dataset with the labels and the input format of then.
+
+    Built-in data is in `data_dir`, without it in the run's own data folder. `dataset` is `folder:PATH` where a folder
+    was moved; a `data_dir` that holds a folder of the old one's name, or that is the folder itself, will do as well.
+
+    Raises:
+        DataError: the data is not there.
+        RunError: it is not what the run was trained with; the message says what differs.
+    """
+    recorded = read_recorded(run)
+    named = dataset or recipe.dataset
+    if is_own_folder(named) != is_own_folder(recipe.dataset) or (
+        named != recipe.dataset and not is_own_folder(named)
+    ):
+        raise RunError(f"{run.path} was trained on {recipe.dataset}, not on {named}; leave --dataset out")
+    if not is_own_folder(named):
+        kept = run.environment().get("data_dir")
+        return _built_in(run, recipe, recorded, data_dir or (Path(kept) if kept else None))
+    path = folder_path(named)
+    if dataset is None and data_dir is not None:
+        require_folder(data_dir, recipe.dataset)
+        path = _moved_below(data_dir, path, recorded) or path
+    return _own(run, recipe, recorded, path)
+
+
+def _built_in(
+    run: RunDirectory, recipe: Recipe, recorded: RecordedData | None, data_dir: Path | None
+) -> tuple[Dataset, Splits]:
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    splits = dataset.load(data_dir)
+    require_recorded(run, recipe, dataset, splits)
+    if recorded is not None:
+        dataset = replace(dataset, labels=recorded.labels, input=recorded.input)
+    return dataset, splits
+
+
+def _own(
+    run: RunDirectory, recipe: Recipe, recorded: RecordedData | None, path: Path
+) -> tuple[Dataset, Splits]:
+    if not path.is_dir():
+        raise DataError(
+            f"{portable(str(path))}, which {run.path} was trained on, is not there; restore it, or say where it is now "
+            "with --dataset folder:PATH"
+        )
+    try:
+        contents = read_contents(read_layout(path))
+    except DataError:
+        _refuse(run, recorded, pictures_below(path), path)
+        raise
+    _refuse(run, recorded, _rows_of(contents), path)
+    dataset = find_dataset(
+        f"folder:{path}", image_size=recipe.image_size, target=None if recorded is None else recorded.input
+    )
+    if recorded is not None:
+        dataset = replace(dataset, name=recorded.dataset, labels=recorded.labels)
+    splits = load_contents(contents, dataset.labels, dataset.input)
+    dataset.check(splits)
+    require_recorded(run, recipe, dataset, splits)
+    return dataset, splits
+
+
+def _rows_of(contents: Contents) -> list[FileRow]:
+    return [
+        FileRow(picture.split, picture.file.name, picture.label, picture.sha256)
+        for picture in contents.pictures
+    ]
+
+
+def _refuse(run: RunDirectory, recorded: RecordedData | None, rows: Sequence[FileRow], path: Path) -> None:
+    """Raise RunError where the files are not those that the run was trained with."""
+    found = [] if recorded is None else differences(recorded.rows, rows)
+    if found:
+        raise _not_the_same(run, portable(str(path)), "; ".join(found))
+
+
+def _not_the_same(run: RunDirectory, data: str, what: str, *, own: bool = True) -> RunError:
+    where = "--dataset folder:PATH" if own else "--data-dir"
+    return RunError(
+        f"{data} is not what {run.path} was trained on: {what}; restore it, name a copy that is with {where}, or train "
+        "again with another --out"
+    )
+
+
+def require_recorded(run: RunDirectory, recipe: Recipe, dataset: Dataset, splits: Splits) -> None:
+    """Raise RunError where `splits` are not what `run` was trained with.
+
+    Of a run of an earlier version only the content's hash is known, and the labels of its test images.
+    """
+    recorded = read_recorded(run)
+    if recorded is None:
+        _require_environment(run, recipe, splits)
+        return
+    now = data_to_record(dataset, splits, recipe)
+    have_files = bool(splits.train.files) and not recorded.rows[0].file.isdigit()
+    found = differences(recorded.rows, now.rows) if have_files else []
+    if not found and recorded.labels != dataset.labels:
+        found = ["the classes have another order"]
+    if not found and recorded.sha256 != splits.sha256:
+        found = ["the content differs, by its hash"]
+    if not found and recorded.rows != now.rows:
+        found = ["other files are held out for the test or validation split, or can be read"]
+    if found:
+        raise _not_the_same(run, recipe.dataset, "; ".join(found), own=is_own_folder(recipe.dataset))
+    _require_environment(run, recipe, splits)
+
+
+def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> None:
+    data: Any = run.environment().get("data")
+    expected = data.get("sha256") if isinstance(data, dict) else None
+    former = splits.former_sha256
+    if expected != splits.sha256 and (former is None or expected != former()):
+        what = "the files or their names differ, by their hash"
+        raise _not_the_same(run, recipe.dataset, what, own=is_own_folder(recipe.dataset))
+    if run.predictions_file.is_file() and not np.array_equal(
+        run.predictions()[0], np.asarray(splits.test.labels)
+    ):
+        what = "the test split is another one"
+        raise _not_the_same(run, recipe.dataset, what, own=is_own_folder(recipe.dataset))
+
+
+def _moved_below(data_dir: Path, old: Path, recorded: RecordedData | None) -> Path | None:
+    """The folder in `data_dir` that may be the one that was moved: of its name, or with its classes."""
+    if recorded is None:
+        return data_dir / old.name if (data_dir / old.name).is_dir() else None
+    tops = {row.file.split("/")[0] for row in recorded.rows}
+    for candidate in (data_dir / old.name, data_dir):
+        if candidate.is_dir() and tops & {portable(entry.name) for entry in candidate.iterdir()}:
+            return candidate
+    return None
