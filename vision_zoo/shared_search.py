@@ -22,6 +22,7 @@ from vision_zoo.training import study
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.device import DeviceName, choose_device, describe_environment
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_data import require_runs_on
 from vision_zoo.training.search_space import Space
 
 _GRACE_SECONDS = 10
@@ -58,7 +59,8 @@ def search(
     require_between("jobs", jobs, 1, MAX_JOBS)
     with study.open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
-    find_dataset(recipe.dataset, image_size=recipe.image_size).load(place.data_dir)  # decoded once
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    require_runs_on(place.out, dataset, dataset.load(place.data_dir))  # decoded once
     if jobs == 1:
         _work(recipe, space, settings, place, progress)
     else:

@@ -23,6 +23,7 @@ from vision_zoo.results import read_result, write_result
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Splits, report_skipped
 from vision_zoo.training.device import choose_device, describe_environment
+from vision_zoo.training.run_data import require_runs_on
 
 SCHEMA_VERSION = 1
 _DOCUMENT, _ENDED = "comparison.json", "ended"
@@ -46,7 +47,13 @@ def compare(
     dataset = find_dataset(settings.dataset, image_size=settings.image_size)
     splits = dataset.load(data_dir)
     report_skipped(splits, progress)
-    finished = read_result(out / _DOCUMENT) if journal.done(_ENDED) == splits.sha256 else None
+    require_runs_on(out / "runs", dataset, splits)
+    ended = journal.done(_ENDED)
+    if ended is not None and not splits.has_content(ended):
+        raise RunError(
+            f"{out} holds a comparison on {settings.dataset}, which has changed since; choose another folder with --out"
+        )
+    finished = read_result(out / _DOCUMENT) if ended is not None else None
     if finished is not None:
         progress.line(f"{out} holds this comparison, finished")
         return finished

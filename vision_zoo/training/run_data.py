@@ -233,11 +233,30 @@ def require_recorded(run: RunDirectory, recipe: Recipe, dataset: Dataset, splits
     _require_environment(run, recipe, splits)
 
 
+def require_runs_on(folder: Path, dataset: Dataset, splits: Splits) -> None:
+    """Raise RunError where a run in a sub-folder of `folder` was trained on other data than `splits`.
+
+    For searches and comparisons, which go on with the runs that they find.
+    """
+    for file in sorted(folder.glob("*/recipe.json")):
+        run = RunDirectory.open(file.parent)
+        if not _has_hash(run, dataset, splits):
+            require_recorded(run, run.recipe(), dataset, splits)
+
+
+def _has_hash(run: RunDirectory, dataset: Dataset, splits: Splits) -> bool:
+    """Whether labels.json names this content and these labels: a short look, without every image's row."""
+    try:
+        document = json.loads(run.labels_file.read_text())
+        return bool(document["sha256"] == splits.sha256 and tuple(document["labels"]) == dataset.labels)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> None:
     data: Any = run.environment().get("data")
     expected = data.get("sha256") if isinstance(data, dict) else None
-    former = splits.former_sha256
-    if expected != splits.sha256 and (former is None or expected != former()):
+    if not splits.has_content(expected):
         what = "the files or their names differ, by their hash"
         raise _not_the_same(run, recipe.dataset, what, own=is_own_folder(recipe.dataset))
     if run.predictions_file.is_file() and not np.array_equal(

@@ -19,6 +19,7 @@ from vision_zoo.training import train
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.device import DeviceName, choose_device
 from vision_zoo.training.recipe import Recipe
+from vision_zoo.training.run_data import require_runs_on
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.search_space import Values, describe, folder_name, tuned
 
@@ -72,7 +73,8 @@ def tune(
         require_between("jobs", jobs, 1, MAX_JOBS)
     grid = points(recipe, values)
     paths = [out / folder_name(combination) for combination, _ in grid]
-    find_dataset(recipe.dataset, image_size=recipe.image_size).load(data_dir)  # decoded once, before the jobs
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    require_runs_on(out, dataset, dataset.load(data_dir))  # decoded once, before the jobs
     cores = environment.usable_cores()
     workers = min(jobs or (1 if choose_device(device).type == "cuda" else cores), len(grid))
     threads = max(1, cores // workers)

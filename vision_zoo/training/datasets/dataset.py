@@ -63,6 +63,12 @@ class Splits:
     notes: tuple[str, ...] = ()
     former_sha256: Callable[[], str] | None = None
 
+    def has_content(self, sha256: object) -> bool:
+        """Whether that is the content's hash, of this version or an earlier one."""
+        if sha256 == self.sha256:
+            return True
+        return self.former_sha256 is not None and sha256 is not None and sha256 == self.former_sha256()
+
     def named(self) -> dict[str, Split]:
         """The splits by name, `validation` only where there is one."""
         splits = {"train": self.train, "test": self.test}
