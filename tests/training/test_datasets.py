@@ -15,6 +15,8 @@ from vision_zoo.errors import DataError, UnknownNameError
 from vision_zoo.training.datasets import DATASETS, find_dataset
 from vision_zoo.training.datasets.cache import cache_folder
 from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.datasets.layout import read_layout
+from vision_zoo.training.datasets.own_folder import load_contents, read_contents
 from vision_zoo.training.datasets.split import stratified_holdout
 
 
@@ -54,6 +56,84 @@ def test_the_second_load_comes_from_the_cache_and_a_damaged_cache_is_made_anew(m
     third = DATASETS["mnist-5k"].load()
     assert isinstance(third.test.images, np.memmap)
     assert np.array_equal(third.test.images, mnist_5k.test.images)
+
+
+@pytest.fixture
+def digits(image_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with a tree of digits, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _write_tree(tmp_path / "data" / "mnist", image_files)
+    return tmp_path / "data"
+
+
+def _cached_files() -> list[Path]:
+    return sorted(path for path in (cache_folder() / "decoded").rglob("*") if path.is_file())
+
+
+def test_flipped_bytes_in_the_cache_are_noticed_wherever_they_are(digits: Path) -> None:
+    def arrays() -> list[np.ndarray]:
+        splits = SMALL.load(digits)
+        return [np.array(part) for split in splits.named().values() for part in (split.images, split.labels)]
+
+    expected = arrays()
+    files = _cached_files()
+    assert len(files) == 5
+    for file in files:
+        content = bytearray(file.read_bytes())
+        content[-20] ^= 1
+        file.unlink()
+        file.write_bytes(content)
+        assert all(np.array_equal(one, other) for one, other in zip(arrays(), expected, strict=True))
+        assert file.read_bytes() != content
+
+
+def test_a_picture_in_another_class_is_not_taken_from_the_cache(digits: Path) -> None:
+    assert np.bincount(SMALL.load(digits).train.labels).tolist() == [3] * 10
+    last, next_class = digits / "mnist" / "train" / "0" / "2.png", digits / "mnist" / "train" / "1"
+    last.rename(next_class / "-.png")  # the same contents in the same order
+    assert np.bincount(SMALL.load(digits).train.labels)[:2].tolist() == [2, 4]
+
+
+def test_other_classes_have_another_cache(tmp_path: Path, mnist_5k: Splits) -> None:
+    for name in ("a", "b", "c"):
+        for number in range(4):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(mnist_5k.train.images[number].squeeze()).save(tmp_path / name / f"{number}.png")
+    found = find_dataset(f"folder:{tmp_path}")
+    contents = read_contents(read_layout(tmp_path))
+    splits = load_contents(contents, found.labels, found.input)
+    turned = load_contents(contents, found.labels[::-1], found.input)
+    assert [found.labels[label] for label in splits.test.labels] == [
+        found.labels[::-1][label] for label in turned.test.labels
+    ]
+
+
+def test_a_damaged_download_is_deleted_from_the_cache(
+    image_files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("VISION_ZOO_DATA", raising=False)
+    folder = cache_folder() / "data" / "mnist"
+    _write_tar(folder, image_files)
+    archive = folder / "digits.tar.gz"
+    archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"delete the cache folder {folder}"):
+        SMALL.load()
+
+
+def test_hidden_files_of_an_archive_or_tree_are_no_images(
+    image_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = {
+        **image_files,
+        "__MACOSX/train/3/._0.png": b"resource fork",
+        "train/3/.ipynb_checkpoints/0.png": image_files["train/3/0.png"],
+        "train/@eaDir/0/0.png": b"thumbnail",
+    }
+    for write in (_write_tree, _write_tar, _write_zip):
+        write(tmp_path / write.__name__ / "mnist", files)
+        splits = SMALL.load(tmp_path / write.__name__)
+        assert np.bincount(splits.train.labels).tolist() == [3] * 10
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(

@@ -12,9 +12,9 @@ from vision_zoo.artifact import METADATA_KEY, Precision
 from vision_zoo.errors import ExportError
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.export import OPSET, export_onnx, to_onnx
-from vision_zoo.training.proof import Tolerance, prove
+from vision_zoo.training.proof import FULL_PRECISION, REDUCED_PRECISION, Proof, Tolerance, prove, require
 from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weight_storage import store_weights
@@ -129,6 +129,37 @@ def test_the_matrices_of_a_recurrent_layer_take_eight_bits(mnist_5k: Splits) -> 
     assert len(content) - len(stored) > 2.9 * count_parameters(classifier)  # bytes, of four a parameter
     proof = prove(stored, classifier, mnist_5k.test, Tolerance(0.0, None, accuracy_loss=1.0))
     assert 0 < proof.max_logit_difference < 0.01  # of logits around 0.1, with random weights
+
+
+def _few(split: Split, count: int) -> Split:
+    return split.take(np.arange(count, dtype=np.int64))
+
+
+@pytest.mark.parametrize(("images", "lost", "refused"), [(120, 1, False), (120, 2, True), (7, 1, False), (1000, 2, False),
+                                                         (1000, 3, True)])  # fmt: skip
+def test_a_file_in_fewer_bits_may_lose_one_image_however_few_there_are(
+    images: int, lost: int, refused: bool
+) -> None:
+    proof = Proof(images, 1.0, 0.1, checkpoint_accuracy=1.0, accuracy=1 - lost / images, familiar_energy=0.0)
+    if refused:
+        with pytest.raises(ExportError, match=f"it loses {lost} of {images:,} test images, expected at most"):
+            require(proof, REDUCED_PRECISION, 1.0, images, largest_logit=1.0)
+    else:
+        require(proof, REDUCED_PRECISION, 1.0, images, largest_logit=1.0)
+    with pytest.raises(ExportError, match="points below the checkpoint's"):
+        require(proof, FULL_PRECISION, 1.0, images, largest_logit=1000.0)
+
+
+def test_agreement_on_few_test_images_is_judged_on_more(
+    classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    changed = _other_weights(classifier, -2.0)
+    disagreeing = Tolerance(0.9, None, accuracy_loss=1.0)
+    with pytest.raises(ExportError, match="on 500 images"):
+        prove(changed, classifier, _few(mnist_5k.test, 4), disagreeing, more=mnist_5k.train)
+    content = to_onnx(classifier, (28, 28, 1))
+    proof = prove(content, classifier, _few(mnist_5k.test, 4), disagreeing, more=mnist_5k.train)
+    assert proof.images == 4
 
 
 def test_weights_that_lose_too_much_are_refused(classifier: ImageClassifier, mnist_5k: Splits) -> None:

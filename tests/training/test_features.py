@@ -91,6 +91,18 @@ def test_other_weights_have_another_cache(
     assert len(list(own_cache.iterdir())) == 2
 
 
+def test_other_images_have_another_cache_whatever_the_data_is_called(
+    own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    splits = _splits(mnist_5k)
+    _compute(classifier, splits)
+    images = np.array(splits["train"].images)
+    images[150] = 255 - images[150]  # far from both ends, which are compared with fresh features
+    other = {**splits, "train": Split(images, splits["train"].labels)}
+    found = _compute(classifier, other)["train"].images
+    np.testing.assert_allclose(found, _expected(classifier, other["train"]), rtol=1e-4, atol=1e-5)
+
+
 def test_a_cache_that_cannot_be_written_costs_only_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classifier: ImageClassifier, mnist_5k: Splits
 ) -> None:

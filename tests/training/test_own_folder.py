@@ -12,7 +12,9 @@ from PIL import Image
 from tests.conftest import Completed
 from vision_zoo.errors import DataError, UsageError
 from vision_zoo.preprocess import InputFormat
+from vision_zoo.training import plots
 from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.recipes import recipe_for
 
 
@@ -109,6 +111,27 @@ def test_an_unusable_folder_says_what_is_wrong(folder: Path, tmp_path: Path) -> 
 def test_an_image_size_is_for_folders_alone() -> None:
     with pytest.raises(UsageError, match="28 pixels"):
         find_dataset("mnist", image_size=64)
+
+
+@pytest.mark.parametrize("size", [0, -5, 3, 1025, 10**9])
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_an_image_size_out_of_range_is_refused(
+    cli: Callable[..., Completed], folder: Path, tmp_path: Path, command: str, size: int
+) -> None:
+    architecture = ("--architecture", "small_cnn") if command == "train" else ()
+    done = cli(
+        command, *architecture, "--dataset", f"folder:{folder}", "--image-size", str(size), "--out", "out"
+    )
+    assert done.code == 2
+    assert done.error == f"image size {size} is out of range; expected 4 to 1024 pixels a side"
+    assert not (tmp_path / "out" / "recipe.json").exists()
+
+
+def test_class_names_are_never_taken_for_formulas(tmp_path: Path) -> None:
+    labels = ("$\\frac$", "x" * 200, "a$b")
+    plots.write_confusion_matrix(tmp_path / "matrix.png", np.eye(3, dtype=np.int64), labels, title="odd")
+    split = Split(np.zeros((3, 4, 4, 3), dtype=np.uint8), np.arange(3))
+    plots.write_samples(tmp_path / "samples.png", split, np.array([0, 2, 1]), labels, title="odd")
 
 
 def test_a_recipe_for_a_folder_is_named_after_it_and_fits_the_architecture(folder: Path) -> None:

@@ -23,6 +23,7 @@ _RIGHT, _WRONG = "#00795c", "#c0392b"
 _COLUMNS, _ROWS = 8, 2
 _LARGEST_MATRIX = 16.0  # inches
 _MOST_NAMES = 40
+_LONGEST_NAME = 30
 
 
 def write_curves(path: Path, history: Sequence[Mapping[str, float]], *, title: str) -> None:
@@ -81,7 +82,7 @@ def write_confusion_matrix(
     step = -(
         -len(labels) // _MOST_NAMES
     )  # of more classes than there is room for, every second one is named, or third
-    ticks, labels = range(0, len(labels), step), labels[::step]
+    ticks, labels = range(0, len(labels), step), [_shown(label) for label in labels[::step]]
     long_names = any(len(label) > 2 for label in labels)
     axes.set_xticks(ticks, labels, rotation=45 if long_names else 0, ha="right" if long_names else "center")
     axes.set_yticks(ticks, labels)
@@ -119,7 +120,7 @@ def write_samples(
             if index is None:
                 continue
             axes.imshow(split.images[index].squeeze(), cmap="gray", vmin=0, vmax=255)
-            predicted, true = labels[predictions[index]], labels[split.labels[index]]
+            predicted, true = (_shown(labels[of[index]]) for of in (predictions, split.labels))
             axes.set_title(
                 predicted if predicted == true else f"{predicted}\ntrue: {true}", fontsize=9, color=color
             )
@@ -163,6 +164,12 @@ def write_heat_map(
     bar = figure.colorbar(image, ax=axes, shrink=0.9)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     _save(figure, path)
+
+
+def _shown(label: str) -> str:
+    """A label as matplotlib shows it: shortened, and never taken for a formula, which `$` begins."""
+    short = label if len(label) <= _LONGEST_NAME else f"{label[: _LONGEST_NAME - 1]}…"
+    return short.replace("$", r"\$")
 
 
 def _padded(indices: NDArray[np.int64]) -> list[int | None]:

@@ -98,13 +98,14 @@ def prove(
         predictions = _run(content, further.images, _BATCH)[0].argmax(axis=1)
         agreed += float((predictions == evaluate(classifier, further).predictions).sum())
         images += len(further)
-    _require(proof, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max()))
+    require(proof, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max()))
     return proof
 
 
-def _require(
+def require(
     proof: Proof, tolerance: Tolerance, agreement: float, images: int, *, largest_logit: float
 ) -> None:
+    """Raise ExportError where `proof`, or the agreement on so many images, is beyond `tolerance`."""
     limit = None
     if tolerance.logit_difference is not None:
         limit = tolerance.logit_difference * max(1.0, largest_logit)
