@@ -59,18 +59,67 @@ def test_without_a_crop_the_whole_image_is_kept_and_padded() -> None:
     assert np.array_equal(np.unique(seen), [90])
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "I;16", "F"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "1",
+        "L",
+        "LA",
+        "La",
+        "P",
+        "PA",
+        "RGB",
+        "RGBA",
+        "RGBa",
+        "CMYK",
+        "YCbCr",
+        "LAB",
+        "HSV",
+        "I",
+        "I;16",
+        "I;16B",
+        "F",
+    ],
+)
 @pytest.mark.parametrize("target", [RGB, DIGIT], ids=["rgb", "digit"])
 def test_every_colour_mode_gives_the_target_shape(mode: str, target: InputFormat) -> None:
     drawn = Image.new("L", (50, 40), 0)
     drawn.paste(255, (20, 10, 26, 30))
-    sixteen_bits = Image.fromarray(np.asarray(drawn).astype(np.uint16) * 257)
-    image = sixteen_bits if mode == "I;16" else drawn.convert(mode)
+    if mode.startswith("I;16"):
+        image = Image.fromarray(np.asarray(drawn).astype(np.uint16) * 257)
+        if mode == "I;16B":
+            image = Image.frombytes(mode, image.size, np.asarray(image).astype(">u2").tobytes())
+    elif mode == "LAB":
+        image = Image.merge(mode, (drawn, Image.new("L", drawn.size, 128), Image.new("L", drawn.size, 128)))
+    else:
+        steps = {"La": ["LA"], "PA": ["P"], "RGBa": ["RGBA"], "LA": [], "HSV": ["RGB"]}.get(mode, [])
+        image = drawn
+        for step in [*steps, mode]:
+            image = image.convert(step)
     assert image.mode == mode
     seen = prepare(image, target)
     assert seen.shape == target.shape
     assert seen.dtype == np.uint8
     assert seen.max() > 200
+    assert seen.min() < 50
+
+
+def test_deep_pixels_made_in_memory_are_not_black() -> None:
+    pixels = np.add.outer(np.arange(0, 200, 5), np.arange(0, 56))
+    expected = prepare(Image.fromarray(pixels.astype(np.uint8)), RGB).astype(int)
+    for deep in (
+        pixels.astype(np.float32) / 255,
+        pixels.astype(np.uint16) * 257,
+        pixels.astype(np.int32) * 257,
+    ):
+        assert np.abs(prepare(Image.fromarray(deep), RGB) - expected).max() <= 1
+    for unknown in (
+        pixels.astype(np.uint16) * 16,
+        pixels.astype(np.int32) * 16,
+        pixels.astype(np.float32) * 16,
+    ):
+        with pytest.raises(ImageError, match="save it with 8 bits"):
+            prepare(Image.fromarray(unknown), RGB)
 
 
 @pytest.mark.parametrize("ink", [0, 255], ids=["black", "white"])
