@@ -67,10 +67,16 @@ def decoded_once(dataset: str, depends_on: Mapping[str, Any], decode: Callable[[
 @cache
 def _decoder() -> str:
     """What turns a file into pixels: Pillow and our own code, whose every change is a new version."""
-    modules = {getattr(value, "__module__", None) for value in vars(preprocess).values()}
-    ours = [sys.modules[name] for name in modules if name and name.startswith("vision_zoo.")]
-    sources = {module.__file__ for module in (preprocess, *ours)}
-    return f"{PIL.__version__} {content_hash(sorted(Path(source) for source in sources if source))}"
+    found: set[str] = set()
+    waiting = {preprocess.__name__}
+    while waiting:
+        module = sys.modules[waiting.pop()]
+        found.add(module.__name__)
+        names = {getattr(value, "__module__", None) for value in vars(module).values()}
+        ours = {name for name in names if name in sys.modules and name.startswith("vision_zoo.")}
+        waiting |= ours - found
+    sources = (sys.modules[name].__file__ for name in sorted(found))
+    return f"{PIL.__version__} {content_hash(Path(source) for source in sources if source)}"
 
 
 def _read(folder: Path) -> Splits | None:
