@@ -18,6 +18,9 @@ _CENTRED_WITHIN = 0.55
 _SMALL = 64
 _CUTOUT = 160  # pixels that a photograph of a sheet has more than
 _THICK = 0.12  # of the shorter side
+_BROAD = 0.08
+_PLATEAU = 3  # levels on either side
+_BLACK = 8
 _FINE = 8  # times as large as in the box are strokes when they are thickened
 _STROKE = 2  # pixels of the box: MNIST's thinner ones
 _FAINT = 160  # below it, strokes on a plain ground are too thin for the box
@@ -44,21 +47,32 @@ def centred_digit(
         return _placed(_drawing(light_on_dark), *size, resample, thicken=False)
     picture = reduced(Image.fromarray(pixels))
     inside = inside_sheet(picture) if dark else None
+    ground = inside is None and has_ground(pixels)
     plain = inside is None and is_plain(pixels)
-    small = max(pixels.shape) <= _CUTOUT
-    if plain and (dark or small):
+    cutout = max(pixels.shape) <= _CUTOUT
+    black = dark and ground and float(np.median(border(pixels))) <= _BLACK
+    if black or (plain and (dark or cutout)):
         return _plain_drawing(light_on_dark, size, resample)
     if dark and inside is None and not has_dark_ink(np.asarray(picture)):
         picture = Image.fromarray(255 - np.asarray(picture))
     stroke = stroke_limit(picture, inside)
-    if (stroke is None and (plain or small or has_ground(pixels))) or (plain and stroke and stroke >= _THICK):
-        # a digit as thick as a thumb, or cut out along its outline, or else a shadow
-        if is_stain(
-            np.asarray(reduced(Image.fromarray(light_on_dark))), float(np.median(border(light_on_dark)))
-        ):
+    if (stroke is None or stroke >= _THICK) and (plain or ground or (cutout and inside is None)):
+        # a digit as thick as a thumb or cut out along its outline, or else a shadow
+        small = np.asarray(reduced(Image.fromarray(light_on_dark)))
+        if is_stain(small, float(np.median(border(light_on_dark)))):
             raise no_digit()
-        return _plain_drawing(light_on_dark, size, resample)
+        if _is_all_drawing(small, float(np.median(border(light_on_dark)))):
+            return _plain_drawing(light_on_dark, size, resample)
     return _placed(figure_on_paper(picture, stroke, inside), *size, resample, thicken=True)
+
+
+def _is_all_drawing(pixels: NDArray[np.uint8], ground: float) -> bool:
+    """Whether all that stands out from a dark ground are broad strokes: no thin lines, and no shadow of one level."""
+    strongest = float(pixels.max())
+    mask = pixels > ground + 0.3 * (strongest - ground)
+    levels = np.bincount(pixels[mask], minlength=256)[: int(ground + 0.85 * (strongest - ground))]
+    shadow = np.convolve(levels, np.ones(2 * _PLATEAU + 1)).max() / mask.sum()
+    return stroke_width(mask) >= _BROAD * min(pixels.shape) and bool(shadow < 0.2)
 
 
 def _plain_drawing(

@@ -13,13 +13,14 @@ from vision_zoo.errors import BlankImageError, ImageError
 from vision_zoo.morphology import Components, closing, components, dilation
 from vision_zoo.ruling import without_lines
 
-_STROKES = (0.03, 0.05, 0.08, 0.12, 0.18, 0.28)  # what a stroke is narrower than, of the shorter side
+_STROKES = (0.03, 0.05, 0.08, 0.12, 0.17, 0.22, 0.28)  # what a stroke is narrower than, of the shorter side
 _DARKEST_PAPER = 0.35  # of the lightest: below it, darkness is measured as if the paper were so light
 _THICKEST = 0.33  # of a digit's longer side
 _FLATTEST = 2.5  # times as wide as high
 _LEAST_UNSURE = 0.1  # of the shorter side, where no stroke was found but something dark
 _SHADOW = 0.65  # of full contrast
 _LARGE = 320
+_UNSTABLE = 0.8
 _STABLE = 0.25  # of the logarithm of the mass
 _SMOOTH_ABOVE = 2  # levels between neighbours
 _LEAST_CONTRAST = 20  # of 255, of ink against its paper
@@ -59,6 +60,7 @@ def stroke_limit(picture: Image.Image, inside: NDArray[np.bool_] | None) -> floa
         inside = inside[::2, ::2][: gray.shape[0], : gray.shape[1]]
     # Whole strokes stay as they are when wider ones are looked for; what was a stroke's or a shadow's corner grows.
     before: tuple[float, float] | None = None
+    best, least_growth = None, _UNSTABLE
     longest = 0
     for fraction in _STROKES:
         size = max(7, round(fraction * min(gray.shape)))
@@ -68,12 +70,16 @@ def stroke_limit(picture: Image.Image, inside: NDArray[np.bool_] | None) -> floa
             continue
         longest = max(longest, ink.main_side)
         mass = float(ink.masses.max())
-        if before is not None and abs(np.log(mass / before[1])) < _STABLE:
-            return before[0]
+        if before is not None:
+            growth = float(np.log(mass / before[1]))
+            if -_STABLE < growth < least_growth:
+                best, least_growth = before[0], growth
+            if abs(growth) < _STABLE:
+                return best
         before = (fraction, mass) if ink.is_whole(size) else None
     if longest < _LEAST_UNSURE * min(gray.shape):
         raise no_digit()
-    return None
+    return best
 
 
 def no_digit() -> BlankImageError:

@@ -65,8 +65,8 @@ def inside_sheet(picture: Image.Image) -> NDArray[np.bool_] | None:
     drawn = light.area[main] / (height * width)
     if (
         min(height, width) < 0.35 * min(gray.shape)
-        or mask[box].mean() < (0.8 if black else 0.65)
-        or drawn < (0.72 if black else 0.55)
+        or mask[box].mean() < (0.85 if black else 0.65)
+        or drawn < (0.8 if black else 0.55)
     ):
         return None
     shrunk = ~dilation(~mask, 2)
