@@ -258,7 +258,8 @@ def _belong_together(box: tuple[int, int, int, int], other: tuple[int, int, int,
     """Whether two strokes are one figure's: near each other, and not two upright ones side by side."""
     across = max(box[1], other[1]) - min(box[3], other[3])
     along = max(box[0], other[0]) - min(box[2], other[2])
-    larger, smaller = max(_side(box), _side(other)), min(_side(box), _side(other))
-    if smaller == box[2] - box[0] and across > 0.1 * larger and smaller > 0.6 * larger:
+    larger = max(_side(box), _side(other))
+    shorter, taller = sorted((box[2] - box[0], other[2] - other[0]))
+    if across > 0.1 * larger and shorter > 0.6 * taller and taller > 0.6 * larger:
         return False
     return max(across, along) <= 0.25 * larger
