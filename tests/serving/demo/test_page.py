@@ -4,6 +4,8 @@ import base64
 import io
 import re
 import urllib.request
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,13 @@ from PIL import Image
 
 from tests.conftest import ROOT, run_command
 from vision_zoo.errors import ImageError
+from vision_zoo.preprocess import open_image, prepare
 from vision_zoo.serving.demo import compare
-from vision_zoo.serving.demo.answers import Answer, answers
+from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.cards import cards
 from vision_zoo.serving.demo.examples import examples
 from vision_zoo.serving.demo.explain import heat_map, occlusion
-from vision_zoo.serving.demo.inputs import drawn_image
+from vision_zoo.serving.demo.inputs import drawn_file
 from vision_zoo.serving.demo.scatter import scatter
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
@@ -35,9 +38,13 @@ def three(mnist_5k: Splits) -> Image.Image:
     return Image.fromarray(mnist_5k.test.images[index].squeeze())
 
 
+def _inputs(session: Session, image: Image.Image) -> Inputs:
+    return {session.metadata.input: prepare(image, session.metadata.input)}
+
+
 @pytest.fixture(scope="module")
 def answer(session: Session, three: Image.Image) -> Answer:
-    (found,) = answers([session], three)
+    (found,) = answers([session], _inputs(session, three))
     return found
 
 
@@ -85,30 +92,35 @@ def _drawing(strokes: Image.Image) -> str:
 
 
 @pytest.mark.parametrize(
-    "drawing",
-    [None, "", {}, 3, "blank;revision=4", _drawing(Image.new("L", (280, 280), 0)), "data:text/html,x"],
+    "drawing", [None, "", {}, 3, "blank;revision=4", "data:text/html,x", "data:image/png;revision=1;base64,A"]
 )
 def test_an_untouched_pad_is_no_drawing(drawing: object) -> None:
-    assert drawn_image(drawing) is None
-
-
-def test_a_damaged_drawing_is_an_image_error(three: Image.Image) -> None:
-    with pytest.raises(ImageError):
-        drawn_image(_drawing(three)[:-40])
+    assert drawn_file(drawing) is None
 
 
 def test_a_drawing_is_answered_with_what_the_model_sees(session: Session, three: Image.Image) -> None:
     canvas = Image.new("L", (280, 280))
     canvas.paste(three.resize((140, 140)), (100, 40))
-    (found,) = answers([session], drawn_image(_drawing(canvas)))
+    drawing = drawn_file(_drawing(canvas))
+    assert drawing is not None
+    (found,) = answers([session], _inputs(session, open_image(drawing)))
     assert found.label == "3"
     assert found.pixels.shape == (28, 28, 1)
     assert found.milliseconds > 0
 
 
-def test_nothing_is_answered_with_nothing(session: Session) -> None:
-    assert answers([session], None) == []
-    assert answers([session], Image.new("L", (280, 280), 255)) == []
+def test_models_that_can_use_a_picture_answer_without_the_others(session: Session, answer: Answer) -> None:
+    target = replace(session.metadata.input, resample="lanczos")
+    other = copy(session)
+    other.metadata = replace(session.metadata, input=target, test_accuracy=1.0)
+    refused = ImageError("there is no digit")
+    (found,) = answers([session, other], {session.metadata.input: answer.pixels, target: refused})
+    assert found.session is session
+    with pytest.raises(ImageError, match="there is no digit"):
+        answers([session, other], {session.metadata.input: ImageError("another reason"), target: refused})
+
+
+def test_nothing_is_answered_with_nothing() -> None:
     assert "Draw something" in cards([], nothing="Draw something")
 
 
@@ -166,5 +178,5 @@ def test_examples_are_what_the_best_models_of_their_dataset_take_them_for() -> N
         if example.name in ("trousers", "ship"):
             file = {"fashion-mnist": "simple_cnn-fashion_mnist", "cifar10": "airbench_large-cifar10-int8"}
             best = Session(ROOT / "exported" / f"{file[example.dataset]}.onnx", provider="cpu")
-            (found,) = answers([best], example.draw())
+            (found,) = answers([best], _inputs(best, example.draw()))
             assert found.label.lower() in example.name

@@ -1,16 +1,20 @@
 """What models say of an image."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vision_zoo.errors import BlankImageError
-from vision_zoo.preprocess import prepare
+from vision_zoo.errors import ImageError
+from vision_zoo.preprocess import InputFormat
+from vision_zoo.serving.server.decoding import Decoded
 from vision_zoo.serving.session import Session
+
+Inputs = Mapping[InputFormat, Decoded]
+"""An image as every model takes it, or why it cannot be used so."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,38 @@ class Answer:
         return self.ranked[0][0]
 
 
-def answers(sessions: Iterable[Session], image: Image.Image | None) -> list[Answer]:
-    """What every model says, the most accurate model first; nothing for no image or a blank one."""
-    if image is None:
-        return []
-    ordered = sorted(sessions, key=lambda session: -session.metadata.test_accuracy)
-    try:
-        return [answer(session, image) for session in ordered]
-    except BlankImageError:
-        return []
-
-
-def answer(session: Session, image: Image.Image) -> Answer:
-    """What one model says of an image.
+def answers(sessions: Iterable[Session], inputs: Inputs) -> list[Answer]:
+    """What every model that can use the image says, the most accurate model first.
 
     Raises:
-        BlankImageError: the model centres its input and there is nothing to centre.
+        ImageError: none of them can.
     """
-    pixels = prepare(image, session.metadata.input)
+    ordered = most_accurate_first(sessions)
+    first_usable(ordered, inputs)
+    pictures = [(session, inputs[session.metadata.input]) for session in ordered]
+    return [answer(session, pixels) for session, pixels in pictures if not isinstance(pixels, ImageError)]
+
+
+def first_usable(sessions: Sequence[Session], inputs: Inputs) -> tuple[Session, NDArray[np.uint8]]:
+    """The first model that can use the image, and the image as it takes it.
+
+    Raises:
+        ImageError: none of them can; why the first cannot.
+    """
+    for session in sessions:
+        pixels = inputs[session.metadata.input]
+        if not isinstance(pixels, ImageError):
+            return session, pixels
+    raise ImageError(str(inputs[sessions[0].metadata.input]))
+
+
+def most_accurate_first(sessions: Iterable[Session]) -> list[Session]:
+    """By their test accuracy."""
+    return sorted(sessions, key=lambda session: -session.metadata.test_accuracy)
+
+
+def answer(session: Session, pixels: NDArray[np.uint8]) -> Answer:
+    """What one model says of its input, uint8 `[height, width, channels]`."""
     started = time.perf_counter()
     prediction = session.predict(pixels[None])
     milliseconds = 1e3 * (time.perf_counter() - started)

@@ -9,15 +9,16 @@ import gradio as gr
 
 from vision_zoo.errors import VisionZooError
 from vision_zoo.serving.demo import compare
+from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.scatter import scatter
-from vision_zoo.serving.demo.widgets import Run, complaint, sentence
+from vision_zoo.serving.demo.widgets import complaint, sentence
 from vision_zoo.serving.session import Session
 
 _HOW_MEASURED = "Measured here, now: one image at a time, one thread."
 
 
 def compare_tab(
-    sessions: Callable[[], Mapping[str, Session]], run: Run
+    sessions: Callable[[], Mapping[str, Session]], runner: Runner
 ) -> tuple[list[Any], Callable[[Any], list[Any]]]:
     """Lay the tab out; what depends on the models is returned, with a function that says what it is now for a dataset."""
     rows, how = compare.shipped(list(sessions().values()))
@@ -52,7 +53,7 @@ def compare_tab(
         for done, session in enumerate(present):
             progress((done, len(present)), desc=session.name)
             try:
-                row = await run(partial(compare.measure, session), units=1)
+                row = await runner.run(partial(compare.measure, session))
             except VisionZooError as error:
                 raise complaint(sentence(error)) from error
             found += [] if row is None else [row]

@@ -6,19 +6,17 @@ from typing import Any
 
 import gradio as gr
 
-from vision_zoo.serving.demo.inputs import drawing_key, drawn_image
+from vision_zoo.serving.demo.inputs import drawing_key, drawn_file
+from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import (
     Outputs,
-    Run,
     answers_column,
-    complaint,
     explain_row,
     explained,
     looked_at,
 )
 from vision_zoo.serving.session import Session
 
-SIDE = 280
 _NOTHING = "Draw a digit: every model answers at each stroke."
 _PAD = """<div class="vz-pad">
 <canvas width="280" height="280" role="img" aria-label="Pad to draw on with mouse, pen or finger"></canvas>
@@ -36,7 +34,7 @@ def digit_models(sessions: Mapping[str, Session]) -> list[Session]:
     return [session for session in sessions.values() if session.metadata.input.centring == "center_of_mass"]
 
 
-def draw_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
+def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> Any:
     """Lay the tab out; the choice among models is returned."""
     names = [session.name for session in digit_models(sessions())]
     with gr.Row():
@@ -58,22 +56,16 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
 
     async def look(drawing: Any) -> tuple[Any, ...]:
         return await looked_at(
-            run,
+            runner,
             digit_models(sessions()),
-            lambda: drawn_image(drawing),
-            units=SIDE * SIDE,
+            drawn_file(drawing),
             key=drawing_key(drawing),
             nothing=_NOTHING,
-            blank=_NOTHING,
         )
 
     async def explain(drawing: Any, name: Any) -> Any:
         chosen = [session for session in digit_models(sessions()) if session.name == name]
-        if not chosen:
-            raise complaint("This model is not served any more: reload the page.")
-        return await explained(
-            run, chosen, lambda: drawn_image(drawing), units=SIDE * SIDE, key=drawing_key(drawing)
-        )
+        return await explained(runner, chosen, drawn_file(drawing), key=drawing_key(drawing))
 
     pad.change(None, pad, [shown, seen, heat], js=outputs.clear("pad"))
     pad.change(look, pad, [shown, seen], api_name="draw", show_progress="hidden", preprocess=False)

@@ -1,18 +1,16 @@
 """The tab to drop a picture into."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
 from vision_zoo.serving.demo.examples import Example, examples
-from vision_zoo.serving.demo.inputs import picture_key, pixels, uploaded_image
+from vision_zoo.serving.demo.inputs import chosen_file, picture_key
+from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import (
     Outputs,
-    Run,
     answers_column,
-    complaint,
     explain_row,
     explained,
     looked_at,
@@ -20,7 +18,6 @@ from vision_zoo.serving.demo.widgets import (
 from vision_zoo.serving.session import Session
 
 _NOTHING = "Choose or drop a picture."
-_BLANK = "There is nothing in this picture that the models could read."
 _PREFERRED = ("cifar10", "fashion-mnist")
 
 
@@ -35,7 +32,7 @@ def preferred_dataset(sessions: Mapping[str, Session]) -> str | None:
     return next((name for name in (*_PREFERRED, *names) if name in names), None)
 
 
-def drop_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
+def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> Any:
     """Lay the tab out; the choice among datasets is returned."""
     preferred = preferred_dataset(sessions())
     # Those that fit the chosen dataset come first.
@@ -63,32 +60,15 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], run: Run) -> Any:
     paths = [item["image"]["path"] for item in gallery.value or []] if gallery is not None else []
 
     def models_of(name: Any) -> list[Session]:
-        found = [session for session in sessions().values() if session.metadata.dataset == name]
-        return sorted(found, key=lambda session: -session.metadata.test_accuracy)
+        return [session for session in sessions().values() if session.metadata.dataset == name]
 
     async def look(file: Any, name: Any) -> tuple[Any, ...]:
-        models = models_of(name)
         return await looked_at(
-            run,
-            models,
-            lambda: uploaded_image(file),
-            units=await asyncio.to_thread(pixels, file),
-            key=picture_key(file, name),
-            nothing=_NOTHING,
-            blank=_BLANK if models else "No model for this dataset is served any more: reload the page.",
+            runner, models_of(name), chosen_file(file), key=picture_key(file, name), nothing=_NOTHING
         )
 
     async def explain(file: Any, name: Any) -> Any:
-        models = models_of(name)
-        if not models:
-            raise complaint("No model for this dataset is served any more: reload the page.")
-        return await explained(
-            run,
-            models,
-            lambda: uploaded_image(file),
-            units=await asyncio.to_thread(pixels, file),
-            key=picture_key(file, name),
-        )
+        return await explained(runner, models_of(name), chosen_file(file), key=picture_key(file, name))
 
     def take_example(event: gr.SelectData) -> tuple[Any, Any]:
         if not isinstance(event.index, int) or not 0 <= event.index < len(shown_examples):

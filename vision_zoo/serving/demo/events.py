@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ONE_CALL = "call-"
 """Begins the name of the session of a program that gave none: it lasts for one event."""
 
+_UNREAD_OF_ONE = 32
+_UNREAD_SESSIONS = 256
+"""Their answers must fit into memory; those that were asked for first are forgotten first."""
 _SESSION = re.compile(r"[\w-]{1,64}")
 
 
@@ -46,8 +49,8 @@ class PageEvents:
             name: of the event, where the path has it; else the body has its number.
 
         Raises:
-            RequestError: it is malformed (400), there is no such event (404), or it refers to a file that the client
-                did not upload in this session (403).
+            RequestError: it is malformed (400), there is no such event (404), it refers to a file that the client
+                did not upload in this session (403), or the session does not read its answers (429).
         """
         document = _parsed(body)
         index, function = self._function(document, name)
@@ -65,6 +68,7 @@ class PageEvents:
         paths = [None if picture is None else picture["path"] for picture in pictures]
         for path in paths:
             self._files.use(path, client=client, session=session)
+        self._make_room(session)
         checked = {"data": values, "session_hash": session, "fn_index": index}
         trigger = document.get("trigger_id")
         if isinstance(trigger, int):
@@ -86,6 +90,27 @@ class PageEvents:
         # A copy: other threads take events out meanwhile.
         pending = list(self._queue.pending_event_ids_session.items())
         return next((session for session, events in pending if event in events), "")
+
+    def _make_room(self, session: str) -> None:
+        """Forget answers that nobody reads: Gradio keeps them.
+
+        Raises:
+            RequestError: this session has too many of them (429).
+        """
+        unread = self._queue.pending_event_ids_session
+        if len(unread.get(session, ())) >= _UNREAD_OF_ONE:
+            raise RequestError(
+                429, "too many answers of this session were not read; read them first", {"Retry-After": "1"}
+            )
+        if len(unread) < _UNREAD_SESSIONS:
+            return
+        at_work = {event.session_hash for event in list(self._queue.event_ids_to_events.values())}
+        for other in [other for other in unread if other not in at_work][: _UNREAD_SESSIONS // 4]:
+            del unread[other]
+            if other in self._queue.pending_messages_per_session:
+                del self._queue.pending_messages_per_session[other]
+            if other.startswith(ONE_CALL):
+                self._files.closed(other)
 
     def _function(self, document: dict[str, Any], name: str | None) -> "tuple[int, BlockFunction]":
         wanted = document.get("fn_index")

@@ -11,7 +11,7 @@ from vision_zoo.serving.demo.cards import STYLE
 from vision_zoo.serving.demo.compare_tab import compare_tab
 from vision_zoo.serving.demo.draw import digit_models, draw_tab
 from vision_zoo.serving.demo.drop import datasets_of, drop_tab, preferred_dataset
-from vision_zoo.serving.demo.widgets import Run
+from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.session import Session
 
 Sessions = Callable[[], Mapping[str, Session]]
@@ -22,7 +22,7 @@ _HOW_FAMILIAR = (
 )
 
 
-def build_page(sessions: Sessions, run: Run) -> gr.Blocks:
+def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
     """The page over the models that `sessions` gives whenever it is asked.
 
     Raises:
@@ -35,11 +35,11 @@ def build_page(sessions: Sessions, run: Run) -> gr.Blocks:
         gr.Markdown("# vision-zoo\nSmall image classifiers, running on this machine in ONNX Runtime.")
         if digit_models(sessions()):
             with gr.Tab("Draw a digit", id="draw"):
-                model = draw_tab(sessions, run)
+                model = draw_tab(sessions, runner)
         with gr.Tab("Drop an image", id="drop"):
-            dataset = drop_tab(sessions, run)
+            dataset = drop_tab(sessions, runner)
         with gr.Tab("Compare", id="compare"):
-            compared, fresh_comparison = compare_tab(sessions, run)
+            compared, fresh_comparison = compare_tab(sessions, runner)
         gr.Markdown(_HOW_FAMILIAR, elem_classes="vz-note")
 
         choices = [dataset, compared[0], *([] if model is None else [model])]

@@ -3,47 +3,43 @@
 import base64
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import Base64ImageData
 from PIL import Image
 
 from vision_zoo.errors import VisionZooError
-from vision_zoo.serving.demo.answers import Answer, answers, enlarged
+from vision_zoo.serving.demo.answers import Answer, enlarged, most_accurate_first
 from vision_zoo.serving.demo.cards import cards, message
 from vision_zoo.serving.demo.explain import heat_map, occlusion
+from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.session import Session
 
-Result = TypeVar("Result")
+_NOT_SERVED = "No model for this is served any more: reload the page."
 
 
-class Run(Protocol):
-    """Do a blocking call when its turn comes, before its deadline.
+@dataclass(frozen=True)
+class Shown:
+    """An image as it is sent with an answer: it is no file, and names the input that it is of."""
 
-    It takes about the same time for each of its `units`. Raises VisionZooError where there is no turn in time.
-    """
+    url: str
 
-    async def __call__(self, work: Callable[[], Result], *, units: int) -> Result: ...
+    @classmethod
+    def of(cls, image: Image.Image, key: str) -> "Shown":
+        """Encode an image. Takes milliseconds: not for the event loop."""
+        content = io.BytesIO()
+        image.save(content, "PNG")
+        return cls(f"data:image/png;of={key};base64,{base64.b64encode(content.getvalue()).decode()}")
 
 
 def shown_image(**options: Any) -> Any:
-    """An image that is sent with the answer: it is no file, and names the input that it is of."""
-
-    def as_url(value: tuple[Image.Image, str] | None) -> Base64ImageData | None:
-        if value is None:
-            return None
-        image, key = value
-        content = io.BytesIO()
-        image.save(content, "PNG")
-        encoded = base64.b64encode(content.getvalue()).decode()
-        return Base64ImageData(url=f"data:image/png;of={key};base64,{encoded}")
-
+    """Where a `Shown` is shown."""
     image = gr.Image(interactive=False, buttons=[], **options)
     # Not in a subclass: Gradio would write a stub beside this file.
-    image.postprocess = as_url
+    image.postprocess = lambda value: None if value is None else Base64ImageData(url=value.url)
     return image
 
 
@@ -98,58 +94,43 @@ def explain_row(name: str, models: list[str] | None) -> tuple[Any, Any, Any]:
 
 
 async def looked_at(
-    run: Run,
-    sessions: list[Session],
-    image: Callable[[], Image.Image | None],
-    *,
-    units: int,
-    key: str,
-    nothing: str,
-    blank: str,
-) -> tuple[str, tuple[Image.Image, str] | None]:
+    runner: Runner, sessions: list[Session], picture: bytes | Path | None, *, key: str, nothing: str
+) -> tuple[str, Shown | None]:
     """What models say of an input, as HTML, and what the best of them sees."""
-    empty = True
 
-    def work() -> list[Answer]:
-        nonlocal empty
-        given = image()
-        empty = given is None
-        return answers(sessions, given)
+    def show(found: list[Answer]) -> tuple[str, Shown]:
+        return cards(found, nothing=nothing, key=key), Shown.of(enlarged(found[0].pixels), key)
 
+    if picture is None:
+        return message(nothing, key=key), None
+    if not sessions:
+        return message(_NOT_SERVED, key=key), None
     try:
-        found = await run(work, units=units)
+        return await runner.answers(sessions, picture, show)
     except VisionZooError as error:
         return message(sentence(error), key=key), None
-    if not found:
-        return message(nothing if empty else blank, key=key), None
-    return cards(found, nothing=nothing, key=key), (enlarged(found[0].pixels), key)
 
 
 async def explained(
-    run: Run,
-    sessions: list[Session],
-    image: Callable[[], Image.Image | None],
-    *,
-    units: int,
-    key: str,
-) -> tuple[Image.Image, str] | None:
-    """What mattered to the first of the models.
+    runner: Runner, sessions: list[Session], picture: bytes | Path | None, *, key: str
+) -> Shown:
+    """What mattered to the most accurate of the models that can use the input.
 
     Raises:
         gradio.Error: there is nothing to explain; shown in a corner of the page.
     """
-
-    def work() -> Image.Image | None:
-        found = answers(sessions[:1], image())
-        return heat_map(found[0], occlusion(found[0])) if found else None
-
+    if not sessions:
+        raise complaint(_NOT_SERVED)
+    if picture is None:
+        raise complaint("There is nothing to explain: the picture is empty.")
     try:
-        shown = await run(work, units=units)
+        return await runner.first_answer(
+            most_accurate_first(sessions),
+            picture,
+            lambda found: Shown.of(heat_map(found, occlusion(found)), key),
+        )
     except VisionZooError as error:
         raise complaint(sentence(error)) from error
-    if shown is None:
-        raise complaint("There is nothing to explain: the picture is empty.")
-    return shown, key
 
 
 def sentence(error: Exception) -> str:

@@ -96,6 +96,7 @@ def create_app(settings: ServerSettings) -> RequestContext:
         bodies=MemoryBudget(max(BODIES_BYTES, 2 * settings.max_body_bytes)),
         browsers=settings.browser_rules(),
         root_path=settings.root_path,
+        stopping=state.stopping,
     )
 
 

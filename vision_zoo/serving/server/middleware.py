@@ -44,6 +44,7 @@ class RequestContext:
         bodies: memory that the bodies of all requests share.
         browsers: which hosts are answered for, and which pages may ask.
         root_path: that a proxy has put before every path, whether or not it takes it away again.
+        stopping: set by the server that runs this when it is told to stop.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class RequestContext:
         bodies: MemoryBudget,
         browsers: BrowserRules,
         root_path: str = "",
+        stopping: asyncio.Event,
     ) -> None:
+        self.stopping = stopping
         self._app = app
         self._metrics = metrics
         self._key = None if api_key is None else api_key.encode()

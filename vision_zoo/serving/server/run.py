@@ -13,6 +13,7 @@ import uvicorn
 from vision_zoo.errors import DeviceError
 from vision_zoo.serving.server import connection, logs, transport
 from vision_zoo.serving.server.app import create_app
+from vision_zoo.serving.server.middleware import RequestContext
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.shutdown import Server
 
@@ -67,13 +68,14 @@ def serve(settings: ServerSettings) -> None:
 
 
 class _Server(Server):
-    """Looks after slow clients, also while it stops."""
+    """Looks after slow clients, also while it stops, and tells the application that it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._sweeping = asyncio.create_task(connection.sweep(self.server_state.connections))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cast(RequestContext, self.config.app).stopping.set()
         try:
             await super().shutdown(sockets)
         finally:

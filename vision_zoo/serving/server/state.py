@@ -1,5 +1,6 @@
 """What the routes share."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from vision_zoo.serving.session import Prediction, Session
 
 @dataclass(frozen=True)
 class State:
-    """One server's parts."""
+    """One server's parts. `stopping` is set when it is told to stop: what never ends by itself ends then."""
 
     settings: ServerSettings
     repository: Repository
@@ -32,6 +33,7 @@ class State:
 
     decoders: Decoders
     statistics: Statistics = field(default_factory=Statistics)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextlib.asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[Turn]:

@@ -1,0 +1,123 @@
+"""The page within the server's limits: the queue, the deadline, and answers that nobody reads."""
+
+import base64
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serving.demo.conftest import Demo, running
+from tests.serving.demo.events import API, call, reference, upload
+from tests.serving.server import bombs
+from tests.serving.server.conftest import Server
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+
+
+def _serve(few_models: Path, folder: Path, deadline: str) -> AbstractContextManager[Demo]:
+    limits = ("--max-concurrency", "1", "--max-queue", "1", "--deadline", deadline)
+    return running(folder, "serve", "--demo", "--models-dir", few_models, *limits)
+
+
+@pytest.fixture(scope="module")
+def hasty(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A server that has little time."""
+    with _serve(few_models, tmp_path_factory.mktemp("hasty"), "3") as started:
+        yield started
+
+
+@pytest.fixture
+def client(hasty: Demo) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=hasty.url, timeout=60) as opened:
+        yield opened
+
+
+def _gauges(client: httpx.Client) -> tuple[float, float]:
+    lines = [line.split() for line in client.get("/metrics").text.splitlines()]
+    values = {words[0]: float(words[1]) for words in lines if words[0].startswith("vision_zoo_")}
+    return values["vision_zoo_running"], values["vision_zoo_waiting"]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _endless(server: Demo, client: httpx.Client) -> dict[str, Any]:
+    """A picture whose decoding never ends: the process that is asked next is stopped."""
+    decoders: set[int] = set()
+    while not decoders:  # on a busy machine none may have begun in time
+        assert (
+            call(client, "classify", [reference(upload(client, bombs.png(1500))), "mnist"])[0] == "complete"
+        )
+        decoders = bombs.children(Server(0, server.process, server.log))
+    for decoder in decoders:
+        os.kill(decoder, signal.SIGSTOP)
+    return reference(upload(client, bombs.png(1500)))
+
+
+def test_a_picture_that_takes_too_long_gives_its_place_up(
+    hasty: Demo, client: httpx.Client, digit_png: Path
+) -> None:
+    kind, (shown, seen) = call(client, "classify", [_endless(hasty, client), "mnist"])
+    assert (kind, seen) == ("complete", None)
+    assert "The deadline passed while the request ran." in shown
+    kind, error = call(client, "explain_picture", [_endless(hasty, client), "mnist"])
+    assert kind == "error"
+    assert "The deadline passed" in error["error"]
+    _until(lambda: _gauges(client) == (0, 0))  # the decoder has been ended
+    ordinary = reference(upload(client, digit_png.read_bytes()))
+    assert "says <strong>7</strong>" in call(client, "classify", [ordinary, "mnist"])[1][0]
+
+
+def test_a_drawing_is_decoded_within_the_same_limits(client: httpx.Client) -> None:
+    drawn = f"data:image/png;revision=1;base64,{base64.b64encode(bombs.webp(8000)).decode()}"
+    shown, _ = call(client, "draw", [drawn])[1]
+    assert "more than 16 million pixels" in shown
+
+
+def test_a_full_queue_is_one_line(few_models: Path, tmp_path: Path, digit_png: Path) -> None:
+    with (
+        _serve(few_models, tmp_path, "600") as server,
+        httpx.Client(base_url=server.url, timeout=60) as client,
+    ):
+        endless, waiting = _endless(server, client), reference(upload(client, bombs.png(1500)))
+        for picture in (endless, waiting):
+            body = {"data": [picture, "mnist"]}
+            assert client.post(f"{API}/call/classify", json=body).status_code == 200
+            _until(lambda: _gauges(client)[0] == 1)
+        _until(lambda: _gauges(client) == (1, 1))
+        ordinary = reference(upload(client, digit_png.read_bytes()))
+        kind, (shown, seen) = call(client, "classify", [ordinary, "mnist"])
+        assert (kind, seen) == ("complete", None)
+        assert "The server is busy; try again later." in shown
+        assert shown.count("<p") == 1
+        assert client.get("/v2/health/live").status_code == 200
+        server.process.terminate()
+        assert server.process.wait(timeout=30) == 0
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_answers_that_are_not_read_are_bounded(client: httpx.Client) -> None:
+    """Of one session by refusing more, of all together by forgetting the first."""
+
+    def ask(session: str | None) -> httpx.Response:
+        body = {"data": [None, "mnist"], **({} if session is None else {"session_hash": session})}
+        answer = client.post(f"{API}/call/classify", json=body)
+        _until(lambda: _gauges(client) == (0, 0))
+        return answer
+
+    statuses = [ask("unread").status_code for _ in range(40)]
+    assert set(statuses) == {200, 429}
+    events = [ask(None).json()["event_id"] for _ in range(300)]
+    assert client.get(f"{API}/call/classify/{events[0]}").status_code == 404
+    assert "complete" in client.get(f"{API}/call/classify/{events[-1]}").text

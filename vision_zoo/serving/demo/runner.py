@@ -1,0 +1,105 @@
+"""The page's work, done as the server's other requests are: in its turns, its decoders and its time."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from vision_zoo.errors import ImageError, VisionZooError
+from vision_zoo.preprocess import InputFormat
+from vision_zoo.serving.demo.answers import Answer, Inputs, answer, answers, first_usable
+from vision_zoo.serving.server.admission import Turn
+from vision_zoo.serving.server.decoding import decode_files, probe_files
+from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.state import State
+from vision_zoo.serving.session import Session
+
+Result = TypeVar("Result")
+
+
+class Runner:
+    """Runs what the page is asked for. Every call waits for its turn, and ends at the deadline of a request.
+
+    Args:
+        state: of the server, whose limits hold.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Do a blocking call in a thread.
+
+        Raises:
+            VisionZooError: there is no turn, or no result, in time.
+        """
+        async with self._turn() as turn:
+            return await turn.run_in_thread(work)
+
+    async def answers(
+        self, sessions: Sequence[Session], picture: bytes | Path, show: Callable[[list[Answer]], Result]
+    ) -> Result:
+        """What models say of an image file, the most accurate model first.
+
+        Args:
+            sessions: at least one.
+            picture: the file, or its content.
+            show: what is made of the answers, in a thread too.
+
+        Raises:
+            ImageError: no model can use the image.
+            VisionZooError: there is no turn, or no result, in time.
+        """
+        async with self._turn() as turn:
+            inputs = await self._decode(turn, sessions, picture)
+            return await turn.run_in_thread(lambda: show(answers(sessions, inputs)))
+
+    async def first_answer(
+        self, sessions: Sequence[Session], picture: bytes | Path, show: Callable[[Answer], Result]
+    ) -> Result:
+        """As `answers`, of the first model alone that can use the image."""
+        async with self._turn() as turn:
+            inputs = await self._decode(turn, sessions, picture)
+
+            def work() -> Result:
+                session, pixels = first_usable(sessions, inputs)
+                return show(answer(session, pixels))
+
+            return await turn.run_in_thread(work)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Turn]:
+        deadline = time.monotonic() + self._state.settings.deadline_seconds
+        try:
+            async with self._state.admission.turn(deadline=deadline) as turn:
+                yield turn
+        except RequestError as error:
+            raise VisionZooError(error.message) from error
+
+    async def _decode(self, turn: Turn, sessions: Sequence[Session], picture: bytes | Path) -> Inputs:
+        """The image as each of the models takes it: decoded here where it is small and ordinary."""
+        formats = dict.fromkeys(session.metadata.input for session in sessions)
+        content, inputs = await turn.run_in_thread(lambda: self._decode_small(formats, picture))
+        if inputs is not None:
+            return inputs
+        decoders = self._state.decoders
+        return {
+            target: (await decoders.decode(turn, [content], "", target)).pictures[0] for target in formats
+        }
+
+    def _decode_small(
+        self, formats: Collection[InputFormat], picture: bytes | Path
+    ) -> tuple[bytes, Inputs | None]:
+        """The file's content, and None where a process has to decode it."""
+        try:
+            content = picture.read_bytes() if isinstance(picture, Path) else picture
+        except OSError as error:
+            raise ImageError("this picture is no longer kept here; choose it again") from error
+        max_pixels = self._state.settings.max_pixels
+        probed = probe_files([content], max_pixels=max_pixels)
+        if not probed.are_small:
+            return content, None
+        return content, {
+            target: decode_files(probed.files, target, max_pixels=max_pixels)[0] for target in formats
+        }
