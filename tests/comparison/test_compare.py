@@ -105,7 +105,10 @@ def test_bad_input_is_one_line(cli: Callable[..., Completed], pictures: Path, tm
         (("--dataset", "folder:nowhere"), "does not exist"),
         (("--dataset", f"folder:{pictures}", "--budget", "soon"), "is no time; expected one such as 20m"),
         (("--dataset", f"folder:{pictures}", "--architectures", "resnet"), "resnet"),
-        (("--dataset", f"folder:{pictures}", "--min-accuracy", "90"), "--min-accuracy 90.0 is out of range; expected 0 to 1"),
+        (
+            ("--dataset", f"folder:{pictures}", "--min-accuracy", "90"),
+            "--min-accuracy 90.0 is out of range; expected 0 to 1",
+        ),
         (
             (
                 "--dataset",
