@@ -1,5 +1,6 @@
 """Image files as they are: formats, samples, metadata, damage, and what costs too much."""
 
+import contextlib
 import io
 import os
 import random
@@ -255,6 +256,59 @@ def test_the_limit_on_pixels_can_be_set(largest: int) -> None:
         open_image(content, max_pixels=largest)
     with pytest.raises(ImageError):
         probe_image(content, max_pixels=largest)
+
+
+def _gif(before_picture: bytes) -> bytes:
+    head = b"GIF89a\x01\0\x01\0\x80\0\0" + b"\0\0\0\xff\xff\xff"
+    return head + before_picture + b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0;"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8" + b"\xff" * 1_500_000,
+        b"\xff\xd8\xff\xda\0\x02" + b"\xff\xda\0\x02" * 101 + b"\xff" * 1_500_000,
+        b"\xff\xd8\xff\xda\0\x02" + b"\xff\xda\0\x02" * 99 + b"\xff" * 1_500_000 + b"\0\xff\xda",
+        b"P5" + b" " * 15_000_000 + b"1 1 255\n0",
+        b"P2 #" + b"x" * 15_000_000 + b"\n1 1 255\n0",
+        b"P2 1 1 255\n" + b"#\n" * 5_000_000,
+        b"Pf" + b"\n" * 15_000_000 + b"1 1 1\n",
+        _gif(b"!\xfe\x01a\0" * 3_000_000),
+        _gif(b"!\x01\0" * 5_000_000),
+        _gif(b"\0" * 15_000_000),
+    ],
+    ids=[
+        "fill",
+        "scans",
+        "fill-in-scan",
+        "blanks",
+        "comment",
+        "comments",
+        "lines",
+        "gif-comments",
+        "gif-empty",
+        "gif-junk",
+    ],
+)
+def test_the_time_is_bounded_by_the_file(content: bytes) -> None:
+    # processor time: what others do on the machine does not count; each took minutes, or seconds for 64 KiB
+    before = time.process_time()
+    with contextlib.suppress(ImageError):
+        open_image(content)
+    assert time.process_time() - before < 2
+
+
+def test_comments_and_extensions_do_not_change_the_picture() -> None:
+    assert open_image(b"P2 #a 9 9\n2 1 #b\n255\n7 #c\n 9\n").tobytes() == bytes([7, 9])
+    assert open_image(b"P5 #a 9 9\n2 1 #b\n255\n#\n").tobytes() == b"#\n"
+    plain = open_image(_gif(b"")).tobytes()
+    for before in (b"!\xfe\x01,\0", b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0", b"\0\0!\x01\0"):
+        assert open_image(_gif(before)).tobytes() == plain
+    transparent, files = Image.new("P", (4, 4), 1), [io.BytesIO(), io.BytesIO()]
+    transparent.save(files[0], "GIF", transparency=1)
+    transparent.save(files[1], "GIF", transparency=1, comment=b"a" * 600)
+    first, second = (open_image(file.getvalue()) for file in files)
+    assert (first.mode, first.tobytes()) == (second.mode, second.tobytes())
 
 
 _MEASURE = """

@@ -19,9 +19,14 @@ MAX_SCANS = 100
 
 _MAX_SEGMENTS = 4096
 _MAX_TEXT = 2**20
+_MAX_NETPBM_HEADER = 4096
+_NETPBM = re.compile(rb"P(?:[1-6fF]|0CMYK|yP|yRGBA|yCMYK)\s")
+_COMMENT = re.compile(rb"#[^\r\n]*")
+_GIF_BLOCK = re.compile(rb"[!,;]")
 _NO_SIZE = (0, 0)
 _ORIENTATION_IN_XMP = re.compile(rb"tiff:Orientation(?:=[\"']|>)([1-8])")
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+# The last of the bytes that fill up to a marker is its first: a pattern of all would take quadratic time to find none.
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD8)) | {0x01}
 _JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE
@@ -61,6 +66,10 @@ def read_container(content: bytes) -> Container:
         )
     if content[4:8] == b"ftyp":
         return Container(content=_avif_without_exif(content))
+    if _NETPBM.match(content):
+        return Container(content=_netpbm_without_comments(content))
+    if content.startswith((b"GIF87a", b"GIF89a")):
+        return Container(content=_gif_without_extensions(content))
     return Container(content=content)
 
 
@@ -212,3 +221,37 @@ def _avif_without_exif(content: bytes) -> bytes:
     for header in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
         content = content.replace(header, header[:4] + b"\xff\xff\xff\xff")
     return content
+
+
+def _netpbm_without_comments(content: bytes) -> bytes:
+    """Pillow reads the header byte by byte, and of the numbers that are text it copies what follows each comment."""
+    is_text = content[1:2] in b"123"
+    head = _COMMENT.sub(b"", content[:_MAX_NETPBM_HEADER])
+    if len(head.split(None, 4)) < (3 if content[1:2] in b"14" else 4):
+        raise ImageError("the PPM file does not tell the size of its picture; save the picture again")
+    if not is_text:
+        return content
+    if content.count(b"#") > _MAX_SEGMENTS:
+        raise ImageError("the PPM file has too many comments; save the picture again")
+    return _COMMENT.sub(b"", content)
+
+
+def _gif_without_extensions(content: bytes) -> bytes:
+    """Of what precedes the first picture only its transparency is kept: Pillow joins comments to one long text."""
+    flags = content[10] if len(content) > 10 else 0
+    start = position = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    control = b""
+    blocks = 0
+    while (found := _GIF_BLOCK.search(content, position)) and found.group() == b"!":
+        begin = found.start()
+        position = begin + 2
+        while size := int.from_bytes(content[position : position + 1], "little"):
+            position += 1 + size
+            blocks += 1
+        position += 1
+        blocks += 1
+        if blocks > _MAX_SEGMENTS + len(content) // 32:
+            raise ImageError("the GIF file has too many parts; save the picture again")
+        if content[begin + 1 : begin + 2] == b"\xf9":
+            control = content[begin:position]
+    return content[:start] + control + (content[found.start() :] if found else b"")
