@@ -95,6 +95,8 @@ def test_wrong_numbers_are_refused_either_way(
     with pytest.raises(RequestError) as refused:
         _read(text, (1, 2, 2, 1))
     assert refused.value.status == 400
+    if data in (WRONG["a fraction"], WRONG["a truth"], WRONG["null"], WRONG["negative"]):
+        assert "whole numbers" in refused.value.message  # it is JSON
 
 
 @pytest.mark.usefixtures("in_parts")

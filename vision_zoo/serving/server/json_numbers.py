@@ -50,7 +50,11 @@ def parse(text: bytes) -> Any:
     if len(text) <= SHORT_BYTES:
         return _loads(text)
     start, end = _find_numbers(text)
-    document = _loads(b'%b"%b"%b' % (text[:start], _PLACE.encode(), text[end:]))
+    try:
+        document = orjson.loads(b'%b"%b"%b' % (text[:start], _PLACE.encode(), text[end:]))
+    except orjson.JSONDecodeError as error:
+        # Where the numbers end early, because one is 1.5 or true, the document may be JSON.
+        raise RequestError(400, f"the body is no JSON, or data holds something else: {_EXPECTED}") from error
     try:
         tensor = document["inputs"][0]
         is_there = tensor["data"] == _PLACE
