@@ -349,3 +349,13 @@ def test_memory_is_bounded_by_the_pixels(mode: str, form: str, most: float, tmp_
             check=True,
         )
         assert int(done.stdout) * 1024 / side**2 < most + 3, channels
+
+
+@pytest.mark.parametrize("size", [(1, 70_000), (70_000, 1)])
+def test_a_side_that_is_too_long_is_refused(size: tuple[int, int]) -> None:
+    content = io.BytesIO()
+    Image.new("L", size).save(content, "PNG")
+    with pytest.raises(ImageError, match="a side has 70,000 pixels, more than 65,535"):
+        open_image(content.getvalue())
+    with pytest.raises(ImageError, match="more than 65,535"):
+        probe_image(content.getvalue())

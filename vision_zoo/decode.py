@@ -17,6 +17,9 @@ DECODABLE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 MAX_PIXELS = 64_000_000
 """Images above this are refused before they are decoded: a few KiB of PNG can hold gigabytes of pixels."""
 
+MAX_SIDE = 2**16 - 1
+"""What JPEG allows, in pixels."""
+
 MAX_BYTES = 256 * 2**20
 
 _ORDINARY_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
@@ -123,6 +126,8 @@ def _opened(container: Container, max_pixels: int) -> Iterator[Image.Image]:
 
 
 def _require_few_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    if max(size) > MAX_SIDE:  # every row costs memory of its own, however short it is
+        raise ImageError(f"a side has {max(size):,} pixels, more than {MAX_SIDE:,}; expected a smaller image")
     if size[0] * size[1] > max_pixels:
         raise Image.DecompressionBombError(f"{size[0]} x {size[1]}")
 
