@@ -1,11 +1,11 @@
 """Attacks by connections: thousands of them, slow ones, unread answers, floods of heads. All on loopback.
 
-Throughout, probes are answered in time and memory stays bounded; nobody is answered 5xx; SIGTERM ends the server.
+Throughout, probes are answered in time and memory stays bounded; nobody is answered 5xx but for a lack of room, and
+then with Retry-After; SIGTERM ends the server.
 """
 
 import contextlib
 import multiprocessing
-import os
 import re
 import selectors
 import socket
@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from tests.serving.server.conftest import INFER, Server, running
+from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, watched
+from tests.serving.server.conftest import INFER, running
 
-_SECONDS = 10.0
+_SECONDS = 7.0
 _PAUSE = 0.02
-_LONGEST_PROBE = 0.25
-_LARGEST_GROWTH_MIB = 600
+_MAX_CONNECTIONS = 1000  # the default
 _HOST = b"Host: localhost\r\n"
 _GET = b"GET /v2 HTTP/1.1\r\n" + _HOST + b"\r\n"
 _DOCUMENT = b"GET /openapi.json HTTP/1.1\r\n" + _HOST + b"\r\n"
@@ -31,43 +31,11 @@ _HEAD = b"GET /v2 HTTP/1.1\r\n" + _HOST
 _BODY = b"POST %s HTTP/1.1\r\n%sContent-Length: 16000000\r\n\r\n" % (INFER.encode(), _HOST)
 _CHUNKED = b"POST %s HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n" % (INFER.encode(), _HOST)
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
+_ANSWER_HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r]*\r\n((?:[^\r]+\r\n)*)\r\n")
+_LONGEST_HEAD = 4096
 
-
-class _Probe:
-    """Asks whether the server is alive, on a new connection each time, and looks at its memory."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._idle = _resident_mib(server)
-        self.seconds: list[float] = []
-        self.failures: list[str] = []
-        self.growth = 0.0
-
-    def ask(self) -> None:
-        started = time.perf_counter()
-        try:
-            with socket.create_connection(("127.0.0.1", self._server.port), timeout=10) as connection:
-                connection.sendall(b"GET /v2/health/live HTTP/1.1\r\n" + _HOST + b"Connection: close\r\n\r\n")
-                answer = connection.recv(1000)
-        except OSError as error:
-            self.failures.append(repr(error))
-        else:
-            if not answer.startswith(b"HTTP/1.1 200 "):
-                self.failures.append(answer[:50].decode("latin-1"))
-        self.seconds.append(time.perf_counter() - started)
-        self.growth = max(self.growth, _resident_mib(self._server) - self._idle)
-
-
-@pytest.fixture
-def server(models: Path, tmp_path: Path) -> Iterator[Server]:
-    with running(models, tmp_path / "log", "--read-seconds", "5") as started:
-        assert started.is_well()
-        yield started
-
-
-def _resident_mib(server: Server) -> float:
-    pages = int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+Seen = tuple[int, bool, bool]
+"""A status, whether Retry-After came with it, and whether it was read after the server was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +46,11 @@ class _Attack:
     first: bytes
     then: bytes = b""
     reads: bool = True
+    read_seconds: float = 3.0
 
-    def run(self, port: int, ended: Any, statuses: Any) -> None:
-        """In a process of its own, until `ended` is set; sends the statuses that were read."""
-        counted: Counter[int] = Counter()
+    def run(self, port: int, stopping: Any, ended: Any, answers: Any) -> None:
+        """In a process of its own, until `ended` is set; sends how often each kind of answer was read."""
+        counted: Counter[Seen] = Counter()
         selector = selectors.DefaultSelector()
         while not ended.is_set():
             with contextlib.suppress(OSError):
@@ -89,38 +58,52 @@ class _Attack:
                     self._connect(port, selector)
             for key in list(selector.get_map().values()):
                 with contextlib.suppress(BlockingIOError):
-                    self._send_more(key.fileobj, selector)
+                    self._send_more(key, selector)
+            is_late = stopping.is_set()
             for key, _ in selector.select(_PAUSE) if self.reads else ():
-                received = self._received(key.fileobj, selector)
-                counted.update(int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received))
+                for status, headers in self._received(key, selector):
+                    counted[int(status), b"retry-after:" in headers.lower(), is_late] += 1
             time.sleep(_PAUSE)
-        statuses.send(dict(counted))
+        answers.send(counted)
 
     def _connect(self, port: int, selector: selectors.BaseSelector) -> None:
         connection = socket.create_connection(("127.0.0.1", port), timeout=5)
         connection.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             connection.send(self.first)
-        selector.register(connection, selectors.EVENT_READ)
+        selector.register(connection, selectors.EVENT_READ, bytearray())
 
-    def _send_more(self, connection: Any, selector: selectors.BaseSelector) -> None:
+    def _send_more(self, key: selectors.SelectorKey, selector: selectors.BaseSelector) -> None:
+        connection: Any = key.fileobj
         try:
             if self.then:
                 connection.send(self.then)
         except (BrokenPipeError, ConnectionResetError):
-            selector.unregister(connection)
-            connection.close()
+            if not self.reads:
+                _close(key, selector)  # else when the answers have been read
 
     @staticmethod
-    def _received(connection: Any, selector: selectors.BaseSelector) -> bytes:
+    def _received(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> list[tuple[bytes, bytes]]:
+        """The statuses and the headers of the answers whose heads are complete."""
+        connection: Any = key.fileobj
         try:
             received: bytes = connection.recv(65536)
         except OSError:
             received = b""
         if not received:
-            selector.unregister(connection)
-            connection.close()
-        return received
+            _close(key, selector)
+        unread: bytearray = key.data
+        unread += received
+        found = list(_ANSWER_HEAD.finditer(unread))
+        answers = [(head[1], head[2]) for head in found]
+        end = found[-1].end() if found else 0
+        unread[:] = unread[max(end, len(unread) - _LONGEST_HEAD) :]
+        return answers
+
+
+def _close(key: selectors.SelectorKey, selector: selectors.BaseSelector) -> None:
+    selector.unregister(key.fileobj)
+    key.fileobj.close()  # type: ignore[union-attr]
 
 
 _ATTACKS = {
@@ -128,10 +111,10 @@ _ATTACKS = {
     "heads that never end": _Attack(2000, _HEAD, b"a: b\r\n"),
     "line ends only": _Attack(2000, b"", b"\r\n"),
     "bodies byte by byte": _Attack(2000, _BODY, b"a"),
-    "bodies that stop": _Attack(2000, _BODY + bytes(60_000)),
+    "bodies that stop": _Attack(2000, _BODY + bytes(60_000), read_seconds=10.0),
     "chunks of one byte": _Attack(500, _CHUNKED, b"1\r\na\r\n"),
     "chunk extensions that never end": _Attack(500, _CHUNKED + b"1;", b"a" * 100),
-    "answers that nobody reads": _Attack(500, _DOCUMENT, _DOCUMENT * 50, reads=False),
+    "answers that nobody reads": _Attack(500, _DOCUMENT, _DOCUMENT * 50, reads=False, read_seconds=10.0),
     "pipelines": _Attack(100, _GET, _GET * 200),
     "pipelines that nobody reads": _Attack(1000, _GET, _GET * 200, reads=False),
     "floods of headers": _Attack(500, _HEAD, b"a: b\r\n" * 2000),
@@ -142,33 +125,42 @@ _ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("name", _ATTACKS)
-def test_an_attack_by_connections(server: Server, name: str) -> None:
+@contextlib.contextmanager
+def _under_attack(attack: _Attack, port: int, stopping: Any) -> Iterator["Counter[Seen]"]:
+    """How often each kind of answer was read, told at the end."""
     context = multiprocessing.get_context("spawn")
     ended = context.Event()
     receiver, sender = context.Pipe(duplex=False)
-    attack = context.Process(target=_ATTACKS[name].run, args=(server.port, ended, sender), daemon=True)
-    probe = _Probe(server)
-    attack.start()
+    process = context.Process(target=attack.run, args=(port, stopping, ended, sender), daemon=True)
+    process.start()
+    answers: Counter[Seen] = Counter()
     try:
-        ends = time.monotonic() + _SECONDS
-        while time.monotonic() < ends:
-            probe.ask()
-            time.sleep(0.05)
-        stopping = time.monotonic()
-        assert server.stop() == 0
-        stopped = time.monotonic() - stopping
-    finally:
+        yield answers
         ended.set()
-        statuses = receiver.recv() if receiver.poll(60) else {}
-        attack.kill()
-    slowest = max(probe.seconds)
-    print(
-        f"{name}: {len(probe.seconds)} probes, slowest {slowest:.3f} s, +{probe.growth:.0f} MiB, "
-        f"stopped in {stopped:.1f} s, {statuses}"
-    )
-    assert not probe.failures
-    assert slowest < _LONGEST_PROBE
-    assert probe.growth < _LARGEST_GROWTH_MIB
-    # One that arrives while the server stops is told so.
-    assert not [status for status in statuses if status >= 500 and status != 503]
+        assert receiver.poll(60)
+        answers.update(receiver.recv())
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.parametrize("name", _ATTACKS)
+def test_an_attack_by_connections(models: Path, tmp_path: Path, name: str) -> None:
+    attack = _ATTACKS[name]
+    stopping = multiprocessing.get_context("spawn").Event()
+    with running(models, tmp_path / "log", "--read-seconds", str(attack.read_seconds)) as server:
+        assert server.is_well()
+        with _under_attack(attack, server.port, stopping) as answers:
+            with watched(server, new_connections=True) as seen:
+                time.sleep(_SECONDS)
+            stopping.set()
+            began = time.monotonic()
+            assert server.stop() == 0
+            stopped = time.monotonic() - began
+    print(f"{name}: {seen}, stopped in {stopped:.1f} s, {dict(answers)}")
+    assert seen["live_ms"] <= LONGEST_LIVE_MS
+    assert seen["mib"] <= LARGEST_GROWTH_MIB
+    assert stopped < LONGEST_END_SECONDS
+    lacks_room = attack.connections >= _MAX_CONNECTIONS
+    for status, retry_after, is_late in answers:
+        assert status < 500 or (status == 503 and (is_late or (lacks_room and retry_after)))

@@ -1,19 +1,14 @@
 """Attacks by pictures on a server of 1 GB: refused or bounded, others are served, and the server ends in time."""
 
 import base64
-import contextlib
 import gzip
 import http.client
 import io
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +16,7 @@ import pytest
 from PIL import Image
 
 from soak.limits import limited_memory
+from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, watched
 from tests.serving.server import bombs
 from tests.serving.server.conftest import CLASSIFY, Server, running, until
 
@@ -29,9 +25,6 @@ JSON = {"Content-Type": "application/json"}
 GZIP = {"Content-Encoding": "gzip"}
 
 _MEMORY = 2**30
-_LARGEST_GROWTH_MIB = 600
-_LONGEST_LIVE_MS = 250
-_LONGEST_END_SECONDS = 30
 _CLIENT_FAULTS = {200, 400, 413, 422}
 _OVERLOAD = {503, 504}
 
@@ -77,19 +70,14 @@ def test_an_attack_is_bounded(models: Path, tmp_path: Path, attack: Callable[[],
         running(models, tmp_path / "log", "--max-queue", "16", "--deadline", "5", prefix=prefix) as server,
     ):
         assert server.is_well()
-        with contextlib.suppress(
-            PermissionError
-        ):  # what is measured is the server, not how busy the machine is
-            os.setpriority(os.PRIO_PROCESS, server.process.pid, -10)
-        idle = bombs.resident_mib(server)
-        with _watched(server) as seen:
+        with watched(server) as seen:
             with ThreadPoolExecutor(len(requests)) as threads:
                 statuses = list(threads.map(lambda request: _ask(server, request), requests))
             assert server.is_well()
-        print({status: statuses.count(status) for status in set(statuses)}, seen, f"idle {idle:.0f} MiB")
+        print({status: statuses.count(status) for status in set(statuses)}, seen)
         assert set(statuses) <= _CLIENT_FAULTS | _OVERLOAD
-        assert seen["mib"] - idle <= _LARGEST_GROWTH_MIB
-        assert seen["live_ms"] <= _LONGEST_LIVE_MS
+        assert seen["mib"] <= LARGEST_GROWTH_MIB
+        assert seen["live_ms"] <= LONGEST_LIVE_MS
 
         for request in requests[:8]:
             _leave(server, request)
@@ -101,7 +89,7 @@ def test_an_attack_is_bounded(models: Path, tmp_path: Path, attack: Callable[[],
         time.sleep(0.5)  # in the middle of it, wherever that is
         started = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - started < _LONGEST_END_SECONDS
+        assert time.monotonic() - started < LONGEST_END_SECONDS
         for thread in attacking:
             thread.join()
 
@@ -132,43 +120,3 @@ def _leave(server: Server, request: Request) -> None:
             connection.sendall(body)
         except OSError:  # refused already
             return
-
-
-# In a process of its own: the attackers' threads would delay it.
-_LIVE = """
-import contextlib, http.client, os, select, sys, time
-with contextlib.suppress(PermissionError):
-    os.nice(-10)
-connection, longest = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60), 0.0
-while not select.select([sys.stdin], [], [], 0.02)[0]:
-    started = time.perf_counter()
-    connection.request("GET", "/v2/health/live")
-    answer = connection.getresponse()
-    answer.read()
-    assert answer.status == 200
-    longest = max(longest, time.perf_counter() - started)
-print(1e3 * longest)
-"""
-
-
-@contextmanager
-def _watched(server: Server) -> Iterator[dict[str, float]]:
-    """The most memory (`mib`) and the slowest probe (`live_ms`), told at the end."""
-    seen = {"mib": 0.0, "live_ms": float("inf")}
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.wait(0.01):
-            seen["mib"] = max(seen["mib"], bombs.resident_mib(server))
-
-    looking = threading.Thread(target=look)
-    command = [sys.executable, "-c", _LIVE, str(server.port)]
-    probe = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    looking.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        looking.join()
-        output, _ = probe.communicate()
-    seen["live_ms"] = float(output)

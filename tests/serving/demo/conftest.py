@@ -41,10 +41,15 @@ SECRET = f"secret-{secrets.token_hex(16)}"
 
 
 @contextmanager
-def running(folder: Path, *arguments: str | Path, env: dict[str, str] | None = None) -> Iterator[Demo]:
-    """`vision-zoo` with `arguments` on a free port, told to stop at the end; its log lies in `folder`."""
+def running(
+    folder: Path, *arguments: str | Path, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+) -> Iterator[Demo]:
+    """`vision-zoo` with `arguments` on a free port, told to stop at the end; its log lies in `folder`.
+
+    `prefix` is a command that runs it.
+    """
     log = folder / "log"
-    command = [sys.executable, "-m", "vision_zoo", *map(str, arguments), "--port", "0"]
+    command = [*prefix, sys.executable, "-m", "vision_zoo", *map(str, arguments), "--port", "0"]
     environment = {**os.environ, "VISION_ZOO_SECRET": SECRET, **(env or {})}
     with log.open("wb") as stderr:
         process = subprocess.Popen(command, stderr=stderr, env=environment)

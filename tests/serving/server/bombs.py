@@ -1,5 +1,6 @@
 """Files that cost far more to decode than to send."""
 
+import contextlib
 import functools
 import io
 import os
@@ -72,7 +73,8 @@ def children(server: Server) -> set[int]:
     """The processes that a server has started and that live."""
     found: set[int] = set()
     for task in Path(f"/proc/{server.process.pid}/task").iterdir():
-        found |= {int(number) for number in (task / "children").read_text().split()}
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has just ended
+            found |= {int(number) for number in (task / "children").read_text().split()}
     return {number for number in found if is_alive(number)}
 
 

@@ -4,6 +4,7 @@ Gradio offers far more paths than this page needs, and reads what a posted file 
 downloads are answered here, and every event is written anew from what has been checked.
 """
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.demo.events import ONE_CALL, PageEvents
 from vision_zoo.serving.demo.uploads import PageFiles
-from vision_zoo.serving.server.body import read_body
+from vision_zoo.serving.server.body import read_body, read_parts
 from vision_zoo.serving.server.errors import RequestError
 
 _API = "/gradio_api"
@@ -49,6 +50,7 @@ _MEDIA_TYPES = {
     ".bmp": "image/bmp",
     ".avif": "image/avif",
 }
+_SESSION_LOST = "Caught handled exception, but response already started."
 _LARGEST_EVENT = 256 * 1024
 _UPLOADED_AT_ONCE = 4
 
@@ -72,6 +74,7 @@ class Gateway:
         self._files = files
         self._max_body_bytes = max_body_bytes
         self._read_seconds = read_seconds
+        self._uploading = asyncio.Lock()  # of a file there are copies while it is found in its form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -101,7 +104,7 @@ class Gateway:
             client = _client(scope)
             body = await read_body(request, max_bytes=_LARGEST_EVENT, seconds=self._read_seconds)
             event = self._events.checked(body, client=client, name=None if call is None else call[1])
-            await self._app(_with_body(scope, event), _replayed(event, receive), send)
+            await self._app(_with_body(scope, event), _replayed([event], receive), send)
             return None
         raise _nothing()
 
@@ -132,12 +135,20 @@ class Gateway:
             raise _nothing()
         if not self._events.expects(session):
             raise RequestError(404, "this event is not known; it was answered already, or never asked for")
+        await self._stream(session, request, send)
+        return None
+
+    async def _stream(self, session: str, request: Request, send: Send) -> None:
+        """Send the answers of a session as they come."""
         try:
-            await self._app(scope, receive, send)
+            await self._app(request.scope, request.receive, send)
+        except (KeyError, RuntimeError) as error:
+            # Gradio's, in the middle of a stream whose session was forgotten, or left by another reader.
+            if error.args not in ((session,), (_SESSION_LOST,)):
+                raise
         finally:
             if session.startswith(ONE_CALL):
                 await anyio.to_thread.run_sync(self._files.closed, session)
-        return None
 
     def _file(self, path: str) -> Response:
         if not self._files.knows(path):
@@ -151,21 +162,27 @@ class Gateway:
 
     async def _upload(self, request: Request) -> Response:
         client = _client(request.scope)
-        body = await read_body(request, max_bytes=self._max_body_bytes, seconds=self._read_seconds)
-        replayed = Request(request.scope, _replayed(body, request.receive))
+        parts = await read_parts(request, max_bytes=self._max_body_bytes, seconds=self._read_seconds)
+        replayed = Request(request.scope, _replayed(parts, request.receive))
+        async with self._uploading:
+            paths = await self._kept(replayed, client)
+        return Response(orjson.dumps(paths), media_type="application/json")
+
+    async def _kept(self, request: Request, client: str) -> list[str]:
+        """Paths of the files in a form, now on the disk."""
+        paths = []
         try:
-            async with replayed.form(max_files=_UPLOADED_AT_ONCE, max_fields=1) as form:
-                uploads = [upload for upload in form.getlist("files") if isinstance(upload, UploadFile)]
-                contents = [(upload.filename or "", await upload.read()) for upload in uploads]
+            async with request.form(max_files=_UPLOADED_AT_ONCE, max_fields=1) as form:
+                for upload in form.getlist("files"):
+                    if isinstance(upload, UploadFile):
+                        content = await upload.read()
+                        name = upload.filename or ""
+                        paths.append(await anyio.to_thread.run_sync(self._files.add, client, name, content))
         except (MultiPartException, ValueError) as error:
             raise RequestError(400, "the upload is malformed; expected multipart/form-data") from error
-        if not contents:
+        if not paths:
             raise RequestError(400, "the upload has no file; expected it in the field 'files'")
-        paths = [
-            await anyio.to_thread.run_sync(self._files.add, client, name, content)
-            for name, content in contents
-        ]
-        return Response(orjson.dumps(paths), media_type="application/json")
+        return paths
 
 
 def _client(scope: Scope) -> str:
@@ -185,16 +202,18 @@ def _with_body(scope: Scope, body: bytes) -> Scope:
 _OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """`receive` of a request whose body was read already."""
-    given = False
+def _replayed(parts: list[bytes], receive: Receive) -> Receive:
+    """`receive` of a request whose body was read already; each part is let go when it is given."""
+    ended = False
+    parts.reverse()
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal ended
+        if ended:
             return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        body = parts.pop() if parts else b""
+        ended = not parts
+        return {"type": "http.request", "body": body, "more_body": not ended}
 
     return replay
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -93,6 +94,9 @@ def _keep_files(app: FastAPI, files: PageFiles) -> None:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Gradio brings a million objects: to look through them all again and again would hold every request up.
+        gc.collect()
+        gc.freeze()
         async with inner(app):
             sweeping = asyncio.create_task(sweep())
             try:
