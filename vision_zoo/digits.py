@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vision_zoo.errors import ImageError
 from vision_zoo.ink import figure_on_paper, is_stain, no_digit, require_one_figure, stroke_limit, stroke_width
 from vision_zoo.morphology import dilation
 from vision_zoo.sheet import border, has_dark_ink, has_ground, inside_sheet, is_plain, reduced
@@ -20,6 +21,7 @@ _CUTOUT = 160  # pixels that a photograph of a sheet has more than
 _THICK = 0.12  # of the shorter side
 _BROAD = 0.08
 _PLATEAU = 3  # levels on either side
+_ONE_SIDE = 0.9
 _BLACK = 8
 _FINE = 8  # times as large as in the box are strokes when they are thickened
 _STROKE = 2  # pixels of the box: MNIST's thinner ones
@@ -53,23 +55,53 @@ def centred_digit(
     black = dark and ground and float(np.median(border(pixels))) <= _BLACK
     if black or (plain and (dark or cutout)):
         return _plain_drawing(light_on_dark, size, resample)
-    if dark and inside is None and not has_dark_ink(np.asarray(picture)):
-        picture = Image.fromarray(255 - np.asarray(picture))
-    stroke = stroke_limit(picture, inside)
-    if (stroke is None or stroke >= _THICK) and (plain or ground or (cutout and inside is None)):
+    if dark and inside is None:
+        picture, stroke = _as_dark_ink(picture)
+    else:
+        stroke = stroke_limit(picture, inside)
+    if (stroke is None or stroke >= _THICK or cutout) and (plain or ground or (cutout and inside is None)):
         # a digit as thick as a thumb or cut out along its outline, or else a shadow
-        small = np.asarray(reduced(Image.fromarray(light_on_dark)))
-        if is_stain(small, float(np.median(border(light_on_dark)))):
-            raise no_digit()
-        if _is_all_drawing(small, float(np.median(border(light_on_dark)))):
+        small, level = (
+            np.asarray(reduced(Image.fromarray(light_on_dark))),
+            float(np.median(border(light_on_dark))),
+        )
+        if _is_all_drawing(small, level):
+            if is_stain(small, level):
+                raise no_digit()
             return _plain_drawing(light_on_dark, size, resample)
     return _placed(figure_on_paper(picture, stroke, inside), *size, resample, thicken=True)
 
 
+def _as_dark_ink(picture: Image.Image) -> tuple[Image.Image, float | None]:
+    """A picture with a dark border, inverted if it is light ink that is on it, and what its strokes are narrower than."""
+    inverted = Image.fromarray(255 - np.asarray(picture))
+    readings = [_strokes(picture), _strokes(inverted)]
+    (dark, dark_weight), (light, light_weight) = readings
+    # Any of these may be taken in: by a shadow's edge, by the loops of thick strokes, by much light between thin ones.
+    for_light = [
+        not has_dark_ink(np.asarray(picture)),
+        light is not None and (dark is None or light < dark),
+        light_weight > dark_weight,
+    ]
+    chosen = int(sum(for_light) >= 2)
+    return (picture, inverted)[chosen], readings[chosen][0]
+
+
+def _strokes(picture: Image.Image) -> tuple[float | None, float]:
+    """`stroke_limit` of a picture, and how heavy the figure of such strokes is: 0 for none."""
+    try:
+        stroke = stroke_limit(picture, None)
+        return stroke, 0.0 if stroke is None else float(figure_on_paper(picture, stroke).sum())
+    except ImageError:
+        return None, 0.0
+
+
 def _is_all_drawing(pixels: NDArray[np.uint8], ground: float) -> bool:
-    """Whether all that stands out from a dark ground are broad strokes: no thin lines, and no shadow of one level."""
+    """Whether only broad strokes stand out from a dark ground: no thin lines, shadow of one level or strip of desk."""
     strongest = float(pixels.max())
     mask = pixels > ground + 0.3 * (strongest - ground)
+    if max(edge.mean() for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])) > _ONE_SIDE:
+        return False
     levels = np.bincount(pixels[mask], minlength=256)[: int(ground + 0.85 * (strongest - ground))]
     shadow = np.convolve(levels, np.ones(2 * _PLATEAU + 1)).max() / mask.sum()
     return stroke_width(mask) >= _BROAD * min(pixels.shape) and bool(shadow < 0.2)

@@ -110,7 +110,7 @@ class _Ink:
         parts, main = self.parts, self.main
         box = np.s_[parts.top[main] : parts.bottom[main], parts.left[main] : parts.right[main]]
         mask = parts.labels[box] == main
-        return max(mask.shape) >= 3 * size and stroke_width(mask) <= 0.6 * size
+        return max(mask.shape) >= 2 * size and stroke_width(mask) <= 0.8 * size
 
 
 def stroke_width(mask: NDArray[np.bool_]) -> float:
@@ -196,15 +196,10 @@ def require_one_figure(gray: NDArray[np.uint8], ground: float) -> None:
 
 
 def is_stain(gray: NDArray[np.uint8], ground: float) -> bool:
-    """Whether what stands out from a dark ground of a level is no drawing.
-
-    That is, inverted, a shadow, which is as broad as a blot and not strong, or what fills one side of the picture.
-    """
+    """Whether what stands out from a dark ground of a level is as broad as a blot, and not strong: a shadow, inverted."""
     lightness = np.clip(gray.astype(np.float32) - ground, 0, None)
     mask = lightness > 0.5 * float(lightness.max())
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if max(edge.mean() for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])) > 0.9:
-        return True  # a strip of desk
     if not len(rows) or lightness.max() > _SHADOW * (255 - ground):
         return False
     return stroke_width(mask) > 0.6 * _THICKEST * int(max(np.ptp(rows), np.ptp(columns)) + 1)
