@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, watched
+from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, OWN_SESSION, watched
 from tests.serving.server.conftest import INFER, running
 
 _SECONDS = 7.0
@@ -148,7 +148,8 @@ def _under_attack(attack: _Attack, port: int, stopping: Any) -> Iterator["Counte
 def test_an_attack_by_connections(models: Path, tmp_path: Path, name: str) -> None:
     attack = _ATTACKS[name]
     stopping = multiprocessing.get_context("spawn").Event()
-    with running(models, tmp_path / "log", "--read-seconds", str(attack.read_seconds)) as server:
+    patience = ("--read-seconds", str(attack.read_seconds))
+    with running(models, tmp_path / "log", *patience, prefix=OWN_SESSION) as server:
         assert server.is_well()
         with _under_attack(attack, server.port, stopping) as answers:
             with watched(server, new_connections=True) as seen:

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from soak.limits import limited_memory
-from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, watched
+from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, OWN_SESSION, watched
 from tests.serving.server import bombs
 from tests.serving.server.conftest import CLASSIFY, Server, running, until
 
@@ -67,7 +67,9 @@ def test_an_attack_is_bounded(models: Path, tmp_path: Path, attack: Callable[[],
     requests = attack()
     with (
         limited_memory(_MEMORY) as prefix,
-        running(models, tmp_path / "log", "--max-queue", "16", "--deadline", "5", prefix=prefix) as server,
+        running(
+            models, tmp_path / "log", "--max-queue", "16", "--deadline", "5", prefix=OWN_SESSION + prefix
+        ) as server,
     ):
         assert server.is_well()
         with watched(server) as seen:

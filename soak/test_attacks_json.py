@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from soak.limits import limited_memory
-from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, watched
+from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, OWN_SESSION, watched
 from tests.serving import hostile_models
 from tests.serving.server.conftest import INFER, Server, infer_request, running, tensor_body, until
 
@@ -57,7 +57,7 @@ def test_an_attack_by_json_is_bounded(models: Path, tmp_path: Path, attack: Call
     body = attack()
     with (
         limited_memory(_MEMORY) as prefix,
-        running(models, tmp_path / "log", "--max-queue", "16", prefix=prefix) as server,
+        running(models, tmp_path / "log", "--max-queue", "16", prefix=OWN_SESSION + prefix) as server,
     ):
         assert server.is_well()
         with watched(server) as seen, ThreadPoolExecutor(_CONNECTIONS) as threads:
@@ -87,7 +87,7 @@ def test_harmful_models_are_refused_while_others_are_served(exported_model: Path
     shutil.copy(exported_model, folder)
     with (
         limited_memory(_MEMORY) as prefix,
-        running(folder, tmp_path / "log", "--reload", "0.1", prefix=prefix) as server,
+        running(folder, tmp_path / "log", "--reload", "0.1", prefix=OWN_SESSION + prefix) as server,
     ):
         assert server.is_well()
         with watched(server) as seen:
