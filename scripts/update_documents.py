@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.figures import inference, modern, sentences, server, training, zoo
+from scripts.figures import gpu, inference, modern, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
 from vision_zoo import atomic, report
 from vision_zoo.benchmark.pictures import svg
@@ -36,6 +36,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "inference": inference.table,
     "server": server.table,
     "training": training.table,
+    "gpu": gpu.table,
     "modern": modern.table,
     "reproduction": sentences.reproduction_sentence,
     "quickstart": sentences.quickstart_sentence,

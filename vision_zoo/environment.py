@@ -1,8 +1,10 @@
 """What a figure was measured on: hardware and versions, without anything that identifies a machine."""
 
+import ctypes
 import math
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -70,6 +72,18 @@ def cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def gpu_name() -> str | None:
+    """The first NVIDIA GPU's name as the driver gives it; None where there is none. Needs no torch."""
+    name = ctypes.create_string_buffer(256)
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        if driver.cuInit(0) or driver.cuDeviceGetName(name, len(name), 0):
+            return None
+    except (OSError, AttributeError):
+        return None
+    return name.value.decode(errors="replace") or None
 
 
 def _memory_gib() -> float | None:

@@ -25,7 +25,8 @@ def arms(session: Session, batch_size: int, settings: BenchmarkSettings) -> dict
     on_cuda = session.provider == EXECUTION_PROVIDERS["cuda"]
     wanted = list(settings.against)
     if on_cuda:
-        wanted += [engine for engine in ("io-binding", "cuda-graph") if engine not in wanted]
+        unasked = ("io-binding",) if session.metadata.precision == "int8" else ("io-binding", "cuda-graph")
+        wanted += [engine for engine in unasked if engine not in wanted]
     made: dict[str, Arm] = {REFERENCE: lambda: session.predict(images)}
     for engine in wanted:
         if engine == "cuda-graph" and not on_cuda and "cuda" in settings.providers:

@@ -46,7 +46,7 @@ def bench(
     check_format(table_format, "html")
     reserve_stdout(context, table_format != "table")
     from vision_zoo.benchmark import BenchmarkSettings, benchmark
-    from vision_zoo.environment import describe
+    from vision_zoo.environment import describe, gpu_name
     from vision_zoo.progress import progress_on_stderr
     from vision_zoo.serving.models import find_models, with_precisions
 
@@ -67,7 +67,10 @@ def bench(
     paths = with_precisions(found, settings.precisions)
     with progress_on_stderr() as progress:
         rows = benchmark(paths, settings, progress, raw=table_format == "html")
-    text = _benchmark_text(rows, describe(), table_format)
+    environment = describe()
+    if any(row["provider"] not in ("CPUExecutionProvider", "torch", "torch-compile") for row in rows):
+        environment["gpu"] = gpu_name()
+    text = _benchmark_text(rows, environment, table_format)
     if output is None:
         print_document(text)
         return

@@ -42,6 +42,16 @@ def use_precision(precision: Arithmetic, device: torch.device) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
+def make_repeatable(device: torch.device) -> None:
+    """Make a run on a GPU give the same weights every time: by default cuDNN and cuBLAS may sum in any order.
+
+    Call it before the first matrix product: cuBLAS reads its setting once.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.deterministic = True
+
+
 def wait_for(device: torch.device) -> None:
     """Until `device` has done all that it was given; a CPU always has."""
     if device.type == "cuda":

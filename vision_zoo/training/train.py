@@ -20,7 +20,13 @@ from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.datasets.dataset import Dataset, Split, Splits, report_skipped
-from vision_zoo.training.device import DeviceName, choose_device, describe_environment, use_precision
+from vision_zoo.training.device import (
+    DeviceName,
+    choose_device,
+    describe_environment,
+    make_repeatable,
+    use_precision,
+)
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.initial_weights import Origins, initialise
@@ -74,6 +80,7 @@ def start(
     run = RunDirectory(path)
     chosen = choose_device(device)
     use_precision(recipe.precision, chosen)
+    make_repeatable(chosen)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
         progress = progress if here.writes else SilentProgress()
         if distributed.started_by_torchrun() and run.recipe_file.exists():
@@ -146,6 +153,7 @@ def _go_on(
     keep_freed_memory()
     path, recipe = run.path, run.recipe()
     use_precision(recipe.precision, device)
+    make_repeatable(device)
     if run.finished:
         progress.line(f"{path} is already finished")
         return finished(run)

@@ -26,10 +26,16 @@ def cuda_graph_arm(session: Session, images: NDArray[np.uint8], *, threads: int)
     """The same, replayed as one CUDA graph that is captured at the first call.
 
     Raises:
-        UsageError: the session does not run on CUDA.
+        UsageError: the session does not run on CUDA, or not with all of its operators.
     """
     if session.provider != EXECUTION_PROVIDERS["cuda"]:
         raise UsageError(f"cuda-graph needs --provider cuda; {session.name} runs on {session.provider}")
+    if session.metadata.precision == "int8":
+        # CUDA has no kernels for quantised operators: ONNX Runtime runs some of them on the CPU.
+        raise UsageError(
+            f"cuda-graph needs every operator on the GPU; {session.name} is int8, and some of its run on the CPU: "
+            "use the fp32 or fp16 file"
+        )
     runtime = session.with_options(session_options(threads), provider_options={"enable_cuda_graph": "1"})
     return _arm(runtime, images, len(session.metadata.labels), "cuda")
 

@@ -1,0 +1,35 @@
+"""What CUDA graphs and lower precisions bring to training on a GPU."""
+
+from typing import Any
+
+from scripts.figures.sources import Results, of_kind, versions
+from vision_zoo.environment import hardware
+from vision_zoo.tables import markdown
+
+
+def table(results: Results) -> str:
+    """Milliseconds of a training step on a GPU, eager and as a CUDA graph."""
+    parts = []
+    for document in of_kind(results, "gpu_steps"):
+        rows = [_row(name, measured) for name, measured in document["recipes"].items()]
+        how = (
+            f"Milliseconds of a training step on one {hardware(document['environment'])}, Python "
+            f"{document['environment']['python']}, {versions(document['environment'])}; random images, at least "
+            f"{document['seconds']} s of steps for each number (`python -m benchmarks.training.gpu_steps`). *Gain*: "
+            "eager over graph in fp32. *Repeatable*: what it costs in fp32 that a run gives the same weights every time."
+        )
+        parts += [markdown(rows), how]
+    return "\n\n".join(parts)
+
+
+def _row(name: str, measured: dict[str, Any]) -> dict[str, Any]:
+    times = measured["milliseconds"]
+    fp32 = times["fp32"]
+    return {
+        "recipe": f"`{name}`",
+        "batch": measured["batch"],
+        "eager fp32": f"{fp32['eager']:.2f}",
+        **{f"graph {precision}": f"{ways['graph']:.2f}" for precision, ways in times.items()},
+        "gain": f"{fp32['eager'] / fp32['graph']:.1f}x",
+        "repeatable": f"{fp32['graph'] / fp32['graph, not repeatable']:.2f}x",
+    }
