@@ -4,6 +4,7 @@ uvicorn's protocol does the HTTP. What is added here is checked where the bytes 
 """
 
 import asyncio
+import functools
 import heapq
 import json
 from collections.abc import Callable, Iterable
@@ -114,6 +115,11 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         super().connection_lost(exc)
+        # Nothing of this connection is kept for a request that is not answered yet, nor by a cycle of references.
+        self._turns.leave(self)
+        self.cycle = cast(Any, None)
+        self.pipeline.clear()
+        self._kept = memoryview(b"")
         self._answering.forget()
 
     def data_received(self, data: bytes) -> None:
@@ -272,17 +278,14 @@ class Connection(HttpToolsProtocol):
             self._feed(kept)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        def start() -> None:
-            if not cycle.disconnected:
-                super(Connection, self)._start_asgi_task(cycle, app)
-
-        if cycle.scope["path"] in _PROBES:
-            start()
-        elif self._is_spare:
+        is_probe = cycle.scope["path"] in _PROBES
+        if self._is_spare and not is_probe:
             app = _no_connection_left
+        start = functools.partial(super()._start_asgi_task, cycle, app)
+        if self._is_spare or is_probe:
             start()
         else:
-            self._turns.take(self.loop, start)
+            self._turns.take(self.loop, self, start)
 
     def _close_when_read(self) -> None:
         """Close; where a body is still arriving, only then: the answer would be lost with the connection's end."""

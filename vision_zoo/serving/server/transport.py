@@ -1,7 +1,7 @@
 """Between the event loop and a connection: bytes in bounded pieces, answers that are counted, turns."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -78,25 +78,34 @@ class Turns:
     """Starts a few requests in each round of the event loop: many cheap ones must not delay a probe's answer."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: OrderedDict[object, Callable[[], None]] = OrderedDict()
         self._started = 0
         self._scheduled = False
 
-    def take(self, loop: asyncio.AbstractEventLoop, start: Callable[[], None]) -> None:
-        """Call `start` now, or when those before it have been called."""
+    def __len__(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    def take(self, loop: asyncio.AbstractEventLoop, owner: object, start: Callable[[], None]) -> None:
+        """Call `start` now, or when those before it have been called; `owner` waits for one call at a time."""
         if self._started < _STARTS_A_ROUND and not self._waiting:
             self._started += 1
             start()
         else:
-            self._waiting.append(start)
+            self._waiting[owner] = start
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._next_round, loop)
 
+    def leave(self, owner: object) -> None:
+        """Nobody wants the owner's call any more."""
+        self._waiting.pop(owner, None)
+
     def _next_round(self, loop: asyncio.AbstractEventLoop) -> None:
         self._started = min(_STARTS_A_ROUND, len(self._waiting))
         for _ in range(self._started):
-            self._waiting.popleft()()
+            _, start = self._waiting.popitem(last=False)
+            start()
         self._scheduled = self._started > 0
         if self._scheduled:
             loop.call_soon(self._next_round, loop)
