@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import re
 import socket
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from tests.serving.server.conftest import (
     Server,
     tensor_body,
 )
+
+GET = b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 pytestmark = pytest.mark.usefixtures("well_afterwards")
 
@@ -122,6 +125,88 @@ def test_bytes_that_are_no_http_are_refused(server: Server) -> None:
         assert not answer or b" 400 " in answer.splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("version", "coding", "status"),
+    [
+        ("1.1", "gzip, chunked", 501),
+        ("1.1", "chunked, gzip", 400),
+        ("1.1", "identity", 501),
+        ("1.1", "xchunked", 501),
+        ("1.1", "chunked;a=b", 501),
+        ("1.1", "chunked\r\nTransfer-Encoding: identity", 400),
+        ("1.1", "chunked, chunked", 400),
+        ("1.1", "", 400),
+        ("1.1", "\x0bchunked", 400),
+        ("1.1", "\r\n chunked", 400),
+        ("1.1", "chunked\r\nContent-Length: 5", 400),
+        ("1.0", "chunked", 400),
+        ("1.0", "gzip, chunked", 400),
+    ],
+)
+@pytest.mark.parametrize("offer", ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n"], ids=["plain", "upgrade"])
+def test_a_transfer_encoding_that_is_not_chunked_is_refused_at_once(
+    server: Server, version: str, coding: str, status: int, offer: str
+) -> None:
+    head = f"POST {INFER} HTTP/{version}\r\nHost: localhost\r\n{offer}Transfer-Encoding: {coding}\r\n\r\n"
+    assert _statuses_while_open(server, head.encode() + b"0\r\n\r\n") == [status]
+
+
+@pytest.mark.parametrize("path", [INFER, CLASSIFY, "/v2/repository/index", "/v2", "/nothing"])
+@pytest.mark.parametrize(
+    "body",
+    [b"zz\r\n", b"3\r\nabc\r\nzz\r\n", b"3\r\nabcdef", b"-3\r\nabc", b"f" * 30 + b"\r\n", b"0\n\n"],
+)
+def test_broken_chunks_are_refused_at_once(server: Server, path: str, body: bytes) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    assert _statuses_while_open(server, head + body) == [400]
+    assert _statuses_while_open(server, GET + head + body) == [200, 400]
+
+
+@pytest.mark.parametrize("path", [INFER, CLASSIFY])
+def test_a_chunk_that_turns_out_broken_while_the_body_is_read(server: Server, path: str) -> None:
+    with _chunked(server, path, "Expect: 100-continue\r\n") as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # it is being read
+        connection.sendall(b"3\r\nabc\r\nzz\r\n" + GET)
+        assert _statuses(_until_closed(connection)) == [400]
+
+
+@pytest.mark.parametrize("path", ["/v2", "/nothing"])
+def test_a_chunk_that_turns_out_broken_after_the_answer_ends_the_connection(
+    server: Server, path: str
+) -> None:
+    with _chunked(server, path, "") as connection:
+        assert connection.recv(65536)
+        connection.sendall(b"zz\r\n" + GET)
+        assert b"HTTP/1.1 " not in _until_closed(connection)
+
+
+def _chunked(server: Server, path: str, headers: str) -> socket.socket:
+    """A connection on which the head of a request has been sent."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n{headers}\r\n"
+    connection.sendall(head.encode())
+    return connection
+
+
+def _statuses_while_open(server: Server, request: bytes) -> list[int]:
+    """Of the answers to what the client follows by nothing: the server closes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(request)
+        return _statuses(_until_closed(connection))
+
+
+def _statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]
+
+
+def _until_closed(connection: socket.socket) -> bytes:
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
 def test_a_client_that_leaves_half_way_is_forgotten(server: Server) -> None:
     request = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n{{".encode()
     for _ in range(20):
@@ -133,10 +218,4 @@ def _raw(server: Server, content: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
-        parts = []
-        try:
-            while part := connection.recv(65536):
-                parts.append(part)
-        except ConnectionResetError:
-            pass
-        return b"".join(parts)
+        return _until_closed(connection)

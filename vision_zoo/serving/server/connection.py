@@ -16,7 +16,7 @@ import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.middleware import send_error
 from vision_zoo.serving.server.transport import Answering, Flow, Turns
 
@@ -88,6 +88,7 @@ class Connection(HttpToolsProtocol):
         self._reading = _BETWEEN
         self._kept = memoryview(b"")  # requests that arrived before the one ahead of them was answered
         self._upgrading = False
+        self._codings = b""
         self._head_bytes = 0
         self._remaining: int | None = None  # of a body of known length
         self._first = True
@@ -161,6 +162,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._reading = _HEAD
         self._head_bytes = 0
+        self._codings = b""
         self._remaining = None
         if not self._first:
             self._wait(self._limits.read_seconds)
@@ -181,22 +183,26 @@ class Connection(HttpToolsProtocol):
         name = name.lower()
         if name == b"content-length":
             self._remaining = int(value[:20])
+        elif name == b"transfer-encoding":
+            self._codings += b"," + value
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self.parser.get_http_version() not in ("1.0", "1.1"):
-            self._stop_parsing(505, "this server speaks HTTP/1.1")
+            self._stop_parsing(400, "the version of HTTP is not understood; expected HTTP/1.1")
         if self.parser.should_upgrade():
             self._upgrading = True
             return
+        if self._codings:
+            self._check_codings()
         if not self.url.startswith(b"/"):
             self._take_authority_from_target()
-        self._reading = _BODY
-        self._head_bytes = 0
         self._wait(self._limits.read_seconds + _BODY_GRACE_SECONDS)
         super().on_headers_complete()
+        self._reading = _BODY
+        self._head_bytes = 0
 
     def on_body(self, body: bytes) -> None:
         if self._remaining is not None:
@@ -220,7 +226,16 @@ class Connection(HttpToolsProtocol):
         raise ValueError(message)
 
     def _reason(self) -> tuple[int, str]:
+        if self._reading is _BODY:
+            return self._refusal or (400, "the body's chunks are malformed")
         return self._refusal or (400, "this is no HTTP/1.1 request")
+
+    def _check_codings(self) -> None:
+        """A body in another coding than chunks is not what its handler takes it for, nor ends where others think."""
+        if self.parser.get_http_version() == "1.0":
+            self._stop_parsing(400, "HTTP/1.0 has no transfer encodings; expected a content length")
+        if self._codings.lower().replace(b" ", b"") != b",chunked":
+            self._stop_parsing(501, "the transfer encoding is not understood; expected chunked")
 
     def _without_upgrade(self) -> bytes:
         """The head again, without the offer to speak another protocol: RFC 9110 (7.8) lets a server ignore it."""
@@ -269,7 +284,10 @@ class Connection(HttpToolsProtocol):
             return
         self._flow.release()
         if self._refusal is not None:
-            self._answer_refusal(*self._refusal)
+            if self._reading is _BODY:
+                self._close_when_read()
+            else:
+                self._answer_refusal(*self._refusal)
             return
         if self._reading is _BETWEEN:
             self._wait(self._limits.idle_seconds)
@@ -295,13 +313,24 @@ class Connection(HttpToolsProtocol):
         if self._reading is _BODY:
             self._flow.release()
             self._socket.write_eof()
+            if self._refusal is not None:  # nobody will know where the body ends
+                self._wait(_LINGER_SECONDS)
         else:
             self._socket.close()
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer what is no request, after the requests before it; nothing more is read."""
+        """Answer what is no request, after the requests before it; nothing more is read.
+
+        Where only the body is malformed there is a request: its handler answers, unless it has done so already.
+        """
         self._refusal = (status, message)
-        if not self._is_answering():
+        if self._reading is _BODY:
+            self.scope["state"][REFUSAL] = self._refusal
+            if self._is_answering():
+                self.cycle.message_event.set()
+            else:
+                self._close_when_read()
+        elif not self._is_answering():
             self._answer_refusal(status, message)
 
     def _answer_refusal(self, status: int, message: str) -> None:

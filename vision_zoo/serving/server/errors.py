@@ -5,6 +5,9 @@ from typing import Any
 
 from vision_zoo.errors import ImageError, UsageError, VisionZooError
 
+REFUSAL = "refusal"
+"""In the state of a request whose body turns out to be malformed: the status and the message of its answer."""
+
 
 class RequestError(Exception):
     """A request that is not answered as asked.

@@ -21,7 +21,7 @@ from vision_zoo.serving.server.browsers import (
     SECURITY_HEADERS,
     BrowserRules,
 )
-from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class RequestContext:
                 extra.extend(self._browsers.preflight(headers))
                 await Response(status_code=204)(scope, receive, send_with_headers)
             else:
-                await self._answer(scope, headers, receive, send_with_headers)
+                await self._answer(scope, headers, _receiver(scope, receive), send_with_headers)
         except RequestError as error:
             # Not the error itself: with its traceback it would be a cycle, and keep a body until that is collected.
             failure = RequestError(error.status, error.message, error.headers)
@@ -135,6 +135,7 @@ class RequestContext:
 
     def _let_in(self, scope: Scope, headers: dict[bytes, bytes], repeated: bytes | None) -> None:
         """Raises RequestError for requests that may not be made."""
+        _check_framing(scope)
         if repeated is not None:
             raise RequestError(400, f"the request has more than one {repeated.decode()} header")
         self._browsers.check_host(headers, scope["http_version"])
@@ -243,6 +244,24 @@ def _read_headers(given: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, byt
                 repeated = name
             headers[name] = value
     return headers, repeated
+
+
+def _receiver(scope: Scope, receive: Receive) -> Receive:
+    """`receive`, which raises RequestError where the body turns out to be malformed."""
+
+    async def receive_well_formed() -> Message:
+        message = await receive()
+        _check_framing(scope)
+        return message
+
+    return receive_well_formed
+
+
+def _check_framing(scope: Scope) -> None:
+    """Raises RequestError where the connection has found that the body is malformed."""
+    if REFUSAL in scope["state"]:
+        status, message = scope["state"][REFUSAL]
+        raise RequestError(status, message, {"Connection": "close"})
 
 
 def _identifier(headers: dict[bytes, bytes]) -> str:
