@@ -29,6 +29,7 @@ _GET = b"GET /v2 HTTP/1.1\r\n" + _HOST + b"\r\n"
 _DOCUMENT = b"GET /openapi.json HTTP/1.1\r\n" + _HOST + b"\r\n"
 _HEAD = b"GET /v2 HTTP/1.1\r\n" + _HOST
 _BODY = b"POST %s HTTP/1.1\r\n%sContent-Length: 16000000\r\n\r\n" % (INFER.encode(), _HOST)
+_WHOLE = b"POST %s HTTP/1.1\r\n%sContent-Length: 60000\r\n\r\n%s" % (INFER.encode(), _HOST, bytes(60_000))
 _CHUNKED = b"POST %s HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n" % (INFER.encode(), _HOST)
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: h2c\r\n"
 _ANSWER_HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r]*\r\n((?:[^\r]+\r\n)*)\r\n")
@@ -40,12 +41,13 @@ Seen = tuple[int, bool, bool]
 
 @dataclass(frozen=True)
 class _Attack:
-    """Many connections on which `first` is sent once and `then` again and again."""
+    """Many connections on which `first` is sent once and `then` again and again, or which are closed when it is sent."""
 
     connections: int
     first: bytes
     then: bytes = b""
     reads: bool = True
+    leaves: bool = False
     read_seconds: float = 3.0
 
     def run(self, port: int, stopping: Any, ended: Any, answers: Any) -> None:
@@ -71,6 +73,9 @@ class _Attack:
         connection.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             connection.send(self.first)
+        if self.leaves:
+            connection.close()
+            return
         selector.register(connection, selectors.EVENT_READ, bytearray())
 
     def _send_more(self, key: selectors.SelectorKey, selector: selectors.BaseSelector) -> None:
@@ -112,6 +117,7 @@ _ATTACKS = {
     "line ends only": _Attack(2000, b"", b"\r\n"),
     "bodies byte by byte": _Attack(2000, _BODY, b"a"),
     "bodies that stop": _Attack(2000, _BODY + bytes(60_000), read_seconds=10.0),
+    "requests whose clients leave": _Attack(200, _WHOLE, leaves=True),
     "chunks of one byte": _Attack(500, _CHUNKED, b"1\r\na\r\n"),
     "chunk extensions that never end": _Attack(500, _CHUNKED + b"1;", b"a" * 100),
     "answers that nobody reads": _Attack(500, _DOCUMENT, _DOCUMENT * 50, reads=False, read_seconds=10.0),
