@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import httptools
 from starlette.types import Receive, Scope, Send
@@ -18,11 +18,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.middleware import send_error
+from vision_zoo.serving.server.request_head import (
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    MAX_TARGET_BYTES,
+    check_transfer_encoding,
+    check_version,
+    headers_too_large,
+    split_target,
+    target_too_large,
+    without_upgrade,
+)
 from vision_zoo.serving.server.transport import Answering, Flow, Turns
 
-MAX_TARGET_BYTES = 8 * 2**10
-MAX_HEADERS = 100
-MAX_HEADER_BYTES = 32 * 2**10
 MAX_UNSENT_BYTES = 64 * 2**20
 """Answers of all connections that wait in memory for their clients to read them."""
 
@@ -88,7 +96,7 @@ class Connection(HttpToolsProtocol):
         self._reading = _BETWEEN
         self._kept = memoryview(b"")  # requests that arrived before the one ahead of them was answered
         self._upgrading = False
-        self._codings = b""
+        self._codings: bytes | None = None  # of the transfer encoding
         self._head_bytes = 0
         self._remaining: int | None = None  # of a body of known length
         self._first = True
@@ -143,12 +151,12 @@ class Connection(HttpToolsProtocol):
                 self.parser.feed_data(part)
             except httptools.HttpParserUpgrade as upgrade:
                 view = memoryview(self._without_upgrade() + bytes(part[upgrade.args[0] :]) + bytes(view))
-            except httptools.HttpParserError:
-                self._refuse(*self._reason())
+            except httptools.HttpParserError as error:
+                self._refuse(self._reason(error))
             if self._reading is _HEAD:
                 self._head_bytes += len(part)  # also what the parser has not yet told of
                 if self._head_bytes > 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES):
-                    self._refuse(431, _TOO_MANY_HEADERS)
+                    self._refuse(headers_too_large())
 
     def _next_size(self, view: memoryview) -> int:
         """How much to parse: not more than this request has, as far as that is known."""
@@ -162,7 +170,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._reading = _HEAD
         self._head_bytes = 0
-        self._codings = b""
+        self._codings = None
         self._remaining = None
         if not self._first:
             self._wait(self._limits.read_seconds)
@@ -172,33 +180,35 @@ class Connection(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         self.url += url
         if len(self.url) > MAX_TARGET_BYTES:
-            self._stop_parsing(414, f"the request's target has more than {MAX_TARGET_BYTES:,} bytes")
+            raise target_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
-            self._stop_parsing(431, _TOO_MANY_HEADERS)
+            raise headers_too_large()
         if self._reading is _BODY:
             return  # a trailer, which must not pass for a header
         name = name.lower()
         if name == b"content-length":
             self._remaining = int(value[:20])
         elif name == b"transfer-encoding":
-            self._codings += b"," + value
+            self._codings = value if self._codings is None else self._codings + b"," + value
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self.parser.get_http_version() not in ("1.0", "1.1"):
-            self._stop_parsing(400, "the version of HTTP is not understood; expected HTTP/1.1")
+        version = self.parser.get_http_version()
+        check_version(version)
         if self.parser.should_upgrade():
             self._upgrading = True
             return
-        if self._codings:
-            self._check_codings()
+        if self._codings is not None:
+            check_transfer_encoding(version, self._codings)
         if not self.url.startswith(b"/"):
-            self._take_authority_from_target()
+            authority, self.url = split_target(self.url)
+            self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+            self.headers.append((b"host", authority))
         self._wait(self._limits.read_seconds + _BODY_GRACE_SECONDS)
         super().on_headers_complete()
         self._reading = _BODY
@@ -221,51 +231,24 @@ class Connection(HttpToolsProtocol):
         else:
             self._deadline, self.waiting_since = _NEVER, None
 
-    def _stop_parsing(self, status: int, message: str) -> NoReturn:
-        self._refusal = (status, message)
-        raise ValueError(message)
-
-    def _reason(self) -> tuple[int, str]:
+    def _reason(self, error: httptools.HttpParserError) -> RequestError:
+        if isinstance(error.__context__, RequestError):  # raised by one of the methods above
+            return error.__context__
         if self._reading is _BODY:
-            return self._refusal or (400, "the body's chunks are malformed")
-        return self._refusal or (400, "this is no HTTP/1.1 request")
-
-    def _check_codings(self) -> None:
-        """A body in another coding than chunks is not what its handler takes it for, nor ends where others think."""
-        if self.parser.get_http_version() == "1.0":
-            self._stop_parsing(400, "HTTP/1.0 has no transfer encodings; expected a content length")
-        if self._codings.lower().replace(b" ", b"") != b",chunked":
-            self._stop_parsing(501, "the transfer encoding is not understood; expected chunked")
+            return RequestError(400, "the body's chunks are malformed")
+        return RequestError(400, "this is no HTTP/1.1 request")
 
     def _without_upgrade(self) -> bytes:
-        """The head again, without the offer to speak another protocol: RFC 9110 (7.8) lets a server ignore it."""
+        """The head again, as if nothing had been offered."""
         self._upgrading = False
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(405, "this server is no proxy")
+            self._refuse(RequestError(405, "this server is no proxy"))
             return b""
-        lines = [b"%s %s HTTP/%s" % (method, self.url, self.parser.get_http_version().encode())]
-        for name, value in self.headers:
-            if name == b"connection":
-                options = [option.strip() for option in value.split(b",")]
-                value = b", ".join(option for option in options if option.lower() not in _UPGRADE)  # noqa: PLW2901
-            if name not in _UPGRADE and value:
-                lines.append(name + b": " + value)
+        head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return b"\r\n".join([*lines, b"", b""])
-
-    def _take_authority_from_target(self) -> None:
-        """A target in absolute form names the host, whatever the Host header says (RFC 9112, 3.2.2)."""
-        target: Any = httptools.parse_url(self.url)
-        if not target.host:
-            self._stop_parsing(400, "the request's target is malformed; expected a path")
-        authority = target.host if target.port is None else b"%s:%d" % (target.host, target.port)
-        if b":" in target.host:
-            authority = authority.replace(target.host, b"[%s]" % target.host, 1)
-        self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
-        self.headers.append((b"host", authority))
-        self.url = (target.path or b"/") + (b"" if target.query is None else b"?" + target.query)
+        return head
 
     # What the answers call.
 
@@ -318,12 +301,12 @@ class Connection(HttpToolsProtocol):
         else:
             self._socket.close()
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, reason: RequestError) -> None:
         """Answer what is no request, after the requests before it; nothing more is read.
 
         Where only the body is malformed there is a request: its handler answers, unless it has done so already.
         """
-        self._refusal = (status, message)
+        self._refusal = (reason.status, reason.message)
         if self._reading is _BODY:
             self.scope["state"][REFUSAL] = self._refusal
             if self._is_answering():
@@ -331,7 +314,7 @@ class Connection(HttpToolsProtocol):
             else:
                 self._close_when_read()
         elif not self._is_answering():
-            self._answer_refusal(status, message)
+            self._answer_refusal(*self._refusal)
 
     def _answer_refusal(self, status: int, message: str) -> None:
         if self._closing:
@@ -400,7 +383,8 @@ class Connection(HttpToolsProtocol):
         elif self._is_unread():
             self._deadline = now + self._limits.read_seconds
         elif self._reading is _HEAD and not self._is_answering():
-            self._refuse(408, f"the request's head was not sent within {self._limits.read_seconds:g} s")
+            seconds = self._limits.read_seconds
+            self._refuse(RequestError(408, f"the request's head was not sent within {seconds:g} s"))
         else:
             self._close()
 
@@ -422,10 +406,6 @@ class Connection(HttpToolsProtocol):
         """The client's turn, for so long."""
         self.waiting_since = self.loop.time()
         self._deadline = self.waiting_since + seconds
-
-
-_TOO_MANY_HEADERS = f"the request has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them"
-_UPGRADE = (b"upgrade", b"http2-settings")
 
 
 async def _no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
