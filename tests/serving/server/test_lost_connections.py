@@ -18,7 +18,8 @@ from uvicorn.server import ServerState
 
 from tests.serving.server import bombs
 from tests.serving.server.conftest import CLASSIFY, INFER, Server, running, tensor_body, until
-from vision_zoo.serving.server.connection import Connection, ConnectionLimits
+from vision_zoo.serving.server.connection import Connection
+from vision_zoo.serving.server.connection_limits import ConnectionLimits
 from vision_zoo.serving.server.transport import Turns
 
 MIB = 2**20

@@ -16,6 +16,7 @@ middleware    request ids, keys, metrics and logs around every request
 browsers      which hosts are answered for, and what web pages may do
 compression   answers in gzip
 connection    limits of a connection: what a client may send, and how slowly
+connection_limits  limits of all connections, and of the time that one may take
 request_head  what a request's head may hold
 transport     between the event loop and a connection
 logs          the log, which nothing waits for

@@ -5,10 +5,8 @@ uvicorn's protocol does the HTTP. What is added here is checked where the bytes 
 
 import asyncio
 import functools
-import heapq
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -16,6 +14,12 @@ import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from vision_zoo.serving.server.connection_limits import (
+    SPARE_CONNECTIONS,
+    ConnectionLimits,
+    Timeouts,
+    make_room,
+)
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.middleware import send_error
 from vision_zoo.serving.server.request_head import (
@@ -31,41 +35,14 @@ from vision_zoo.serving.server.request_head import (
 )
 from vision_zoo.serving.server.transport import Answering, Flow, Turns
 
-MAX_UNSENT_BYTES = 64 * 2**20
-"""Answers of all connections that wait in memory for their clients to read them."""
-
-SPARE_CONNECTIONS = 16
-"""Beyond the limit, for probes: a server that is busy must not be taken for one that is dead."""
-SWEEP_SECONDS = 0.25
 _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
 """A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
-_SLOWEST_BYTES_PER_SECOND = 1024
 _PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
 _STEP = 1024
 """Bytes that are parsed at a time, where they may hold more than one request."""
 
 _BETWEEN, _HEAD, _BODY = "between", "head", "body"
-_NEVER = float("inf")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConnectionLimits:
-    """Limits of the connections of one process.
-
-    Args:
-        connections: open at once. When there are more, those whose clients keep the server waiting longest are closed.
-        read_seconds: for a request's head, again for its body, and for a client to read a part of its answer; three
-            times as long may pass between two requests.
-    """
-
-    connections: int
-    read_seconds: float
-
-    @property
-    def idle_seconds(self) -> float:
-        """Between two requests."""
-        return 3 * self.read_seconds
 
 
 class Connection(HttpToolsProtocol):
@@ -100,10 +77,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._remaining: int | None = None  # of a body of known length
         self._first = True
-        self._deadline = _NEVER
-        self._unsent_since: float | None = None
-        self._taken = 0
-        self.waiting_since: float | None = None  # on the client; None while the server works
+        self._timeouts = Timeouts()
 
     # What asyncio calls.
 
@@ -116,7 +90,7 @@ class Connection(HttpToolsProtocol):
         self._wait(self._limits.read_seconds)
         if len(self.connections) > self._limits.connections:
             others = cast("set[Connection]", self.connections) - {self}
-            if not _make_room(others, max(1, self._limits.connections // 32)):
+            if not make_room(others, max(1, self._limits.connections // 32)):
                 self._is_spare = True
                 if len(self.connections) > self._limits.connections + SPARE_CONNECTIONS:
                     self.abort()
@@ -229,7 +203,7 @@ class Connection(HttpToolsProtocol):
         elif self.cycle.response_complete:
             self._wait(self._limits.idle_seconds)
         else:
-            self._deadline, self.waiting_since = _NEVER, None
+            self._timeouts.work()
 
     def _reason(self, error: httptools.HttpParserError) -> RequestError:
         if isinstance(error.__context__, RequestError):  # raised by one of the methods above
@@ -345,22 +319,17 @@ class Connection(HttpToolsProtocol):
             return
         self.cycle.keep_alive = False
         if self.cycle.response_started:
-            self._deadline = min(self._deadline, self.loop.time() + _LINGER_SECONDS)
+            soon = self.loop.time() + _LINGER_SECONDS
+            self._timeouts.deadline = min(self._timeouts.deadline, soon)
 
     def sweep(self, now: float) -> int:
         """Close the connection if its client is too slow: the bytes that wait to be sent."""
         unsent = self._socket.get_write_buffer_size()
-        if not unsent:
-            self._unsent_since = None
-        elif self._unsent_since is None:
-            self._unsent_since, self._taken = now, self._answering.written - unsent
-        elif now - self._unsent_since > self._limits.read_seconds:
-            taken = self._answering.written - unsent
-            if taken - self._taken < _SLOWEST_BYTES_PER_SECOND * (now - self._unsent_since):
-                self.abort()
-                return 0
-            self._unsent_since, self._taken = now, taken
-        if now > self._deadline:
+        written, seconds = self._answering.written, self._limits.read_seconds
+        if self._timeouts.reads_too_slowly(now, written=written, unsent=unsent, seconds=seconds):
+            self.abort()
+            return 0
+        if now > self._timeouts.deadline:
             self._overdue(now)
         return unsent
 
@@ -373,15 +342,15 @@ class Connection(HttpToolsProtocol):
     @property
     def stalled_since(self) -> float | None:
         """Since when the client keeps the server waiting, by sending or reading slowly; None where it does not."""
-        if self._unsent_since is not None:
-            return self._unsent_since
-        return None if self._is_unread() else self.waiting_since
+        if self._timeouts.unsent_since is not None:
+            return self._timeouts.unsent_since
+        return None if self._is_unread() else self._timeouts.waiting_since
 
     def _overdue(self, now: float) -> None:
         if self._closing:
             self.abort()
         elif self._is_unread():
-            self._deadline = now + self._limits.read_seconds
+            self._timeouts.deadline = now + self._limits.read_seconds
         elif self._reading is _HEAD and not self._is_answering():
             seconds = self._limits.read_seconds
             self._refuse(RequestError(408, f"the request's head was not sent within {seconds:g} s"))
@@ -404,32 +373,9 @@ class Connection(HttpToolsProtocol):
 
     def _wait(self, seconds: float) -> None:
         """The client's turn, for so long."""
-        self.waiting_since = self.loop.time()
-        self._deadline = self.waiting_since + seconds
+        self._timeouts.wait(self.loop.time(), seconds)
 
 
 async def _no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
     headers = {"Connection": "close", "Retry-After": "1"}
     await send_error(send, RequestError(503, "the server has no connection left; try again later", headers))
-
-
-async def sweep(connections: Iterable[Any]) -> None:
-    """Look after slow clients, for ever. `connections` is uvicorn's set."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        now = loop.time()
-        unsent = {connection: connection.sweep(now) for connection in list(connections)}
-        excess = sum(unsent.values()) - MAX_UNSENT_BYTES
-        for connection in sorted(unsent, key=lambda one: one.stalled_since or now) if excess > 0 else ():
-            if excess > 0 and unsent[connection]:
-                excess -= unsent[connection]
-                connection.abort()
-
-
-def _make_room(connections: "Iterable[Connection]", count: int) -> bool:
-    """Close the `count` connections that keep the server waiting longest: whether there are any."""
-    stalled = [connection for connection in connections if connection.stalled_since is not None]
-    for connection in heapq.nsmallest(count, stalled, key=lambda one: cast(float, one.stalled_since)):
-        connection.abort()
-    return bool(stalled)

@@ -11,7 +11,7 @@ from typing import Any, cast
 import uvicorn
 
 from vision_zoo.errors import DeviceError
-from vision_zoo.serving.server import connection, logs, transport
+from vision_zoo.serving.server import connection, connection_limits, logs, transport
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.middleware import RequestContext
 from vision_zoo.serving.server.settings import ServerSettings
@@ -41,7 +41,9 @@ def serve(settings: ServerSettings) -> None:
         shown = f"[{host}]" if ":" in host else host
         what = "the page is" if settings.demo else "serving"
         print(f"{what} at http://{shown}:{port}{settings.root_path} (Ctrl-C stops it)", file=sys.stderr)
-        limits = connection.ConnectionLimits(connections=connections, read_seconds=settings.read_seconds)
+        limits = connection_limits.ConnectionLimits(
+            connections=connections, read_seconds=settings.read_seconds
+        )
         turns = transport.Turns()
 
         def protocol(**options: Any) -> asyncio.BaseProtocol:
@@ -72,7 +74,7 @@ class _Server(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._sweeping = asyncio.create_task(connection.sweep(self.server_state.connections))
+        self._sweeping = asyncio.create_task(connection_limits.sweep(self.server_state.connections))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         cast(RequestContext, self.config.app).stopping.set()
