@@ -15,7 +15,8 @@ app           routes
 middleware    request ids, keys, metrics and logs around every request
 browsers      which hosts are answered for, and what web pages may do
 compression   answers in gzip
-connection    limits of a connection: what a client may send, and how slowly
+connection    a client's connection, from its opening to its end
+request_reader  reading its requests within limits
 connection_limits  limits of all connections, and of the time that one may take
 request_head  what a request's head may hold
 transport     between the event loop and a connection
