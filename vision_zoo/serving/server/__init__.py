@@ -10,6 +10,7 @@ body          reading a request's body within limits
 uploads       the image files in a body
 decoding      image files to arrays
 decoders      processes for the files that are not small and ordinary
+decoder_resources  such a process, seen from the server, and the memory that they share
 decoder_process  what runs in them
 app           routes
 middleware    request ids, keys, metrics and logs around every request

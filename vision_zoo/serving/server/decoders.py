@@ -2,23 +2,19 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 
 from vision_zoo.errors import ImageError
 from vision_zoo.preprocess import InputFormat
 from vision_zoo.serving.server.admission import RETRY_SECONDS, Turn
-from vision_zoo.serving.server.decoder_process import receive, send
+from vision_zoo.serving.server.decoder_resources import Memory, Process
 from vision_zoo.serving.server.decoding import Decoded
 from vision_zoo.serving.server.errors import RequestError
 
@@ -28,11 +24,6 @@ _BYTES_PER_PIXEL = 24
 _MEMORY_BYTES = 384 * 2**20
 """All pictures that are decoded at once may take so much together; one picture of `max_pixels` always may."""
 _IDLE_SECONDS = 20.0
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from vision_zoo.serving.server.decoder_process import main; main()"
-)
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 _HEADER_BYTES = 2**20
 
 
@@ -66,12 +57,12 @@ class Decoders:
         self._max_files = max_files
         self._idle_seconds = idle_seconds
         self.bytes_per_pixel = bytes_per_pixel
-        self._idle: list[tuple[float, _Process]] = []
-        self._all: set[_Process] = set()
+        self._idle: list[tuple[float, Process]] = []
+        self._all: set[Process] = set()
         self._lock = threading.Lock()
         self._closed = False
         self.started = 0
-        self._memory = _Memory(max(_MEMORY_BYTES, bytes_per_pixel * max_pixels))
+        self._memory = Memory(max(_MEMORY_BYTES, bytes_per_pixel * max_pixels))
 
     @property
     def count(self) -> int:
@@ -113,7 +104,7 @@ class Decoders:
             "input": target.to_json(),
         }
 
-    def take(self) -> "_Process":
+    def take(self) -> Process:
         """A process that rests, or a new one.
 
         Raises:
@@ -128,7 +119,7 @@ class Decoders:
                 return process
             self.drop(process)
         try:
-            process = _Process()
+            process = Process()
         except OSError as error:
             _LOG.error("no decoder can be started", extra={"reason": str(error)})
             raise RequestError(
@@ -141,12 +132,12 @@ class Decoders:
                 process.kill()
         return process
 
-    def give_back(self, process: "_Process") -> None:
+    def give_back(self, process: Process) -> None:
         """It has answered, and can be asked again."""
         with self._lock:
             self._idle.append((time.monotonic(), process))
 
-    def drop(self, process: "_Process") -> None:
+    def drop(self, process: Process) -> None:
         """End a process."""
         with self._lock:
             self._all.discard(process)
@@ -181,7 +172,7 @@ class _Job:
         self._request = decoders.request(content_type, target)
         self._target = target
         self._lock = threading.Lock()
-        self._process: _Process | None = None
+        self._process: Process | None = None
         self._stopped = False
         self._tired = False
 
@@ -213,7 +204,7 @@ class _Job:
                 self._process.kill()
         self._decoders.wake()
 
-    def _ask(self, process: "_Process") -> Answer:
+    def _ask(self, process: Process) -> Answer:
         process.send(self._request, self._body)
         header, _ = process.receive(_HEADER_BYTES)
         payload = b""
@@ -239,66 +230,3 @@ class _Job:
 
     def _largest(self) -> int:
         return int(np.prod(self._target.shape)) * int(self._request["max_files"])
-
-
-class _Process:
-    """One process."""
-
-    def __init__(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if "API_KEY" not in name}
-        self._process = subprocess.Popen(  # noqa: S603  (ourselves)
-            [sys.executable, "-c", _START, json.dumps([str(path) for path in sys.path])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**environment, **_ONE_THREAD},
-        )
-
-    def send(self, header: dict[str, Any], payload: Sequence[bytes] = ()) -> None:
-        send(cast(BinaryIO, self._process.stdin), header, payload)
-
-    def receive(self, max_bytes: int) -> tuple[dict[str, Any], bytes]:
-        return receive(cast(BinaryIO, self._process.stdout), max_bytes=max_bytes)
-
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def end(self) -> int:
-        """Kill it, wait, and close its pipes: its exit code."""
-        self._process.kill()
-        code = self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                cast(BinaryIO, stream).close()
-        return code
-
-
-class _Memory:
-    """Bytes that all decoding shares; for threads."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._free = size
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def held(self, size: int, stopped: Callable[[], bool]) -> Iterator[None]:
-        size = max(0, min(size, self._size))
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= size or stopped())
-            if stopped():
-                raise EOFError
-            self._free -= size
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += size
-                self._changed.notify_all()
-
-    def wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
