@@ -56,6 +56,7 @@ def _asked(server: Server, request: bytes) -> bytes:
         (b"GET /v2 HTTP/1.1\r\n" + HOST + b"a: b\r\n" * 200 + b"\r\n", 431),
         (b"GET /v2 HTTP/1.1\r\n" + HOST + b"a: " + b"b" * 40_000 + b"\r\n\r\n", 431),
         (b"GET /v2 HTTP/1.1\r\n" + HOST + b"a: " + b"b" * 1_000_000, 431),
+        (b"GET /v2 HTTP/1.1\r\n" + HOST + b"a: " + b"b" * 45_000, 431),  # unfinished, and more does not come
         (b"GET /v2 HTTP/1.1\r\n" + b"a" * 1_000_000, 431),
         (b"GET /" + b"a" * 1_000_000, 414),
         (b"GET /v2 HTTP/2.0\r\n" + HOST + b"\r\n", 400),

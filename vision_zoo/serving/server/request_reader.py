@@ -25,6 +25,9 @@ BETWEEN, HEAD, BODY = "between", "head", "body"
 
 _STEP = 1024
 """Bytes that are parsed at a time, where they may hold more than one request."""
+_LINE_STEP = 16 * 2**10
+"""Where no line ends in them, and so no request: with each part, the parser copies what it has of a header."""
+_MAX_HEAD_BYTES = MAX_TARGET_BYTES + MAX_HEADER_BYTES + 2**10
 
 
 class RequestReader(HttpToolsProtocol):
@@ -40,7 +43,8 @@ class RequestReader(HttpToolsProtocol):
         self._kept = memoryview(b"")  # requests that arrived before the one ahead of them was answered
         self._upgrading = False
         self._codings: bytes | None = None  # of the transfer encoding
-        self._head_bytes = 0
+        self._head_bytes = 0  # also those that the parser has not yet told of
+        self._header_bytes = 0
         self._remaining: int | None = None  # of a body of known length
 
     def _refuse(self, reason: RequestError) -> None:
@@ -85,22 +89,25 @@ class RequestReader(HttpToolsProtocol):
             except httptools.HttpParserError as error:
                 self._refuse(self._reason(error))
             if self._reading is HEAD:
-                self._head_bytes += len(part)  # also what the parser has not yet told of
-                if self._head_bytes > 2 * (MAX_HEADER_BYTES + MAX_TARGET_BYTES):
+                self._head_bytes += len(part)
+                if self._head_bytes > _MAX_HEAD_BYTES and self._refusal is None:
                     self._refuse(headers_too_large())
 
     def _next_size(self, view: memoryview) -> int:
         """How much to parse: not more than this request has, as far as that is known."""
         if self._reading is BODY:
             return self._remaining or _STEP
-        end = bytes(view[:_STEP]).find(b"\r\n\r\n")
-        return _STEP if end < 0 else end + 4
+        head = bytes(view[:_STEP])
+        end = head.find(b"\r\n\r\n")
+        if end >= 0:
+            return end + 4
+        return _STEP if b"\n" in head or b"\n" in bytes(view[:_LINE_STEP]) else _LINE_STEP
 
     # What the parser calls.
 
     def on_message_begin(self) -> None:
         self._reading = HEAD
-        self._head_bytes = 0
+        self._head_bytes = self._header_bytes = 0
         self._codings = None
         self._remaining = None
         super().on_message_begin()
@@ -111,8 +118,8 @@ class RequestReader(HttpToolsProtocol):
             raise target_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) >= MAX_HEADERS:
             raise headers_too_large()
         if self._reading is BODY:
             return  # a trailer, which must not pass for a header
@@ -139,7 +146,7 @@ class RequestReader(HttpToolsProtocol):
             self.headers.append((b"host", authority))
         super().on_headers_complete()
         self._reading = BODY
-        self._head_bytes = 0
+        self._header_bytes = 0  # its trailers are counted for themselves
 
     def on_body(self, body: bytes) -> None:
         if self._remaining is not None:
