@@ -202,7 +202,15 @@ def test_a_moved_folder_is_exported_where_it_is_named(
     lost = cli("export", "run", "--onnx", "--output-dir", "models")
     assert "is not there; restore it, or say where it is now with --dataset folder:PATH" in lost.error
     assert not (tmp_path / "models").exists()
+    unnamed = cli("export", "run", "--onnx", "--output-dir", "models", "--dataset", moved)
+    assert f"--dataset folder:{moved}" in unnamed.error
+    beside = cli("export", "run", "--onnx", "--output-dir", "models", "--dataset", "there")
+    assert "--dataset folder:there" in beside.error
+    empty = cli("export", "run", "--onnx", "--output-dir", "models", "--dataset", "folder:")
+    assert "'folder:' names no folder" in empty.error
     (run / "metrics.json").unlink()
+    unnamed = cli("train", "--resume", "run", "--dataset", moved)
+    assert f"--dataset folder:{moved}" in unnamed.error
     resumed = cli("train", "--resume", "run", "--dataset", f"folder:{moved}", "--json")
     assert resumed.code == 0, resumed.stderr
     exported = cli("export", "run", "--onnx", "--output-dir", "models", "--data-dir", "there", "--json")

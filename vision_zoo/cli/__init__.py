@@ -9,14 +9,29 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
 from vision_zoo.cli import bench, compare, experiments, export, inspect, predict, serve, start, train
 from vision_zoo.cli.document import close_stdout
-from vision_zoo.errors import MissingExtraError, VisionZooError
+from vision_zoo.errors import MissingExtraError, UsageError, VisionZooError
+
+
+class _Command(TyperCommand):
+    """A command that takes no empty text for a path: `Path("")` is the current folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in self.params:
+            if parameter.type.name == "path" and given.get(parameter.name or "") == "":
+                raise UsageError(
+                    f"{parameter.opts[-1]} is empty; expected a path, or . for the current folder"
+                )
+        return super().parse_args(ctx, args)
+
 
 app = typer.Typer(
     name="vision-zoo",
@@ -43,7 +58,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": inspect.doctor,
 }
 for _name, _command in COMMANDS.items():
-    app.command(name=_name)(_command)
+    app.command(name=_name, cls=_Command)(_command)
 
 _EXTRAS = {
     **dict.fromkeys(

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -83,17 +84,18 @@ def evaluate(
     from vision_zoo.serving.session import Session
     from vision_zoo.tables import render
     from vision_zoo.training.datasets import find_dataset
-    from vision_zoo.training.datasets.own_folder import is_own_folder
+    from vision_zoo.training.datasets.own_folder import folder_path, is_own_folder
 
-    named = None if is_own_folder(dataset) else find_dataset(dataset)
+    own = folder_path(dataset) if is_own_folder(dataset) else None
+    named = find_dataset(dataset) if own is None else None
     warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
     metadata = session.metadata
     report_model(session.path)
     with progress_on_stderr() as progress:
-        if named is None:
-            scored = _own_pictures(dataset, metadata, progress)
-        else:
+        if own is not None:
+            scored = _own_pictures(own, metadata, progress)
+        elif named is not None:
             scored = _Scored(named.name, "test", named.load(data_dir).test, named.labels)
         score = score_session(session, scored.split.images, scored.split.labels, scored.labels, progress)
     if as_json:
@@ -134,12 +136,11 @@ class _Scored:
     labels: tuple[str, ...]
 
 
-def _own_pictures(dataset: str, metadata: "Metadata", progress: "Progress") -> _Scored:
-    """The pictures of `folder:PATH` as the model takes them, their classes found among its labels by name."""
+def _own_pictures(path: Path, metadata: "Metadata", progress: "Progress") -> _Scored:
+    """The pictures in `path` as the model takes them, their classes found among its labels by name."""
     from vision_zoo.training.datasets.dataset import report_skipped
-    from vision_zoo.training.datasets.own_folder import folder_name, folder_path, pictures_to_score
+    from vision_zoo.training.datasets.own_folder import folder_name, pictures_to_score
 
-    path = folder_path(dataset)
     name, splits = pictures_to_score(path, metadata.labels, metadata.input)
     report_skipped(splits, progress)
     if name == "test":

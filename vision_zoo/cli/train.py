@@ -79,6 +79,7 @@ def train(
     from vision_zoo.progress import progress_on_stderr
 
     if resume is None:
+        from vision_zoo.training.datasets import refuse_path
         from vision_zoo.training.recipes import find_recipe, recipe_for
 
         if recipe is not None and architecture is None and dataset is None:
@@ -86,6 +87,8 @@ def train(
         elif recipe is None and architecture is not None and dataset is not None:
             chosen = recipe_for(architecture, dataset, image_size=image_size)
         else:
+            if dataset is not None:
+                refuse_path(dataset)
             raise UsageError(
                 "train takes a recipe, or --architecture and --dataset together; `vision-zoo list recipes` lists recipes"
             )

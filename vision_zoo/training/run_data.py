@@ -17,7 +17,7 @@ import numpy as np
 from vision_zoo import atomic
 from vision_zoo.errors import DataError, RunError
 from vision_zoo.preprocess import InputFormat
-from vision_zoo.training.datasets import find_dataset
+from vision_zoo.training.datasets import find_dataset, refuse_path
 from vision_zoo.training.datasets.dataset import Dataset, Splits, require_folder
 from vision_zoo.training.datasets.differences import FileRow, differences
 from vision_zoo.training.datasets.layout import read_layout
@@ -137,10 +137,12 @@ def load_for_run(
         RunError: it is not what the run was trained with; the message says what differs.
     """
     recorded = read_recorded(run)
-    named = dataset or recipe.dataset
+    named = recipe.dataset if dataset is None else dataset
     if is_own_folder(named) != is_own_folder(recipe.dataset) or (
         named != recipe.dataset and not is_own_folder(named)
     ):
+        if is_own_folder(recipe.dataset):
+            refuse_path(named)
         raise RunError(f"{run.path} was trained on {recipe.dataset}, not on {named}; leave --dataset out")
     if not is_own_folder(named):
         kept = run.environment().get("data_dir")

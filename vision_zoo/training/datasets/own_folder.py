@@ -36,8 +36,20 @@ def is_own_folder(name: str) -> bool:
 
 
 def folder_path(name: str) -> Path:
-    """PATH of `folder:PATH`."""
-    return Path(name.removeprefix(PREFIX)).expanduser()
+    """PATH of `folder:PATH`, with a leading `~` replaced.
+
+    Raises:
+        UsageError: there is no PATH, or no home folder to replace `~` by.
+    """
+    path = name.removeprefix(PREFIX)
+    if not path.strip():
+        raise UsageError(
+            f"{name!r} names no folder; expected folder:PATH, or folder:. for the current folder"
+        )
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{name!r} names no folder: {error}; expected folder:PATH") from error
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """The registry of recipes: one file a dataset for the reports' and their companions, and one for those of today."""
 
-from pathlib import Path
 from typing import Any
 
 from vision_zoo.registry import lookup
 from vision_zoo.training.architectures import find_architecture
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.own_folder import PREFIX, is_own_folder
+from vision_zoo.training.datasets.own_folder import PREFIX, folder_path, is_own_folder
 from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.recipes import airbench, cifar10, fashion_mnist, imagenette, mnist, mnist_5k
 
@@ -42,7 +41,7 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
         return RECIPES[name]
     statistics: dict[str, Any] = {"mean": data.mean, "std": data.std}
     if is_own_folder(dataset):
-        dataset = f"{PREFIX}{Path(dataset.removeprefix(PREFIX)).expanduser().resolve()}"
+        dataset = f"{PREFIX}{folder_path(dataset).resolve()}"
         statistics["image_size"] = data.input.height
     return Recipe(
         name=name, architecture=architecture, dataset=dataset, **{**statistics, **entry.recipe_defaults}
