@@ -12,9 +12,11 @@ from PIL import Image
 from tests.conftest import Completed
 from vision_zoo.errors import DataError, UsageError
 from vision_zoo.preprocess import InputFormat
+from vision_zoo.progress import SilentProgress
 from vision_zoo.training import plots
 from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.training.datasets.dataset import Split, report_skipped
+from vision_zoo.training.datasets.own_folder import pictures_to_score
 from vision_zoo.training.recipes import recipe_for
 
 
@@ -69,6 +71,53 @@ def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
     assert [file.name for file in splits.skipped] == ["cat/broken.png"]
     assert splits.notes == ("1 files that are no pictures are left out: dog/notes.txt",)
     assert len(splits.train) + len(splits.test) == 20
+
+
+def test_equal_pictures_in_two_splits_are_counted_and_named(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "split"
+    for name, numbers in (("train", range(4)), ("val", range(4, 6)), ("test", range(6, 8))):
+        for number in numbers:
+            for label in ("cat", "dog"):
+                _image(root / name / label / f"{number}.png", number + 100 * len(label) * ord(label[0]))
+    assert not _warnings(root)
+    Image.open(root / "train" / "cat" / "2.png").save(root / "test" / "dog" / "copy.bmp")
+    shutil.copy(root / "val" / "dog" / "4.png", root / "test" / "cat" / "other.png")
+    shutil.copy(root / "val" / "dog" / "4.png", root / "test" / "dog" / "again.png")
+    shutil.copy(root / "train" / "cat" / "3.png", root / "val" / "cat" / "copy.png")
+    assert _warnings(root) == [
+        (
+            "warning: 1 of 5 pictures of the validation split are in another split too (val/cat/copy.png is "
+            "train/cat/3.png): its accuracy is too high; remove them from one of the two"
+        ),
+        (
+            "warning: 3 of 7 pictures of the test split are in another split too (test/cat/other.png is val/dog/4.png): "
+            "its accuracy is too high; remove them from one of the two"
+        ),
+    ]
+
+
+def test_equal_pictures_are_no_leak_within_a_split_or_when_scored(folder: Path) -> None:
+    target = InputFormat(channels=3, height=16, width=16)
+    shutil.copytree(folder / "cat", folder / "dog", dirs_exist_ok=True)
+    assert len(_warnings(folder)) == 1  # a fifth is held out
+    name, splits = pictures_to_score(folder, ("cat", "dog"), target)
+    lines: list[str] = []
+    report_skipped(splits, _Lines(lines))
+    assert (name, lines) == ("all", [])
+
+
+class _Lines(SilentProgress):
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def _warnings(folder: Path) -> list[str]:
+    progress = _Lines([])
+    report_skipped(find_dataset(f"folder:{folder}", image_size=16).load(), progress)
+    return progress.lines
 
 
 def test_a_changed_file_is_not_taken_from_the_cache(folder: Path) -> None:

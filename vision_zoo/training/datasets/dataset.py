@@ -1,6 +1,7 @@
 """What a dataset is: labels, input format, statistics and a way to load it into memory."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -83,14 +84,32 @@ def require_folder(data_dir: Path, dataset: str) -> None:
 
 
 def report_skipped(splits: Splits, progress: Progress) -> None:
-    """Warn of what was found in the data but is not used, and of classes that a split lacks."""
+    """Warn of what is in the data but not used, of classes that a split lacks, and of pictures in two splits."""
     if splits.skipped:
         progress.line(
             f"warning: {len(splits.skipped):,} files are no images that can be read and were left out: "
             f"{listed([file.name for file in splits.skipped])}"
         )
-    for note in splits.notes:
+    for note in (*splits.notes, *_in_two_splits(splits)):
         progress.line(f"warning: {note}")
+
+
+def _in_two_splits(splits: Splits) -> Iterator[str]:
+    """What to know of a user's pictures that are held out and, decoded, equal to others that are not."""
+    known: dict[bytes, str] = {}
+    for name in ("train", "validation", "test"):
+        split = splits.named().get(name)
+        if split is None or not split.files or not split.files[0].sha256:
+            continue
+        hashes = [hashlib.sha256(image).digest() for image in split.images]
+        names = [file.name for file in split.files]
+        equal = [(file, known[key]) for file, key in zip(names, hashes, strict=True) if key in known]
+        if equal:
+            yield (
+                f"{len(equal):,} of {len(split):,} pictures of the {name} split are in another split too "
+                f"({equal[0][0]} is {equal[0][1]}): its accuracy is too high; remove them from one of the two"
+            )
+        known = dict(zip(hashes, names, strict=True)) | known
 
 
 @dataclass(frozen=True, kw_only=True)
