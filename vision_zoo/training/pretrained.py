@@ -1,5 +1,6 @@
 """Published weights of feature layers, and another run's: where they come from and how they are loaded."""
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -80,18 +81,18 @@ def _find(name: str, data_dir: Path | None) -> Path:
         "weights",
         data_dir,
         present=lambda candidate: (candidate / file).is_file(),
-        download=lambda target: _download(target / file),
+        download=lambda folder: _download(folder, file),
         expected=file,
     )
     return folder / file
 
 
-def _download(target: Path) -> None:
+def _download(folder: Path, file: str) -> None:
     from torchvision.models import AlexNet_Weights
 
-    weights: dict[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        weights: dict[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
+            progress=False, check_hash=True, model_dir=temporary
+        )
     features = {name: tensor for name, tensor in weights.items() if name.startswith(_FEATURES)}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".downloading")
-    temporary.write_bytes(safetensors.torch.save(features))
-    temporary.rename(target)
+    (folder / file).write_bytes(safetensors.torch.save(features))

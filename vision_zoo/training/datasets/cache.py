@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from vision_zoo import preprocess
+from vision_zoo.errors import DataError
 from vision_zoo.training.datasets.dataset import SourceFile, Split, Splits
+from vision_zoo.training.datasets.scan import cannot_be_read
 
 _ABOUT = "about.json"
 _FORMAT = 3
@@ -33,13 +35,24 @@ def cache_folder() -> Path:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's content as hexadecimal digits.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise cannot_be_read(path, error) from error
 
 
 def content_hash(files: Iterable[Path]) -> str:
-    """SHA-256 over the contents of `files` in the order given, as hexadecimal digits."""
+    """SHA-256 over the contents of `files` in the order given, as hexadecimal digits.
+
+    Raises:
+        DataError: one of them cannot be read.
+    """
     digest = hashlib.sha256()
     for path in files:
         digest.update(bytes.fromhex(file_hash(path)))
@@ -94,7 +107,7 @@ def _read(folder: Path) -> Splits | None:
             sha256=about["sha256"],
             skipped=_files(about["skipped"]),
         )
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+    except (DataError, OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -129,7 +142,7 @@ def _write(folder: Path, splits: Splits) -> None:
         (temporary / _ABOUT).write_text(json.dumps({"about": about, "sha256": _digest(about)}))
         shutil.rmtree(folder, ignore_errors=True)  # an entry that _read could not use
         temporary.rename(folder)
-    except OSError:
+    except (DataError, OSError):
         pass  # another process was first, or the cache is not writable or full
     finally:
         if temporary is not None:

@@ -1,7 +1,5 @@
 """CIFAR-10: 60,000 colour pictures of animals and vehicles, 32 x 32, and a grayscale view of them."""
 
-import shutil
-import tempfile
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -66,15 +64,11 @@ def _converted(images: NDArray[np.uint8], target: InputFormat) -> NDArray[np.uin
     return np.stack([prepare(Image.fromarray(image), target) for image in images])
 
 
-def _download(target: Path) -> None:
-    # Into a folder of its own first: an interrupted download never looks like a dataset.
+def _download(folder: Path) -> None:
     from torchvision.datasets import CIFAR10
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as temporary:
-        CIFAR10(temporary, download=True)
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(Path(temporary) / _BATCHES, target / _BATCHES)
+    CIFAR10(str(folder), download=True)
+    (folder / CIFAR10.filename).unlink()  # unpacked
 
 
 DATASET = Dataset(

@@ -2,8 +2,6 @@
 
 import gzip
 import math
-import shutil
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +38,7 @@ def load_idx_dataset(
         dataset,
         data_dir,
         present=lambda candidate: (candidate / raw).is_dir() or find_image_folder(candidate) is not None,
-        download=lambda target: _download(torchvision_name, target),
+        download=lambda folder: _download(torchvision_name, folder),
         expected=str(raw / f"{_FILES[0]}.gz"),
     )
     images = find_image_folder(folder)
@@ -99,13 +97,7 @@ def _read_split(images_file: Path, labels_file: Path) -> Split:
     return Split(images[..., None], labels.astype(np.int64))
 
 
-def _download(torchvision_name: str, target: Path) -> None:
-    # Into a folder of its own first: an interrupted download never looks like a dataset.
+def _download(torchvision_name: str, folder: Path) -> None:
     from torchvision import datasets
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as temporary:
-        getattr(datasets, torchvision_name)(temporary, download=True)
-        shutil.rmtree(target, ignore_errors=True)
-        Path(temporary).rename(target)
-        Path(temporary).mkdir()
+    getattr(datasets, torchvision_name)(str(folder), download=True)

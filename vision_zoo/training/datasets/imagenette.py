@@ -44,13 +44,12 @@ def _variant(files: ImageFiles) -> str:
     return "square JPEG copy" if files.sizes == _SQUARE else "original"
 
 
-def _download(target: Path) -> None:
+def _download(folder: Path) -> None:
     from torchvision.datasets.utils import download_url
 
-    target.mkdir(parents=True, exist_ok=True)
     download_url(
         "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
-        str(target),
+        str(folder),
         md5="e793b78cc4c9e9a4ccc0c1155377a412",
     )
 

@@ -90,6 +90,11 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(map(portable, names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
 
 
+def cannot_be_read(path: Path, error: OSError) -> DataError:
+    """The one clear line for an operating system's refusal to read `path`."""
+    return DataError(f"{portable(str(path))} cannot be read: {error.strerror}; check its permissions")
+
+
 def subfolders(folder: Path) -> list[Path]:
     """The folders in `folder` by name, links to folders too, without the ignored ones.
 
@@ -156,9 +161,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(
-            f"{portable(str(folder))} cannot be read: {error.strerror}; check its permissions"
-        ) from error
+        raise cannot_be_read(folder, error) from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -1,11 +1,15 @@
 """Where a dataset's files come from, in order: --data-dir, VISION_ZOO_DATA, the user cache, a download."""
 
+import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from vision_zoo.errors import DataError
 from vision_zoo.training.datasets.cache import cache_folder
+from vision_zoo.training.datasets.scan import cannot_be_read
 
 ENVIRONMENT_VARIABLE = "VISION_ZOO_DATA"
 
@@ -24,10 +28,10 @@ def locate(
     dataset, `download` fills an empty folder or raises, `expected` names the files for the message.
 
     Raises:
-        DataError: it is nowhere and cannot be downloaded.
+        DataError: it is nowhere and cannot be downloaded, or may not be read.
     """
     if data_dir is not None:
-        if present(data_dir / dataset):
+        if _is_present(data_dir / dataset, present):
             return data_dir / dataset
         raise DataError(
             f"no {dataset} under {data_dir}; expected {data_dir / dataset / expected}: "
@@ -37,11 +41,11 @@ def locate(
     if os.environ.get(ENVIRONMENT_VARIABLE):
         folders.insert(0, Path(os.environ[ENVIRONMENT_VARIABLE]))
     for folder in folders:
-        if present(folder / dataset):
+        if _is_present(folder / dataset, present):
             return folder / dataset
     target = folders[-1] / dataset
     try:
-        download(target)
+        _fill(target, download)
     except ModuleNotFoundError:
         raise  # the extra is missing, not the network
     except Exception as error:
@@ -52,6 +56,33 @@ def locate(
             f"or name that folder in {ENVIRONMENT_VARIABLE}"
         ) from error
     return target
+
+
+def _fill(target: Path, download: Callable[[Path], None]) -> None:
+    """Put what `download` writes into `target`; where it fails or is interrupted, nothing is left behind."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".downloading-") as temporary:
+            downloaded = Path(temporary) / target.name
+            downloaded.mkdir()
+            download(downloaded)
+            target.mkdir(exist_ok=True)
+            for entry in downloaded.iterdir():
+                shutil.rmtree(target / entry.name, ignore_errors=True)
+                entry.replace(target / entry.name)
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _is_present(folder: Path, present: Callable[[Path], bool]) -> bool:
+    try:
+        return present(folder)
+    except OSError as error:
+        raise cannot_be_read(folder, error) from error
 
 
 def remedy(path: Path) -> str:

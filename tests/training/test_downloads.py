@@ -1,0 +1,81 @@
+"""Downloads into the user's cache: whole or not at all."""
+
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch.hub
+
+from vision_zoo.errors import DataError
+from vision_zoo.training.classifier import build_classifier
+from vision_zoo.training.datasets import DATASETS, find_dataset
+from vision_zoo.training.datasets.sources import locate
+from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.recipes import find_recipe
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no network."""
+
+    def offline(*_arguments: Any, **_options: Any) -> NoReturn:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("VISION_ZOO_DATA", raising=False)
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    monkeypatch.setattr(torch.hub, "urlopen", offline)
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("name", [name for name in DATASETS if name != "mnist-5k"])
+def test_a_failed_download_leaves_nothing(cache: Path, name: str) -> None:
+    with pytest.raises(DataError, match="could not be downloaded"):
+        find_dataset(name).load()
+    assert not list(cache.iterdir())
+
+
+def test_a_failed_download_of_weights_leaves_nothing(cache: Path) -> None:
+    recipe = find_recipe("alexnet_finetuned-mnist")
+    classifier = build_classifier(recipe, find_dataset(recipe.dataset))
+    with pytest.raises(DataError, match="could not be downloaded"):
+        load_pretrained(classifier, str(recipe.pretrained), path=None, data_dir=None)
+    assert not list(cache.iterdir())
+
+
+def _locate(failure: BaseException | None) -> Path:
+    def download(folder: Path) -> None:
+        (folder / "inside").mkdir()
+        (folder / "inside" / "file").write_text("new")
+        if failure is not None:
+            raise failure
+
+    return locate(
+        "pets",
+        None,
+        present=lambda folder: (folder / "inside").is_dir(),
+        download=download,
+        expected="inside",
+    )
+
+
+@pytest.mark.parametrize("failure", [OSError("no space"), KeyboardInterrupt()])
+def test_a_download_that_ends_half_way_leaves_what_was_there(cache: Path, failure: BaseException) -> None:
+    kept = cache / "vision-zoo" / "data" / "other"
+    kept.mkdir(parents=True)
+    with pytest.raises((DataError, KeyboardInterrupt)):
+        _locate(failure)
+    assert list(cache.rglob("*")) == [cache / "vision-zoo", cache / "vision-zoo" / "data", kept]
+
+
+def test_a_download_is_put_in_place_whole(cache: Path) -> None:
+    target = cache / "vision-zoo" / "data" / "pets"
+    target.mkdir(parents=True)
+    (target / "weights").touch()
+    assert _locate(None) == target
+    assert (target / "inside" / "file").read_text() == "new"
+    assert sorted(path.name for path in target.parent.iterdir()) == ["pets"]
+    assert sorted(path.name for path in target.iterdir()) == ["inside", "weights"]
