@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from tests.conftest import run_command
+from vision_zoo import atomic
 from vision_zoo.artifact import Metadata
 from vision_zoo.errors import StorageError
 from vision_zoo.serving.session import Session
@@ -72,3 +73,15 @@ def test_a_repository_that_cannot_be_written_is_one_line(
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="is a file, not a folder"):
         write_model(tmp_path / "file", "digits", exported_model.read_bytes(), metadata)
+
+
+def test_a_full_disk_leaves_no_model_without_a_file(
+    metadata: Metadata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_contents: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(atomic, "write_together", full)
+    with pytest.raises(StorageError):
+        write_model(tmp_path, "digits", b"model", metadata)
+    assert not list(tmp_path.iterdir())

@@ -109,7 +109,7 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     """The manifest's entries by file name; empty where the folder has no manifest.
 
     Raises:
-        ModelError: the manifest is damaged.
+        ModelError: the manifest is damaged, or cannot be read.
     """
     path = folder / FILE_NAME
     try:
@@ -121,6 +121,8 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
             raise ValueError
     except FileNotFoundError:
         return {}
+    except PermissionError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{path} is damaged; restore it, or remove it and export the models again"

@@ -7,10 +7,12 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from vision_zoo import atomic
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, Metadata
+from vision_zoo.errors import StorageError
 
 MAX_BATCH_SIZE = 64
 _QUEUE_MICROSECONDS = 500
@@ -24,13 +26,19 @@ def write_model(folder: Path, name: str, content: bytes, metadata: Metadata) -> 
         StorageError: the folder cannot be written.
     """
     target = folder / name
-    atomic.make_folder(target / "1")
     files: Mapping[Path, bytes] = {
         target / "1" / "model.onnx": content,
         target / "labels.txt": "".join(f"{label}\n" for label in metadata.labels).encode(),
         target / "config.pbtxt": config(name, metadata).encode(),
     }
-    atomic.write_together(files)
+    try:
+        atomic.make_folder(target / "1")
+        atomic.write_together(files)
+    except StorageError:
+        for empty in (target / "1", target):  # Triton refuses a repository with a model without a file
+            with suppress(OSError):
+                empty.rmdir()
+        raise
     return target
 
 

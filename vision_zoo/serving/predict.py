@@ -33,8 +33,16 @@ def image_path(text: str) -> Path:
     """The path of an image file that a user names.
 
     Raises:
-        ImageError: it is an address, a folder, standard input or a pattern, which are not taken.
+        ImageError: it is an address, a folder, standard input or a pattern, which are not taken, or lies in a folder
+            that may not be read.
     """
+    try:
+        return _file_path(text)
+    except OSError as error:
+        raise ImageError(f"cannot read {text}: {error.strerror}; expected an image file") from error
+
+
+def _file_path(text: str) -> Path:
     path = Path(text)
     if is_address(text):
         raise ImageError(f"{text:.80} is an address; expected an image file: download it first")

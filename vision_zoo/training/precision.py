@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo import onnx_runtime
+from vision_zoo import atomic, onnx_runtime
 from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, Precision
 from vision_zoo.errors import ExportError
 from vision_zoo.training.datasets.dataset import Split
@@ -35,12 +35,15 @@ def to_precision(content: bytes, precision: Precision, training: Split) -> bytes
 
     Raises:
         ExportError: the graph cannot be converted.
+        StorageError: the folder for temporary files cannot be written.
     """
     if precision == "fp32":
         return content
     try:
         with _quiet():
             return _half(content) if precision == "fp16" else _quantised(content, _calibration(training))
+    except OSError as error:
+        raise atomic.storage_error(Path(tempfile.gettempdir()), error) from error
     except Exception as error:  # the converters' errors share no base class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(

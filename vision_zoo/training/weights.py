@@ -24,13 +24,15 @@ def load_weights(path: Path, network: nn.Module) -> None:
     """Load weights written by `save_weights` into `network`.
 
     Raises:
-        RunError: the file is missing, damaged, or of another architecture.
+        RunError: the file is missing, not readable, damaged, or of another architecture.
     """
     try:
         network.load_state_dict(safetensors.torch.load(path.read_bytes()))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing; restore it, or train again with another --out") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+    except (SafetensorError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); train again") from error
     except RuntimeError as error:
         raise RunError(

@@ -38,7 +38,10 @@ def placement(session: Session, *, batch_size: int = 1) -> Placement:
         try:
             events = json.loads(record.read_text())
         except (OSError, ValueError) as error:
-            raise ModelError(f"the profile of {session.name} cannot be read ({error})") from error
+            raise ModelError(
+                f"the profile of {session.name} cannot be read ({error}); look whether "
+                f"{tempfile.gettempdir()} has space left"
+            ) from error
     return _count(events)
 
 

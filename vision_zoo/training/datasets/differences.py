@@ -1,9 +1,18 @@
 """What differs between the files of a dataset at two times, in words."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from vision_zoo.errors import DataError
+from vision_zoo.preprocess import InputFormat
+from vision_zoo.training.datasets.cache import content_hash
+from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.datasets.layout import Layout
 from vision_zoo.training.datasets.scan import SPLIT_NAMES, listed
+from vision_zoo.training.datasets.split import largest_remainder
 
 
 class FileRow(NamedTuple):
@@ -26,15 +35,23 @@ def differences(before: Sequence[FileRow], now: Sequence[FileRow]) -> list[str]:
     found, explained = _folders(before, now, removed, added)
     removed = {name: digest for name, digest in removed.items() if not explained & _folders_of(name)}
     added = {name: digest for name, digest in added.items() if not explained & _folders_of(name)}
-    changed = sorted(removed.keys() & added.keys())
-    removed = {name: digest for name, digest in removed.items() if name not in changed}
-    added = {name: digest for name, digest in added.items() if name not in changed}
+    both = sorted(removed.keys() & added.keys())
+    unreadable = [name for name in both if not added[name]]
+    changed = [name for name in both if added[name]]
+    removed = {name: digest for name, digest in removed.items() if name not in both}
+    added = {name: digest for name, digest in added.items() if name not in both}
     places = {digest: name for name, digest in added.items() if digest}
     moved = [f"{name} to {places[digest]}" for name, digest in removed.items() if digest in places]
     contents = {digest for digest in removed.values() if digest}
     gone = [name for name, digest in removed.items() if digest not in places]
     more = [name for name, digest in added.items() if digest not in contents]
-    for names, what in ((changed, "changed"), (moved, "moved"), (gone, "gone"), (more, "added")):
+    for names, what in (
+        (unreadable, "not readable"),
+        (changed, "changed"),
+        (moved, "moved"),
+        (gone, "gone"),
+        (more, "added"),
+    ):
         if names:
             found.append(f"{len(names):,} {'file' if len(names) == 1 else 'files'} {what} ({listed(names)})")
     return found
@@ -81,3 +98,35 @@ def _part(file: str, depth: int) -> str:
     """The name of the folder at `depth` that a file lies in; empty where it lies above."""
     parts = file.split("/")
     return parts[depth] if len(parts) > depth + 1 else ""
+
+
+# What runs without split.csv recorded: the suffixes of that time, and how a format was written then.
+_FORMER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+_FORMER_FORMAT = ("channels", "height", "width", "crop", "centring", "polarity", "resample")
+
+
+def former_sha256(layout: Layout, splits: Splits, target: InputFormat) -> str:
+    """The content's hash as runs without split.csv have it; empty where such a run had another split."""
+    files = {
+        name: sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and path.suffix.lower() in _FORMER_SUFFIXES and not path.name.startswith(".")
+        )
+        for name, folder in sorted(layout.folders.items(), key=lambda entry: entry[1].name)
+    }
+    if not layout.split:
+        labels = np.concatenate([splits.train.labels, splits.test.labels])
+        held_out = np.bincount(splits.test.labels, minlength=labels.max() + 1)
+        if not np.array_equal(held_out, largest_remainder(np.bincount(labels), len(splits.test))):
+            return ""  # rare classes had no test image then
+    names = "\n".join(
+        f"{name}/{path.relative_to(layout.folders[name])}" for name in files for path in files[name]
+    )
+    try:
+        content = content_hash(path for found in files.values() for path in found)
+    except DataError:
+        return ""
+    written = ", ".join(f"{key}={getattr(target, key)!r}" for key in _FORMER_FORMAT)
+    text = f"{content}\nInputFormat({written})\n{names}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

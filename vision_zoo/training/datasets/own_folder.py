@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from vision_zoo.errors import DataError, ImageError, UsageError
 from vision_zoo.preprocess import InputFormat, open_image, prepare
-from vision_zoo.training.datasets.cache import content_hash, decoded_once, file_hash
+from vision_zoo.training.datasets.cache import decoded_once, file_hash
 from vision_zoo.training.datasets.dataset import Dataset, SourceFile, Split, Splits
-from vision_zoo.training.datasets.differences import FileRow
+from vision_zoo.training.datasets.differences import FileRow, former_sha256
 from vision_zoo.training.datasets.layout import Layout, check_classes, notes_of, read_layout
 from vision_zoo.training.datasets.scan import IMAGE_SUFFIXES, FoundFile, listed, look_through, portable
-from vision_zoo.training.datasets.split import largest_remainder, stratified_holdout
+from vision_zoo.training.datasets.split import stratified_holdout
 
 PREFIX = "folder:"
 DEFAULT_IMAGE_SIZE = 64
@@ -54,7 +54,7 @@ def folder_path(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file, the split and class it lies in, and its content's SHA-256."""
+    """A picture file, the split and class it lies in, and its content's SHA-256 (empty: unreadable)."""
 
     file: FoundFile
     split: str
@@ -120,7 +120,7 @@ def read_contents(layout: Layout) -> Contents:
     for file in found.pictures:
         place = layout.place(file)
         if place is not None:
-            pictures.append(Picture(file, *place, file_hash(file.path)))
+            pictures.append(Picture(file, *place, _hash_where_readable(file)))
     for name, folder in layout.folders.items():
         if not any(picture.split == name for picture in pictures):
             suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
@@ -138,8 +138,18 @@ def pictures_below(path: Path) -> list[FileRow]:
     """
     found = look_through(path)
     return [
-        FileRow("", file.name, "", file_hash(file.path)) for file in found.pictures if len(file.parts) > 1
+        FileRow("", file.name, "", _hash_where_readable(file))
+        for file in found.pictures
+        if len(file.parts) > 1
     ]
+
+
+def _hash_where_readable(file: FoundFile) -> str:
+    """The content's SHA-256; empty where the file cannot be read, and is left out like one that is damaged."""
+    try:
+        return file_hash(file.path)
+    except DataError:
+        return ""
 
 
 def load_contents(contents: Contents, labels: Sequence[str], target: InputFormat) -> Splits:
@@ -154,7 +164,7 @@ def load_contents(contents: Contents, labels: Sequence[str], target: InputFormat
     described = {"labels": list(labels), "input": asdict(target), "rule": _SPLIT_RULE}
     splits = decoded_once("folder", {**described, "files": rows}, lambda: _split(contents, labels, target))
     rare = _missing_classes(splits, labels)
-    former = partial(_former_sha256, contents.layout, splits, target)
+    former = partial(former_sha256, contents.layout, splits, target)
     return replace(splits, notes=(*contents.notes, *rare), former_sha256=former)
 
 
@@ -269,32 +279,3 @@ def _with_test_split(everything: Split) -> tuple[Split, Split]:
     held_out = max(round(len(everything) * _TEST_FRACTION), len(np.unique(everything.labels)))
     kept, out = stratified_holdout(everything.labels, held_out, seed=_SPLIT_SEED)
     return everything.take(kept), everything.take(out)
-
-
-# What runs without split.csv recorded: the suffixes of that time, and how a format was written then.
-_FORMER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
-_FORMER_FORMAT = ("channels", "height", "width", "crop", "centring", "polarity", "resample")
-
-
-def _former_sha256(layout: Layout, splits: Splits, target: InputFormat) -> str:
-    """The content's hash as runs without split.csv have it; empty where such a run had another split."""
-    files = {
-        name: sorted(
-            path
-            for path in folder.rglob("*")
-            if path.is_file() and path.suffix.lower() in _FORMER_SUFFIXES and not path.name.startswith(".")
-        )
-        for name, folder in sorted(layout.folders.items(), key=lambda entry: entry[1].name)
-    }
-    if not layout.split:
-        labels = np.concatenate([splits.train.labels, splits.test.labels])
-        held_out = np.bincount(splits.test.labels, minlength=labels.max() + 1)
-        if not np.array_equal(held_out, largest_remainder(np.bincount(labels), len(splits.test))):
-            return ""  # rare classes had no test image then
-    names = "\n".join(
-        f"{name}/{path.relative_to(layout.folders[name])}" for name in files for path in files[name]
-    )
-    content = content_hash(path for found in files.values() for path in found)
-    written = ", ".join(f"{key}={getattr(target, key)!r}" for key in _FORMER_FORMAT)
-    text = f"{content}\nInputFormat({written})\n{names}"
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
