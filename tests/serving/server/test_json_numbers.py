@@ -76,6 +76,11 @@ WRONG = {
     "unclosed": b"[[[[1],[2]],[[3],[4]]]",
     "closed twice": b"[1,2,3,4]]",
     "negative": b"[1,2,3,-4]",
+    "a sign before a bracket": b"[-[[0],[2]],[[3],[4]]]",
+    "a sign alone": b"[1,2,3,-]",
+    "a sign apart": b"[1,2,3,- 0]",
+    "two signs": b"[1,2,3,--0]",
+    "a plus": b"[1,2,3,+4]",
     "a fraction": b"[1,2,3,4.0]",
     "a text": b'[1,2,3,"4"]',
     "a truth": b"[1,2,3,true]",
@@ -99,6 +104,26 @@ def test_wrong_numbers_are_refused_either_way(
         assert "whole numbers" in refused.value.message  # it is JSON
 
 
+@pytest.mark.parametrize("is_long", [True, False])
+def test_minus_zero_is_zero_either_way(is_long: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"[-0,2,-0,4]"
+    text = b'{"inputs":[{"data":%b}]}' % data
+    if is_long:
+        monkeypatch.setattr(json_numbers, "SHORT_BYTES", len(text) - len(data))
+    assert _read(text, (1, 2, 2, 1)).ravel().tolist() == [0, 2, 0, 4]
+
+
+@pytest.mark.parametrize("levels", [1000, 1025, 20_000])
+@pytest.mark.parametrize("form", [b'{"inputs":%b', b"%b"])
+def test_a_document_that_is_nested_too_deep_is_said_to_be(form: bytes, levels: int) -> None:
+    for text in (form % (b"[" * levels), form % (b'{"a":' * (levels if levels < 2000 else 5000))):
+        with pytest.raises(RequestError) as refused:
+            json_numbers.parse(text)
+        assert "memory" not in refused.value.message
+    with pytest.raises(RequestError, match="nested too deep"):
+        json_numbers.parse(b"[" * levels)
+
+
 @pytest.mark.usefixtures("in_parts")
 def test_both_ways_agree_on_damaged_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(0)
@@ -110,7 +135,7 @@ def test_both_ways_agree_on_damaged_documents(monkeypatch: pytest.MonkeyPatch) -
         for _ in range(chance.choice((1, 1, 2, 3))):
             at = chance.randrange(len(text))
             text[at : at + chance.choice((0, 1, 1, 3))] = chance.choice(
-                (b"", b"1", b",", b"[", b"]", b" ", b'"')
+                (b"", b"1", b",", b"[", b"]", b" ", b'"', b"-", b"-0")
             )
         results = []
         for limit in (130, 10**6):

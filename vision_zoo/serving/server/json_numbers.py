@@ -22,7 +22,7 @@ SHORT_BYTES = 32 * 2**10
 
 _PART_BYTES = 64 * 2**10
 _BLANKS = b" \t\r\n"
-_IN_NUMBERS = b"0123456789[]," + _BLANKS
+_IN_NUMBERS = b"-0123456789[]," + _BLANKS
 _KEY = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[)')
 _ONE_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 _EXPECTED = "data must be whole numbers from 0 to 255, flat or nested as shape says"
@@ -34,7 +34,7 @@ _PLACE = secrets.token_hex(16)
 
 @dataclass(frozen=True)
 class Numbers:
-    """A JSON array that was cut out of `text`, from `start` to `end`: digits, commas, brackets and blanks only."""
+    """A JSON array that was cut out of `text`, from `start` to `end`: digits, signs, commas, brackets and blanks only."""
 
     text: bytes
     start: int
@@ -117,8 +117,9 @@ def _from_text(numbers: Numbers, shape: tuple[int, ...]) -> bytearray:
         if not part:
             raise RequestError(400, _EXPECTED)
         outline = part.translate(_ONE_DIGIT, _BLANKS)
-        brackets = outline.translate(None, b"0")
-        if brackets != expected[seen : seen + len(brackets)] or b"0[" in outline or b"]0" in outline:
+        brackets = outline.translate(None, b"-0")
+        misplaced = any(pair in outline for pair in (b"0[", b"]0", b"-["))
+        if brackets != expected[seen : seen + len(brackets)] or misplaced:
             raise _mismatch(shape)
         flat = part.translate(None, b"[]")
         values += _as_bytes(_loads(b"[%b]" % (flat if end == last else flat[:-1])))
@@ -160,7 +161,14 @@ def _loads(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the body is no JSON ({error})") from error
+        raise RequestError(400, f"the body is no JSON ({reason(error)})") from error
+
+
+def reason(error: orjson.JSONDecodeError) -> str:
+    """Why a document could not be parsed: orjson reports one nested too deep as a lack of memory, too."""
+    if error.msg.startswith(("failed to allocate memory", "depth limit exceeded")):
+        return f"it is nested too deep: character {error.pos}"
+    return str(error)
 
 
 def _mismatch(shape: tuple[int, ...]) -> RequestError:
