@@ -151,3 +151,14 @@ def test_an_empty_folder_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     with running(tmp_path / "models", tmp_path / "log") as started:
         until(lambda: "there is no model to serve yet" in started.log.read_text())
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/", f"/v2/models/{MODEL}/", f"{INFER}/", "/v1/classify/", "/docs/", "/metrics/"]
+)
+def test_a_path_with_another_slash_is_not_redirected(client: httpx.Client, path: str) -> None:
+    headers = {"Host": "localhost", "X-Forwarded-Proto": "https"}
+    for method in ("GET", "POST"):
+        answer = client.request(method, path, headers=headers, json=infer_request())
+        assert answer.status_code == 404
+        assert answer.json() == {"error": "there is nothing at this path"}

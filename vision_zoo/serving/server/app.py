@@ -75,6 +75,8 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app: FastAPI = FastAPIOffline(
         title="vision-zoo", version=__version__, description=_DESCRIPTION, lifespan=lifespan
     )
+    # A path with another slash is none of ours: a redirect would name the scheme and host of this side of a proxy.
+    app.router.redirect_slashes = False
     app.state.vision_zoo = state
     for router in (service.router, infer.router, classify.router):
         app.include_router(router)
