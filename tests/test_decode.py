@@ -359,3 +359,23 @@ def test_a_side_that_is_too_long_is_refused(size: tuple[int, int]) -> None:
         open_image(content.getvalue())
     with pytest.raises(ImageError, match="more than 65,535"):
         probe_image(content.getvalue())
+
+
+def test_decoders_print_nothing_about_a_damaged_file(capfd: pytest.CaptureFixture[str]) -> None:
+    picture = Image.fromarray(np.arange(1600, dtype=np.uint16).astype(np.uint8).reshape(40, 40))
+    refused = 0
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "group4", "packbits"):
+        file = io.BytesIO()
+        (picture.convert("1") if compression == "group4" else picture).save(
+            file, "TIFF", compression=compression
+        )
+        whole = file.getvalue()
+        for at in range(8, len(whole), 3):
+            damaged = bytearray(whole)
+            damaged[at] ^= 0xFF
+            try:
+                open_image(bytes(damaged))
+            except ImageError:
+                refused += 1
+    assert refused > 100
+    assert capfd.readouterr() == ("", "")

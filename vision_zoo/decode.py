@@ -1,13 +1,16 @@
 """An image file → upright pixels of at most 8 bits a sample. Needs numpy and Pillow only."""
 
+import ctypes
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from vision_zoo.containers import Container, exif_orientation, read_container, xmp_orientation
 from vision_zoo.errors import ImageError
@@ -118,11 +121,28 @@ def _read(path: Path) -> bytes:
 def _opened(container: Container, max_pixels: int) -> Iterator[Image.Image]:
     # Some decoders make room for the picture as soon as they are opened.
     _require_few_pixels(container.size, max_pixels)
+    _silence_decoders()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(container.content), formats=DECODABLE_FORMATS) as image:
             _require_few_pixels(image.size, max_pixels)
             yield image
+
+
+@cache
+def _silence_decoders() -> None:
+    """What is wrong with a file stands in the `ImageError`, not in lines of Pillow's and libtiff's own on stderr."""
+    logger = logging.getLogger("PIL")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        decoders = ctypes.CDLL(_imaging.__file__)
+        for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+            set_handler = getattr(decoders, name)
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+    except (OSError, AttributeError):  # Pillow was built in another way: a line on stderr harms nobody
+        pass
 
 
 def _require_few_pixels(size: tuple[int, int], max_pixels: int) -> None:
