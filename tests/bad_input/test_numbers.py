@@ -73,11 +73,25 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("command", "option", "form"), list(_numbers()))
 def test_numbers_have_bounds(command: str, option: str, form: str) -> None:
     more = ["--sampler", "tpe", "--trials", "2"] if option == "--range" else []
-    for number in ("-5", "nan", "inf", "-inf", "1e999", "x", ""):
+    for number in ("-5", "nan", "inf", "-inf", "1e400", "1e999", "x", ""):
         code, message = _outcome(command, f"{option}={form.format(number)}", *more)
         assert code == 2, (number, message)
         assert "\n" not in message
-    for number in ("0", "1", str(10**12), str(10**30), "0.5"):
+    for number in (
+        "0",
+        "1",
+        "-0",
+        str(10**12),
+        str(10**30),
+        "9" * 5000,
+        "0.5",
+        "1e-400",
+        "٣",
+        "²",
+        "1_0",
+        "0x1",
+        " 1",
+    ):
         code, message = _outcome(command, f"{option}={form.format(number)}", *more)
         assert code in (1, 2), (number, message)
 
