@@ -1,6 +1,7 @@
 """Benchmarks as a whole: rows, tables, pictures and the page."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,15 @@ def test_a_panel_that_no_dataset_needs_is_not_drawn() -> None:
     ]
     figure = accuracy_against_latency(rows, title="five datasets in six panels")
     assert [axes.get_visible() for axes in figure.axes] == [True] * 5 + [False]
+
+
+def test_files_of_the_same_name_are_told_apart(exported_model: Path, tmp_path: Path) -> None:
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(Path(shutil.copy(exported_model, tmp_path / folder)))
+    settings = BenchmarkSettings(batch_sizes=(1,), seconds=0.05)
+    rows = benchmark(paths, settings, SilentProgress())
+    assert [row["model"] for row in rows] == [str(path) for path in paths]
+    assert len(tables(rows)) == 2
+    assert [line.split(": ")[0] for line in footers(rows)[:2]] == [str(path) for path in paths]

@@ -1,5 +1,6 @@
 """Exported models measured beside eager torch: the one place where both halves are timed together."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,7 +35,8 @@ def benchmark(
     """One row a model, provider, engine, scenario and batch size.
 
     Milliseconds are of one call, from a uint8 array to probabilities as an array; `ratio` is the engine's
-    median over that of a plain ONNX Runtime session in the same run. `raw` adds a sample of the latencies.
+    median over that of a plain ONNX Runtime session in the same run. `model` is a file's stem, or its path where several
+    have the same one. `raw` adds a sample of the latencies.
 
     Raises:
         ModelError, DeviceError: a model cannot be loaded, or the provider cannot run.
@@ -42,16 +44,18 @@ def benchmark(
     """
     rows: list[Row] = []
     measured = False
+    stems = Counter(path.stem for path in paths)
     for path in paths:
         for provider in settings.providers:
             session = Session(path, provider=provider, threads=settings.threads)
             if settings.precisions and session.metadata.precision not in settings.precisions:
                 continue
             measured = True
-            progress.line(f"measuring {session.name} on {session.provider}")
+            shown = session.name if stems[path.stem] == 1 else str(path)
+            progress.line(f"measuring {shown} on {session.provider}")
             once = _once(session, provider, settings)
             rows += [
-                {**row, **(once if row["engine"] == REFERENCE else dict.fromkeys(once))}
+                {**row, "model": shown, **(once if row["engine"] == REFERENCE else dict.fromkeys(once))}
                 for row in _timed(session, settings, progress, raw=raw)
             ]
     if not measured:
