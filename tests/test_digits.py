@@ -135,3 +135,24 @@ def test_light_digits_on_plain_black_come_through_as_scaled(mnist_5k: Splits) ->
             ).max()
             <= 1
         )
+
+
+@pytest.mark.parametrize("pen", [8, 16])
+def test_thin_strokes_become_as_thick_everywhere_as_mnists(pen: int) -> None:
+    image = Image.new("L", (600, 600), 230)
+    draw = ImageDraw.Draw(image)
+    for start, end in (
+        ((200, 100), (400, 100)),
+        ((200, 300), (400, 300)),
+        ((200, 500), (400, 500)),
+        ((300, 100), (300, 500)),
+    ):
+        draw.line((*start, *end), fill=30, width=pen)
+    seen = prepare(image, DIGIT).squeeze(-1).astype(float) / 255
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    assert int(np.ptp(rows)) + 1 == 20
+    left = seen[:, columns[2] : columns[4]].mean(axis=1)  # beside the upright stroke
+    thirds = [part.sum() for part in np.array_split(left[rows[0] : rows[-1] + 1], 3)]
+    assert thirds == pytest.approx([2.4] * 3, abs=0.5)
+    upright = seen[rows[5] : rows[7]].sum(axis=1).mean()
+    assert upright == pytest.approx(2.4, abs=0.5)

@@ -24,7 +24,7 @@ _PLATEAU = 3  # levels on either side
 _ONE_SIDE = 0.9
 _BLACK = 8
 _FINE = 8  # times as large as in the box are strokes when they are thickened
-_STROKE = 2  # pixels of the box: MNIST's thinner ones
+_STROKE = 2.4  # pixels of the box: the median of MNIST's
 _FAINT = 160  # below it, strokes on a plain ground are too thin for the box
 
 
@@ -141,6 +141,7 @@ def _placed(
         scaled = _thickened(figure, scaled, resample)
     if not scaled.any():
         raise no_digit()
+    size = (scaled.shape[1], scaled.shape[0])
     row, column = _centre_of_mass(scaled)
     # The box is smaller than the canvas, and mass lies inside the box: the content always fits after
     # the clip, at worst one edge touches the canvas's.
@@ -154,27 +155,40 @@ def _placed(
 def _thickened(
     figure: NDArray[np.uint8], scaled: NDArray[np.uint8], resample: Image.Resampling
 ) -> NDArray[np.uint8]:
-    """`scaled`, but where strokes are thinner than `_STROKE` pixels: made so thick, and stretched to full contrast."""
-    height, width = scaled.shape
-    shrinks = figure.shape[0] > height * _FINE
-    fine = Image.fromarray(figure).resize(
-        (width * _FINE, height * _FINE), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    )
-    ink = np.asarray(fine, dtype=np.float32)
-    if ink.max() <= 16:
+    """`scaled`, but where strokes are thinner than `_STROKE` pixels: made so thick, and stretched to full contrast.
+
+    Strokes grow on both sides, so that what is thickened is drawn smaller: the longer side stays as it is.
+    """
+    longest = max(scaled.shape) * _FINE
+    ink = _fine_ink(figure, longest)
+    if ink is None:
         return scaled
-    ink = np.clip(ink * (255 / np.percentile(ink[ink > 16], 80)), 0, 255).astype(np.uint8)
     steps = round((_STROKE * _FINE - stroke_width(ink > 127)) / 2)
-    if steps <= 0:
+    smaller = _fine_ink(figure, longest - 2 * steps) if steps > 0 else None
+    if smaller is None:
         return scaled
+    ink = np.pad(smaller, steps)
     for step in range(steps):
         # a square and a diamond in turn make an octagon
         ink = dilation(ink, 1, square=step % 2 == 0)
-    thick = np.asarray(Image.fromarray(ink).resize((width, height), resample), dtype=np.float32)
+    size = (max(1, round(ink.shape[1] / _FINE)), max(1, round(ink.shape[0] / _FINE)))
+    thick = np.asarray(Image.fromarray(ink).resize(size, resample), dtype=np.float32)
     stretched: NDArray[np.uint8] = np.clip(thick * (255 / max(float(thick.max()), 1)), 0, 255).astype(
         np.uint8
     )
     return stretched
+
+
+def _fine_ink(figure: NDArray[np.uint8], longest: int) -> NDArray[np.uint8] | None:
+    """The figure with a longer side of so many pixels, its ink at full contrast; None where there is hardly any."""
+    scale = longest / max(figure.shape)
+    size = (max(1, round(figure.shape[1] * scale)), max(1, round(figure.shape[0] * scale)))
+    resample = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+    ink = np.asarray(Image.fromarray(figure).resize(size, resample), dtype=np.float32)
+    if ink.max() <= 16:
+        return None
+    full: NDArray[np.uint8] = np.clip(ink * (255 / np.percentile(ink[ink > 16], 80)), 0, 255).astype(np.uint8)
+    return full
 
 
 def _is_centred(pixels: NDArray[np.uint8], height: int, width: int) -> bool:
