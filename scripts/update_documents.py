@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.figures import gpu, inference, modern, sentences, server, training, zoo
+from scripts.figures import digits, gpu, inference, modern, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
 from vision_zoo import atomic, report
 from vision_zoo.benchmark.pictures import svg
@@ -34,6 +34,7 @@ _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)"
 GENERATED: dict[str, Callable[[Results], str]] = {
     "zoo": zoo.table,
     "inference": inference.table,
+    "digits": digits.table,
     "server": server.table,
     "training": training.table,
     "gpu": gpu.table,

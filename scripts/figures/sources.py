@@ -1,6 +1,7 @@
 """What the generated parts share: the results they are made from, and how versions are named."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,8 @@ def of_kind(results: Results, kind: str) -> list[dict[str, Any]]:
     return [document for document in results.values() if document.get("kind") == kind]
 
 
-def versions(environment: dict[str, Any]) -> str:
+def versions(environment: dict[str, Any], shown: Sequence[str] = _VERSIONS_SHOWN) -> str:
     """`torch 2.15.0, onnx 1.23.2`: those that figures depend on."""
     return ", ".join(
-        f"{name} {environment['versions'][name]}"
-        for name in _VERSIONS_SHOWN
-        if name in environment["versions"]
+        f"{name} {environment['versions'][name]}" for name in shown if name in environment["versions"]
     )

@@ -1,0 +1,33 @@
+"""How well digits are read from sheets of paper."""
+
+from typing import Any
+
+from scripts.figures.sources import Results, of_kind, versions
+from vision_zoo.environment import hardware
+from vision_zoo.tables import markdown
+
+_READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
+
+
+def table(results: Results) -> str:
+    """The accuracy of each model on each condition, and what it was measured with."""
+    return "\n\n".join(part for document in of_kind(results, "digits") for part in _parts(document))
+
+
+def _parts(document: dict[str, Any]) -> list[str]:
+    conditions = document["conditions"]
+    rows = [
+        {
+            "condition": row["condition"],
+            "digits": row["digits"],
+            "refused": row["refused"],
+            **{f"`{model}`": f"{right:.1%}" for model, right in row["accuracy"].items()},
+        }
+        for row in conditions
+    ]
+    environment = document["environment"]
+    how = (
+        "A refused sheet counts as read wrong. Pens are in pixels of a sheet of 1,000. "
+        f"Measured on {hardware(environment)}; {versions(environment, _READ_WITH)}."
+    )
+    return [markdown(rows), how]
