@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from soak.limits import limited_memory
-from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, watched
+from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, OWN_SESSION, watched
 from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.drawing import SEVEN
 from tests.serving.demo.events import API, reference
@@ -123,10 +123,10 @@ def test_an_attack_on_the_page_is_bounded(
     few_models: Path, tmp_path: Path, attack: Callable[[], list[Step]]
 ) -> None:
     steps = attack()
-    limits = ("--max-queue", "16", "--deadline", "5")
+    command = ("serve", "--demo", "--models-dir", few_models, "--max-queue", "16", "--deadline", "5")
     with (
         limited_memory(_MEMORY) as prefix,
-        running(tmp_path, "serve", "--demo", "--models-dir", few_models, *limits, prefix=prefix) as demo,
+        running(tmp_path, *command, prefix=OWN_SESSION + prefix) as demo,
     ):
         server = Server(urlsplit(demo.url).port or 0, demo.process, demo.log)
         assert _is_well(demo)

@@ -91,11 +91,17 @@ def _drawing(strokes: Image.Image) -> str:
     return f"data:image/png;revision=1;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-@pytest.mark.parametrize(
-    "drawing", [None, "", {}, 3, "blank;revision=4", "data:text/html,x", "data:image/png;revision=1;base64,A"]
-)
+@pytest.mark.parametrize("drawing", [None, "", {}, 3, "blank;revision=4", "data:text/html,x"])
 def test_an_untouched_pad_is_no_drawing(drawing: object) -> None:
     assert drawn_file(drawing) is None
+
+
+@pytest.mark.parametrize("text", ["A", "", "é", "QUJD\n", "=QUJ"])
+def test_a_damaged_drawing_is_refused_when_it_is_read(text: str) -> None:
+    drawing = drawn_file(f"data:image/png;revision=1;base64,{text}")
+    assert drawing is not None
+    with pytest.raises(ImageError, match=r"not an image|damaged"):
+        open_image(drawing.read_bytes())
 
 
 def test_a_drawing_is_answered_with_what_the_model_sees(session: Session, three: Image.Image) -> None:
@@ -103,7 +109,7 @@ def test_a_drawing_is_answered_with_what_the_model_sees(session: Session, three:
     canvas.paste(three.resize((140, 140)), (100, 40))
     drawing = drawn_file(_drawing(canvas))
     assert drawing is not None
-    (found,) = answers([session], _inputs(session, open_image(drawing)))
+    (found,) = answers([session], _inputs(session, open_image(drawing.read_bytes())))
     assert found.label == "3"
     assert found.pixels.shape == (28, 28, 1)
     assert found.milliseconds > 0

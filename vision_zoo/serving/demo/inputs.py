@@ -1,47 +1,86 @@
 """What a visitor gave, as an image file."""
 
-import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-_DRAWING = re.compile(r"(data:image/png;revision=\d{1,9};base64),([A-Za-z0-9+/=]+)")
+from vision_zoo.errors import ImageError
+
+_DRAWING = re.compile(r"data:image/png;revision=\d{1,9};base64,")
 
 
-def drawn_file(drawing: Any) -> bytes | None:
-    """What was drawn on the pad, a PNG: dark strokes on nothing. None for an untouched pad.
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn on the pad, in base64: a PNG, dark strokes on nothing."""
+
+    base64: str
+
+    def read_bytes(self) -> bytes:
+        """The file.
+
+        Raises:
+            ImageError: it is damaged.
+        """
+        try:
+            return binascii.a2b_base64(self.base64, strict_mode=True)
+        except ValueError as error:
+            raise ImageError("the drawing is damaged; draw again") from error
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A file that a visitor chose."""
+
+    path: Path
+
+    def read_bytes(self) -> bytes:
+        """The file.
+
+        Raises:
+            ImageError: it is gone.
+        """
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise ImageError("this picture is no longer kept here; choose it again") from error
+
+
+Picture = Drawn | Chosen
+"""An image file that is not read yet: reading it is for the threads that decode, not for the event loop."""
+
+
+def drawn_file(drawing: Any) -> Drawn | None:
+    """What was drawn on the pad. None for an untouched pad.
 
     Args:
         drawing: the pad's value, a data URL; other text is a pad that has been cleared.
     """
-    found = _DRAWING.fullmatch(drawing) if isinstance(drawing, str) else None
-    try:
-        return None if found is None else base64.b64decode(found[2], validate=True)
-    except binascii.Error:
-        return None
+    found = _DRAWING.match(drawing) if isinstance(drawing, str) else None
+    return None if found is None else Drawn(drawing[found.end() :])
 
 
-def chosen_file(picture: Any) -> Path | None:
+def chosen_file(picture: Any) -> Chosen | None:
     """The picture that a visitor chose; None for none.
 
     Args:
         picture: Gradio's reference to a file, which was checked when it arrived.
     """
-    return Path(picture["path"]) if isinstance(picture, Mapping) else None
+    return Chosen(Path(picture["path"])) if isinstance(picture, Mapping) else None
 
 
 def drawing_key(drawing: Any) -> str:
     """What names a drawing in its answers, as page.js does."""
-    return _key(drawing.split(",")[0] if isinstance(drawing, str) else "")
+    return _key(drawing.partition(",")[0] if isinstance(drawing, str) else "")
 
 
 def picture_key(picture: Any, dataset: Any) -> str:
     """What names a picture and a dataset in their answers, as page.js does."""
     file = chosen_file(picture)
-    return _key("" if file is None else file.parent.name, str(dataset))
+    return _key("" if file is None else file.path.parent.name, str(dataset))
 
 
 def _key(*values: str) -> str:

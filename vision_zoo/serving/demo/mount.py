@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +10,7 @@ from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 
+from vision_zoo.serving.demo import lean
 from vision_zoo.serving.demo.events import PageEvents
 from vision_zoo.serving.demo.gateway import Gateway
 from vision_zoo.serving.demo.login import Login
@@ -23,7 +22,7 @@ PAGE_PATH = "/demo"
 
 _EVENTS_AT_ONCE = 64
 _SESSIONS = 256
-"""Gradio keeps the last values of so many: their drawings must fit into memory."""
+"""Gradio keeps the values of so many."""
 _SWEEP_SECONDS = 30
 
 
@@ -35,18 +34,13 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
     """
     settings = state.settings
     files = PageFiles(settings.max_body_bytes)
-    # Gradio reads its settings from here, some when it is imported.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"  # of which it makes a table after every event
-    os.environ["GRADIO_TEMP_DIR"] = str(files.folder)
+    lean.set_environment(str(files.folder))
     import gradio
 
     from vision_zoo.serving.demo.page import build_page, mount_options
 
     page = build_page(lambda: state.repository.sessions, Runner(state))
-    page.state_session_capacity = _SESSIONS
-    # Events wait in the server's own queue, which is shorter or longer as its settings say.
-    page.queue(max_size=_EVENTS_AT_ONCE, default_concurrency_limit=_EVENTS_AT_ONCE, api_open=False)
+    lean.open_queue(page, events_at_once=_EVENTS_AT_ONCE)
     # Not left to Starlette, whose redirects name a scheme and a host: a proxy may have others.
     app.router.add_route(
         PAGE_PATH, lambda _: RedirectResponse(f"{settings.root_path}{PAGE_PATH}/"), include_in_schema=False
@@ -67,6 +61,7 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
     if not isinstance(mounted, Mount):
         raise TypeError("Gradio has not mounted the page as the last route")
     gradio_app: Any = mounted.app
+    lean.trim(gradio_app, page, sessions=_SESSIONS)
     mounted.app = Gateway(
         gradio_app,
         PageEvents(page, files),
@@ -94,9 +89,6 @@ def _keep_files(app: FastAPI, files: PageFiles) -> None:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Gradio brings a million objects: to look through them all again and again would hold every request up.
-        gc.collect()
-        gc.freeze()
         async with inner(app):
             sweeping = asyncio.create_task(sweep())
             try:

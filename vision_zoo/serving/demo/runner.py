@@ -3,12 +3,12 @@
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TypeVar
 
-from vision_zoo.errors import ImageError, VisionZooError
+from vision_zoo.errors import VisionZooError
 from vision_zoo.preprocess import InputFormat
 from vision_zoo.serving.demo.answers import Answer, Inputs, answer, answers, first_usable
+from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.decoding import decode_files, probe_files
 from vision_zoo.serving.server.errors import RequestError
@@ -38,13 +38,13 @@ class Runner:
             return await turn.run_in_thread(work)
 
     async def answers(
-        self, sessions: Sequence[Session], picture: bytes | Path, show: Callable[[list[Answer]], Result]
+        self, sessions: Sequence[Session], picture: Picture, show: Callable[[list[Answer]], Result]
     ) -> Result:
         """What models say of an image file, the most accurate model first.
 
         Args:
             sessions: at least one.
-            picture: the file, or its content.
+            picture: the file.
             show: what is made of the answers, in a thread too.
 
         Raises:
@@ -56,7 +56,7 @@ class Runner:
             return await turn.run_in_thread(lambda: show(answers(sessions, inputs)))
 
     async def first_answer(
-        self, sessions: Sequence[Session], picture: bytes | Path, show: Callable[[Answer], Result]
+        self, sessions: Sequence[Session], picture: Picture, show: Callable[[Answer], Result]
     ) -> Result:
         """As `answers`, of the first model alone that can use the image."""
         async with self._turn() as turn:
@@ -77,7 +77,7 @@ class Runner:
         except RequestError as error:
             raise VisionZooError(error.message) from error
 
-    async def _decode(self, turn: Turn, sessions: Sequence[Session], picture: bytes | Path) -> Inputs:
+    async def _decode(self, turn: Turn, sessions: Sequence[Session], picture: Picture) -> Inputs:
         """The image as each of the models takes it: decoded here where it is small and ordinary."""
         formats = dict.fromkeys(session.metadata.input for session in sessions)
         content, inputs = await turn.run_in_thread(lambda: self._decode_small(formats, picture))
@@ -89,13 +89,10 @@ class Runner:
         }
 
     def _decode_small(
-        self, formats: Collection[InputFormat], picture: bytes | Path
+        self, formats: Collection[InputFormat], picture: Picture
     ) -> tuple[bytes, Inputs | None]:
         """The file's content, and None where a process has to decode it."""
-        try:
-            content = picture.read_bytes() if isinstance(picture, Path) else picture
-        except OSError as error:
-            raise ImageError("this picture is no longer kept here; choose it again") from error
+        content = picture.read_bytes()
         max_pixels = self._state.settings.max_pixels
         probed = probe_files([content], max_pixels=max_pixels)
         if not probed.are_small:

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,6 +14,7 @@ from vision_zoo.errors import VisionZooError
 from vision_zoo.serving.demo.answers import Answer, enlarged, most_accurate_first
 from vision_zoo.serving.demo.cards import cards, message
 from vision_zoo.serving.demo.explain import heat_map, occlusion
+from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.session import Session
 
@@ -94,7 +94,7 @@ def explain_row(name: str, models: list[str] | None) -> tuple[Any, Any, Any]:
 
 
 async def looked_at(
-    runner: Runner, sessions: list[Session], picture: bytes | Path | None, *, key: str, nothing: str
+    runner: Runner, sessions: list[Session], picture: Picture | None, *, key: str, nothing: str
 ) -> tuple[str, Shown | None]:
     """What models say of an input, as HTML, and what the best of them sees."""
 
@@ -111,9 +111,7 @@ async def looked_at(
         return message(sentence(error), key=key), None
 
 
-async def explained(
-    runner: Runner, sessions: list[Session], picture: bytes | Path | None, *, key: str
-) -> Shown:
+async def explained(runner: Runner, sessions: list[Session], picture: Picture | None, *, key: str) -> Shown:
     """What mattered to the most accurate of the models that can use the input.
 
     Raises:
