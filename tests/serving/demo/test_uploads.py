@@ -1,16 +1,22 @@
 """Uploads: what is wrong with them is said, and they lie on the disk no longer than they are needed."""
 
+import gzip
 import io
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.serving.demo.conftest import Demo
+from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.events import API, call, reference, upload
+from tests.serving.server import bombs
+from tests.serving.server.conftest import Server, until
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.errors import RequestError
 
@@ -113,15 +119,108 @@ def test_too_many_uploads_are_refused(client: httpx.Client) -> None:
     upload(client, b"x")  # what was used and deleted counts no more
 
 
+def _sending(page: Demo, size: int, *, client: str = "127.0.0.1") -> socket.socket:
+    """An upload of a file of which `size` bytes are sent, and not the end."""
+    head = b'--limit\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+    address = urlsplit(page.url)
+    sending = socket.create_connection((address.hostname, address.port or 0), 20, (client, 0))
+    length = len(head) + size + len(_END)
+    sending.sendall(
+        f"POST {API}/upload HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {length}\r\n"
+        "Content-Type: multipart/form-data; boundary=limit\r\n\r\n".encode()
+    )
+    sending.sendall(head + bytes(size))
+    return sending
+
+
+_END = b"\r\n--limit--\r\n"
+
+
+def _on_the_disk(page: Demo) -> int:
+    return sum(path.stat().st_size for path in _uploads(page))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_many_uploads_at_once_take_little_memory(few_models: Path, tmp_path: Path) -> None:
+    size, clients = 900_000, [f"127.0.0.{number}" for number in (2, 3, 4, 5)]
+    with running(tmp_path, "serve", "--demo", "--models-dir", few_models) as page:
+        server = Server(0, page.process, page.log)
+        before = bombs.resident_mib(server)
+        sending = [_sending(page, size, client=client) for client in clients for _ in range(25)]
+        until(lambda: _on_the_disk(page) == size * len(sending))
+        assert bombs.resident_mib(server) - before < 40
+        for upload in sending:
+            upload.sendall(_END)
+            assert b" 200 " in upload.recv(100).partition(b"\r\n")[0]
+            upload.close()
+
+
+def test_an_upload_that_does_not_arrive_leaves_nothing(page: Demo, client: httpx.Client) -> None:
+    sending = _sending(page, 1000)
+    until(lambda: 1000 in [path.stat().st_size for path in _uploads(page)])
+    (path,) = [path for path in _uploads(page) if path.stat().st_size == 1000]
+    assert client.get(f"{API}/file={path}").status_code == 404
+    assert client.post(f"{API}/call/classify", json={"data": [reference(path), "mnist"]}).status_code == 403
+    sending.close()
+    until(lambda: not path.parent.exists())
+
+
+_PART = b'--limit\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\nx\r\n'
+_FILE = _PART % (b"files", b'; filename="a.png"')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--limit--\r\n",
+        b"no form",
+        _FILE,
+        _FILE * 5 + b"--limit--",
+        _FILE + _PART % (b"a", b"") * 2 + b"--limit--",
+        _PART % (b"other", b'; filename="a.png"') + b"--limit--",
+        _FILE.replace(b'name="files"; ', b"") + b"--limit--",
+        b"--limit\r\n" + b"a: b\r\n" * 100 + b"\r\nx\r\n--limit--",
+    ],
+)
+def test_a_malformed_upload_is_refused_and_leaves_nothing(
+    page: Demo, client: httpx.Client, body: bytes
+) -> None:
+    before = set(_uploads(page))
+    headers = {"Content-Type": "multipart/form-data; boundary=limit"}
+    assert client.post(f"{API}/upload", content=body, headers=headers).status_code == 400
+    assert set(_uploads(page)) <= before
+
+
+def test_a_compressed_upload_is_kept_decompressed(client: httpx.Client, digit_png: Path) -> None:
+    form = _PART % (b"files", b'; filename="a.png"') + b"--limit--"
+    content = form.replace(b"\r\n\r\nx", b"\r\n\r\n" + digit_png.read_bytes())
+    headers = {"Content-Type": "multipart/form-data; boundary=limit", "Content-Encoding": "gzip"}
+    (path,) = client.post(f"{API}/upload", content=gzip.compress(content), headers=headers).json()
+    assert client.get(f"{API}/file={path}").content == digit_png.read_bytes()
+    bomb = gzip.compress(form.replace(b"\r\n\r\nx", b"\r\n\r\n" + bytes(2**21)))
+    assert client.post(f"{API}/upload", content=bomb, headers=headers).status_code == 413
+
+
+def test_a_disk_that_takes_nothing_is_said() -> None:
+    files = PageFiles(2**20)
+    path = files.begin("a", ".png")
+    files.close()
+    for refused in (lambda: files.append(path, b"x"), lambda: files.begin("a", ".png")):
+        with pytest.raises(RequestError) as raised:
+            refused()
+        assert raised.value.status == 503
+
+
 def test_bytes_are_counted_by_client_and_in_all() -> None:
     files = PageFiles(2**20)
     half = bytes(32 * 2**20)
     try:
         for client in "aabbccdd":
-            files.add(client, "a.png", half)
+            files.append(files.begin(client, ".png"), half)
         for client in "ae":
             with pytest.raises(RequestError) as refused:
-                files.add(client, "a.png", b"x")
+                files.append(files.begin(client, ".png"), b"x")
             assert refused.value.status == 429
     finally:
         files.close()

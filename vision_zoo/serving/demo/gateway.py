@@ -4,21 +4,19 @@ Gradio offers far more paths than this page needs, and reads what a posted file 
 downloads are answered here, and every event is written anew from what has been checked.
 """
 
-import asyncio
 import re
 from pathlib import Path
 
 import anyio
 import orjson
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.demo.events import ONE_CALL, PageEvents
+from vision_zoo.serving.demo.upload_form import UploadForm
 from vision_zoo.serving.demo.uploads import PageFiles
-from vision_zoo.serving.server.body import read_body, read_parts
+from vision_zoo.serving.server.body import read_body, stream_body
 from vision_zoo.serving.server.errors import RequestError
 
 _API = "/gradio_api"
@@ -52,7 +50,6 @@ _MEDIA_TYPES = {
 }
 _SESSION_LOST = "Caught handled exception, but response already started."
 _LARGEST_EVENT = 256 * 1024
-_UPLOADED_AT_ONCE = 4
 
 
 class Gateway:
@@ -74,7 +71,6 @@ class Gateway:
         self._files = files
         self._max_body_bytes = max_body_bytes
         self._read_seconds = read_seconds
-        self._uploading = asyncio.Lock()  # of a file there are copies while it is found in its form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,7 +100,7 @@ class Gateway:
             client = _client(scope)
             body = await read_body(request, max_bytes=_LARGEST_EVENT, seconds=self._read_seconds)
             event = self._events.checked(body, client=client, name=None if call is None else call[1])
-            await self._app(_with_body(scope, event), _replayed([event], receive), send)
+            await self._app(_with_body(scope, event), _replayed(event, receive), send)
             return None
         raise _nothing()
 
@@ -161,28 +157,19 @@ class Gateway:
         return FileResponse(path, media_type=kind, headers=_FILE_HEADERS)
 
     async def _upload(self, request: Request) -> Response:
-        client = _client(request.scope)
-        parts = await read_parts(request, max_bytes=self._max_body_bytes, seconds=self._read_seconds)
-        replayed = Request(request.scope, _replayed(parts, request.receive))
-        async with self._uploading:
-            paths = await self._kept(replayed, client)
-        return Response(orjson.dumps(paths), media_type="application/json")
+        form = UploadForm(request.headers.get("content-type", ""), self._files, _client(request.scope))
 
-    async def _kept(self, request: Request, client: str) -> list[str]:
-        """Paths of the files in a form, now on the disk."""
-        paths = []
+        async def keep(part: bytes) -> None:
+            await anyio.to_thread.run_sync(form.write, part)
+
         try:
-            async with request.form(max_files=_UPLOADED_AT_ONCE, max_fields=1) as form:
-                for upload in form.getlist("files"):
-                    if isinstance(upload, UploadFile):
-                        content = await upload.read()
-                        name = upload.filename or ""
-                        paths.append(await anyio.to_thread.run_sync(self._files.add, client, name, content))
-        except (MultiPartException, ValueError) as error:
-            raise RequestError(400, "the upload is malformed; expected multipart/form-data") from error
-        if not paths:
-            raise RequestError(400, "the upload has no file; expected it in the field 'files'")
-        return paths
+            await stream_body(request, keep, max_bytes=self._max_body_bytes, seconds=self._read_seconds)
+            paths = form.finish()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(form.discard)
+            raise
+        return Response(orjson.dumps(paths), media_type="application/json")
 
 
 def _client(scope: Scope) -> str:
@@ -202,18 +189,16 @@ def _with_body(scope: Scope, body: bytes) -> Scope:
 _OF_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
-def _replayed(parts: list[bytes], receive: Receive) -> Receive:
-    """`receive` of a request whose body was read already; each part is let go when it is given."""
-    ended = False
-    parts.reverse()
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` of a request whose body is another now."""
+    given = False
 
     async def replay() -> Message:
-        nonlocal ended
-        if ended:
+        nonlocal given
+        if given:
             return await receive()
-        body = parts.pop() if parts else b""
-        ended = not parts
-        return {"type": "http.request", "body": body, "more_body": not ended}
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
 

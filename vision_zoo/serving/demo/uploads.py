@@ -32,7 +32,8 @@ _RETRY = {"Retry-After": "60"}
 @dataclass
 class _Upload:
     client: str
-    size: int
+    size: int = 0
+    complete: bool = False
     session: str | None = None
     added: float = field(default_factory=time.monotonic)
 
@@ -67,32 +68,66 @@ class PageFiles:
 
     def knows(self, path: str) -> bool:
         """Whether the page may be asked for this file."""
-        return path in self._examples or path in self._uploads
+        if path in self._examples:
+            return True
+        upload = self._uploads.get(path)
+        return upload is not None and upload.complete
 
-    def add(self, client: str, name: str, content: bytes) -> str:
-        """Keep an upload; its path, which nobody can guess.
+    def begin(self, client: str, suffix: str) -> str:
+        """Make room for an upload that arrives; its path, which nobody can guess.
 
         Raises:
-            RequestError: this client, or all together, have too much here (429).
+            RequestError: this client, or all together, have too much here (429), or the disk takes nothing (503).
         """
-        suffix = Path(name).suffix.lower()
+        suffix = suffix.lower()
         path = self.folder / secrets.token_hex(16) / f"picture{suffix if suffix in SUFFIXES else ''}"
         with self._lock:
             self.sweep()
             mine = [upload for upload in self._uploads.values() if upload.client == client]
-            everybodys = list(self._uploads.values())
-            if (
-                len(mine) >= _CLIENT_FILES
-                or len(everybodys) >= _ALL_FILES
-                or sum(upload.size for upload in mine) + len(content) > self._client_bytes
-                or sum(upload.size for upload in everybodys) + len(content)
-                > _ALL_IN_CLIENTS * self._client_bytes
-            ):
-                raise RequestError(429, "too many pictures were uploaded; try again in a minute", _RETRY)
-            self._uploads[str(path)] = _Upload(client, len(content))
-        path.parent.mkdir(mode=0o700)
-        path.write_bytes(content)
+            if len(mine) >= _CLIENT_FILES or len(self._uploads) >= _ALL_FILES:
+                raise _too_many()
+            self._uploads[str(path)] = _Upload(client)
+        try:
+            path.parent.mkdir(mode=0o700)
+            path.touch()
+        except OSError as error:
+            self.discard([str(path)])
+            raise _disk_full() from error
         return str(path)
+
+    def append(self, path: str, content: bytes) -> None:
+        """Write the next part of an upload that has begun; its bytes are counted before.
+
+        Raises:
+            RequestError: as `begin`.
+        """
+        size = len(content)
+        with self._lock:
+            upload = self._uploads.get(path)
+            if upload is None:  # it took so long that it was swept away
+                raise _too_many()
+            everybodys = list(self._uploads.values())
+            of_client = sum(other.size for other in everybodys if other.client == upload.client)
+            of_all = sum(other.size for other in everybodys)
+            if of_client + size > self._client_bytes or of_all + size > _ALL_IN_CLIENTS * self._client_bytes:
+                raise _too_many()
+            upload.size += size
+        try:
+            with Path(path).open("ab") as file:  # not kept open: files are limited, clients may be slow
+                file.write(content)
+        except OSError as error:
+            raise _disk_full() from error
+
+    def complete(self, path: str) -> None:
+        """All of an upload is there: it may be used."""
+        with self._lock:
+            if path in self._uploads:
+                self._uploads[path].complete = True
+
+    def discard(self, paths: list[str]) -> None:
+        """Delete uploads that did not arrive."""
+        with self._lock:
+            self._delete([path for path in paths if path in self._uploads])
 
     def use(self, path: str | None, *, client: str, session: str) -> None:
         """Note that a session uses a picture, or none, and delete the one that it used before.
@@ -103,7 +138,12 @@ class PageFiles:
         with self._lock:
             if path is not None and path not in self._examples:
                 upload = self._uploads.get(path)
-                if upload is None or upload.client != client or upload.session not in (None, session):
+                if (
+                    upload is None
+                    or not upload.complete
+                    or upload.client != client
+                    or upload.session not in (None, session)
+                ):
                     raise foreign_file()
                 upload.session = session
             self._delete([other for other in self._of(session) if other != path])
@@ -152,6 +192,14 @@ class PageFiles:
 def foreign_file() -> RequestError:
     """The answer to a reference to a file that is not the visitor's."""
     return RequestError(403, "this picture was not uploaded here, or is no longer kept; choose it again")
+
+
+def _too_many() -> RequestError:
+    return RequestError(429, "too many pictures were uploaded; try again in a minute", _RETRY)
+
+
+def _disk_full() -> RequestError:
+    return RequestError(503, "the server cannot keep a picture now; try again later", _RETRY)
 
 
 def _remove_abandoned() -> None:

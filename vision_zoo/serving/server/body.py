@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import cast
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +13,8 @@ from vision_zoo.serving.server.errors import RequestError
 
 BODIES_BYTES = 96 * 2**20
 """All bodies that are read, wait or are worked on may take so much memory together."""
+
+Take = Callable[[bytes], Awaitable[None]]
 
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _INLINE_BYTES = 256 * 2**10
@@ -83,8 +85,31 @@ async def read_parts(request: Request, *, max_bytes: int, seconds: float) -> lis
     """The body, decompressed, in parts. It counts against the `MemoryBudget` until the request ends.
 
     Raises:
+        RequestError: as `stream_body`, or the budget is used up (503).
+    """
+    held = _held(request)
+    parts: list[bytes] = []
+
+    async def keep(part: bytes) -> None:
+        held.take(len(part))
+        parts.append(part)
+
+    await stream_body(request, keep, max_bytes=max_bytes, seconds=seconds)
+    return parts
+
+
+async def stream_body(request: Request, take: Take, *, max_bytes: int, seconds: float) -> None:
+    """Hand the body, decompressed, to `take`, part by part as it arrives.
+
+    Args:
+        request: whose body is not read yet.
+        take: called with at most a few hundred KiB at a time. What it takes does not count as the client's time.
+        max_bytes: of the body, before and after decompression.
+        seconds: that the client may take to send it.
+
+    Raises:
         RequestError: it is larger than `max_bytes` (413), in an encoding that is not understood (415), damaged
-            (400), was not sent within `seconds` (408), or the budget is used up (503).
+            (400), was not sent within `seconds` (408), the client is gone (499), or there is no memory for a part (503).
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity" and encoding not in _WINDOW_BITS:
@@ -94,61 +119,84 @@ async def read_parts(request: Request, *, max_bytes: int, seconds: float) -> lis
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > max_bytes:
         raise _too_large(max_bytes)
-    held = cast(_Held, request.scope["state"]["body"])
-    try:
-        async with asyncio.timeout(seconds):
-            parts = await _collect(request, max_bytes, held)
-    except TimeoutError as error:
-        raise RequestError(
-            408, f"the body was not sent within {seconds:g} s", {"Connection": "close"}
-        ) from error
-    except ClientDisconnect as error:
-        raise RequestError(499, "the client closed the connection") from error
-    if encoding == "identity":
-        return parts
-    size = held.size
-    content = await _decompressed(parts, _WINDOW_BITS[encoding], max_bytes, held)
-    held.give_back(size)
-    return content
-
-
-async def _collect(request: Request, max_bytes: int, held: _Held) -> list[bytes]:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > max_bytes:
-            raise _too_large(max_bytes)
-        held.take(len(part))
-        parts.append(part)
-    return parts
-
-
-async def _decompressed(parts: list[bytes], window_bits: int, max_bytes: int, held: _Held) -> list[bytes]:
-    decompressor = zlib.decompressobj(window_bits)
-    content: list[bytes] = []
-    size = 0
-    try:
-        for compressed in parts:
-            rest = compressed
-            while rest and not decompressor.eof:
-                # A little at a time: a bomb never fills the memory, and the budget is asked first.
-                step = min(_INLINE_BYTES, max_bytes + 1 - size)
-                held.take(step)
-                if size > _INLINE_BYTES:
-                    part = await asyncio.to_thread(decompressor.decompress, rest, step)
-                else:
-                    part = decompressor.decompress(rest, step)
-                held.give_back(step - len(part))
-                rest = decompressor.unconsumed_tail
-                content.append(part)
-                size += len(part)
-                if size > max_bytes:
-                    raise _too_large(max_bytes)
-    except zlib.error as error:
-        raise RequestError(400, "the body is not what its content encoding says") from error
-    if not decompressor.eof:
+    inflater = None
+    if encoding != "identity":
+        inflater = _Inflater(_WINDOW_BITS[encoding], max_bytes, _held(request))
+    received = 0
+    async with contextlib.aclosing(_received(request, seconds)) as parts:
+        async for part in parts:
+            received += len(part)
+            if received > max_bytes:
+                raise _too_large(max_bytes)
+            if inflater is None:
+                await take(part)
+            else:
+                await inflater.inflate(part, take)
+    if inflater is not None and not inflater.ended:
         raise RequestError(400, "the compressed body is incomplete")
-    return content
+
+
+async def _received(request: Request, seconds: float) -> AsyncGenerator[bytes, None]:
+    """The parts of the body that are not empty. The time between them is the caller's."""
+    stream = request.stream()
+    left = seconds
+    loop = asyncio.get_running_loop()
+    while True:
+        started = loop.time()
+        try:
+            async with asyncio.timeout(left):
+                part = await anext(stream, None)
+        except TimeoutError as error:
+            raise RequestError(
+                408, f"the body was not sent within {seconds:g} s", {"Connection": "close"}
+            ) from error
+        except ClientDisconnect as error:
+            raise RequestError(499, "the client closed the connection") from error
+        left -= loop.time() - started
+        if part is None:
+            return
+        if part:
+            yield part
+
+
+class _Inflater:
+    """Decompresses a little at a time: a bomb never fills the memory, and the budget is asked first."""
+
+    def __init__(self, window_bits: int, max_bytes: int, held: _Held) -> None:
+        self._decompressor = zlib.decompressobj(window_bits)
+        self._max_bytes = max_bytes
+        self._held = held
+        self._size = 0
+
+    @property
+    def ended(self) -> bool:
+        return self._decompressor.eof
+
+    async def inflate(self, compressed: bytes, take: Take) -> None:
+        rest = compressed
+        while rest and not self._decompressor.eof:
+            step = min(_INLINE_BYTES, self._max_bytes + 1 - self._size)
+            self._held.take(step)
+            part = await self._decompressed(rest, step)
+            self._held.give_back(step)
+            rest = self._decompressor.unconsumed_tail
+            self._size += len(part)
+            if self._size > self._max_bytes:
+                raise _too_large(self._max_bytes)
+            if part:
+                await take(part)
+
+    async def _decompressed(self, compressed: bytes, step: int) -> bytes:
+        try:
+            if self._size > _INLINE_BYTES:
+                return await asyncio.to_thread(self._decompressor.decompress, compressed, step)
+            return self._decompressor.decompress(compressed, step)
+        except zlib.error as error:
+            raise RequestError(400, "the body is not what its content encoding says") from error
+
+
+def _held(request: Request) -> _Held:
+    return cast(_Held, request.scope["state"]["body"])
 
 
 def _too_large(max_bytes: int) -> RequestError:
