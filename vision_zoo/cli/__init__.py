@@ -121,25 +121,33 @@ def _prepare_process(*, debug: bool) -> None:
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' warnings are for developers
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _end if _is_server() else _interrupt)
 
 
 def _open_closed_streams() -> None:
     """A file or socket that is opened later must not take the number of stdout or stderr, and be printed into."""
-    prints_a_result = sys.argv[1:2] not in (["serve"], ["demo"])
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  (for as long as the process lives)
     if sys.stdout is None:
-        if prints_a_result:
+        if not _is_server():
             sys.exit("error: stdout is closed; there is nowhere to write the result to")
         sys.stdout = sys.stderr
 
 
+def _is_server() -> bool:
+    return sys.argv[1:2] in (["serve"], ["demo"])
+
+
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _end(_number: int, _frame: object) -> None:
+    """End a server that has not begun, or has ended already: nothing is to be saved, and nothing went wrong."""
+    os._exit(0)
 
 
 def _fail_of_system(error: OSError) -> NoReturn:

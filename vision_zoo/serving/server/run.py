@@ -1,7 +1,6 @@
 """The process: sockets, files, signals."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import socket
@@ -63,10 +62,7 @@ def serve(settings: ServerSettings) -> None:
         )
         gc.collect()
         gc.freeze()  # what is loaded stays: looking through it again and again would delay requests
-        with contextlib.suppress(
-            KeyboardInterrupt
-        ):  # told to stop, it has finished what had begun: all is well
-            _Server(config).run(sockets=[listening, *(listening.dup() for _ in range(_ACCEPTS_A_ROUND - 1))])
+        _Server(config).run(sockets=[listening, *(listening.dup() for _ in range(_ACCEPTS_A_ROUND - 1))])
 
 
 class _Server(Server):

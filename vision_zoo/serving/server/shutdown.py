@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import socket
 import threading
 import time
 from types import FrameType
@@ -15,18 +17,28 @@ _LOG = logging.getLogger("vision_zoo.server")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server. `GRACE_SECONDS` after its `timeout_graceful_shutdown` the process ends without its threads."""
+    """uvicorn's server. `GRACE_SECONDS` after its `timeout_graceful_shutdown` the process ends without its threads.
+
+    To be told to stop is no error: `run` returns then, where uvicorn would raise the signal again.
+    """
 
     _told = False
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to shut down; called by a signal."""
-        super().handle_exit(sig, frame)
+        self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
+        self.should_exit = True
         if not self._told:
             self._told = True
             seconds = (self.config.timeout_graceful_shutdown or 0) + GRACE_SECONDS
             # Neither the event loop nor the interpreter's exit is waited for: both wait for threads.
             threading.Thread(target=_end_process, args=(seconds,), daemon=True).start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down; Ctrl-C for the second time ends the requests that run."""
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves the application out then
+            await self.lifespan.shutdown()
 
 
 def _end_process(seconds: float) -> None:

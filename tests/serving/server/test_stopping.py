@@ -1,0 +1,75 @@
+"""SIGTERM at any moment ends the server quietly: while it starts, while it decodes, and again while it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.serving.demo import conftest as demo
+from tests.serving.server import bombs
+from tests.serving.server.conftest import CLASSIFY, Server, running, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+_MOMENTS = 12
+_QUIET = {0, 128 + signal.SIGTERM, -signal.SIGTERM}
+
+
+def test_it_ends_quietly_while_it_starts(models: Path, tmp_path: Path) -> None:
+    started = time.monotonic()
+    with demo.running(tmp_path, "serve", "--demo", "--models-dir", models):
+        seconds = time.monotonic() - started
+    for moment in range(_MOMENTS):
+        log = tmp_path / f"log-{moment}"
+        command = [
+            sys.executable,
+            "-m",
+            "vision_zoo",
+            "serve",
+            "--demo",
+            "--port",
+            "0",
+            "--models-dir",
+            str(models),
+        ]
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output)
+        time.sleep(seconds * moment / _MOMENTS)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) in _QUIET, log.read_text()
+        assert "Traceback" not in log.read_text()
+        assert "interrupted" not in log.read_text()
+
+
+@pytest.mark.parametrize("signals", [1, 3])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_quietly_while_it_decodes(
+    models: Path, tmp_path: Path, number: signal.Signals, signals: int
+) -> None:
+    with running(models, tmp_path / "log", "--deadline", "60") as server:
+        asking = [threading.Thread(target=_ask_for_long_decoding, args=(server,)) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        until(lambda: bool(bombs.children(server)))
+        for _ in range(signals):
+            os.kill(server.process.pid, number)
+            time.sleep(0.2)
+        assert server.process.wait(timeout=60) == 0
+        for thread in asking:
+            thread.join()
+        log = server.log.read_text()
+    assert "Traceback" not in log
+    assert "rror: " not in log
+
+
+def _ask_for_long_decoding(server: Server) -> None:
+    content, headers = bombs.endless()
+    with contextlib.suppress(httpx.TransportError):  # the server has ended
+        httpx.post(f"{server.url}{CLASSIFY}", content=content, headers=headers, timeout=60)
