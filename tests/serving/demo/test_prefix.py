@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.drawing import SEVEN, draw, wait_for_pad
 from tests.serving.demo.events import API, call, reference, upload
+from tests.serving.demo.proxy import stripping
 
 KEY = "a-key-for-the-page"
 PREFIX = "/zoo"
@@ -52,20 +53,36 @@ def test_a_proxys_prefix_may_be_stripped_or_kept(prefixed: Demo, kept: str, digi
 
 
 def test_the_page_is_used_under_its_prefix(browser: Browser, prefixed: Demo) -> None:
+    _use(browser, f"{prefixed.url.removesuffix(PREFIX)}{PREFIX}")
+
+
+def test_the_page_is_used_behind_a_proxy_that_takes_the_prefix_away(browser: Browser, prefixed: Demo) -> None:
+    with stripping(PREFIX, prefixed.url.removesuffix(PREFIX)) as url:
+        _use(browser, url)
+
+
+def _use(browser: Browser, url: str) -> None:
+    """Log in, draw a digit, choose a picture and read the answers; everything is asked for below `url`."""
     with browser.new_context() as context:
         page = context.new_page()
-        outside: list[str] = []
-        root = f"{prefixed.url.removesuffix(PREFIX)}{PREFIX}/"
+        wrong: list[str] = []
         page.on(
             "request",
             lambda request: (
-                None if request.url.startswith((root, "data:", "blob:")) else outside.append(request.url)
+                None if request.url.startswith((f"{url}/", "data:", "blob:")) else wrong.append(request.url)
             ),
         )
-        page.goto(root)
+        page.on(
+            "response",
+            lambda response: wrong.append(response.url) if response.status not in (200, 303, 401) else None,
+        )
+        page.goto(f"{url}/")
         page.get_by_label("API key").fill(KEY)
         page.get_by_role("button", name="Open the page").click()
         wait_for_pad(page)
         draw(page, SEVEN)
         expect(page.locator("#digit-answers .vz-summary")).to_contain_text("says 7", timeout=20_000)
-        assert outside == []
+        page.get_by_role("tab", name="Drop an image").click()
+        page.locator(".grid-container button").first.click()
+        expect(page.locator("#picture-answers .vz-summary")).to_contain_text("says", timeout=20_000)
+        assert wrong == []
