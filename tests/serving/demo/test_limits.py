@@ -1,6 +1,7 @@
 """The page within the server's limits: the queue, the deadline, and answers that nobody reads."""
 
 import base64
+import contextlib
 import os
 import signal
 import sys
@@ -121,3 +122,33 @@ def test_answers_that_are_not_read_are_bounded(client: httpx.Client) -> None:
     events = [ask(None).json()["event_id"] for _ in range(300)]
     assert client.get(f"{API}/call/classify/{events[0]}").status_code == 404
     assert "complete" in client.get(f"{API}/call/classify/{events[-1]}").text
+
+
+def test_streams_of_a_session_are_bounded_and_leave_nothing(client: httpx.Client) -> None:
+    """One too many is refused; a session whose streams have ended may ask again."""
+    with contextlib.ExitStack() as opened:
+        statuses = [
+            opened.enter_context(client.stream("GET", f"{API}/heartbeat/many")).status_code for _ in range(33)
+        ]
+    assert statuses == [200] * 32 + [429]
+
+    body = {"data": [None, "mnist"], "session_hash": "left"}
+    for _ in range(40):  # more than may be unread
+        path = f"{API}/call/classify/{client.post(f'{API}/call/classify', json=body).json()['event_id']}"
+        with client.stream("GET", path) as answer:
+            assert answer.status_code == 200  # and away, before the answer comes or after it
+        _until(lambda: _gauges(client) == (0, 0))
+    assert client.post(f"{API}/call/classify", json=body).status_code == 200
+
+
+def test_unread_answers_of_all_sessions_are_bounded(client: httpx.Client) -> None:
+    for number in range(40):
+        for _ in range(20):
+            body = {"data": [None, "mnist"], "session_hash": f"unread-{number}"}
+            assert client.post(f"{API}/call/classify", json=body).status_code == 200
+        _until(lambda: _gauges(client) == (0, 0))
+    first, last = (
+        client.get(f"{API}/queue/data", params={"session_hash": f"unread-{number}"}) for number in (0, 39)
+    )
+    assert first.status_code == 404
+    assert last.text.count("process_completed") == 20

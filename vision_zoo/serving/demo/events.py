@@ -2,10 +2,13 @@
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from vision_zoo.serving.demo.streams import Streams
 from vision_zoo.serving.demo.uploads import PageFiles, foreign_file
 from vision_zoo.serving.server.errors import RequestError
 
@@ -18,7 +21,8 @@ ONE_CALL = "call-"
 
 _UNREAD_OF_ONE = 32
 _UNREAD_SESSIONS = 256
-"""Their answers must fit into memory; those that were asked for first are forgotten first."""
+_UNREAD_OF_ALL = 512
+"""Answers must fit into memory; those that were asked for first are forgotten first."""
 _SESSION = re.compile(r"[\w-]{1,64}")
 
 
@@ -39,6 +43,7 @@ class PageEvents:
             index: function for index, function in page.fns.items() if function.fn is not None
         }
         self._image, self._state = Image, State
+        self._streams = Streams()
 
     def checked(self, body: bytes, *, client: str, name: str | None) -> bytes:
         """The body of an event written anew: what was not understood is not passed on.
@@ -50,7 +55,8 @@ class PageEvents:
 
         Raises:
             RequestError: it is malformed (400), there is no such event (404), it refers to a file that the client
-                did not upload in this session (403), or the session does not read its answers (429).
+                did not upload in this session (403), the session does not read its answers (429), or too many others do
+                not (503).
         """
         document = _parsed(body)
         index, function = self._function(document, name)
@@ -79,8 +85,8 @@ class PageEvents:
         return orjson.dumps(checked)
 
     def expects(self, session: str) -> bool:
-        """Whether a session has asked for something whose answer it has not read."""
-        return session in self._queue.pending_messages_per_session
+        """Whether a session has an answer to read, or will have one: not after its reader left while it was made."""
+        return session in self._at_work() or self._has_answers(session)
 
     def session_of(self, event: str) -> str:
         """The session that asked for an event; empty where there is none."""
@@ -91,26 +97,66 @@ class PageEvents:
         pending = list(self._queue.pending_event_ids_session.items())
         return next((session for session, events in pending if event in events), "")
 
+    @contextmanager
+    def reading(self, session: str) -> Iterator[None]:
+        """Count a stream of a session's answers as long as it is open, then forget what was left unread.
+
+        Raises:
+            RequestError: there are too many streams (429, 503).
+        """
+        with self._streams.opened(session):
+            try:
+                yield
+            finally:
+                # Gradio drops what a session has asked for when one of its readers leaves: the others wait for nothing.
+                read_on = self._streams.count(session) > 1 and self._has_answers(session)
+                if not read_on and session not in self._at_work():
+                    self._forget(session)
+
     def _make_room(self, session: str) -> None:
         """Forget answers that nobody reads: Gradio keeps them.
 
         Raises:
-            RequestError: this session has too many of them (429).
+            RequestError: this session has too many of them (429), or all together have (503).
         """
         unread = self._queue.pending_event_ids_session
+        retry = {"Retry-After": "1"}
         if len(unread.get(session, ())) >= _UNREAD_OF_ONE:
-            raise RequestError(
-                429, "too many answers of this session were not read; read them first", {"Retry-After": "1"}
-            )
-        if len(unread) < _UNREAD_SESSIONS:
+            self._forget_lost(session)
+        if len(unread.get(session, ())) >= _UNREAD_OF_ONE:
+            raise RequestError(429, "too many answers of this session were not read; read them first", retry)
+        if not self._is_full():
             return
-        at_work = {event.session_hash for event in list(self._queue.event_ids_to_events.values())}
-        for other in [other for other in unread if other not in at_work][: _UNREAD_SESSIONS // 4]:
-            del unread[other]
-            if other in self._queue.pending_messages_per_session:
-                del self._queue.pending_messages_per_session[other]
-            if other.startswith(ONE_CALL):
-                self._files.closed(other)
+        at_work = self._at_work()
+        idle = [other for other in unread if other not in at_work and not self._streams.count(other)]
+        for other in idle[: _UNREAD_SESSIONS // 4]:
+            self._forget(other)
+        if self._is_full():
+            raise RequestError(503, "too many answers are not read; try again later", retry)
+
+    def _is_full(self) -> bool:
+        unread = self._queue.pending_event_ids_session
+        return len(unread) >= _UNREAD_SESSIONS or sum(map(len, unread.values())) >= _UNREAD_OF_ALL
+
+    def _at_work(self) -> set[str]:
+        """The sessions that will have an answer. Of a copy: other threads take events out meanwhile."""
+        return {event.session_hash for event in list(self._queue.event_ids_to_events.values()) if event.alive}
+
+    def _has_answers(self, session: str) -> bool:
+        messages = self._queue.pending_messages_per_session.get(session)
+        return messages is not None and not messages.empty()
+
+    def _forget(self, session: str) -> None:
+        """Drop a session's answers."""
+        self._queue.pending_event_ids_session.pop(session, None)
+        self._queue.pending_messages_per_session.pop(session, None)
+        if session.startswith(ONE_CALL):
+            self._files.closed(session)
+
+    def _forget_lost(self, session: str) -> None:
+        """Drop the events whose answers went to a reader that had left."""
+        if not self._has_answers(session):
+            self._queue.pending_event_ids_session[session] &= self._queue.event_ids_to_events.keys()
 
     def _function(self, document: dict[str, Any], name: str | None) -> "tuple[int, BlockFunction]":
         wanted = document.get("fn_index")

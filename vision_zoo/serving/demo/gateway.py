@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.demo.events import ONE_CALL, PageEvents
+from vision_zoo.serving.demo.streams import Streams
 from vision_zoo.serving.demo.upload_form import UploadForm
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.body import read_body, stream_body
@@ -71,6 +72,7 @@ class Gateway:
         self._files = files
         self._max_body_bytes = max_body_bytes
         self._read_seconds = read_seconds
+        self._heartbeats = Streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -117,11 +119,12 @@ class Gateway:
             await self._app(plain, receive, _with_headers(send) if path in ("", "/") else send)
             return None
         if heartbeat := _HEARTBEAT.fullmatch(path):
-            self._files.opened(heartbeat[1])
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                await anyio.to_thread.run_sync(self._files.closed, heartbeat[1])
+            with self._heartbeats.opened(heartbeat[1]):
+                self._files.opened(heartbeat[1])
+                try:
+                    await self._app(scope, receive, send)
+                finally:
+                    await anyio.to_thread.run_sync(self._files.closed, heartbeat[1])
             return None
         if path == f"{_API}/queue/data":
             session = request.query_params.get("session_hash", "")
@@ -131,7 +134,8 @@ class Gateway:
             raise _nothing()
         if not self._events.expects(session):
             raise RequestError(404, "this event is not known; it was answered already, or never asked for")
-        await self._stream(session, request, send)
+        with self._events.reading(session):
+            await self._stream(session, request, send)
         return None
 
     async def _stream(self, session: str, request: Request, send: Send) -> None:
