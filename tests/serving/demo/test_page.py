@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import re
 import urllib.request
 from copy import copy
@@ -174,9 +175,24 @@ def test_the_picture_of_the_comparison_names_every_model() -> None:
     ]
     drawn = scatter(rows)
     assert drawn.count("<circle") == 3
-    assert drawn.count('fill="none" stroke="#d55e00" stroke-width="1.5"/><text') == 1  # c is beaten
+    assert drawn.count('r="5.5" fill="none"') == 1  # c is beaten
     assert "b&lt;" in drawn
     assert "Nothing has been measured" in scatter([])
+
+
+def test_names_in_the_picture_of_the_comparison_do_not_cover_each_other() -> None:
+    points = [(0.06, 99.04), (0.12, 99.09), (0.17, 98.64), (0.24, 98.29), (1.86, 98.41), (0.25, 98.3)]
+    rows = [
+        {"model": f"a_long_name_{number}-mnist", "accuracy %": accuracy, "p50 ms": latency}
+        for number, (latency, accuracy) in enumerate(points)
+    ]
+    pattern = r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="(start|end)">a_long'
+    found = re.findall(pattern, scatter(rows))
+    assert len(found) == len(rows)
+    width = 7 * len("a_long_name_0-mnist")
+    boxes = [(float(x) - width * (anchor == "end"), float(y)) for x, y, anchor in found]
+    for (x, y), (other_x, other_y) in itertools.combinations(boxes, 2):
+        assert abs(x - other_x) >= width - 1 or abs(y - other_y) >= 12
 
 
 def test_examples_are_what_the_best_models_of_their_dataset_take_them_for() -> None:

@@ -36,6 +36,8 @@ STYLE = """
 .dark .vz-tools button[aria-pressed="true"] { border-color: #56b4e9; box-shadow: 0 0 0 1px #56b4e9; }
 .vz-tools button:disabled { opacity: .45; cursor: default; }
 .vz-tools button:focus-visible { outline: 2px solid #0072b2; outline-offset: 2px; }
+#examples .grid-container { grid-template: none / repeat(3, minmax(0, 1fr)); }
+#examples .grid-wrap { min-height: 0; }
 """
 
 _SHOWN_LABELS = 3

@@ -92,6 +92,7 @@ def _gallery(shown: list[Example]) -> Any:
     return gr.Gallery(
         [(example.draw(), example.name) for example in shown],
         label="Examples to click",
+        elem_id="examples",
         columns=3,
         rows=2,
         height="auto",

@@ -12,6 +12,10 @@ Row = Mapping[str, Any]
 _WIDTH, _HEIGHT = 760, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 18, 46
 _COLOR = "#d55e00"
+_RADIUS = 5.5
+_CHARACTER_WIDTH, _LINE = 7.0, 13.0  # of a name, about
+
+_Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def scatter(rows: Sequence[Row]) -> str:
@@ -32,20 +36,20 @@ def scatter(rows: Sequence[Row]) -> str:
     front = pareto_front([(latency, accuracy) for latency, accuracy, _ in points])
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*points[index][:2]) for index in front))
     parts.append(f'<polyline points="{line}" fill="none" stroke="{_COLOR}" stroke-width="1.5"/>')
-    parts += [
-        _point(*place(latency, accuracy), name, best=index in front)
-        for index, (latency, accuracy, name) in enumerate(points)
-    ]
+    places = [place(latency, accuracy) for latency, accuracy, _ in points]
+    parts += [_point(x, y, best=index in front) for index, (x, y) in enumerate(places)]
+    parts += _names(places, [name for *_, name in points])
     description = "; ".join(
         f"{name}: {accuracy:.2f} %, {latency:.3g} ms" for latency, accuracy, name in points
     )
     return (
+        '<div style="overflow-x:auto">'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(description)}" '
-        'style="width:100%;color:var(--body-text-color)" font-size="12" fill="currentColor">'
+        'style="width:100%;min-width:600px;color:var(--body-text-color)" font-size="12" fill="currentColor">'
         f"{''.join(parts)}"
         f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">p50 of one image, ms</text>'
         f'<text x="14" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {_HEIGHT / 2})">'
-        "test accuracy, %</text></svg>"
+        "test accuracy, %</text></svg></div>"
     )
 
 
@@ -82,11 +86,35 @@ def _horizontal(left: tuple[float, float], accuracy: float) -> str:
     )
 
 
-def _point(x: float, y: float, name: str, *, best: bool) -> str:
+def _point(x: float, y: float, *, best: bool) -> str:
     fill = _COLOR if best else "none"
-    right = x > 0.7 * _WIDTH
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5.5" fill="{fill}" stroke="{_COLOR}" stroke-width="1.5"/>'
-        f'<text x="{x + (-9 if right else 9):.1f}" y="{y - 7:.1f}" text-anchor="{"end" if right else "start"}">'
-        f"{html.escape(name)}</text>"
-    )
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_RADIUS}" fill="{fill}" stroke="{_COLOR}" stroke-width="1.5"/>'
+
+
+def _names(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[str]:
+    """A name beside each point, where it covers no other name and no point as far as there is room."""
+    taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in places]
+    texts = []
+    for (x, y), name in zip(places, names, strict=True):
+        width = _CHARACTER_WIDTH * len(name)
+        choices = [
+            (left, middle, left + width, middle + _LINE)
+            for middle in (y - 7 - _LINE, y + 7, y - _LINE / 2, y - 20 - _LINE, y + 20)
+            for left in (x + 9, x - 9 - width)
+            if 0 <= left <= _WIDTH - width
+        ] or [(0.0, y - 7 - _LINE, width, y - 7)]
+        box = min(choices, key=lambda box: sum(_overlap(box, other) for other in taken))
+        taken.append(box)
+        end = box[0] < x
+        texts.append(
+            f'<text x="{box[2] if end else box[0]:.1f}" y="{box[3] - 3:.1f}" text-anchor="{"end" if end else "start"}">'
+            f"{html.escape(name)}</text>"
+        )
+    return texts
+
+
+def _overlap(one: _Box, other: _Box) -> float:
+    """The area that two boxes have in common."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
