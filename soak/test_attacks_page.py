@@ -147,6 +147,7 @@ def test_an_attack_on_the_page_is_bounded(
         assert demo.process.wait(timeout=60) == 0
         assert time.monotonic() - started < LONGEST_END_SECONDS
         attacking.join()
+        assert "Traceback" not in demo.log.read_text()
 
 
 def _run(demo: Demo, steps: list[Step]) -> list[int]:

@@ -14,6 +14,15 @@ from vision_zoo.serving.demo.scatter import scatter
 from vision_zoo.serving.demo.widgets import complaint, sentence
 from vision_zoo.serving.session import Session
 
+_WIDTHS = [
+    320,
+    148,
+    115,
+    85,
+    85,
+    70,
+    125,
+]  # pixels: every heading on one line, all columns in the page's width
 _HOW_MEASURED = "Measured here, now: one image at a time, one thread."
 
 
@@ -36,6 +45,7 @@ def compare_tab(
         label="All models",
         wrap=True,
         datatype="str",
+        column_widths=_WIDTHS,
     )
     status = gr.Markdown(how, elem_id="measured")
     button = gr.Button("Measure on this machine", variant="primary")
