@@ -10,7 +10,10 @@ examples     pictures to begin with
 draw, drop, compare_tab, widgets, page
              the layout, in Gradio; pad.js and page.js run in the browser
 uploads      the files of the page
+upload_form  a form of them, written to the disk while it arrives
 events       what the page can be asked to do
+streams      how many of its answers may be open at once
+lean         Gradio without what the page does not use
 gateway      what is let through to Gradio
 login        the key, asked for at the page
 mount        all of it as a part of the server
