@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.sheets import CONDITIONS, sheet
-from vision_zoo.environment import describe
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import prepare
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.core.environment import describe
+from vision_zoo.core.errors import ImageError
+from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.data import find_dataset
+from vision_zoo.images.preprocess import prepare
 from vision_zoo.serving.session import Session
-from vision_zoo.training.datasets import find_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 _MODELS = ("simple_cnn-mnist", "airbench-mnist")

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from vision_zoo import onnx_runtime
-from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
-from vision_zoo.environment import describe, usable_cores
-from vision_zoo.progress import Progress, progress_on_stderr
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
-from vision_zoo.serving.bench.latency import Latency, summarise
-from vision_zoo.serving.bench.scenarios import Arm, offline, single_stream
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.benchmark.eager import eager_call
+from vision_zoo.core import onnx_runtime
+from vision_zoo.core.environment import describe, usable_cores
+from vision_zoo.core.latency import Latency, summarise
+from vision_zoo.core.progress import Progress, progress_on_stderr
+from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.core.scenarios import Arm, offline, single_stream
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
-from vision_zoo.training.eager import eager_call
 
 ROOT = Path(__file__).resolve().parent.parent
 _COLD_CALLS = 15

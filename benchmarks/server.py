@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.http_load import Connection, closed_loop, http_request, open_loop
-from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES
-from vision_zoo.environment import describe
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.core.environment import describe
+from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.serving.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,18 +18,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vision_zoo import manifest
-from vision_zoo.artifact import SUFFIX, Precision
+from vision_zoo.artifact import manifest
+from vision_zoo.artifact.metadata import SUFFIX, Precision
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.engines import random_images
-from vision_zoo.environment import describe
-from vision_zoo.errors import ExportError, VisionZooError
-from vision_zoo.progress import Progress, progress_on_stderr
-from vision_zoo.results import SCHEMA_VERSION, load_results, read_result, result_path, write_result
-from vision_zoo.serving.bench.scenarios import single_stream
+from vision_zoo.core.environment import describe
+from vision_zoo.core.errors import ExportError, VisionZooError
+from vision_zoo.core.progress import Progress, progress_on_stderr
+from vision_zoo.core.results import SCHEMA_VERSION, load_results, read_result, result_path, write_result
+from vision_zoo.core.scenarios import single_stream
+from vision_zoo.exporting.export import ExportedModel, export_onnx
+from vision_zoo.recipes import find_recipe
 from vision_zoo.serving.session import Session
-from vision_zoo.training.export import ExportedModel, export_onnx
-from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.train import default_path
 
 ROOT = Path(__file__).resolve().parent.parent

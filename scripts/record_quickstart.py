@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from vision_zoo import atomic
-from vision_zoo.environment import describe
-from vision_zoo.results import environment_name
+from vision_zoo.core import atomic
+from vision_zoo.core.environment import describe
+from vision_zoo.core.results import environment_name
 
 ROOT = Path(__file__).resolve().parent.parent
 _COLUMNS = 112

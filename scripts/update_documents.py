@@ -13,12 +13,13 @@ from pathlib import Path
 
 from scripts.figures import digits, gpu, inference, modern, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
-from vision_zoo import atomic, report
 from vision_zoo.benchmark.pictures import svg
-from vision_zoo.model_card import model_card
-from vision_zoo.report.claims import claims, page
-from vision_zoo.report.claims.evidence import gather
-from vision_zoo.report.claims.picture import draw
+from vision_zoo.core import atomic
+from vision_zoo.experiments import report
+from vision_zoo.experiments.report.claims import claims, page
+from vision_zoo.experiments.report.claims.evidence import gather
+from vision_zoo.experiments.report.claims.picture import draw
+from vision_zoo.experiments.report.model_card import model_card
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md",)

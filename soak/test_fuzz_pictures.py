@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.pictures import decoded_or_refused, encoded_pictures, mutated
+from tests.images.pictures import decoded_or_refused, encoded_pictures, mutated
 
 _EACH = 6_000
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from tests import warm
-from vision_zoo.environment import usable_cores
-from vision_zoo.progress import SilentProgress
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Splits
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
@@ -125,8 +125,8 @@ def mnist_5k() -> Splits:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run of two epochs on mnist-5k. Read only."""
+    from vision_zoo.recipes import find_recipe
     from vision_zoo.training import train
-    from vision_zoo.training.recipes import find_recipe
 
     path = tmp_path_factory.mktemp("runs") / "run"
     recipe = find_recipe("simple_cnn-mnist_5k").override(epochs=2)
@@ -137,7 +137,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`finished_run` as a proven ONNX file, with its manifest beside it. Read only."""
-    from vision_zoo.training.export import export_onnx
+    from vision_zoo.exporting.export import export_onnx
 
     return export_onnx(finished_run, tmp_path_factory.mktemp("exported")).path
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.conftest import ROOT, Completed
 from tests.serving.server.conftest import running
-from vision_zoo.training.datasets import find_dataset
+from vision_zoo.data import find_dataset
 
 CASES = ROOT / "tests" / "data" / "cases"
 BROKEN_EXIF = ("exif_rational.jpg", "exif_width_tag.jpg")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.publish_zoo import left_in_place
-from vision_zoo import manifest
+from vision_zoo.artifact import manifest
 
 
 def _entry(model: str, architecture: str, dataset: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, run_command
-from vision_zoo.progress import SilentProgress
-from vision_zoo.results import load_results
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import load_results
+from vision_zoo.data import find_dataset
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.session import Session
-from vision_zoo.training.datasets import find_dataset
 
 ZOO: list[dict[str, Any]] = [
     entry for document in load_results(ROOT / "results", "zoo") for entry in document["models"]
@@ -52,7 +52,7 @@ def test_rounded_weights_cost_a_fifth_of_a_point_at_most() -> None:
 
 
 def test_figures_belong_to_the_recipes_as_they_are() -> None:
-    from vision_zoo.training.recipes import find_recipe
+    from vision_zoo.recipes import find_recipe
 
     assert REPEATED
     for document in REPEATED:

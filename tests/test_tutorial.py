@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, free_port
-from tests.pictures import striped_picture
+from tests.images.pictures import striped_picture
 
 _LESS = "--budget 4m --seeds 1 --architectures small_cnn,simple_cnn"  # of all; both end early, by themselves
 

@@ -2,13 +2,13 @@
 
 from importlib import import_module
 
-from vision_zoo import onnx_runtime
+from vision_zoo.core import onnx_runtime
 
 for name in (
     "onnx",
     "torch._dynamo",  # torch imports it when the first optimizer is made
     "vision_zoo.cli",
-    "vision_zoo.training.export",
+    "vision_zoo.exporting.export",
     "vision_zoo.training.plots",
     "vision_zoo.training.tensorboard",
     "vision_zoo.training.train",

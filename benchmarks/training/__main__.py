@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.training import command
-from vision_zoo.environment import installed
-from vision_zoo.progress import Progress, progress_on_stderr
+from vision_zoo.core.environment import installed
+from vision_zoo.core.progress import Progress, progress_on_stderr
 
 RECIPES = (
     "simple_cnn-mnist",
@@ -87,7 +87,7 @@ def _is_tuned(name: str) -> bool:
 
 
 def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from vision_zoo.training.recipes import find_recipe
+    from vision_zoo.recipes import find_recipe
 
     frozen = find_recipe(recipe).frozen
     epochs = _FROZEN_EPOCHS if frozen else _EPOCHS

@@ -20,10 +20,11 @@ from torchvision import transforms
 
 from benchmarks.training.printed import as_printed
 from benchmarks.training.workload import Prepared
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data.dataset import Split
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import augment
 from vision_zoo.training.cuda_graph import fastest_step
-from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.distributed import ALONE
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
@@ -31,7 +32,6 @@ from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.loss import loss_function
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.quicken import quickened
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.environment import usable_cores
-from vision_zoo.results import SCHEMA_VERSION, read_result, result_path, write_result
+from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,13 +15,15 @@ import numpy as np
 import torch
 
 from benchmarks.training.command import ROOT
-from vision_zoo.progress import Progress, progress_on_stderr
-from vision_zoo.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.core.progress import Progress, progress_on_stderr
+from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Split
+from vision_zoo.recipes import find_recipe
+from vision_zoo.recipes.recipe import Arithmetic, Recipe
 from vision_zoo.training.augment import draw
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.cuda_graph import GraphedStep
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.device import (
     choose_device,
     describe_environment,
@@ -32,8 +34,6 @@ from vision_zoo.training.device import (
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.quicken import quickened
-from vision_zoo.training.recipe import Arithmetic, Recipe
-from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.step import EagerStep, Step
 
 RECIPES = (

@@ -15,16 +15,16 @@ from typing import Any
 import torch
 
 from benchmarks.training import command
-from vision_zoo.progress import Progress, progress_on_stderr
+from vision_zoo.core.progress import Progress, progress_on_stderr
+from vision_zoo.data import find_dataset
+from vision_zoo.recipes import find_recipe
 from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.device import choose_device, describe_environment, use_precision, wait_for
 from vision_zoo.training.initial_weights import Origins, initialise
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.quicken import quickened
-from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.step import EagerStep
 
 RECIPES = (  # one for each architecture with convolutions that are trained

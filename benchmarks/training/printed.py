@@ -8,7 +8,7 @@ import copy
 
 from torch import nn
 
-from vision_zoo.training.architectures.bn_cnn import LinearPair
+from vision_zoo.architectures.bn_cnn import LinearPair
 
 
 def as_printed(network: nn.Module) -> nn.Module:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from scripts.figures.sources import Results, of_kind, versions
-from vision_zoo.environment import hardware
-from vision_zoo.tables import markdown
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.tables import markdown
 
 
 def table(results: Results) -> str:

@@ -4,10 +4,10 @@ import statistics
 from typing import Any
 
 from scripts.figures.sources import Results, of_kind
-from vision_zoo.environment import hardware
-from vision_zoo.report.figures import spread
-from vision_zoo.tables import markdown
-from vision_zoo.training.recipes import airbench
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.tables import markdown
+from vision_zoo.experiments.report.figures import spread
+from vision_zoo.recipes import airbench
 
 
 def table(results: Results) -> str:

@@ -4,10 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 from scripts.figures.sources import Results
-from vision_zoo import report
-from vision_zoo.environment import hardware
-from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import RECIPES
+from vision_zoo.core.environment import hardware
+from vision_zoo.experiments import report
+from vision_zoo.recipes import RECIPES
+from vision_zoo.recipes.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 

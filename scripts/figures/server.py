@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from scripts.figures.sources import Results, of_kind, versions
 from vision_zoo.benchmark.pictures import PALETTE, svg
-from vision_zoo.environment import hardware
-from vision_zoo.tables import markdown
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.tables import markdown
 
 
 def picture(results: Results) -> str:

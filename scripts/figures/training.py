@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from scripts.figures.sources import Results, of_kind, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
-from vision_zoo.environment import hardware
-from vision_zoo.report.figures import first_reaching
-from vision_zoo.tables import markdown
-from vision_zoo.training.recipes import RECIPES
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.tables import markdown
+from vision_zoo.experiments.report.figures import first_reaching
+from vision_zoo.recipes import RECIPES
 
 _LOOPS = {
     "course loop": "course",

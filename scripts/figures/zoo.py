@@ -2,9 +2,9 @@
 
 from scripts.figures.sources import Results, of_kind, versions
 from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
-from vision_zoo.environment import hardware
-from vision_zoo.results import rows_of_one_image
-from vision_zoo.tables import markdown
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.results import rows_of_one_image
+from vision_zoo.core.tables import markdown
 
 
 def picture(results: Results) -> str:

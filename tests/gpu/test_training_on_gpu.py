@@ -9,20 +9,20 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.training.runs import InterruptAfter, assert_same
-from vision_zoo.errors import Interrupted
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import Interrupted
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Split
+from vision_zoo.recipes import RECIPES, find_recipe
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.augment import Changes, draw
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import GraphedStep
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.device import make_repeatable, use_precision
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import build_optimizer, set_learning_rate
 from vision_zoo.training.quicken import quickened
-from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import RECIPES, find_recipe
 from vision_zoo.training.step import EagerStep, Step
 
 _CUDA = torch.device("cuda")

@@ -58,7 +58,7 @@ def with_metadata(exported: Path, **changes: Any) -> bytes:
 
     import onnx
 
-    from vision_zoo.artifact import METADATA_KEY
+    from vision_zoo.artifact.metadata import METADATA_KEY
 
     model = onnx.load(exported)
     for entry in model.metadata_props:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Completed
-from vision_zoo.errors import ModelError, UnknownNameError
+from vision_zoo.core.errors import ModelError, UnknownNameError
 from vision_zoo.serving.models import find_model, list_models
 
 Cli = Callable[..., Completed]

@@ -17,7 +17,7 @@ from tritonclient import http as triton
 
 from tests.conftest import free_port
 from tests.serving.server.conftest import INFER, MODEL, infer_request
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.ray_app import Options, application
 
 pytestmark = pytest.mark.slow

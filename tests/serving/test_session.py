@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.serving.hostile_models import with_metadata
-from vision_zoo import manifest
-from vision_zoo.errors import DeviceError, ModelError, UnknownNameError, UsageError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.artifact import manifest
+from vision_zoo.core.errors import DeviceError, ModelError, UnknownNameError, UsageError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data.dataset import Splits
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.models import find_model, find_models, list_models
 from vision_zoo.serving.providers import check_running, execution_providers
 from vision_zoo.serving.session import Session
-from vision_zoo.training.datasets.dataset import Splits
 
 
 @pytest.fixture(scope="module")

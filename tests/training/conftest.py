@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.runs import QUICK, InterruptAfter, start
-from vision_zoo.errors import Interrupted
+from vision_zoo.core.errors import Interrupted
 from vision_zoo.training.run_directory import RunDirectory
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.recipes import find_recipe
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.datasets import find_dataset
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.outcome import TrainedRun
-from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 from PIL import Image
 
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
+from vision_zoo.data.dataset import Splits
+from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training.augment import augment, transforms
-from vision_zoo.training.datasets.dataset import Splits
-from vision_zoo.training.recipe import Augmentation
 
 
 def _generator(seed: int = 0) -> torch.Generator:

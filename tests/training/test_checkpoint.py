@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.training.runs import QUICK, assert_same, resume, start, state_of
-from vision_zoo.errors import RunError, TrainingError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import RunError, TrainingError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.recipes import find_recipe
 from vision_zoo.training.checkpoint import load_state, save_state
-from vision_zoo.training.recipes import find_recipe
 from vision_zoo.training.run_directory import RunDirectory
 
 

@@ -7,22 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Splits
+from vision_zoo.recipes import recipe_for
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
-from vision_zoo.training.cuda_graph import (
-    GraphedStep,
-    fastest_step,
-    keep_learning_rate_on_device,
-    unchanged,
-)
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Splits
+from vision_zoo.training.cuda_graph import GraphedStep, fastest_step, keep_learning_rate_on_device, unchanged
 from vision_zoo.training.device import choose_device
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import build_optimizer, portable_state, set_learning_rate
-from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.step import EagerStep
 
 DEVICE = choose_device("auto")

@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests.training.runs import state_of
-from vision_zoo.errors import UsageError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import UsageError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.recipes import recipe_for
+from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training import train
 from vision_zoo.training.augment import augment
 from vision_zoo.training.checkpoint import load_state
 from vision_zoo.training.distributed import World
-from vision_zoo.training.recipe import Augmentation
-from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.run_directory import RunDirectory
 
 _TOLERANCE = 2e-4  # of losses, relative: sums in another order, over forty steps

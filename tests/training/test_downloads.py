@@ -8,12 +8,12 @@ from typing import Any, NoReturn
 import pytest
 import torch.hub
 
-from vision_zoo.errors import DataError
+from vision_zoo.core.errors import DataError
+from vision_zoo.data import DATASETS, find_dataset
+from vision_zoo.data.sources import locate
+from vision_zoo.recipes import find_recipe
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.datasets import DATASETS, find_dataset
-from vision_zoo.training.datasets.sources import locate
 from vision_zoo.training.pretrained import load_pretrained
-from vision_zoo.training.recipes import find_recipe
 
 
 @pytest.fixture(autouse=True)

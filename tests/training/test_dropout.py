@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vision_zoo.training.architectures import build
+from vision_zoo.architectures import build
 from vision_zoo.training.dropout import QuickDropout, with_quick_dropout
 
 COUNT = 1_000_003  # no multiple of the four numbers that a word gives

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from vision_zoo.errors import DataError, UsageError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import DataError, UsageError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.cache import cache_folder
+from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.recipes import find_recipe, recipe_for
+from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.cache import cache_folder
-from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.pretrained import load_pretrained
-from vision_zoo.training.recipe import Augmentation
-from vision_zoo.training.recipes import find_recipe, recipe_for
 
 FROZEN = find_recipe("simple_cnn-mnist_5k").override(architecture="all_cnn", frozen=True)
 

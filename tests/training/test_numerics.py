@@ -6,19 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vision_zoo.progress import SilentProgress
-from vision_zoo.training.architectures import ARCHITECTURES
-from vision_zoo.training.architectures.vit import Attention
+from vision_zoo.architectures import ARCHITECTURES
+from vision_zoo.architectures.vit import Attention
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.recipes import recipe_for
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.quicken import quickened
-from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks.training.printed import as_printed
-from vision_zoo.training.architectures import ARCHITECTURES, build
+from vision_zoo.architectures import ARCHITECTURES, build
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))

@@ -17,13 +17,13 @@ from PIL import Image
 
 from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, start, state_of
 from tests.warm import CONTEXT
-from vision_zoo.errors import Interrupted
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import Interrupted
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data.dataset import Splits
+from vision_zoo.recipes import recipe_for
+from vision_zoo.recipes.recipe import Augmentation, Recipe
 from vision_zoo.training import train
 from vision_zoo.training.checkpoint import has_state, load_state
-from vision_zoo.training.datasets.dataset import Splits
-from vision_zoo.training.recipe import Augmentation, Recipe
-from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.run_directory import RunDirectory
 
 _SECONDS = 240

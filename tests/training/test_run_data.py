@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from tests.conftest import Completed
-from tests.pictures import striped_picture
+from tests.images.pictures import striped_picture
 from tests.training.runs import InterruptAfter
-from vision_zoo.errors import DataError, Interrupted, RunError, VisionZooError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import DataError, Interrupted, RunError, VisionZooError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.experiments.search.tune import tune
+from vision_zoo.exporting.export import export_onnx
+from vision_zoo.recipes import recipe_for
 from vision_zoo.serving.session import Session
 from vision_zoo.training import train
-from vision_zoo.training.export import export_onnx
-from vision_zoo.training.recipes import recipe_for
 from vision_zoo.training.run_data import load_for_run, read_recorded, require_runs_on
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.tune import tune
 
 CLASSES = ("cassette", "fish", "parachute")
 

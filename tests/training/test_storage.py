@@ -10,8 +10,8 @@ import pytest
 
 from tests.training.runs import QUICK, assert_same, resume
 from tests.warm import CONTEXT
-from vision_zoo.errors import StorageError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.core.errors import StorageError
+from vision_zoo.core.progress import SilentProgress
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 

@@ -10,20 +10,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from vision_zoo.errors import RunError, UsageError
-from vision_zoo.progress import SilentProgress
+from vision_zoo.architectures.airbench import Airbench
+from vision_zoo.core.errors import RunError, UsageError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.recipes import RECIPES, find_recipe, recipe_for
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import loop, plots, train
-from vision_zoo.training.architectures.airbench import Airbench
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Split, Splits
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loss import loss_function, scored_loss
 from vision_zoo.training.optim import build_optimizer, set_learning_rate
 from vision_zoo.training.outcome import TrainedRun
-from vision_zoo.training.recipe import Recipe
-from vision_zoo.training.recipes import RECIPES, find_recipe, recipe_for
 from vision_zoo.training.run_directory import RunDirectory
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)

@@ -6,17 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.benchmark.cold import measure_cold
 from vision_zoo.benchmark.engines import ONE_CALLER, REFERENCE, arms
+from vision_zoo.benchmark.placement import placement
 from vision_zoo.benchmark.settings import BenchmarkSettings
-from vision_zoo.environment import usable_cores
-from vision_zoo.errors import ModelError
-from vision_zoo.progress import Progress
-from vision_zoo.serving.bench import scenarios
-from vision_zoo.serving.bench.cold import measure_cold
-from vision_zoo.serving.bench.latency import Latency, percentile_name
-from vision_zoo.serving.bench.placement import placement
-from vision_zoo.serving.bench.scenarios import Arm
-from vision_zoo.serving.bench.stages import measure_stages
+from vision_zoo.benchmark.stages import measure_stages
+from vision_zoo.core import scenarios
+from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.errors import ModelError
+from vision_zoo.core.latency import Latency, percentile_name
+from vision_zoo.core.progress import Progress
+from vision_zoo.core.scenarios import Arm
 from vision_zoo.serving.session import Session
 
 __all__ = ["BenchmarkSettings", "Row", "benchmark"]

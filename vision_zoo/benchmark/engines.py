@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo.benchmark.binding import bound_arm, cuda_graph_arm
 from vision_zoo.benchmark.settings import BenchmarkSettings
-from vision_zoo.serving.bench.binding import bound_arm, cuda_graph_arm
-from vision_zoo.serving.bench.scenarios import Arm
+from vision_zoo.core.scenarios import Arm
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
 from vision_zoo.serving.session import Session
 
@@ -46,7 +46,7 @@ def _arm(engine: str, session: Session, images: NDArray[np.uint8], threads: int)
         return bound_arm(session, images)
     if engine == "cuda-graph":
         return cuda_graph_arm(session, images, threads=threads)
-    from vision_zoo.training.eager import eager_call
+    from vision_zoo.benchmark.eager import eager_call
 
     device = "cpu" if session.provider == EXECUTION_PROVIDERS["cpu"] else "cuda"
     return eager_call(

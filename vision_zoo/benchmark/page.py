@@ -6,8 +6,8 @@ from typing import Any
 from vision_zoo.benchmark.engines import REFERENCE
 from vision_zoo.benchmark.pictures import accuracy_against_latency, distributions, latency_and_throughput, svg
 from vision_zoo.benchmark.tables import flat, footers, tables
-from vision_zoo.environment import hardware
-from vision_zoo.webpage import escaped, table, webpage
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.html import escaped, table, webpage
 
 Row = Mapping[str, Any]
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from vision_zoo.artifact import PRECISIONS
-from vision_zoo.bounds import require_between
-from vision_zoo.errors import UsageError
-from vision_zoo.serving.bench.scenarios import SCENARIOS
+from vision_zoo.artifact.metadata import PRECISIONS
+from vision_zoo.core.bounds import require_between
+from vision_zoo.core.errors import UsageError
+from vision_zoo.core.scenarios import SCENARIOS
 from vision_zoo.serving.providers import check_provider_name
 from vision_zoo.serving.session import MAX_THREADS
 
@@ -25,7 +25,7 @@ class BenchmarkSettings:
         precisions: only models of these; all without it.
         against: engines beside a plain ONNX Runtime session. `io-binding` and `cuda-graph` are ONNX Runtime
             with bound memory, and are measured on CUDA without being asked for.
-        scenarios: see `vision_zoo.serving.bench.scenarios`.
+        scenarios: see `vision_zoo.core.scenarios`.
         threads: of each engine, within one operator.
         seconds: how long every arm is timed.
         rate: calls a second in the scenario `server`; without it half of what one caller reaches,

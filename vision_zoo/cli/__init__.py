@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from vision_zoo.cli import bench, compare, experiments, export, inspect, predict, serve, start, train
 from vision_zoo.cli.document import close_stdout
-from vision_zoo.errors import MissingExtraError, UsageError, VisionZooError
+from vision_zoo.core.errors import MissingExtraError, UsageError, VisionZooError
 
 
 class _Command(TyperCommand):
@@ -97,7 +97,7 @@ def main() -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             _fail_unforeseen(error, debug=debug)
-        from vision_zoo.installation import missing_extra
+        from vision_zoo.core.installation import missing_extra
 
         missing = MissingExtraError(missing_extra(str(error.name), extra))
         _fail(str(missing), missing.exit_code)

@@ -8,7 +8,7 @@ import typer
 
 from vision_zoo.cli.document import json_text, print_document, reserve_stdout
 from vision_zoo.cli.options import Json, ModelsDir, report_model, warn_of_fallback
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 _SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
 
@@ -40,14 +40,14 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure latency and throughput of exported models."""
-    from vision_zoo.tables import check_format
+    from vision_zoo.core.tables import check_format
 
     table_format = "json" if as_json else table_format
     check_format(table_format, "html")
     reserve_stdout(context, table_format != "table")
     from vision_zoo.benchmark import BenchmarkSettings, benchmark
-    from vision_zoo.environment import describe, gpu_name
-    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.core.environment import describe, gpu_name
+    from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.serving.models import find_models, with_precisions
 
     settings = BenchmarkSettings(
@@ -74,7 +74,7 @@ def bench(
     if output is None:
         print_document(text)
         return
-    from vision_zoo import atomic
+    from vision_zoo.core import atomic
 
     atomic.write_text(output, text + "\n")
     print(f"{output} is written", file=sys.stderr)
@@ -82,8 +82,8 @@ def bench(
 
 def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], table_format: str) -> str:
     from vision_zoo.benchmark.tables import flat, footers, tables
-    from vision_zoo.environment import hardware
-    from vision_zoo.tables import render
+    from vision_zoo.core.environment import hardware
+    from vision_zoo.core.tables import render
 
     if table_format == "json":
         return json_text({"environment": environment, "rows": rows})

@@ -9,7 +9,7 @@ from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, Provider, device_name, warn_of_fallback
 
 if TYPE_CHECKING:
-    from vision_zoo.artifact import Precision
+    from vision_zoo.artifact.metadata import Precision
 
 
 def compare(
@@ -40,8 +40,8 @@ def compare(
 ) -> None:
     """Train architectures on a dataset within a budget, measure them, and recommend one. Run it again to go on."""
     chosen_device = device_name(device)
-    from vision_zoo.comparison.settings import ComparisonSettings, Limits, parse_budget
-    from vision_zoo.training.architectures import ARCHITECTURES
+    from vision_zoo.architectures import ARCHITECTURES
+    from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, parse_budget
 
     names = ARCHITECTURES if architectures is None else architectures.split(",")
     settings = ComparisonSettings(
@@ -56,15 +56,15 @@ def compare(
         device=chosen_device,
     )
     warn_of_fallback(provider)
-    from vision_zoo.training.datasets import find_dataset
+    from vision_zoo.data import find_dataset
 
     folder = out or Path("runs") / "compare" / find_dataset(dataset, image_size=image_size).name.replace(
         "/", "_"
     )
-    from vision_zoo.comparison import compare as run
-    from vision_zoo.comparison.page import serve_command
-    from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.tables import render
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.core.tables import render
+    from vision_zoo.experiments.compare import compare as run
+    from vision_zoo.experiments.compare.page import serve_command
 
     with progress_on_stderr() as progress:
         document = run(settings, out=folder, data_dir=data_dir, progress=progress)

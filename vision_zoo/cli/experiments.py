@@ -7,13 +7,13 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, device_name
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from vision_zoo.shared_search import Place
-    from vision_zoo.training.recipe import Recipe
-    from vision_zoo.training.search_space import Space
-    from vision_zoo.training.study import StudySettings
+    from vision_zoo.experiments.search.search_space import Space
+    from vision_zoo.experiments.search.shared_search import Place
+    from vision_zoo.experiments.search.study import StudySettings
+    from vision_zoo.recipes.recipe import Recipe
 
 
 def tune(
@@ -62,11 +62,11 @@ def tune(
     With --storage any number of workers share one search: run the same command in each of them.
     """
     chosen_device = device_name(device)
-    from vision_zoo.training.recipes import find_recipe
-    from vision_zoo.training.recipes.grids import GRIDS
+    from vision_zoo.recipes import find_recipe
+    from vision_zoo.recipes.grids import GRIDS
 
     chosen = find_recipe(recipe).override(epochs=epochs, seed=seed)
-    from vision_zoo.training.search_space import parse_grid, parse_ranges
+    from vision_zoo.experiments.search.search_space import parse_grid, parse_ranges
 
     searched = parse_ranges(ranges or [])
     published = {} if searched or recipe not in GRIDS else dict(GRIDS[recipe].values)
@@ -76,8 +76,8 @@ def tune(
     if shared or sampler != "grid" or pruner != "none" or searched:
         if results_dir is not None:
             raise UsageError("--results-dir keeps a grid's figures; leave it out of a shared search")
-        from vision_zoo.shared_search import Place
-        from vision_zoo.training.study import StudySettings
+        from vision_zoo.experiments.search.shared_search import Place
+        from vision_zoo.experiments.search.study import StudySettings
 
         _search_together(
             chosen,
@@ -88,10 +88,10 @@ def tune(
             as_json=as_json,
         )
         return
-    from vision_zoo.grid_search import search
-    from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.tables import render
-    from vision_zoo.training.search_space import describe
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.core.tables import render
+    from vision_zoo.experiments.search.grid_search import search
+    from vision_zoo.experiments.search.search_space import describe
 
     with progress_on_stderr() as progress:
         document = search(
@@ -132,10 +132,10 @@ def _search_together(
     jobs: int,
     as_json: bool,
 ) -> None:
-    from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.shared_search import search
-    from vision_zoo.tables import render
-    from vision_zoo.training.search_space import describe
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.core.tables import render
+    from vision_zoo.experiments.search.search_space import describe
+    from vision_zoo.experiments.search.shared_search import search
 
     with progress_on_stderr() as progress:
         document = search(recipe, space, settings, place, jobs=jobs, progress=progress)
@@ -174,14 +174,14 @@ def reproduce(
     chosen_device = device_name(device)
     if everything == bool(recipes):
         raise UsageError("reproduce takes recipes or --all; `vision-zoo list recipes` lists what there is")
-    from vision_zoo import report
-    from vision_zoo.training.recipes import RECIPES, find_recipe
+    from vision_zoo.experiments import report
+    from vision_zoo.recipes import RECIPES, find_recipe
 
     chosen = [find_recipe(name) for name in recipes or RECIPES]
     if everything:
         chosen = [recipe for recipe in chosen if recipe.dataset != "mnist-5k"]
-    from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.reproduce import Folders, reproduce_all
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.experiments.reproduce import Folders, reproduce_all
 
     folders = Folders(runs=runs_dir, results=results_dir, data=data_dir)
     try:

@@ -9,10 +9,10 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Json, ModelsDir, report_model
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from vision_zoo.artifact import Precision
+    from vision_zoo.artifact.metadata import Precision
 
 
 def export(
@@ -56,7 +56,7 @@ def export(
         else:
             print(f"{added} is ready for Triton")
         return
-    from vision_zoo.training.export import export_onnx
+    from vision_zoo.exporting.export import export_onnx
 
     print(f"exporting {run} and proving the file on every test image", file=sys.stderr)
     with tempfile.TemporaryDirectory() as scratch:
@@ -94,7 +94,7 @@ def export(
 
 
 def _checked(option: str, value: str) -> "Precision":
-    from vision_zoo.artifact import PRECISIONS
+    from vision_zoo.artifact.metadata import PRECISIONS
 
     for known in PRECISIONS:
         if value == known:
@@ -103,7 +103,7 @@ def _checked(option: str, value: str) -> "Precision":
 
 
 def _add_to_triton(path: Path, repository: Path) -> Path:
-    from vision_zoo import triton
+    from vision_zoo.serving import triton
     from vision_zoo.serving.session import Session
 
     session = Session(path, provider="cpu")  # verifies the file

@@ -7,16 +7,16 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, report_model
-from vision_zoo.errors import DeviceError
+from vision_zoo.core.errors import DeviceError
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
 def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> None:
     """Show all that an exported model says and consists of."""
-    from vision_zoo.inspection import describe_model, overview
+    from vision_zoo.cli.inspection import describe_model, overview
+    from vision_zoo.core.tables import render
     from vision_zoo.serving.models import find_model
-    from vision_zoo.tables import render
 
     described = describe_model(find_model(model, models_dir))
     if as_json:
@@ -24,7 +24,7 @@ def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> N
         return
     print(render(overview(described), "table", title=described["name"]))
     if described["layers"] is None:
-        from vision_zoo.installation import install_extra
+        from vision_zoo.core.installation import install_extra
 
         print(f"\nIts layers are shown where the package onnx is installed: {install_extra('train')}")
         return
@@ -41,9 +41,9 @@ def card(
     ] = None,
 ) -> None:
     """Write a model's card, in the format of the Hugging Face Hub."""
-    from vision_zoo import atomic
-    from vision_zoo.model_card import model_card
-    from vision_zoo.results import shipped_results
+    from vision_zoo.core import atomic
+    from vision_zoo.core.results import shipped_results
+    from vision_zoo.experiments.report.model_card import model_card
     from vision_zoo.serving.models import find_model
 
     path = find_model(model, models_dir)
@@ -59,8 +59,8 @@ def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json
     """Look for what keeps this machine from running models, and say what to do."""
     from dataclasses import asdict
 
-    from vision_zoo.doctor import diagnose
-    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.cli.doctor import diagnose
+    from vision_zoo.core.progress import progress_on_stderr
 
     with progress_on_stderr() as progress:
         findings = diagnose(models_dir, data_dir, progress)

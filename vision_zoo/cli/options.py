@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast, get_args
 import typer
 
 from vision_zoo.cli.document import reserve_stdout
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -49,7 +49,7 @@ def warn_of_fallback(*providers: str) -> None:
 
 def report_model(path: Path) -> None:
     """Say on stderr which file is used."""
-    from vision_zoo import manifest
+    from vision_zoo.artifact import manifest
 
     listed = path.name in manifest.read(path.parent)
     print(f"using {path} ({'verified' if listed else 'not listed in a manifest'})", file=sys.stderr)

@@ -8,23 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import (
-    DataDir,
-    Json,
-    Model,
-    ModelsDir,
-    Provider,
-    report_model,
-    warn_of_fallback,
-)
+from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, report_model, warn_of_fallback
 
 _NAMED = 10
 """How many files that cannot be used are named."""
 
 if TYPE_CHECKING:
-    from vision_zoo.artifact import Metadata
-    from vision_zoo.progress import Progress
-    from vision_zoo.training.datasets.dataset import Split
+    from vision_zoo.artifact.metadata import Metadata
+    from vision_zoo.core.progress import Progress
+    from vision_zoo.data.dataset import Split
 
 
 def predict(
@@ -38,7 +30,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Classify image files."""
-    from vision_zoo.errors import ImageError
+    from vision_zoo.core.errors import ImageError
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.predict import classify_file, image_path
     from vision_zoo.serving.session import Session
@@ -78,13 +70,13 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score an exported model on a dataset's test split, or on all pictures of folder:PATH where that has no test/."""
-    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.core.tables import render
+    from vision_zoo.data import find_dataset
+    from vision_zoo.data.own_folder import folder_path, is_own_folder
     from vision_zoo.serving.evaluate import evaluate as score_session
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.session import Session
-    from vision_zoo.tables import render
-    from vision_zoo.training.datasets import find_dataset
-    from vision_zoo.training.datasets.own_folder import folder_path, is_own_folder
 
     own = folder_path(dataset) if is_own_folder(dataset) else None
     named = find_dataset(dataset) if own is None else None
@@ -138,8 +130,8 @@ class _Scored:
 
 def _own_pictures(path: Path, metadata: "Metadata", progress: "Progress") -> _Scored:
     """The pictures in `path` as the model takes them, their classes found among its labels by name."""
-    from vision_zoo.training.datasets.dataset import report_skipped
-    from vision_zoo.training.datasets.own_folder import folder_name, pictures_to_score
+    from vision_zoo.data.dataset import report_skipped
+    from vision_zoo.data.own_folder import folder_name, pictures_to_score
 
     name, splits = pictures_to_score(path, metadata.labels, metadata.input)
     report_skipped(splits, progress)

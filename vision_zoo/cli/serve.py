@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vision_zoo.cli.options import ModelsDir, Provider, warn_of_fallback
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vision_zoo.serving.server.settings import ServerSettings

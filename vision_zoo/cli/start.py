@@ -15,10 +15,10 @@ def quickstart(
     as_json: Json = False,
 ) -> None:
     """The whole way with a digit classifier, in a minute."""
-    from vision_zoo.progress import progress_on_stderr
-    from vision_zoo.quickstart import next_steps, summary
-    from vision_zoo.quickstart import quickstart as run_quickstart
-    from vision_zoo.tables import render
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.core.tables import render
+    from vision_zoo.experiments.quickstart import next_steps, summary
+    from vision_zoo.experiments.quickstart import quickstart as run_quickstart
 
     with progress_on_stderr() as progress:
         result = run_quickstart(out, progress)
@@ -39,8 +39,8 @@ def list_entries(
     as_json: Json = False,
 ) -> None:
     """List recipes, architectures, datasets or models."""
-    from vision_zoo.listing import listing, summary
-    from vision_zoo.tables import render
+    from vision_zoo.cli.listing import listing, summary
+    from vision_zoo.core.tables import render
 
     entries = listing(kind, models_dir)
     if as_json:

@@ -8,7 +8,7 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, device_name
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 
 def train(
@@ -76,11 +76,11 @@ def train(
             transfer=transfer,
             **overrides,
         )
-    from vision_zoo.progress import progress_on_stderr
+    from vision_zoo.core.progress import progress_on_stderr
 
     if resume is None:
-        from vision_zoo.training.datasets import refuse_path
-        from vision_zoo.training.recipes import find_recipe, recipe_for
+        from vision_zoo.data import refuse_path
+        from vision_zoo.recipes import find_recipe, recipe_for
 
         if recipe is not None and architecture is None and dataset is None:
             chosen = find_recipe(recipe).override(image_size=image_size)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.errors import UsageError
-from vision_zoo.progress import Progress
+from vision_zoo.core.errors import UsageError
+from vision_zoo.core.progress import Progress
 from vision_zoo.serving.session import Session
 
 _BATCH = 256

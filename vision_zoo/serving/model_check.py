@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def _check(path: Path, session_type: Any) -> dict[str, str]:
-    from vision_zoo.errors import VisionZooError
+    from vision_zoo.core.errors import VisionZooError
 
     try:
         session = session_type(path, provider="cpu")

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vision_zoo import registry
-from vision_zoo.artifact import PRECISIONS, SUFFIX, file_name
-from vision_zoo.errors import ModelError, UnknownNameError
+from vision_zoo.artifact.metadata import PRECISIONS, SUFFIX, file_name
+from vision_zoo.core import registry
+from vision_zoo.core.errors import ModelError, UnknownNameError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.errors import ImageError, ModelError
-from vision_zoo.preprocess import InputFormat, open_image, prepare
+from vision_zoo.core.errors import ImageError, ModelError
+from vision_zoo.images.preprocess import InputFormat, open_image, prepare
 from vision_zoo.serving.models import is_address
 from vision_zoo.serving.session import Session
 

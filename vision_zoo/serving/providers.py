@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Literal, get_args
 
-from vision_zoo import environment, onnx_runtime
-from vision_zoo.errors import DeviceError, UsageError
+from vision_zoo.core import environment, onnx_runtime
+from vision_zoo.core.errors import DeviceError, UsageError
 
 ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)

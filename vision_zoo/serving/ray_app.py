@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.server import logs
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.settings import ServerSettings

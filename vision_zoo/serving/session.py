@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo import manifest, onnx_runtime, regular_file
-from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
-from vision_zoo.errors import ModelError, UsageError
+from vision_zoo.artifact import manifest
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
+from vision_zoo.core import onnx_runtime, regular_file
+from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS, check_running, execution_providers
 
 MAX_THREADS = 256

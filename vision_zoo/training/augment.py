@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vision_zoo.training.recipe import Augmentation
+from vision_zoo.recipes.recipe import Augmentation
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from vision_zoo import atomic
-from vision_zoo.errors import RunError
+from vision_zoo.core import atomic
+from vision_zoo.core.errors import RunError
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.optim import portable_state
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import PartialEpoch, TrainingState
 
 _PROGRESS = (

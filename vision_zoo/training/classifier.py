@@ -6,10 +6,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from vision_zoo.errors import UsageError
-from vision_zoo.training.architectures import build
-from vision_zoo.training.datasets.dataset import Dataset
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.architectures import build
+from vision_zoo.core.errors import UsageError
+from vision_zoo.data.dataset import Dataset
+from vision_zoo.recipes.recipe import Recipe
 
 
 class ImageClassifier(nn.Module):

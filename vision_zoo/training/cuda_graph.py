@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from vision_zoo.progress import Progress
+from vision_zoo.core.progress import Progress
 from vision_zoo.training.augment import Changes
 from vision_zoo.training.distributed import World
 from vision_zoo.training.loader import Batch

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import torch
 
-from vision_zoo import environment
-from vision_zoo.errors import DeviceError, UsageError
-from vision_zoo.training.recipe import Arithmetic
+from vision_zoo.core import environment
+from vision_zoo.core.errors import DeviceError, UsageError
+from vision_zoo.recipes.recipe import Arithmetic
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 

@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 
 
 @dataclass(frozen=True)

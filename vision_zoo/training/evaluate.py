@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.data.dataset import Split
 from vision_zoo.training.distributed import ALONE, rows_of_all, world
 from vision_zoo.training.loss import LossFunction, cross_entropy
 

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vision_zoo.progress import Progress
+from vision_zoo.core.progress import Progress
+from vision_zoo.data.cache import cache_folder
+from vision_zoo.data.dataset import Split
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.datasets.cache import cache_folder
-from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.evaluate import in_batches
-from vision_zoo.training.recipe import Recipe
 
 _ABOUT = "about.json"
 _CHECKED_IMAGES = 64

@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from vision_zoo.errors import RunError
+from vision_zoo.core.errors import RunError
+from vision_zoo.data.dataset import Split
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.pretrained import load_features_of_run, load_pretrained
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import run_name
 
 _PIXELS = 1_000_000

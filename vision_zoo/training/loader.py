@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.data.dataset import Split
 from vision_zoo.training.distributed import ALONE, World
 
 _MAPPED_ABOVE = 2**30  # bytes; smaller arrays are faster to gather from when copied

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from vision_zoo.errors import TrainingError
-from vision_zoo.progress import Progress
+from vision_zoo.core.errors import TrainingError
+from vision_zoo.core.progress import Progress
+from vision_zoo.data.dataset import Split
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import Changes, draw
-from vision_zoo.training.datasets.dataset import Split
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
@@ -19,7 +20,6 @@ from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.loss import scored_loss
 from vision_zoo.training.optim import set_learning_rate
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.state import PartialEpoch, TrainingState
 from vision_zoo.training.step import Step, StepResult
 

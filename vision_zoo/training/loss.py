@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional
 
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.recipes.recipe import Recipe
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 

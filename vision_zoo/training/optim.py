@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.recipes.recipe import Recipe
 
 _FACTOR = "lr_factor"  # of a group of parameters
 

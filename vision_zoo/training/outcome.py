@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from vision_zoo.errors import RunError
+from vision_zoo.core.errors import RunError
+from vision_zoo.data.dataset import Dataset, Split, Splits
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
 from vision_zoo.training.classifier import ImageClassifier, count_parameters
-from vision_zoo.training.datasets.dataset import Dataset, Split, Splits
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.tensorboard import write_scalars

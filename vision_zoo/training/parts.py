@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from vision_zoo.training.datasets.dataset import Split, Splits
-from vision_zoo.training.datasets.split import stratified_holdout
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.data.split import stratified_holdout
+from vision_zoo.recipes.recipe import Recipe
 
 
 def parts_of(splits: Splits, recipe: Recipe) -> dict[str, Split]:

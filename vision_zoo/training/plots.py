@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from vision_zoo import atomic
-from vision_zoo.training.datasets.dataset import Split
+from vision_zoo.core import atomic
+from vision_zoo.data.dataset import Split
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache folder is no concern of a run's
 

@@ -8,8 +8,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from vision_zoo.errors import DataError, RunError, UsageError
-from vision_zoo.training.datasets.sources import locate
+from vision_zoo.core.errors import DataError, RunError, UsageError
+from vision_zoo.data.sources import locate
 from vision_zoo.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:

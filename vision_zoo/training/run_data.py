@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from vision_zoo import atomic
-from vision_zoo.errors import DataError, RunError
-from vision_zoo.preprocess import InputFormat
-from vision_zoo.training.datasets import find_dataset, refuse_path
-from vision_zoo.training.datasets.dataset import Dataset, Splits, require_folder
-from vision_zoo.training.datasets.differences import FileRow, differences
-from vision_zoo.training.datasets.layout import read_layout
-from vision_zoo.training.datasets.own_folder import (
+from vision_zoo.core import atomic
+from vision_zoo.core.errors import DataError, RunError
+from vision_zoo.data import find_dataset, refuse_path
+from vision_zoo.data.dataset import Dataset, Splits, require_folder
+from vision_zoo.data.differences import FileRow, differences
+from vision_zoo.data.layout import read_layout
+from vision_zoo.data.own_folder import (
     Contents,
     folder_path,
     is_own_folder,
@@ -29,9 +28,10 @@ from vision_zoo.training.datasets.own_folder import (
     pictures_below,
     read_contents,
 )
-from vision_zoo.training.datasets.scan import portable
+from vision_zoo.data.scan import portable
+from vision_zoo.images.preprocess import InputFormat
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.parts import parts_of
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_directory import RunDirectory
 
 _SCHEMA = 1

@@ -17,9 +17,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from vision_zoo import atomic
-from vision_zoo.errors import RunError, RunInUseError
-from vision_zoo.training.recipe import Recipe
+from vision_zoo.core import atomic
+from vision_zoo.core.errors import RunError, RunInUseError
+from vision_zoo.recipes.recipe import Recipe
 
 _LOCK_NAME = ".lock"
 _POLL_SECONDS = 0.5

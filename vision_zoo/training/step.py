@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import Changes, changed
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.loss import loss_function
-from vision_zoo.training.recipe import Recipe
 
 
 class StepResult(NamedTuple):

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vision_zoo import atomic
+from vision_zoo.core import atomic
 
 
 def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:

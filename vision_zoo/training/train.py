@@ -11,15 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from vision_zoo.errors import Interrupted, RunError, StorageError
-from vision_zoo.progress import Progress, SilentProgress
+from vision_zoo.core.errors import Interrupted, RunError, StorageError
+from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Dataset, Split, Splits, report_skipped
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
 from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
-from vision_zoo.training.datasets import find_dataset
-from vision_zoo.training.datasets.dataset import Dataset, Split, Splits, report_skipped
 from vision_zoo.training.device import (
     DeviceName,
     choose_device,
@@ -38,7 +39,6 @@ from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.outcome import TrainedRun, finished, write_outcome
 from vision_zoo.training.parts import parts_of
 from vision_zoo.training.quicken import quickened
-from vision_zoo.training.recipe import Recipe
 from vision_zoo.training.run_data import data_to_record, load_for_run
 from vision_zoo.training.run_directory import RunDirectory, run_name
 from vision_zoo.training.state import TrainingState

@@ -6,8 +6,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from vision_zoo import atomic
-from vision_zoo.errors import RunError
+from vision_zoo.core import atomic
+from vision_zoo.core.errors import RunError
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.drawing import SEVEN, draw, wait_for_pad
 from tests.serving.demo.events import API
-from vision_zoo.artifact import METADATA_KEY
+from vision_zoo.artifact.metadata import METADATA_KEY
 
 _SLOW = 20_000
 _SCRIPT = "<img src=x onerror=window.taken=1>"

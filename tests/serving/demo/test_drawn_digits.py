@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ROOT
-from vision_zoo.preprocess import prepare
+from vision_zoo.images.preprocess import prepare
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
 

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ROOT, run_command
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import open_image, prepare
+from vision_zoo.core.errors import ImageError
+from vision_zoo.data.dataset import Splits
+from vision_zoo.images.preprocess import open_image, prepare
 from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.cards import cards
@@ -25,7 +26,6 @@ from vision_zoo.serving.demo.inputs import drawn_file
 from vision_zoo.serving.demo.scatter import scatter
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
-from vision_zoo.training.datasets.dataset import Splits
 
 
 @pytest.fixture(scope="module")

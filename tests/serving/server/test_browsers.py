@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.serving.server.conftest import INFER, MODEL, Server, infer_request, running
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.settings import ServerSettings
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests.serving.server import bombs
 from tests.serving.server.conftest import CLASSIFY, INFER, Server, infer_request, running, until
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import InputFormat
+from vision_zoo.core.errors import ImageError
+from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.admission import Admission
 from vision_zoo.serving.server.decoders import Answer, Decoders
 from vision_zoo.serving.server.errors import RequestError

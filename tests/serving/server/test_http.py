@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Completed, run_command
 from tests.serving.server.conftest import INFER, MODEL, Server, infer_request, running, until
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.server.settings import ServerSettings
 
 GET_PATHS = [

@@ -10,13 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.serving.server.conftest import (
-    CLASSIFY,
-    INFER,
-    MODEL,
-    Server,
-    tensor_body,
-)
+from tests.serving.server.conftest import CLASSIFY, INFER, MODEL, Server, tensor_body
 
 GET = b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

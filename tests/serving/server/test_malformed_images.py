@@ -10,9 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.serving.server.conftest import (
-    CLASSIFY,
-)
+from tests.serving.server.conftest import CLASSIFY
 
 pytestmark = pytest.mark.usefixtures("well_afterwards")
 

@@ -6,11 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.server.conftest import (
-    INFER,
-    infer_request,
-    tensor_body,
-)
+from tests.serving.server.conftest import INFER, infer_request, tensor_body
 
 pytestmark = pytest.mark.usefixtures("well_afterwards")
 LENGTH = "Inference-Header-Content-Length"

@@ -7,13 +7,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from tests.serving.server.conftest import (
-    INFER,
-    infer_request,
-    running,
-    tensor_body,
-    until,
-)
+from tests.serving.server.conftest import INFER, infer_request, running, tensor_body, until
 
 
 def _busy(url: str, count: int, batch: int, statuses: list[httpx.Response]) -> list[threading.Thread]:

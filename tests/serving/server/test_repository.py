@@ -16,7 +16,7 @@ import pytest
 
 from tests.serving import hostile_models
 from tests.serving.server.conftest import Server, infer_request, running, until
-from vision_zoo import manifest
+from vision_zoo.artifact import manifest
 from vision_zoo.serving import model_check
 from vision_zoo.serving.model_check import Checked, ModelChecker
 from vision_zoo.serving.server.errors import RequestError

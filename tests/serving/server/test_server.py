@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import run_command
 from tests.serving.server.conftest import MODEL, Server, infer_request, running, until
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.server.settings import ServerSettings, is_loopback
 
 KEY = "a key that is long enough"

@@ -5,7 +5,7 @@ import base64
 import httpx
 import pytest
 
-from vision_zoo.errors import ImageError
+from vision_zoo.core.errors import ImageError
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.uploads import Upload, read_upload
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import InputFormat
+from vision_zoo.core.errors import ImageError
+from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.decoding import Decoded
 from vision_zoo.serving.session import Session
 

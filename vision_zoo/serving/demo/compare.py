@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from vision_zoo.environment import hardware
-from vision_zoo.errors import VisionZooError
-from vision_zoo.progress import SilentProgress
-from vision_zoo.results import rows_of_one_image, shipped_results
-from vision_zoo.serving.bench.scenarios import single_stream
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.errors import VisionZooError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import rows_of_one_image, shipped_results
+from vision_zoo.core.scenarios import single_stream
 from vision_zoo.serving.session import Session
 
 Row = dict[str, Any]

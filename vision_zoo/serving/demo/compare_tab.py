@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from vision_zoo.errors import VisionZooError
+from vision_zoo.core.errors import VisionZooError
 from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.scatter import scatter

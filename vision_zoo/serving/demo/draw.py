@@ -8,13 +8,7 @@ import gradio as gr
 
 from vision_zoo.serving.demo.inputs import drawing_key, drawn_file
 from vision_zoo.serving.demo.runner import Runner
-from vision_zoo.serving.demo.widgets import (
-    Outputs,
-    answers_column,
-    explain_row,
-    explained,
-    looked_at,
-)
+from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
 from vision_zoo.serving.session import Session
 
 _NOTHING = "Draw a digit: every model answers at each stroke."

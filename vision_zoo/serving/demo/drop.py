@@ -8,13 +8,7 @@ import gradio as gr
 from vision_zoo.serving.demo.examples import Example, examples
 from vision_zoo.serving.demo.inputs import chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
-from vision_zoo.serving.demo.widgets import (
-    Outputs,
-    answers_column,
-    explain_row,
-    explained,
-    looked_at,
-)
+from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
 from vision_zoo.serving.session import Session
 
 _NOTHING = "Choose or drop a picture."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from vision_zoo.errors import ImageError
+from vision_zoo.core.errors import ImageError
 
 _DRAWING = re.compile(r"data:image/png;revision=\d{1,9};base64,")
 

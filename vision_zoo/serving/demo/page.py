@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from vision_zoo.errors import ModelError
+from vision_zoo.core.errors import ModelError
 from vision_zoo.serving.demo.cards import STYLE
 from vision_zoo.serving.demo.compare_tab import compare_tab
 from vision_zoo.serving.demo.draw import digit_models, draw_tab

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from vision_zoo.errors import VisionZooError
-from vision_zoo.preprocess import InputFormat
+from vision_zoo.core.errors import VisionZooError
+from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.demo.answers import Answer, Inputs, answer, answers, first_usable
 from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.server.admission import Turn

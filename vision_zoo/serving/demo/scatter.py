@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vision_zoo.pareto import pareto_front
+from vision_zoo.core.pareto import pareto_front
 
 Row = Mapping[str, Any]
 

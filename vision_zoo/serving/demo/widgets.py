@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.data_classes import Base64ImageData
 from PIL import Image
 
-from vision_zoo.errors import VisionZooError
+from vision_zoo.core.errors import VisionZooError
 from vision_zoo.serving.demo.answers import Answer, enlarged, most_accurate_first
 from vision_zoo.serving.demo.cards import cards, message
 from vision_zoo.serving.demo.explain import heat_map, occlusion

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from vision_zoo import __version__
-from vision_zoo.errors import ModelError
+from vision_zoo.core.errors import ModelError
 from vision_zoo.serving.server import classify, infer, service
 from vision_zoo.serving.server.admission import Admission
 from vision_zoo.serving.server.body import BODIES_BYTES, MemoryBudget
@@ -23,12 +23,7 @@ from vision_zoo.serving.server.compression import Compression
 from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
-from vision_zoo.serving.server.middleware import (
-    UNFORESEEN,
-    HeadAsGet,
-    RequestContext,
-    UnderRootPath,
-)
+from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestContext, UnderRootPath
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State

@@ -10,7 +10,7 @@ import re
 import socket
 from collections.abc import Iterable, Mapping
 
-from vision_zoo.errors import UsageError
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.server.errors import RequestError
 
 ANY = "*"

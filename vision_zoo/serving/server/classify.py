@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vision_zoo.errors import ImageError
+from vision_zoo.core.errors import ImageError
 from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.body import read_parts
 from vision_zoo.serving.server.decoders import Answer

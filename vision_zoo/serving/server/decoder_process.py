@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import InputFormat
+from vision_zoo.core.errors import ImageError
+from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.decoding import decode_files, probe_files
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.uploads import read_upload

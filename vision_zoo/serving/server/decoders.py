@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import InputFormat
+from vision_zoo.core.errors import ImageError
+from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.admission import RETRY_SECONDS, Turn
 from vision_zoo.serving.server.decoder_resources import Memory, Process
 from vision_zoo.serving.server.decoding import Decoded

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.errors import ImageError
-from vision_zoo.preprocess import ImageHeader, InputFormat, open_image, prepare, probe_image
+from vision_zoo.core.errors import ImageError
+from vision_zoo.images.preprocess import ImageHeader, InputFormat, open_image, prepare, probe_image
 
 Decoded = NDArray[np.uint8] | ImageError
 """uint8 `[height, width, channels]`, or why there is none."""

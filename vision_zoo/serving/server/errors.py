@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vision_zoo.errors import ImageError, UsageError, VisionZooError
+from vision_zoo.core.errors import ImageError, UsageError, VisionZooError
 
 REFUSAL = "refusal"
 """In the state of a request whose body turns out to be malformed: the status and the message of its answer."""

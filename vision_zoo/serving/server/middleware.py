@@ -16,11 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vision_zoo.serving.server import logs
 from vision_zoo.serving.server.body import MemoryBudget
-from vision_zoo.serving.server.browsers import (
-    READ_HEADERS,
-    SECURITY_HEADERS,
-    BrowserRules,
-)
+from vision_zoo.serving.server.browsers import READ_HEADERS, SECURITY_HEADERS, BrowserRules
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.metrics import Metrics
 

@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from vision_zoo.artifact import INPUT_NAME, OUTPUT_NAMES, Metadata
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, Metadata
 from vision_zoo.serving.server import json_numbers
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.session import Prediction

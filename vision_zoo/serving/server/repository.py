@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_zoo import manifest
-from vision_zoo.artifact import is_one_line
-from vision_zoo.errors import VisionZooError
+from vision_zoo.artifact import manifest
+from vision_zoo.artifact.metadata import is_one_line
+from vision_zoo.core.errors import VisionZooError
 from vision_zoo.serving.model_check import Checked, ModelChecker
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.server.errors import RequestError

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import uvicorn
 
-from vision_zoo.errors import DeviceError
+from vision_zoo.core.errors import DeviceError
 from vision_zoo.serving.server import connection, connection_limits, logs, transport
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.middleware import RequestContext

@@ -14,7 +14,7 @@ from vision_zoo.serving.server.metrics import CONTENT_TYPE
 from vision_zoo.serving.server.repository import VERSION
 from vision_zoo.serving.server.state import State, state_of
 from vision_zoo.serving.session import Session
-from vision_zoo.triton import MAX_BATCH_SIZE
+from vision_zoo.serving.triton import MAX_BATCH_SIZE
 
 router = APIRouter()
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vision_zoo.environment import usable_cores
-from vision_zoo.errors import UsageError
+from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.providers import check_provider_name
 from vision_zoo.serving.server.browsers import BrowserRules, address_of
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from vision_zoo.errors import ModelError, VisionZooError
+from vision_zoo.core.errors import ModelError, VisionZooError
 from vision_zoo.serving.server.admission import Admission, Turn
 from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError, as_request_error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from vision_zoo.errors import ImageError
+from vision_zoo.core.errors import ImageError
 from vision_zoo.serving.server.errors import RequestError
 
 FILE_FIELD = "file"

@@ -1,0 +1,105 @@
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from vision_zoo.artifact.metadata import METADATA_KEY, Metadata, check_signature, metadata_of
+from vision_zoo.core.errors import ModelError
+from vision_zoo.images.preprocess import InputFormat
+
+METADATA = Metadata(
+    recipe="r",
+    architecture="a",
+    dataset="d",
+    labels=("cat", "dog"),
+    input=InputFormat(channels=3, height=8, width=8),
+    precision="fp32",
+    opset=18,
+    parameters=10,
+    macs=20,
+    test_accuracy=0.5,
+    test_images=4,
+    data_variant="original",
+)
+
+
+@dataclass
+class Tensor:
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
+IMAGE = Tensor("image", "tensor(uint8)", ["batch", 8, 8, 3])
+LOGITS = Tensor("logits", "tensor(float)", ["batch", 2])
+PROBABILITIES = Tensor("probabilities", "tensor(float)", ["batch", 2])
+
+
+def test_metadata_survives_the_file() -> None:
+    assert metadata_of({METADATA_KEY: METADATA.to_json()}, name="m") == METADATA
+
+
+def test_fields_of_a_later_version_are_ignored() -> None:
+    value = json.loads(METADATA.to_json()) | {"something_new": 1}
+    assert metadata_of({METADATA_KEY: json.dumps(value)}, name="m") == METADATA
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"schema": 99}, "schema 99"),
+        ({"labels": []}, "no labels"),
+        ({"labels": ["cat", "cat"]}, "same label twice"),
+        ({"labels": "cat"}, "incomplete metadata"),
+        ({"input": {"channels": 2, "height": 8, "width": 8}}, "channels must be 1"),
+        ({"input": {"channels": 1, "height": 0, "width": 8}}, "height must be a positive"),
+        ({"input": None}, "incomplete metadata"),
+        ({"recipe": ...}, "incomplete metadata"),
+        ({"recipe": 3}, "incomplete metadata"),
+        ({"test_accuracy": None}, "incomplete metadata"),
+        ({"labels": ["cat", 3]}, "incomplete metadata"),
+        ({"labels": ["cat", ""]}, "empty label"),
+        ({"labels": ["cat", "\ud800"]}, "no single line"),
+        ({"labels": ["cat", "a\nb"]}, "no single line"),
+        ({"labels": ["cat", "a\u2028b"]}, "no single line"),
+        ({"labels": ["cat", "x" * 1001]}, "no single line"),
+        ({"labels": [str(number) for number in range(65_537)]}, "65537 labels, expected at most"),
+        ({"dataset": "\udcff"}, "no single line"),
+        ({"versions": {"a\0": "1"}}, "no single line"),
+        ({"test_accuracy": float("nan")}, "nan is no number"),
+        ({"parameters": 2**63}, "too large"),
+        ({"input": {"channels": True, "height": 8, "width": 8}}, "channels must be 1"),
+    ],
+    ids=lambda value: ascii(value)[:60],
+)
+def test_unusable_metadata_is_refused(change: dict[str, object], says: str) -> None:
+    value = json.loads(METADATA.to_json()) | change
+    value = {key: entry for key, entry in value.items() if entry is not ...}
+    with pytest.raises(ModelError, match=says):
+        metadata_of({METADATA_KEY: json.dumps(value)}, name="m")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", "3"])
+def test_metadata_that_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(ModelError, match="unreadable"):
+        metadata_of({METADATA_KEY: text}, name="m")
+
+
+def test_the_contract_is_accepted() -> None:
+    check_signature([IMAGE], [LOGITS, PROBABILITIES], METADATA, name="m")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "says"),
+    [
+        ([IMAGE], [LOGITS], "takes and gives"),
+        ([Tensor("x", "tensor(uint8)", ["batch", 8, 8, 3])], [LOGITS, PROBABILITIES], "takes and gives"),
+        ([Tensor("image", "tensor(float)", ["batch", 8, 8, 3])], [LOGITS, PROBABILITIES], "takes and gives"),
+        ([Tensor("image", "tensor(uint8)", ["batch", 8, 8, 1])], [LOGITS, PROBABILITIES], "takes and gives"),
+        ([Tensor("image", "tensor(uint8)", [1, 8, 8, 3])], [LOGITS, PROBABILITIES], "fixed batch size of 1"),
+        ([], [IMAGE, LOGITS, PROBABILITIES], "takes and gives"),
+    ],
+)
+def test_another_signature_is_refused(inputs: list[Tensor], outputs: list[Tensor], says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        check_signature(inputs, outputs, METADATA, name="m")

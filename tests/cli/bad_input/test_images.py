@@ -1,0 +1,111 @@
+"""Files that are no images."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Completed
+
+Cli = Callable[..., Completed]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"this is a text", "is not an image that can be read"),
+        (b"", "is not an image that can be read"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image"),
+    ],
+    ids=["text", "empty", "truncated"],
+)
+def test_an_image_that_is_none(
+    cli: Cli, exported_model: Path, tmp_path: Path, content: bytes, says: str
+) -> None:
+    (tmp_path / "image.png").write_bytes(content)
+    assert says in cli("predict", exported_model, "image.png").error
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (
+            "https://example.org/a/seven.png",
+            "https://example.org/a/seven.png is an address; expected an image file",
+        ),
+        ("file:///tmp/seven.png", "is an address; expected an image file: download it first"),
+        ("data:image/png;base64," + "A" * 10_000, "is an address"),
+        ("-", "standard input is not read"),
+        ("*.png", "no file matches *.png"),
+        (".", ". is a folder; expected an image file: name the files in it"),
+    ],
+    ids=lambda text: str(text)[:20],
+)
+def test_what_is_no_image_file(cli: Cli, exported_model: Path, image: str, says: str) -> None:
+    error = cli("predict", exported_model, image).error
+    assert says in error
+    assert len(error) < 300
+
+
+def test_a_folder_can_be_scored_as_its_message_says(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "my digits").mkdir()
+    error = cli("predict", exported_model, "my digits").error
+    assert "vision-zoo evaluate MODEL --dataset 'folder:my digits'" in error
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]], ids=["text", "json"])
+def test_one_bad_image_stops_no_other(
+    cli: Cli, exported_model: Path, digit_png: Path, tmp_path: Path, json: list[str]
+) -> None:
+    from PIL import Image
+
+    Image.new("L", (28, 28), 255).save(tmp_path / "blank.png")
+    (tmp_path / "cut.png").write_bytes(digit_png.read_bytes()[:-30])
+    done = cli("predict", exported_model, digit_png, "blank.png", "cut.png", "missing.png", digit_png, *json)
+    assert (done.code, done.stdout.count("seven.png")) == (1, 2)
+    assert all(name in done.error for name in ("blank.png", "cut.png", "missing.png", "3 of 5 images"))
+
+
+@pytest.mark.parametrize(
+    "fault", [TypeError("required argument is not an integer"), MemoryError(), OSError(5, "I/O")]
+)
+def test_whatever_a_decoder_raises_is_the_images_fault(
+    exported_model: Path, digit_png: Path, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from vision_zoo.core.errors import ImageError
+    from vision_zoo.serving.predict import classify_file
+    from vision_zoo.serving.session import Session
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageError, match=r"seven\.png"):
+        classify_file(Session(exported_model, provider="cpu"), digit_png)
+
+
+def test_two_thousand_bad_images_are_one_short_line(cli: Cli, exported_model: Path) -> None:
+    error = cli("predict", exported_model, *(f"missing{number}.png" for number in range(2000))).error
+    assert "and 1990 more (2000 of 2000 images cannot be used)" in error
+    assert len(error) < 1000
+
+
+def test_several_bad_images_are_one_line_that_names_them(
+    cli: Cli, exported_model: Path, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.new("L", (28, 28), 255).save(tmp_path / "blank.png")
+    (tmp_path / "text.png").write_text("text")
+    error = cli("predict", exported_model, "blank.png", "text.png", "missing.png").error
+    assert all(name in error for name in ("blank.png", "text.png", "missing.png", "3 of 3 images"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_a_pipe_is_no_image_and_is_not_waited_for(cli: Cli, exported_model: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "pipe.png is not a file" in cli("predict", exported_model, "pipe.png").error

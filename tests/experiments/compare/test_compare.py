@@ -1,0 +1,128 @@
+"""`vision-zoo compare` as a user has it: a folder of pictures, one command, a page and a served model."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Completed
+from tests.images.pictures import striped_picture
+
+_ARCHITECTURES = "small_cnn,lenet"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of forty pictures in mixed modes, and a broken file."""
+    folder = tmp_path_factory.mktemp("own") / "stripes"
+    for label, name in enumerate(("across", "down", "slanted")):
+        for number in range(40):
+            mode = ("RGB", "L", "RGBA", "P")[number % 4]
+            striped_picture(folder / name / f"{number}.png", label, 100 * label + number, mode)
+    (folder / "down" / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_recommendation(
+    cli: Callable[..., Completed], pictures: Path, tmp_path: Path
+) -> None:
+    arguments = (
+        "compare", "--dataset", f"folder:{pictures}", "--image-size", "24",
+        "--architectures", _ARCHITECTURES, "--budget", "4m",  # both end early, by themselves
+        "--seeds", "2", "--max-latency-ms", "200", "--out", "own", "--json",
+    )  # fmt: skip
+    done = cli(*arguments)
+    assert done.code == 0, done.stderr
+    assert "broken.png" in done.stderr
+    document = json.loads(done.stdout)
+    assert document == json.loads((tmp_path / "own" / "comparison.json").read_text())
+    assert document["data"]["train_images"] == 96
+    assert [Path(name).name for name in document["data"]["skipped_files"]] == ["broken.png"]
+    compared = {model["architecture"] for model in document["models"]}
+    assert compared == set(_ARCHITECTURES.split(","))
+    assert not document["left_out"]
+    best = max(document["models"], key=lambda model: float(model["test_accuracy"]))
+    assert best["test_accuracy"] > 0.8  # a third by chance
+    for model in document["models"]:
+        low, high = model["accuracy_interval"]
+        assert low <= model["test_accuracy"] <= high
+        assert model["p50_ms"] > 0
+        assert set(model["class_accuracies"]) == {"across", "down", "slanted"}
+        assert len(model["seed_accuracies"]) == 2
+    name = document["recommendation"]["model"]
+    assert name in {model["model"] for model in document["models"]}
+
+    page = (tmp_path / "own" / "comparison.html").read_text()
+    assert f"Take {name}" in page
+    assert "vision-zoo serve --models-dir own/models" in page
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="(?!#)', page)  # namespaces are names, not addresses
+
+    predicted = cli("predict", name, pictures / "down" / "0.png", "--models-dir", "own/models", "--json")
+    assert predicted.code == 0, predicted.stderr
+
+    again = cli(*arguments)  # everything is there
+    assert again.code == 0, again.stderr
+    assert json.loads(again.stdout) == document
+    assert "finished" in again.stderr
+    other = cli(*arguments[:-3], "--out", "own", "--seeds", "3")
+    assert other.code == 1
+    assert "holds a comparison with other settings; choose another folder with --out" in other.stderr
+
+
+@pytest.mark.parametrize("classes", [2, 200])
+@pytest.mark.slow
+def test_few_classes_and_many(cli: Callable[..., Completed], tmp_path: Path, classes: int) -> None:
+    for label in range(classes):
+        for number in range(10 if classes == 2 else 4):
+            striped_picture(
+                tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
+            )
+    done = cli(
+        "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "10s",
+        "--seeds", "1", "--out", "out",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert "take small_cnn-folder_own" in done.stdout
+    document = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert document["data"]["classes"] == classes
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert ("worst classes" in page) == (classes == 200)
+    warning = document["recommendation"]["warning"]  # ten seconds may teach it nothing
+    assert ("warning" in done.stdout) == (warning is not None) == ('class="warning"' in page)
+
+
+def test_bad_input_is_one_line(cli: Callable[..., Completed], pictures: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(pictures / "down", few / "down")
+    striped_picture(few / "single" / "0.png", 0, 0)
+    for arguments, said in (
+        (("--dataset", f"folder:{few}"), "'single' has 1"),
+        (("--dataset", "folder:nowhere"), "does not exist"),
+        (("--dataset", f"folder:{pictures}", "--budget", "soon"), "is no time; expected one such as 20m"),
+        (("--dataset", f"folder:{pictures}", "--architectures", "resnet"), "resnet"),
+        (
+            ("--dataset", f"folder:{pictures}", "--min-accuracy", "90"),
+            "--min-accuracy 90.0 is out of range; expected 0 to 1",
+        ),
+        (
+            (
+                "--dataset",
+                f"folder:{pictures}",
+                "--architectures",
+                "small_cnn",
+                "--max-latency-ms",
+                "0.000001",
+            ),
+            "breaks a limit before any training",
+        ),
+    ):
+        done = cli("compare", *arguments, "--out", "out")
+        assert done.code in (1, 2), done.stdout
+        assert said in done.stderr
+        assert len(done.stderr.strip().splitlines()) <= 2  # a warning of the broken file may come first
+        assert "Traceback" not in done.stderr

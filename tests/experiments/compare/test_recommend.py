@@ -1,0 +1,125 @@
+"""What is recommended, on models made up for it."""
+
+import numpy as np
+import pytest
+
+from vision_zoo.core.errors import UnknownNameError, UsageError
+from vision_zoo.experiments.compare.measure import MeasuredModel
+from vision_zoo.experiments.compare.recommend import (
+    against_the_best,
+    commonest_share,
+    on_the_front,
+    recommend,
+)
+from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, parse_budget
+
+_IMAGES = 1000
+
+
+def _model(
+    name: str, accuracy: float, p50_ms: float, *, size_mb: float = 1.0, shift: int = 0
+) -> MeasuredModel:
+    right = np.ones(_IMAGES, dtype=bool)
+    right[shift : shift + round((1 - accuracy) * _IMAGES)] = False
+    figures = {"model": name, "test_accuracy": accuracy, "p50_ms": p50_ms, "size_mb": size_mb}
+    return MeasuredModel(figures, right)
+
+
+def test_the_quickest_of_those_that_are_not_shown_to_be_worse() -> None:
+    models = [
+        _model("best", 0.950, 2.0),
+        _model("as good", 0.949, 0.5),  # one image
+        _model("quickest", 0.900, 0.1),  # fifty images
+    ]
+    found = recommend(models, Limits())
+    assert found.model == "as good"
+    assert "best" in found.reason
+    assert found.as_good == ("best",)
+    verdicts = {entry["model"]: entry["worse"] for entry in against_the_best(models)}
+    assert verdicts == {"as good": False, "quickest": True}
+
+
+def test_what_few_images_cannot_tell_apart_is_not_as_good_for_that() -> None:
+    right = np.arange(60) < 43
+    best = MeasuredModel({"model": "best", "test_accuracy": 43 / 60, "p50_ms": 2.0, "size_mb": 1.0}, right)
+    near, far = (
+        MeasuredModel(
+            {"model": name, "test_accuracy": count / 60, "p50_ms": 0.1, "size_mb": 1.0}, np.arange(60) < count
+        )
+        for name, count in (("near", 42), ("far", 38))
+    )
+    assert not any(entry["worse"] for entry in against_the_best([best, near, far]))
+    assert recommend([best, far], Limits()).model == "best"
+    assert recommend([best, near, far], Limits()).model == "near"
+
+
+def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
+    assert commonest_share(np.array([0, 1, 1, 2])) == 0.5
+    models = [_model("best", 0.52, 1.0)]  # 52 % of 1,000 are 48.9 % to 55.1 %
+    assert recommend(models, Limits(), by_chance=0.48).warning is None
+    warning = recommend(models, Limits(), by_chance=0.5).warning
+    assert warning is not None
+    assert "best is not shown to do better than always naming the most frequent class" in warning
+    assert "50.0% of the test images" in warning
+
+
+def test_limits_come_first() -> None:
+    models = [_model("best", 0.95, 2.0, size_mb=9.0), _model("small", 0.90, 0.1)]
+    assert recommend(models, Limits(max_latency_ms=1.0)).model == "small"
+    assert recommend(models, Limits(max_size_mb=5.0)).model == "small"
+    assert recommend(models, Limits(min_accuracy=0.92)).model == "best"
+    nothing = recommend(models, Limits(max_latency_ms=1.0, min_accuracy=0.92))
+    assert nothing.model is None
+    assert "2 ms, more than 1" in nothing.reason
+    assert "90.00% right, less than 92.00%" in nothing.reason
+
+
+def test_a_single_model_is_compared_with_nobody() -> None:
+    assert against_the_best([_model("only", 0.9, 1.0)]) == []
+    assert recommend([_model("only", 0.9, 1.0)], Limits()).model == "only"
+    assert recommend([], Limits()).model is None
+
+
+def test_the_front_is_of_those_that_nobody_beats_in_both() -> None:
+    models = [_model("quick", 0.8, 0.1), _model("slow", 0.9, 1.0), _model("neither", 0.8, 0.5)]
+    assert on_the_front(models) == {"quick", "slow"}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("20m", 1200), ("90s", 90), ("1.5h", 5400), ("3", 180), (" 2 M ", 120)]
+)
+def test_a_budget_is_a_time(text: str, seconds: float) -> None:
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5m", "5d", "m"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time; expected one such as 20m"):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": 0},
+        {"budget_seconds": 5.0},
+        {"precisions": ("fp8",)},
+        {"architectures": ("lenet", "lenet")},
+        {"architectures": ()},
+        {"provider": "tpu"},
+    ],
+)
+def test_settings_out_of_range_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        ComparisonSettings(dataset="mnist-5k", **changes)  # type: ignore[arg-type]
+
+
+def test_an_unknown_architecture_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="resnet"):
+        ComparisonSettings(dataset="mnist-5k", architectures=("resnet",))
+
+
+@pytest.mark.parametrize("limits", [{"max_latency_ms": 0.0}, {"max_size_mb": -1.0}, {"min_accuracy": 90.0}])
+def test_limits_out_of_range_are_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="is out of range"):
+        Limits(**limits)

@@ -1,0 +1,114 @@
+"""Who goes on to the next rung, and what a second call knows of the first."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.experiments.compare import search
+from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.candidates import Candidate
+from vision_zoo.experiments.compare.search import Journal, Place, Standing, better_half
+from vision_zoo.recipes import recipe_for
+
+
+def _standing(architecture: str, p50_ms: float, accuracy: float) -> Standing:
+    candidate = Candidate(recipe_for(architecture, "mnist-5k"), p50_ms, 1.0, 0.0, 1.0, 1.0)
+    return Standing(candidate, 3, accuracy)
+
+
+def _names(standings: list[Standing]) -> list[str]:
+    return [standing.candidate.architecture for standing in standings]
+
+
+def test_a_small_model_is_not_lost_to_large_ones() -> None:
+    standings = [
+        _standing("small_cnn", 0.02, 0.80),  # the quickest
+        _standing("lenet", 0.05, 0.79),  # slower and worse than small_cnn
+        _standing("simple_cnn", 0.10, 0.95),
+        _standing("mobilenet", 0.30, 0.90),  # slower and worse than simple_cnn
+        _standing("vit", 0.50, 0.96),
+        _standing("all_cnn", 1.00, 0.94),
+    ]
+    assert _names(better_half(standings)) == ["vit", "simple_cnn", "small_cnn"]
+
+
+def test_half_is_rounded_up_and_two_stay() -> None:
+    three = [_standing("small_cnn", 1, 0.5), _standing("lenet", 2, 0.6), _standing("vit", 3, 0.4)]
+    assert _names(better_half(three)) == ["lenet", "small_cnn"]
+    assert len(better_half(three[:2])) == 2
+    assert len(better_half(three[:1])) == 1
+
+
+def test_where_a_front_is_too_large_the_most_accurate_of_it_stay() -> None:
+    front = [
+        _standing("small_cnn", 1, 0.5),
+        _standing("lenet", 2, 0.6),
+        _standing("vit", 3, 0.7),
+        _standing("all_cnn", 4, 0.8),
+    ]
+    assert _names(better_half(front)) == ["all_cnn", "vit"]
+
+
+class _Clock:
+    """A journal whose time is what `train` says."""
+
+    spent = 0.0
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_quick_ones_leave_goes_to_slow_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seeds: int
+) -> None:
+    """Four end by themselves after ten epochs of a second; the vision transformer's take ten seconds."""
+    place, clock = Place(tmp_path, "cpu", None), _Clock()
+    quick = ["small_cnn", "lenet", "simple_cnn", "basic_cnn"]
+    names = [*quick, "vit"]
+    found = [
+        Candidate(recipe_for(name, "mnist-5k"), 1.0 + rank, 1.0, 0.0, 10.0 if name == "vit" else 1.0, 1.0)
+        for rank, name in enumerate(names)
+    ]
+    epochs = dict.fromkeys(names, 0)
+
+    def train_for(candidate: Candidate, seconds: float, key: str, *_: object) -> tuple[int, float] | None:
+        name = candidate.architecture
+        while epochs[name] < 10 and seconds >= candidate.epoch_seconds:
+            epochs[name] += 1
+            seconds -= candidate.epoch_seconds
+            clock.spent += candidate.epoch_seconds
+        if epochs[name] == 10:
+            run = place.run(candidate.recipe)
+            run.mkdir(parents=True, exist_ok=True)
+            (run / "metrics.json").touch()
+        return (epochs[name], epochs[name] / 10 - names.index(name) / 100) if epochs[name] else None
+
+    monkeypatch.setattr(search, "_train_for", train_for)
+    outcome = search.successive_halving(
+        found,
+        place,
+        cast("Journal", clock),
+        seconds=120.0,
+        seeds=seeds,
+        progress=BudgetProgress(SilentProgress(), lambda: clock.spent, 120.0),
+    )
+    assert not outcome.left_out
+    assert [epochs[name] for name in quick] == [10] * 4
+    groups = [outcome.finalists, outcome.rest_of_the_front, outcome.others]
+    assert sorted(one.candidate.architecture for group in groups for one in group) == sorted(names)
+    needed = (seeds - 1) * sum(one.seconds for one in outcome.finalists)
+    assert epochs["vit"] == pytest.approx((120 - 40 - needed) / 10, abs=1)
+    assert clock.spent <= 120 - needed
+
+
+def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "journal.json"
+    first = Journal(path, {"dataset": "mnist-5k"})
+    assert first.done("rung 0 lenet") is None
+    first.keep("rung 0 lenet", [3, 0.5])
+    spent = first.spent
+    again = Journal(path, {"dataset": "mnist-5k"})
+    assert again.same
+    assert again.done("rung 0 lenet") == [3, 0.5]
+    assert again.spent == pytest.approx(spent, abs=1.0)
+    assert not Journal(path, {"dataset": "mnist"}).same

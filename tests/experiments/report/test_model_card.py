@@ -1,0 +1,39 @@
+"""A model's card is one that the Hugging Face Hub can read, and says what the file and the results say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard, ModelCardData
+
+from tests.conftest import ROOT, Completed
+from vision_zoo.experiments.report.model_card import model_card
+from vision_zoo.serving.session import Session
+
+SHIPPED = sorted((ROOT / "exported").glob("*.onnx"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_model_has_its_card_in_the_documents(path: Path) -> None:
+    text = model_card(path, ROOT / "results")
+    assert (ROOT / "docs" / "cards" / f"{path.stem}.md").read_text() == text, "run `make docs`"
+    card, metadata = ModelCard(text), Session(path, provider="cpu").metadata
+    assert isinstance(card.data, ModelCardData)
+    (result,) = card.data.eval_results or []
+    assert result.metric_value == metadata.test_accuracy
+    assert (card.data.license, card.data.datasets) == ("mit", [metadata.dataset])
+    assert "not known" not in text
+    assert f"{metadata.test_accuracy:.2%} of {metadata.test_images:,} test images" in text
+    for heading in ("Use", "Data", "Training", "Figures", "Limits"):
+        assert f"## {heading}" in text
+
+
+def test_a_card_of_a_model_of_one_s_own(
+    cli: Callable[..., Completed], tmp_path: Path, exported_model: Path
+) -> None:
+    done = cli("card", exported_model, "--output", "README.md")
+    assert done.code == 0, done.stderr
+    assert ModelCard.load(tmp_path / "README.md").data.pipeline_tag == "image-classification"
+    missing = cli("card", "nothing")
+    assert missing.code == 1
+    assert len(missing.stderr.strip().splitlines()) == 1

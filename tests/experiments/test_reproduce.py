@@ -1,0 +1,194 @@
+"""Repeating experiments, and the report that is made of their figures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_zoo.core.errors import Interrupted, RunError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.experiments import report
+from vision_zoo.experiments.report.figures import verdict as verdict_of
+from vision_zoo.experiments.reproduce import Folders, reproduce_all
+from vision_zoo.recipes import RECIPES, find_recipe
+from vision_zoo.recipes.recipe import Recipe
+
+QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=1, batch_size=500)
+PUBLISHED = [recipe for recipe in RECIPES.values() if recipe.report is not None]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    return Folders(runs=tmp_path / "runs", results=tmp_path / "results", data=None)
+
+
+def _reproduce(recipe: Recipe, folders: Folders, seeds: int, progress: SilentProgress | None = None) -> Path:
+    (path,) = reproduce_all(
+        [recipe], seeds=seeds, folders=folders, device="cpu", progress=progress or SilentProgress()
+    )
+    return path
+
+
+class _Lines(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class _InterruptInSecondEpoch(SilentProgress):
+    def __init__(self) -> None:
+        self.parts = 0
+
+    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
+        self.parts += 1
+        if self.parts == 2:
+            raise KeyboardInterrupt
+
+
+def test_what_is_missing_is_run_and_what_is_there_stays(folders: Folders) -> None:
+    path = _reproduce(QUICK, folders, seeds=1)
+    first = json.loads(path.read_text())["runs"][0]
+    progress = _Lines()
+    _reproduce(QUICK, folders, seeds=2, progress=progress)
+    runs = json.loads(path.read_text())["runs"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    assert runs[0] == first
+    assert not [line for line in progress.lines if "seed 0" in line]
+    assert runs[0]["test_accuracy"] != runs[1]["test_accuracy"]
+    assert {"train_seconds", "cpu_seconds", "history", "versions"} <= set(runs[0])
+
+
+def test_changed_settings_are_run_anew(folders: Folders) -> None:
+    path = _reproduce(QUICK, folders, seeds=1)
+    with pytest.raises(RunError, match="other settings"):
+        _reproduce(QUICK.override(learning_rate=0.002), folders, seeds=1)
+    (folders.runs / QUICK.name).rename(folders.runs / "away")
+    _reproduce(QUICK.override(learning_rate=0.002), folders, seeds=1)
+    assert json.loads(path.read_text())["settings"]["learning_rate"] == 0.002
+
+
+def test_an_interrupted_run_says_how_far_it_came_and_goes_on(folders: Folders) -> None:
+    recipe = QUICK.override(epochs=3)
+    with pytest.raises(Interrupted):
+        _reproduce(recipe, folders, seeds=1, progress=_InterruptInSecondEpoch())
+    (path,) = folders.results.glob("*/*.json")
+    assert json.loads(path.read_text())["unfinished"][0]["epochs"] == 1
+    _reproduce(recipe, folders, seeds=1)
+    document = json.loads(path.read_text())
+    assert document["unfinished"] == []
+    assert document["runs"][0]["epochs"] == 3
+
+
+def _document(recipe: Recipe, *accuracies: float) -> dict[str, Any]:
+    run = {"train_seconds": 10.0, "cpu_seconds": 18.0, "history": [], "versions": {"torch": "2"}}
+    return {
+        "schema": 2,
+        "kind": "recipe",
+        "recipe": recipe.name,
+        "settings": recipe.settings(),
+        "data": {"variant": "original"},
+        "environment": {"cpu": "A processor", "cores": 2, "memory_gib": 8, "python": "3.12"},
+        "runs": [{**run, "seed": seed, "test_accuracy": value} for seed, value in enumerate(accuracies)],
+        "unfinished": [],
+    }
+
+
+def test_the_report_sets_the_mean_of_all_seeds_beside_the_published_figure(tmp_path: Path) -> None:
+    recipe = find_recipe("simple_cnn-mnist")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.99, 0.992)))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    (row,) = [line for line in text.splitlines() if line.startswith("| `simple_cnn-mnist` | 99.03%")]
+    assert "99.10% ± 0.14 (99.00 to 99.20) | 2 | +0.07 | holds" in row
+    assert "A processor, 2 cores" in text
+    for other in PUBLISHED:
+        assert f"`{other.name}`" in text
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "variant", "verdict"),
+    [
+        ([0.9903], "original", "holds"),
+        ([0.9874], "original", "holds"),
+        ([0.9872], "original", "falls short"),
+        ([0.9872], "JPEG copy", "holds"),
+        ([0.97, 0.999], "original", "falls short"),
+        ([0.9935], "original", "above the report"),
+        ([], "original", "not finished"),
+    ],
+)
+def test_verdicts(accuracies: list[float], variant: str, verdict: str) -> None:
+    assert verdict_of(find_recipe("simple_cnn-mnist"), accuracies, variant) == verdict
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "said"),
+    [
+        ([0.985], None),  # one run tells nothing of chance
+        ([0.99, 0.9902], None),  # holds
+        # Student's t of two degrees of freedom is 4.303: 98 % ± 4.303 x 0.1 x sqrt(1 + 1/3) points
+        ([0.979, 0.98, 0.981], ("97.50% and 98.50%", "above")),
+        ([0.975, 0.98, 0.985], ("95.52% and 100.00%", "within")),
+    ],
+)
+def test_a_shortfall_says_what_seeds_alone_may_do(
+    accuracies: list[float], said: tuple[str, str] | None, tmp_path: Path
+) -> None:
+    recipe = find_recipe("simple_cnn-mnist")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, *accuracies)))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    assert ("A further run would be expected" in text) == (said is not None)
+    if said:
+        assert (
+            f"between {said[0]} (95% prediction interval of 3 runs): the report's single one lies {said[1]} that."
+            in text
+        )
+
+
+def test_runs_that_never_learnt_are_counted_and_make_no_interval(tmp_path: Path) -> None:
+    recipe = find_recipe("bn_cnn_without_bn-fashion_mnist")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.862, 0.1, 0.1)))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    assert f"- `{recipe.name}`: 2 of 3 runs never learnt (chance is 10%); the other reaches 86.20%." in text
+    assert "A further run would be expected" not in text
+
+
+def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
+    recipe, companion = find_recipe("optimized_cnn-mnist"), find_recipe("optimized_cnn_without_flip-mnist")
+    curve = [
+        {"epoch": 1, "steps": 938, "test_accuracy": 0.9},
+        {"epoch": 2, "steps": 1876, "test_accuracy": 0.99},
+    ]
+    other = _document(companion, 0.99)
+    other["runs"][0]["history"] = curve
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "own.json").write_text(json.dumps(_document(recipe, 0.98)))
+    (tmp_path / "here" / "other.json").write_text(json.dumps(other))
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    assert "`optimized_cnn_without_flip-mnist` measures 99.00%, +1.00 points" in text
+    assert "reaches the reported 98.95% after 1,876 steps" in text
+
+
+def test_companions_belong_to_a_published_recipe() -> None:
+    companions = [recipe for recipe in RECIPES.values() if recipe.companion_of is not None]
+    assert companions
+    assert {recipe.companion_of for recipe in companions} <= {recipe.name for recipe in PUBLISHED}
+
+
+def test_figures_of_other_settings_are_not_reported(tmp_path: Path) -> None:
+    document = _document(find_recipe("simple_cnn-mnist"), 0.99) | {"settings": {"epochs": 1}}
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "x.json").write_text(json.dumps(document))
+    assert report.measured(tmp_path, ["simple_cnn-mnist"]) == []
+
+
+def test_the_published_recipes_are_all_there() -> None:
+    assert len(PUBLISHED) == 22
+    assert all(recipe.reported and recipe.parameters for recipe in PUBLISHED)
+    by_report = {name: sum(recipe.report == name for recipe in PUBLISHED) for name in "ABCDE"}
+    assert by_report == {"A": 6, "B": 2, "C": 5, "D": 4, "E": 5}

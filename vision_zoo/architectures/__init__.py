@@ -1,0 +1,99 @@
+"""The registry of architectures, one file each. Listing them needs no torch; building one does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from vision_zoo.core.registry import lookup
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Where an architecture lives: the class `class_name` in the module of this package called `name`.
+
+    `recipe_defaults` are fields of a recipe that this architecture needs on any dataset.
+    """
+
+    name: str
+    class_name: str
+    description: str
+    recipe_defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture("simple_cnn", "SimpleCNN", "two 3x3 convolutions, two dense layers (reports A and D)"),
+        Architecture(
+            "alexnet_finetuned",
+            "AlexNetFinetuned",
+            "AlexNet's frozen ImageNet convolutions, a new head (report A)",
+            recipe_defaults={
+                "mean": IMAGENET_MEAN,
+                "std": IMAGENET_STD,
+                "pretrained": "alexnet-imagenet1k-features",
+                "frozen": True,
+            },
+        ),
+        Architecture("patch_lstm", "PatchLSTM", "a 4 x 4 grid of patches through one LSTM layer (report A)"),
+        Architecture("small_cnn", "SmallCNN", "two small 3x3 convolutions, one dense layer (report B)"),
+        Architecture("row_lstm", "RowLSTM", "the image's rows through two LSTM layers (report B)"),
+        Architecture("lenet", "LeNet", "LeNet with sigmoids and average pooling (report C)"),
+        Architecture("small_alexnet", "SmallAlexNet", "AlexNet scaled to 28 x 28 images (report C)"),
+        Architecture(
+            "bn_cnn", "BatchNormCNN", "four convolutions with or without batch normalisation (report C)"
+        ),
+        Architecture("basic_cnn", "BasicCNN", "one convolution, two dense layers (report D)"),
+        Architecture("mobilenet", "MobileNet", "depthwise-separable convolutions (report D)"),
+        Architecture("vit", "ViT", "vision transformer on 7 x 7 patches (report D)"),
+        Architecture(
+            "conv_block_cnn", "ConvBlockCNN", "three wide convolutions, three dense layers (report E)"
+        ),
+        Architecture("all_cnn", "AllCNN", "convolutions only, strided instead of pooled (report E)"),
+        Architecture(
+            "airbench", "Airbench", "a whitening layer, then pairs of batch-normalised convolutions"
+        ),
+    )
+}
+
+
+def find_architecture(name: str) -> Architecture:
+    """The registry's entry called `name`.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    return lookup("architecture", name, ARCHITECTURES, listing="vision-zoo list architectures")
+
+
+def build(
+    name: str,
+    *,
+    channels: int,
+    image_size: int,
+    classes: int,
+    arguments: Mapping[str, Any] | None = None,
+) -> "nn.Module":
+    """A freshly initialised network: float32 `[batch, channels, image_size, image_size]` → `[batch, classes]`.
+
+    `arguments` are the architecture's own further keyword arguments.
+
+    Raises:
+        UnknownNameError: no such architecture.
+        UsageError: the architecture does not work at that size or with that many channels.
+    """
+    entry = find_architecture(name)
+    module = import_module(f"{__name__}.{entry.name}")
+    network = getattr(module, entry.class_name)(
+        channels=channels, image_size=image_size, classes=classes, **(arguments or {})
+    )
+    return cast("nn.Module", network)

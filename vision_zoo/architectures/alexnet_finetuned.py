@@ -1,0 +1,88 @@
+"""AlexNetFinetuned: report A's transfer experiment, torchvision's AlexNet with a new head."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vision_zoo.core.errors import UsageError
+
+_SIDE = 224
+_FEATURES = 256 * 6 * 6
+
+
+class Upscale(nn.Module):
+    """Bilinear scaling to 224 x 224, as the report's images were scaled."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return functional.interpolate(images, size=(_SIDE, _SIDE), mode="bilinear", align_corners=False)
+
+
+class AlexNetFinetuned(nn.Module):
+    """torchvision's AlexNet convolutions on 224 x 224 pixels, then one dense layer on their 9,216 features.
+
+    The convolutions are meant to be loaded with ImageNet weights and frozen; `pretrained` in a recipe does
+    that. Krizhevsky 2014 describes the network.
+
+    Args:
+        channels: of the input image: 3. A recipe whose `mean` has three values repeats a grayscale image.
+        image_size: side of the square input in pixels; any, it is scaled to 224.
+        classes: number of logits.
+        full_classifier: keep torchvision's three dense layers with dropout and replace only the last one.
+
+    Input float32 `[batch, 3, image_size, image_size]`, output float32 `[batch, classes]`.
+    """
+
+    def __init__(
+        self, *, channels: int, image_size: int, classes: int, full_classifier: bool = False
+    ) -> None:
+        super().__init__()
+        if channels != 3:
+            raise UsageError(
+                "alexnet_finetuned takes three channels: give the recipe three values of mean and std, and a "
+                "grayscale image is repeated"
+            )
+        self.image_size = image_size
+        convolutions = nn.Sequential(
+            nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(64, 192, kernel_size=5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(192, 384, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(384, 256, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(256, 256, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2),
+        )
+        self.features = nn.Sequential(Upscale(), convolutions)
+        self.classifier = (
+            nn.Sequential(
+                nn.Flatten(),
+                nn.Dropout(),
+                nn.Linear(_FEATURES, 4096),
+                nn.ReLU(),
+                nn.Dropout(),
+                nn.Linear(4096, 4096),
+                nn.ReLU(),
+                nn.Linear(4096, classes),
+            )
+            if full_classifier
+            else nn.Sequential(nn.Flatten(), nn.Linear(_FEATURES, classes))
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(images))
+        return logits
+
+    def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the convolutions' weights by torchvision's names, `features.0.weight` and so on.
+
+        Raises:
+            KeyError, RuntimeError: names are missing or shapes differ.
+        """
+        own = self.features[1].state_dict()
+        self.features[1].load_state_dict({name: weights[f"features.{name}"] for name in own})

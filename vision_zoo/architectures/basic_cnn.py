@@ -1,0 +1,40 @@
+"""BasicCNN: report D's first network, read as 32 filters and 128 dense units."""
+
+from torch import Tensor, nn
+
+from vision_zoo.core.errors import UsageError
+
+
+class BasicCNN(nn.Module):
+    """conv 3x3 (32) → ReLU → pool, then dense 128 → ReLU → dense.
+
+    Args:
+        channels: of the input image.
+        image_size: side of the square input in pixels, at least 2.
+        classes: number of logits.
+
+    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
+    """
+
+    def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
+        super().__init__()
+        if image_size < 2:
+            raise UsageError(
+                f"basic_cnn halves the image: {image_size} pixels are too few, expected 2 or more"
+            )
+        side = image_size // 2
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 32, kernel_size=3, padding=1),
+            nn.MaxPool2d(2),  # before ReLU: the same function, see simple_cnn
+            nn.ReLU(),
+        )
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(32 * side * side, 128),
+            nn.ReLU(),
+            nn.Linear(128, classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(images))
+        return logits

@@ -1,0 +1,151 @@
+"""`manifest.json`: the SHA-256 of every exported model in a folder, checked before a model is served.
+
+An entry is `{"bytes": …, "sha256": …}`. While a file is replaced it also has `"replacement"`, an entry of the same form
+for the new content, and readers accept either: whenever the writing process ends, model and manifest agree.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.core import atomic, regular_file
+from vision_zoo.core.errors import ModelError, StorageError
+
+FILE_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+_LOCK_NAME = ".manifest.lock"
+_LOCK_SECONDS = 60
+_MAX_BYTES = 16 * 2**20
+_SHA256_DIGITS = 64
+_REPLACEMENT = "replacement"
+
+
+def publish(path: Path, content: bytes) -> None:
+    """Write a model to `path` and its checksum into the manifest beside it.
+
+    A process that ends half-way leaves the former model or the new one, and a manifest that accepts it.
+
+    Raises:
+        StorageError: the folder cannot be written; model and manifest stay as they were.
+    """
+    with _changing(path) as entries, atomic.staged(path, content) as temporary:
+        former, new = _present(path), _entry(content)
+        both = new if former is None else {**_of_former(former, entries.get(path.name)), _REPLACEMENT: new}
+        _write(path.parent, {**entries, path.name: both})
+        try:
+            atomic.rename(temporary, path)
+            if both is not new:
+                _write(path.parent, {**entries, path.name: new})
+        except (OSError, StorageError):
+            if former is None:
+                path.unlink(missing_ok=True)
+            elif not path.is_dir():
+                atomic.write_bytes(path, former)
+            _write(path.parent, entries)
+            raise
+
+
+def withdraw(path: Path) -> None:
+    """Remove a model and its line in the manifest beside it; nothing happens where neither is there.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    with _changing(path) as entries:
+        path.unlink(missing_ok=True)
+        if entries.pop(path.name, None) is not None:
+            _write(path.parent, entries)
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    from filelock import FileLock, Timeout  # reading, which is what serving does, needs none
+
+    atomic.make_folder(path.parent)
+    try:
+        with FileLock(path.parent / _LOCK_NAME, timeout=_LOCK_SECONDS):
+            yield read(path.parent)
+    except Timeout as error:
+        raise StorageError(
+            f"{path.parent} is being written by another process; try again when it has finished"
+        ) from error
+    except OSError as error:
+        raise atomic.storage_error(path, error) from error
+
+
+def _write(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
+    document = {"schema": SCHEMA_VERSION, "models": dict(sorted(entries.items()))}
+    atomic.write_text(folder / FILE_NAME, json.dumps(document, indent=2) + "\n")
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _of_former(content: bytes, listed: dict[str, Any] | None) -> dict[str, Any]:
+    """The entry for the content that is replaced; a damaged file stays one that its entry refuses."""
+    entry = _entry(content)
+    if listed is None or entry["sha256"] in _accepted(listed):
+        return entry
+    return {key: value for key, value in listed.items() if key != _REPLACEMENT}
+
+
+def _accepted(entry: dict[str, Any]) -> tuple[str, str]:
+    return entry["sha256"], entry.get(_REPLACEMENT, entry)["sha256"]
+
+
+def _present(path: Path) -> bytes | None:
+    try:
+        return regular_file.read(path, max_bytes=sys.maxsize)
+    except FileNotFoundError:
+        return None
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest's entries by file name; empty where the folder has no manifest.
+
+    Raises:
+        ModelError: the manifest is damaged, or cannot be read.
+    """
+    path = folder / FILE_NAME
+    try:
+        document = json.loads(regular_file.read(path, max_bytes=_MAX_BYTES))
+        entries: dict[str, dict[str, Any]] = document["models"]
+        if document["schema"] != SCHEMA_VERSION or not all(
+            _is_entry(entry) and _is_entry(entry.get(_REPLACEMENT, entry)) for entry in entries.values()
+        ):
+            raise ValueError
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"{path} is damaged; restore it, or remove it and export the models again"
+        ) from error
+    return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    return len(entry["sha256"]) == _SHA256_DIGITS and isinstance(entry["bytes"], int)
+
+
+def verify(path: Path, content: bytes) -> bool:
+    """Refuse a model whose bytes are not those that the manifest beside it lists.
+
+    A file that no manifest lists is accepted, and False returned: nothing is claimed about it.
+
+    Raises:
+        ModelError: the checksum differs.
+    """
+    entry = read(path.parent).get(path.name)
+    if entry is not None and hashlib.sha256(content).hexdigest() not in _accepted(entry):
+        raise ModelError(
+            f"{path} does not match its checksum in {FILE_NAME}: the file was changed or damaged; "
+            "restore it or export the model again"
+        )
+    return entry is not None

@@ -1,0 +1,220 @@
+"""The contract between training and serving: one ONNX file that carries all that serving needs.
+
+Input `image`: uint8 `[batch, height, width, channels]` with a dynamic batch. Outputs `logits` and
+`probabilities`: float32 `[batch, classes]`. Casting, normalisation and layout changes are inside the
+graph. The metadata is one JSON value under `METADATA_KEY`.
+"""
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.core.errors import ModelError
+from vision_zoo.images.preprocess import InputFormat
+
+METADATA_KEY = "vision_zoo"
+SCHEMA_VERSION = 1
+INPUT_NAME = "image"
+OUTPUT_NAMES = ("logits", "probabilities")
+SUFFIX = ".onnx"
+MAX_LABELS = 65_536
+MAX_TEXT = 1000
+"""Characters of a label, a name or any other text in the metadata."""
+_NOT_IN_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+Precision = Literal["fp32", "fp16", "int8"]
+"""What a graph computes in, and what a file stores its weights in."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def file_name(recipe: str, precision: str) -> str:
+    """The file of a recipe's model: `<recipe>.onnx`, or `<recipe>-int8.onnx` for another precision than fp32."""
+    return f"{recipe}{'' if precision == 'fp32' else f'-{precision}'}{SUFFIX}"
+
+
+def energy(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """ln(sum(exp(logits))) over the last axis: float32 `[..., classes]` to float64 `[...]`.
+
+    It is low where no class stands out (Liu et al. 2020, "Energy-based out-of-distribution detection").
+    """
+    largest = logits.max(axis=-1, keepdims=True).astype(np.float64)
+    found: NDArray[np.float64] = largest[..., 0] + np.log(np.exp(logits - largest).sum(axis=-1))
+    return found
+
+
+class TensorInfo(Protocol):
+    """What ONNX Runtime tells of a model's input or output."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def shape(self) -> Sequence[int | str | None]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What an exported file says about itself.
+
+    `test_accuracy` is a fraction of `test_images`, measured through this very graph; `macs` are
+    multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
+    how the file stores large weights; `architecture_arguments` are those that the input format does not
+    give; `data_variant` says which copy of the dataset the figures stand for. `familiar_energy` is the 2nd
+    percentile of `energy` over the test images: inputs below it are unlike them.
+    """
+
+    recipe: str
+    architecture: str
+    dataset: str
+    labels: tuple[str, ...]
+    input: InputFormat
+    precision: str
+    opset: int
+    parameters: int
+    macs: int
+    test_accuracy: float
+    test_images: int
+    data_variant: str
+    architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    weights: str = "fp32"
+    familiar_energy: float | None = None
+
+    def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
+        """Whether logits `[classes]` have more energy than those of the lowest 2 % of the test images.
+
+        It tells that an image is unusual to the model, not that it is wrong. None where the file does not say
+        how much the test images have.
+        """
+        return None if self.familiar_energy is None else bool(energy(logits) >= self.familiar_energy)
+
+    def to_json(self) -> str:
+        """The JSON text that goes under `METADATA_KEY`."""
+        return json.dumps({"schema": SCHEMA_VERSION, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str) -> "Metadata":
+        """Parse what `to_json` wrote.
+
+        Raises:
+            ModelError: the text is no such JSON, of another schema version, or misses fields.
+        """
+        try:
+            value = json.loads(text)
+            schema = value.pop("schema")
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+            raise ModelError(f"{name} has unreadable vision-zoo metadata; export the model again") from error
+        if schema != SCHEMA_VERSION:
+            raise ModelError(
+                f"{name} has metadata of schema {schema!r}, expected {SCHEMA_VERSION}; "
+                "export it again with this version or upgrade vision-zoo"
+            )
+        try:
+            known = {entry.name for entry in fields(cls)}
+            _check_values(value)
+            _check_types(value)
+            value["input"] = InputFormat(**value["input"])
+            value["labels"] = tuple(value["labels"])
+            metadata = cls(**{key: entry for key, entry in value.items() if key in known})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{name} has incomplete metadata ({error}); export the model again") from error
+        if not metadata.labels or len(set(metadata.labels)) != len(metadata.labels):
+            raise ModelError(f"{name} has no labels or the same label twice; export the model again")
+        if not all(metadata.labels):
+            raise ModelError(f"{name} has an empty label; export the model again")
+        if len(metadata.labels) > MAX_LABELS:
+            raise ModelError(f"{name} has {len(metadata.labels)} labels, expected at most {MAX_LABELS}")
+        return metadata
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("recipe", "architecture", "dataset", "precision", "data_variant", "weights"), str),
+    **dict.fromkeys(("opset", "parameters", "macs", "test_images"), int),
+    **dict.fromkeys(("input", "architecture_arguments", "versions"), dict),
+    "labels": list,
+    "test_accuracy": (int, float),
+    "familiar_energy": (int, float, type(None)),
+}
+
+
+def _check_values(value: Any) -> None:
+    """Refuse what cannot be written as JSON, as one line of a log or as a label of a metric."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT or not is_one_line(value):
+            raise ValueError(f"{value!a:.60} is no single line of at most {MAX_TEXT} characters")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no number")
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"a number of {value.bit_length()} bits is too large")
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            _check_values(key)
+            _check_values(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            _check_values(entry)
+
+
+def is_one_line(text: str) -> bool:
+    """Whether `text` has no line breaks, control characters or unpaired surrogates."""
+    return not any(unicodedata.category(letter) in _NOT_IN_A_LINE for letter in text)
+
+
+def _check_types(value: Mapping[str, Any]) -> None:
+    for key, expected in _TYPES.items():
+        if key in value and (not isinstance(value[key], expected) or isinstance(value[key], bool)):
+            raise TypeError(f"{key} is {value[key]!r:.40}")
+    if not all(isinstance(label, str) for label in value["labels"]):
+        raise TypeError("labels are no texts")
+
+
+def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:
+    """The metadata among a model's custom properties.
+
+    Raises:
+        ModelError: there is none, or it cannot be used.
+    """
+    if METADATA_KEY not in properties:
+        raise ModelError(
+            f"{name} has no vision-zoo metadata; expected a file written by `vision-zoo export`: export the model with it"
+        )
+    return Metadata.from_json(properties[METADATA_KEY], name=name)
+
+
+def check_signature(
+    inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Metadata, *, name: str
+) -> None:
+    """Refuse a graph whose inputs and outputs are not the contract's.
+
+    Raises:
+        ModelError: another number, name, type or shape than the metadata promises.
+    """
+    classes = len(metadata.labels)
+    expected = [(INPUT_NAME, "tensor(uint8)", list(metadata.input.shape))]
+    expected += [(output, "tensor(float)", [classes]) for output in OUTPUT_NAMES]
+    found = [(entry.name, entry.type, list(entry.shape)[1:]) for entry in (*inputs, *outputs)]
+    if found != expected or len(inputs) != 1:
+        raise ModelError(
+            f"{name} takes and gives {_describe(found)}, expected {_describe(expected)}; export the model again"
+        )
+    for entry in (*inputs, *outputs):
+        if isinstance(entry.shape[0], int):
+            raise ModelError(
+                f"{name} has a fixed batch size of {entry.shape[0]}, expected a dynamic one; export the model again"
+            )
+
+
+def _describe(tensors: Sequence[tuple[str, str, list[Any]]]) -> str:
+    return ", ".join(f"{name} {kind}[batch, {', '.join(map(str, shape))}]" for name, kind, shape in tensors)

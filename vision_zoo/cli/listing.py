@@ -1,0 +1,123 @@
+"""What there is: recipes, architectures, datasets, models. Needs no torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.core.registry import lookup
+
+Entry = dict[str, Any]
+
+
+def listing(kind: str, models_dir: Path | None = None) -> list[Entry]:
+    """The entries of `kind`, each a mapping with at least `name`.
+
+    Raises:
+        UnknownNameError: no such kind.
+    """
+    kinds: dict[str, Callable[[], list[Entry]]] = {
+        "recipes": _recipes,
+        "architectures": _architectures,
+        "datasets": _datasets,
+        "models": lambda: _models(models_dir),
+    }
+    return lookup("kind", kind, kinds, listing="vision-zoo list --help")()
+
+
+def summary(kind: str, entries: list[Entry]) -> list[Entry]:
+    """The columns of `entries` that fit on a terminal."""
+    columns = {
+        "recipes": ("name", "report", "reported_accuracy", "epochs", "title"),
+        "architectures": ("name", "description"),
+        "datasets": ("name", "classes", "size", "train_images", "test_images", "title"),
+        "models": ("name", "dataset", "accuracy", "size", "path"),
+    }[kind]
+    return [{column: _shown(entry, column) for column in columns} for entry in entries]
+
+
+def _shown(entry: Entry, column: str) -> Any:
+    if column == "reported_accuracy":
+        reported = entry["reported"].get("test_accuracy")
+        return None if reported is None else f"{reported:.2%}"
+    if column == "classes":
+        return len(entry["labels"])
+    if column == "size" and "height" in entry:
+        return f"{entry['height']} x {entry['width']} x {entry['channels']}"
+    if column == "size":
+        return f"{entry['bytes'] / 2**20:.2f} MiB" if "bytes" in entry else None
+    if column == "accuracy":
+        return f"{entry['test_accuracy']:.2%}" if "test_accuracy" in entry else "unusable"
+    return entry.get(column)
+
+
+def _recipes() -> list[Entry]:
+    from vision_zoo.recipes import RECIPES
+
+    return [
+        {
+            "name": recipe.name,
+            "title": recipe.title,
+            "architecture": recipe.architecture,
+            "dataset": recipe.dataset,
+            "report": recipe.report,
+            "reported": dict(recipe.reported),
+            "parameters": recipe.parameters,
+            "epochs": recipe.epochs,
+            "batch_size": recipe.batch_size,
+            "optimizer": recipe.optimizer,
+            "learning_rate": recipe.learning_rate,
+        }
+        for recipe in RECIPES.values()
+    ]
+
+
+def _architectures() -> list[Entry]:
+    from vision_zoo.architectures import ARCHITECTURES
+
+    return [{"name": entry.name, "description": entry.description} for entry in ARCHITECTURES.values()]
+
+
+def _datasets() -> list[Entry]:
+    from vision_zoo.data import DATASETS
+
+    return [
+        {
+            "name": dataset.name,
+            "title": dataset.title,
+            "labels": list(dataset.labels),
+            "channels": dataset.input.channels,
+            "height": dataset.input.height,
+            "width": dataset.input.width,
+            "train_images": dataset.train_images,
+            "test_images": dataset.test_images,
+        }
+        for dataset in DATASETS.values()
+    ]
+
+
+def _models(models_dir: Path | None) -> list[Entry]:
+    from vision_zoo.core.errors import ModelError
+    from vision_zoo.serving.models import list_models
+    from vision_zoo.serving.session import Session
+
+    entries = []
+    for name, path in list_models(models_dir).items():
+        entry: Entry = {"name": name, "path": str(path)}
+        try:
+            session = Session(path, provider="cpu")
+        except ModelError as error:
+            entry["error"] = str(error)
+        else:
+            metadata = session.metadata
+            entry |= {
+                "recipe": metadata.recipe,
+                "architecture": metadata.architecture,
+                "dataset": metadata.dataset,
+                "precision": metadata.precision,
+                "parameters": metadata.parameters,
+                "test_accuracy": metadata.test_accuracy,
+                "test_images": metadata.test_images,
+                "bytes": session.size,
+            }
+        entries.append(entry)
+    return entries

@@ -1,0 +1,19 @@
+"""Bounds of the numbers that a user gives."""
+
+from vision_zoo.core.errors import UsageError
+
+MAX_SEEDS = 1000
+MAX_JOBS = 1024
+"""Processes that train at a time."""
+
+
+def require_between(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
+    """Refuse a `value` outside `low` to `high`, or `low` itself with `above`; NaN is never inside.
+
+    Raises:
+        UsageError: it is outside; the message says what is expected.
+    """
+    if (low < value if above else low <= value) and value <= high:
+        return
+    expected = f"more than {low:,}, at most {high:,}" if above else f"{low:,} to {high:,}"
+    raise UsageError(f"{name} {value} is out of range; expected {expected}")

@@ -1,0 +1,178 @@
+"""Three ways to load a model, after MLPerf Inference (Reddi et al. 2020).
+
+- `single_stream`: one caller, the next call when the last has returned: the latency of a lone user.
+- `offline`: as many callers as there are cores, all work at hand: the throughput of a batch job.
+- `server`: calls arrive at random (Poisson) at a given rate, whether or not the last ones have returned.
+  Latency counts from the moment a call was due, so that waiting is not forgotten (coordinated omission).
+
+An arm is a function without arguments that handles one batch. Every arm is warmed up before it is timed.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from vision_zoo.core.errors import UsageError, VisionZooError
+from vision_zoo.core.latency import Latency, summarise
+from vision_zoo.core.progress import Progress
+
+SCENARIOS = ("single-stream", "offline", "server")
+
+Arm = Callable[[], object]
+_Call = tuple[int, int | None]  # when it was due; nanoseconds until it was done, None where it failed
+
+_SLICE_SECONDS = 0.1
+_WARM_UP_CALLS = 10
+_WARM_UP_SECONDS = 0.3
+_SPIN_SECONDS = 0.0002  # sleeping is coarse: the last stretch before a call is due is waited for awake
+
+
+def single_stream(
+    arms: Mapping[str, Arm], *, batch_size: int, seconds: float, progress: Progress
+) -> dict[str, Latency]:
+    """Time every arm for `seconds`, in turns of a short slice each.
+
+    A machine that slows down slows all arms alike then, and their ratios stay.
+
+    Raises:
+        UsageError: `seconds` is not above 0.
+    """
+    _check_seconds(seconds)
+    for arm in arms.values():
+        warm_up(arm)
+    samples: dict[str, list[int]] = {name: [] for name in arms}
+    spent = dict.fromkeys(arms, 0)
+    progress.start(f"single-stream, batch {batch_size}", len(arms) * round(seconds * 10))
+    while min(spent.values(), default=1e99) < seconds * 1e9:
+        for name, arm in arms.items():
+            taken = _time_slice(arm, samples[name])
+            spent[name] += taken
+            progress.advance(max(1, round(taken / 1e8)))
+    return {name: summarise(np.asarray(taken), batch_size=batch_size) for name, taken in samples.items()}
+
+
+def offline(arm: Arm, *, batch_size: int, seconds: float, callers: int, progress: Progress) -> Latency:
+    """Call `arm` from `callers` threads for `seconds`: `images_per_second` is what the machine can do.
+
+    Raises:
+        UsageError: `seconds` is not above 0.
+    """
+    _check_seconds(seconds)
+    warm_up(arm)
+    progress.start(f"offline, batch {batch_size}", 1)
+    samples: list[list[_Call]] = [[] for _ in range(callers)]
+    started = time.perf_counter_ns()
+    deadline = started + round(seconds * 1e9)
+
+    def call_until_deadline(mine: list[_Call]) -> None:
+        while (begun := time.perf_counter_ns()) < deadline:
+            mine.append(_timed(arm, since=begun))
+
+    _in_threads(call_until_deadline, samples)
+    took = (time.perf_counter_ns() - started) / 1e9
+    progress.advance()
+    return _merged(samples, batch_size=batch_size, seconds=took)
+
+
+def server(
+    arm: Arm, *, batch_size: int, seconds: float, rate: float, callers: int, progress: Progress, seed: int = 0
+) -> Latency:
+    """Call `arm` at `rate` calls a second on average, from at most `callers` threads at a time.
+
+    Raises:
+        UsageError: `seconds` or `rate` is not above 0.
+    """
+    _check_seconds(seconds)
+    if not rate > 0:
+        raise UsageError(f"rate {rate} is out of range; expected more than 0 calls a second")
+    warm_up(arm)
+    progress.start(f"server, batch {batch_size}", 1)
+    gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))
+    waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    samples: list[list[_Call]] = [[] for _ in range(callers)]
+    started = time.perf_counter_ns() + 1_000_000
+    due_at = started + np.cumsum(gaps * 1e9).astype(np.int64)
+
+    def serve(mine: list[_Call]) -> None:
+        while (due := waiting.get()) is not None:
+            mine.append(_timed(arm, since=due))
+
+    def arrive() -> None:
+        for due in due_at.tolist():
+            _wait_until(due)
+            waiting.put(due)
+        for _ in samples:
+            waiting.put(None)
+
+    arrivals = threading.Thread(target=arrive, daemon=True)
+    arrivals.start()
+    _in_threads(serve, samples)
+    took = (time.perf_counter_ns() - started) / 1e9
+    progress.advance()
+    return _merged(samples, batch_size=batch_size, seconds=took)
+
+
+def warm_up(arm: Arm) -> None:
+    """Call `arm` until its caches, its memory and the processor's clock have settled."""
+    deadline = time.perf_counter() + _WARM_UP_SECONDS
+    calls = 0
+    while calls < _WARM_UP_CALLS or time.perf_counter() < deadline:
+        arm()
+        calls += 1
+
+
+def _time_slice(arm: Arm, samples: list[int]) -> int:
+    # The first call after a change of arm finds the other arm's data in the caches: not counted.
+    arm()
+    clock = time.perf_counter_ns
+    begun = clock()
+    while True:
+        started = clock()
+        arm()
+        ended = clock()
+        samples.append(ended - started)
+        if ended - begun >= _SLICE_SECONDS * 1e9:
+            return ended - begun
+
+
+def _wait_until(nanoseconds: int) -> None:
+    remaining = (nanoseconds - time.perf_counter_ns()) / 1e9
+    if remaining > _SPIN_SECONDS:
+        time.sleep(remaining - _SPIN_SECONDS)
+    while time.perf_counter_ns() < nanoseconds:
+        time.sleep(0)  # lets the callers run
+
+
+def _timed(arm: Arm, *, since: int) -> _Call:
+    try:
+        arm()
+    except VisionZooError:
+        return since, None
+    return since, time.perf_counter_ns() - since
+
+
+def _merged(samples: list[list[_Call]], *, batch_size: int, seconds: float) -> Latency:
+    calls = sorted((call for mine in samples for call in mine), key=lambda call: call[0])
+    latencies = [latency for _, latency in calls if latency is not None]
+    return summarise(
+        np.asarray(latencies, dtype=np.int64),
+        batch_size=batch_size,
+        seconds=seconds,
+        errors=len(calls) - len(latencies),
+    )
+
+
+def _in_threads(work: Callable[[list[_Call]], None], samples: list[list[_Call]]) -> None:
+    threads = [threading.Thread(target=work, args=(mine,), daemon=True) for mine in samples]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _check_seconds(seconds: float) -> None:
+    if not seconds > 0:
+        raise UsageError(f"duration {seconds} is out of range; expected more than 0 seconds")

@@ -1,0 +1,89 @@
+"""Rows for people and for programs: a table on the terminal, Markdown, CSV, JSON."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from vision_zoo.core.errors import UsageError
+
+TableFormat = Literal["table", "json", "csv", "md"]
+Row = Mapping[str, Any]
+
+
+def check_format(name: str, *others: str) -> None:
+    """Raises UsageError for a format that neither `render` knows nor `others` name."""
+    known = (*get_args(TableFormat), *others)
+    if name not in known:
+        raise UsageError(f"unknown format {name!r}; expected one of {', '.join(known)}")
+
+
+def render(rows: Sequence[Row], table_format: str, *, title: str = "") -> str:
+    """`rows`, which share their keys, as text; `title` heads a table alone."""
+    check_format(table_format)
+    if table_format == "json":
+        return json.dumps(list(rows), indent=2)
+    if table_format == "csv":
+        return _csv(rows)
+    if table_format == "md":
+        return markdown(rows)
+    return _terminal(rows, title)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table; numbers are aligned right."""
+    columns = list(rows[0]) if rows else []
+    ruler = ["---:" if _is_numeric(rows, column) else "---" for column in columns]
+    lines = [columns, ruler, *([text_of(row[column]) for column in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _terminal(rows: Sequence[Row], title: str) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in rows[0] if rows else ():
+        # Names are for copying and numbers for reading: neither is ever folded.
+        numeric = _is_numeric(rows, column)
+        first = column == next(iter(rows[0]))
+        table.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric or first
+        )
+    for row in rows:
+        table.add_row(*(text_of(value) for value in row.values()))
+    # A pipe has no width to fit into: nothing is folded there.
+    width = None if sys.stdout.isatty() else 10_000
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), highlight=False, markup=False
+    )
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().strip("\n").splitlines())
+
+
+def _is_numeric(rows: Sequence[Row], column: str) -> bool:
+    values = [row[column] for row in rows if row[column] not in (None, "")]
+    return bool(values) and all(
+        isinstance(value, int | float) or (isinstance(value, str) and value[:1].isdigit()) for value in values
+    )
+
+
+def text_of(value: Any) -> str:
+    """A cell as people read it: four significant digits, – for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)

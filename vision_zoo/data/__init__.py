@@ -1,0 +1,65 @@
+"""The registry of datasets, one file each. Needs no torch, nor does loading data that is on the disk."""
+
+import os
+import shlex
+from pathlib import Path
+
+from vision_zoo.core.errors import UnknownNameError, UsageError
+from vision_zoo.core.registry import lookup
+from vision_zoo.data import cifar10, fashion_mnist, imagenette, mnist, mnist_5k
+from vision_zoo.data.dataset import Dataset
+from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder, own_folder
+from vision_zoo.images.preprocess import InputFormat
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        mnist_5k.DATASET,
+        mnist.DATASET,
+        fashion_mnist.DATASET,
+        cifar10.DATASET,
+        cifar10.GRAYSCALE,
+        imagenette.DATASET,
+        imagenette.COLOR,
+    )
+}
+
+
+def find_dataset(name: str, *, image_size: int | None = None, target: InputFormat | None = None) -> Dataset:
+    """The dataset called `name`, or the images in PATH where `name` is `folder:PATH`.
+
+    `image_size` is the side in pixels to which a folder's images are brought; `target` is what a model
+    takes, to which they are brought instead.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        DataError: the folder is no dataset.
+        UsageError: `image_size` for a dataset that has its own, or no PATH.
+    """
+    if is_own_folder(name):
+        return own_folder(folder_path(name), image_size, target=target)
+    refuse_path(name)
+    dataset = lookup("dataset", name, DATASETS, listing="vision-zoo list datasets")
+    if image_size is not None and image_size != dataset.input.height:
+        raise UsageError(
+            f"{name} has images of {dataset.input.height} pixels; an image size can be chosen for folder:PATH only"
+        )
+    return dataset
+
+
+def refuse_path(name: str) -> None:
+    """Raise UnknownNameError where `name` is a path that lacks `folder:`; the message says how to write it."""
+    if name in DATASETS or is_own_folder(name):
+        return
+    path = name[len(PREFIX) :] if name.lower().startswith(PREFIX) else name
+    separators = {os.sep, os.altsep or os.sep, "/"}
+    if (
+        path != name
+        or path.startswith(("~", "."))
+        or separators & set(path)
+        or (path and Path(path).is_dir())
+    ):
+        raise UnknownNameError(
+            f"unknown dataset {name!r}; a folder of pictures is named with folder: before its path: "
+            f"--dataset {shlex.quote(PREFIX + path)}"
+        )

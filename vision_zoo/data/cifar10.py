@@ -1,0 +1,95 @@
+"""CIFAR-10: 60,000 colour pictures of animals and vehicles, 32 x 32, and a grayscale view of them."""
+
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vision_zoo.core.errors import DataError
+from vision_zoo.data.cache import content_hash, decoded_once
+from vision_zoo.data.dataset import Dataset, Split, Splits
+from vision_zoo.data.image_folder import ImageFiles, find_image_folder, load_image_folder
+from vision_zoo.data.sources import locate, remedy
+from vision_zoo.images.preprocess import InputFormat, prepare
+
+LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+RGB = InputFormat(channels=3, height=32, width=32)
+GRAY = replace(RGB, channels=1)
+_BATCHES = "cifar-10-batches-py"  # torchvision's folder
+
+
+def _load(dataset: str, target: InputFormat, data_dir: Path | None) -> Splits:
+    folder = locate(
+        "cifar10",
+        data_dir,
+        present=lambda candidate: (candidate / _BATCHES).is_dir() or find_image_folder(candidate) is not None,
+        download=_download,
+        expected=f"{_BATCHES}/*, or train/<class>/*.png and test/<class>/*.png",
+    )
+    images = find_image_folder(folder)
+    if images is not None and not (folder / _BATCHES).is_dir():
+        return load_image_folder(dataset, images, LABELS, target, variant=_variant)
+    key = content_hash(sorted(path for path in (folder / _BATCHES).iterdir() if path.is_file()))
+    return decoded_once(
+        dataset, {"content": key, "input": asdict(target)}, lambda: _decode_batches(folder, target, key)
+    )
+
+
+def _variant(files: ImageFiles) -> str:
+    # CIFAR-10 was published as raw pixels: a JPEG file is a re-encoded one.
+    return "JPEG copy" if files.suffixes & {".jpg", ".jpeg"} else "image files"
+
+
+def _decode_batches(folder: Path, target: InputFormat, key: str) -> Splits:
+    from torchvision.datasets import CIFAR10
+
+    splits = {}
+    for name, train in (("train", True), ("test", False)):
+        try:
+            data = CIFAR10(str(folder), train=train)
+        except (RuntimeError, OSError, KeyError, EOFError, ValueError) as error:
+            raise DataError(
+                f"{folder / _BATCHES} is damaged or incomplete ({error}); {remedy(folder)}"
+            ) from error
+        splits[name] = Split(_converted(data.data, target), np.asarray(data.targets, dtype=np.int64))
+    return Splits(train=splits["train"], test=splits["test"], variant="original", sha256=key)
+
+
+def _converted(images: NDArray[np.uint8], target: InputFormat) -> NDArray[np.uint8]:
+    if target.channels == 3:
+        return images
+    return np.stack([prepare(Image.fromarray(image), target) for image in images])
+
+
+def _download(folder: Path) -> None:
+    from torchvision.datasets import CIFAR10
+
+    CIFAR10(str(folder), download=True)
+    (folder / CIFAR10.filename).unlink()  # unpacked
+
+
+DATASET = Dataset(
+    name="cifar10",
+    title="CIFAR-10 animals and vehicles",
+    licence="none stated by its authors",
+    source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    labels=LABELS,
+    input=RGB,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+    train_images=50_000,
+    test_images=10_000,
+    loader=partial(_load, "cifar10", RGB),
+)
+GRAYSCALE = replace(
+    DATASET,
+    name="cifar10-gray",
+    title="CIFAR-10 in grayscale",
+    input=GRAY,
+    mean=(0.4808,),
+    std=(0.2391,),
+    loader=partial(_load, "cifar10-gray", GRAY),
+)

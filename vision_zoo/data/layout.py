@@ -1,0 +1,177 @@
+"""Which sub-folders of a user's folder are classes, and which are splits that hold classes."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_zoo.core.errors import DataError
+from vision_zoo.data.scan import (
+    SPLIT_NAMES,
+    Found,
+    FoundFile,
+    listed,
+    look_through,
+    notes_on,
+    portable,
+    subfolders,
+)
+
+_CONTROL = {"Cc", "Zl", "Zp"}
+_NAMED_CLASSES = 8
+_ORDER: tuple[str, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders by split. `root` alone is `train` where the folder has no splits, and `split` is False then."""
+
+    root: Path
+    folders: dict[str, Path]
+    split: bool
+    notes: tuple[str, ...] = ()
+
+    def classes(self, name: str) -> tuple[str, ...]:
+        """The class folders' names in a split, in their order; two that differ in Unicode's composition are one."""
+        return tuple(dict.fromkeys(self._class_folders(name)))
+
+    def merged_classes(self) -> list[str]:
+        """Classes that have several folders in a split, of names that differ in composition alone."""
+        return [
+            label
+            for name in self.folders
+            for label, count in Counter(self._class_folders(name)).items()
+            if count > 1
+        ]
+
+    def _class_folders(self, name: str) -> list[str]:
+        return [portable(folder.name) for folder in subfolders(self.folders[name])]
+
+    def look_through(self) -> Found:
+        """What is in the folders of the splits."""
+        return look_through(self.root, self.folders.values() if self.split else None)
+
+    def place(self, file: FoundFile) -> tuple[str, str] | None:
+        """A file's split and class; None where it lies beside the class folders."""
+        folders = file.parts[:-1]
+        if not self.split:
+            return ("train", portable(folders[0])) if folders else None
+        name = next(name for name, folder in self.folders.items() if folder.name == folders[0])
+        return (name, portable(folders[1])) if len(folders) > 1 else None
+
+
+def read_layout(root: Path, *, training: bool = True) -> Layout:
+    """How the folder `root` is laid out: class folders, or `train/` with optional `val/` and `test/` that hold them.
+
+    Where there is no `test/`, `val/` is the test split. A folder called `train`, say, is a class where it holds no
+    folders. Without `training`, a test split alone will do.
+
+    Raises:
+        DataError: no such folder, or one that can be read in two ways.
+    """
+    where = portable(str(root))
+    if not root.is_dir():
+        kind = "is not a folder" if root.exists() else "does not exist"
+        raise DataError(f"{where} {kind}; expected a folder with one sub-folder of images a class")
+    entries = subfolders(root)
+    known = [entry for entry in entries if entry.name.lower() in SPLIT_NAMES]
+    splits = [entry for entry in known if subfolders(entry)]
+    flat = [entry for entry in known if entry not in splits]
+    others = [entry for entry in entries if entry not in known]
+    if not splits:
+        if flat and not others:
+            raise DataError(
+                f"{where} has {listed(_names(flat))} without class folders; expected a sub-folder of images a class "
+                "in each"
+            )
+        notes = [f"{portable(entry.name)}/ is taken for a class: it holds no class folders" for entry in flat]
+        return Layout(root, {"train": root}, split=False, notes=tuple(notes))
+    _require_splits_alone(where, splits, flat, others)
+    folders: dict[str, Path] = {}
+    for entry in splits:
+        name = SPLIT_NAMES[entry.name.lower()]
+        if name in folders:
+            raise DataError(
+                f"{where} has {folders[name].name}/ and {entry.name}/, which mean the same split; merge or rename one"
+            )
+        folders[name] = entry
+    if "test" not in folders and "validation" in folders:
+        folders["test"] = folders.pop("validation")
+    if "train" not in folders and (training or "test" not in folders):
+        raise DataError(
+            f"{where} has {listed(_names(splits))}, but no train/; expected train/ with class folders"
+        )
+    ordered: dict[str, Path] = {name: folders[name] for name in _ORDER if name in folders}
+    notes = [f"{listed(_names(others))} beside the splits: no pictures in there"] if others else []
+    return Layout(root, ordered, split=True, notes=tuple(notes))
+
+
+def _require_splits_alone(
+    where: str, splits: Sequence[Path], flat: Sequence[Path], others: Sequence[Path]
+) -> None:
+    if flat:
+        raise DataError(
+            f"{where} has {listed(_names(splits))} with class folders, and {listed(_names(flat))} without any; expected "
+            "class folders in each, or rename what is no split"
+        )
+    pictured = [entry for entry in others if look_through(entry).pictures]
+    if pictured:
+        raise DataError(
+            f"{where} has {listed(_names(splits))} with class folders, and beside it {listed(_names(pictured))} with "
+            "pictures; expected only splits or only classes: move the others away"
+        )
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    return [f"{folder.name}/" for folder in folders]
+
+
+def check_classes(layout: Layout, *, at_least: int) -> tuple[str, ...]:
+    """The labels, which are the names of the first split's class folders.
+
+    Raises:
+        DataError: too few, a name with control characters, or a split with a class that the first one lacks.
+    """
+    first = next(iter(layout.folders))
+    labels = layout.classes(first)
+    where = portable(str(layout.folders[first]))
+    if len(labels) < at_least:
+        raise DataError(
+            f"{where} has {'one class folder' if labels else 'no class folder'}; "
+            f"expected at least {'two, each' if at_least > 1 else 'one'} with images of one class"
+        )
+    for name, folder in layout.folders.items():
+        classes = layout.classes(name)
+        refuse_control_characters(folder, classes)
+        unknown = [label for label in classes if label not in labels]
+        if unknown:
+            raise DataError(
+                f"{portable(str(folder))} has a class {unknown[0]!r} that {where} lacks; expected "
+                f"{', '.join(labels[:_NAMED_CLASSES])}"
+            )
+    return labels
+
+
+def refuse_control_characters(folder: Path, labels: Sequence[str]) -> None:
+    """Raise DataError for a label that breaks lines, or a terminal."""
+    for label in labels:
+        if any(unicodedata.category(character) in _CONTROL for character in label):
+            raise DataError(
+                f"{portable(str(folder))} has a class folder {label!r} with a newline or another control character in "
+                "its name; rename it"
+            )
+
+
+def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
+    """What the user should know of how the folder was read."""
+    stray = [file.name for file in found.pictures if layout.place(file) is None]
+    notes = [*layout.notes, *notes_on(found)]
+    merged = layout.merged_classes()
+    if merged:
+        notes.append(
+            f"folders whose names differ in Unicode composition alone are one class: {listed(merged)}"
+        )
+    if stray:
+        notes.append(f"{len(stray):,} pictures beside the class folders belong to no class: {listed(stray)}")
+    return tuple(notes)

@@ -1,0 +1,281 @@
+"""A user's own folder of images as a dataset: `folder:PATH`, one sub-folder a class, of any image size."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.core.errors import DataError, ImageError, UsageError
+from vision_zoo.data.cache import decoded_once, file_hash
+from vision_zoo.data.dataset import Dataset, SourceFile, Split, Splits
+from vision_zoo.data.differences import FileRow, former_sha256
+from vision_zoo.data.layout import Layout, check_classes, notes_of, read_layout
+from vision_zoo.data.scan import IMAGE_SUFFIXES, FoundFile, listed, look_through, portable
+from vision_zoo.data.split import stratified_holdout
+from vision_zoo.images.preprocess import InputFormat, open_image, prepare
+
+PREFIX = "folder:"
+DEFAULT_IMAGE_SIZE = 64
+IMAGE_SIZES = (4, 1024)
+"""The smallest and the largest side in pixels that images can be brought to."""
+
+_TEST_FRACTION = 0.2
+_SPLIT_SEED = 0  # the test images stay the same whatever seed a run has
+_SPLIT_RULE = f"a fifth, seed {_SPLIT_SEED}, one of every class"
+
+
+def is_own_folder(name: str) -> bool:
+    """Whether a dataset's name is `folder:PATH`."""
+    return name.startswith(PREFIX)
+
+
+def folder_path(name: str) -> Path:
+    """PATH of `folder:PATH`, with a leading `~` replaced.
+
+    Raises:
+        UsageError: there is no PATH, or no home folder to replace `~` by.
+    """
+    path = name.removeprefix(PREFIX)
+    if not path.strip():
+        raise UsageError(
+            f"{name!r} names no folder; expected folder:PATH, or folder:. for the current folder"
+        )
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{name!r} names no folder: {error}; expected folder:PATH") from error
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file, the split and class it lies in, and its content's SHA-256 (empty: unreadable)."""
+
+    file: FoundFile
+    split: str
+    label: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder holds: its pictures in the order of their names, and what the user should know of the rest."""
+
+    layout: Layout
+    pictures: tuple[Picture, ...]
+    notes: tuple[str, ...]
+
+
+def own_folder(path: Path, image_size: int | None = None, *, target: InputFormat | None = None) -> Dataset:
+    """The dataset in `path`: class folders, or `train/` with optional `val/` and `test/` that hold them.
+
+    Without `test/`, `val/` is the test split; without both, a fifth of every class is, always the same one.
+    Images are brought to `image_size` pixels square, in colour, or to what a model takes, `target`.
+
+    Raises:
+        DataError: no such folder, fewer than two classes, or a split with other classes.
+        UsageError: an image size out of range.
+    """
+    smallest, largest = IMAGE_SIZES
+    if image_size is not None and not smallest <= image_size <= largest:
+        raise UsageError(
+            f"image size {image_size} is out of range; expected {smallest} to {largest} pixels a side"
+        )
+    layout = read_layout(path)
+    labels = check_classes(layout, at_least=2)
+    size = DEFAULT_IMAGE_SIZE if image_size is None else image_size
+    target = target or InputFormat(channels=3, height=size, width=size)
+    return Dataset(
+        name=folder_name(path),
+        title=f"images in {portable(str(path))}",
+        labels=labels,
+        input=target,
+        mean=(0.5,) * target.channels,
+        std=(0.5,) * target.channels,
+        train_images=None,
+        test_images=None,
+        loader=lambda _data_dir: load_contents(read_contents(layout), labels, target),
+    )
+
+
+def folder_name(path: Path) -> str:
+    """What the dataset in `path` is called."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", path.resolve().name).strip("._-")[:60]
+    return f"folder-{name or 'images'}"
+
+
+def read_contents(layout: Layout) -> Contents:
+    """Find and hash the pictures of a folder.
+
+    Raises:
+        DataError: a folder cannot be read, or a split has no pictures.
+    """
+    found = layout.look_through()
+    pictures = []
+    for file in found.pictures:
+        place = layout.place(file)
+        if place is not None:
+            pictures.append(Picture(file, *place, _hash_where_readable(file)))
+    for name, folder in layout.folders.items():
+        if not any(picture.split == name for picture in pictures):
+            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise DataError(
+                f"{portable(str(folder))} has no image files in class folders; expected {suffixes}"
+            )
+    return Contents(layout, tuple(pictures), notes_of(layout, found))
+
+
+def pictures_below(path: Path) -> list[FileRow]:
+    """All pictures in the sub-folders of `path`, however it is laid out, without split and label.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    found = look_through(path)
+    return [
+        FileRow("", file.name, "", _hash_where_readable(file))
+        for file in found.pictures
+        if len(file.parts) > 1
+    ]
+
+
+def _hash_where_readable(file: FoundFile) -> str:
+    """The content's SHA-256; empty where the file cannot be read, and is left out like one that is damaged."""
+    try:
+        return file_hash(file.path)
+    except DataError:
+        return ""
+
+
+def load_contents(contents: Contents, labels: Sequence[str], target: InputFormat) -> Splits:
+    """Decode a folder's pictures, or take them from the cache; `labels` gives the order of the classes.
+
+    Raises:
+        DataError: a picture of another class, or a class with fewer than two pictures that can be read.
+    """
+    rows = [
+        [picture.file.name, picture.split, picture.label, picture.sha256] for picture in contents.pictures
+    ]
+    described = {"labels": list(labels), "input": asdict(target), "rule": _SPLIT_RULE}
+    splits = decoded_once("folder", {**described, "files": rows}, lambda: _split(contents, labels, target))
+    rare = _missing_classes(splits, labels)
+    former = partial(former_sha256, contents.layout, splits, target)
+    return replace(splits, notes=(*contents.notes, *rare), former_sha256=former)
+
+
+def pictures_to_score(path: Path, labels: Sequence[str], target: InputFormat) -> tuple[str, Splits]:
+    """The pictures of a folder that a model with `labels` is to be scored on, as the test split: `test` or `all`.
+
+    A folder's own test split is taken, else all of its pictures. Its classes may be some of the labels, in any order.
+
+    Raises:
+        DataError: no such folder, a class that the model does not know, or no picture that can be read.
+    """
+    layout = read_layout(path, training=False)
+    if "test" in layout.folders:
+        layout = replace(layout, folders={"test": layout.folders["test"]})
+    check_classes(layout, at_least=1)
+    contents = read_contents(layout)
+    by_name = {portable(label): label for label in labels}
+    unknown = sorted({picture.label for picture in contents.pictures} - by_name.keys())
+    if unknown:
+        raise DataError(
+            f"{portable(str(path))} has classes that the model does not know: {listed(unknown)}; expected some of "
+            f"{listed(list(labels))}"
+        )
+    rows = [[picture.file.name, picture.label, picture.sha256] for picture in contents.pictures]
+    described = {"labels": list(labels), "input": asdict(target), "rule": "all", "files": rows}
+
+    def decode() -> Splits:
+        decoded, skipped = _decode(contents.pictures, list(by_name), target, contents.layout)
+        return Splits(decoded.take(np.arange(0)), decoded, "own images", _hash_of(described), skipped=skipped)
+
+    splits = replace(decoded_once("folder", described, decode), notes=contents.notes)
+    return ("test" if "test" in layout.folders else "all"), splits
+
+
+def _hash_of(described: object) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def _split(contents: Contents, labels: Sequence[str], target: InputFormat) -> Splits:
+    splits: dict[str, Split] = {}
+    skipped: tuple[SourceFile, ...] = ()
+    for name, folder in contents.layout.folders.items():
+        pictures = [picture for picture in contents.pictures if picture.split == name]
+        splits[name], unread = _decode(pictures, labels, target, contents.layout)
+        skipped += unread
+        if name == "train":
+            _require_every_class(splits[name], labels, folder, at_least=2)
+    if "test" not in splits:
+        splits["train"], splits["test"] = _with_test_split(splits["train"])
+    content = [[picture.file.name, picture.sha256] for picture in contents.pictures]
+    key = _hash_of({"files": content, "input": asdict(target)})
+    return Splits(
+        train=splits["train"],
+        test=splits["test"],
+        validation=splits.get("validation"),
+        variant="own images",
+        sha256=key,
+        skipped=skipped,
+    )
+
+
+def _decode(
+    pictures: Sequence[Picture], labels: Sequence[str], target: InputFormat, layout: Layout
+) -> tuple[Split, tuple[SourceFile, ...]]:
+    index = {label: number for number, label in enumerate(labels)}
+    images: list[NDArray[np.uint8]] = []
+    numbers, files, skipped = [], [], []
+    for picture in pictures:
+        if picture.label not in index:
+            raise DataError(
+                f"{portable(str(layout.root))} has a class {picture.label!r}; expected one of {listed(list(labels))}"
+            )
+        source = SourceFile(picture.file.name, picture.sha256)
+        try:
+            images.append(prepare(open_image(picture.file.path), target))
+        except (ImageError, OSError):
+            skipped.append(source)
+        else:
+            numbers.append(index[picture.label])
+            files.append(source)
+    if not images:
+        raise DataError(
+            f"{portable(str(layout.root))} has no image that can be read ({len(skipped):,} cannot: "
+            f"{listed([file.name for file in skipped])}); expected image files in class folders"
+        )
+    return Split(np.stack(images), np.array(numbers, dtype=np.int64), tuple(files)), tuple(skipped)
+
+
+def _require_every_class(split: Split, labels: Sequence[str], folder: Path, *, at_least: int) -> None:
+    counts = np.bincount(split.labels, minlength=len(labels))
+    few = [f"{label!r} has {count}" for label, count in zip(labels, counts, strict=True) if count < at_least]
+    if few:
+        raise DataError(
+            f"{portable(str(folder))} has classes with fewer than {at_least} images that can be read: "
+            f"{listed(few)}; add images or remove the folders"
+        )
+
+
+def _missing_classes(splits: Splits, labels: Sequence[str]) -> list[str]:
+    notes = []
+    for name, split in splits.named().items():
+        counts = np.bincount(split.labels, minlength=len(labels))
+        missing = [label for label, count in zip(labels, counts, strict=True) if not count]
+        if missing:
+            notes.append(
+                f"the {name} split has no picture of {listed(missing)}: its accuracy says nothing about that"
+            )
+    return notes
+
+
+def _with_test_split(everything: Split) -> tuple[Split, Split]:
+    held_out = max(round(len(everything) * _TEST_FRACTION), len(np.unique(everything.labels)))
+    kept, out = stratified_holdout(everything.labels, held_out, seed=_SPLIT_SEED)
+    return everything.take(kept), everything.take(out)

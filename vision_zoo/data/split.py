@@ -1,0 +1,57 @@
+"""Stratified, seeded splitting."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.core.errors import DataError
+
+
+def stratified_holdout(
+    labels: NDArray[np.int64], held_out: int, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices (kept, held out), both ascending, with every class held out in proportion.
+
+    Which images of a class are held out depends on `labels`, `held_out` and `seed` alone. Fractions are
+    rounded by largest remainder, so exactly `held_out` images are. A class of two images or more has one on either
+    side, as long as `held_out` is large enough for that.
+
+    Raises:
+        DataError: nothing would be kept or nothing held out.
+    """
+    if not 0 < held_out < len(labels):
+        raise DataError(
+            f"cannot hold {held_out} of {len(labels)} images out; expected at least one on either side"
+        )
+    generator = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == label))[:number]
+        for label, number in zip(classes, _quotas(counts, held_out), strict=True)
+    ]
+    out = np.sort(np.concatenate(chosen)).astype(np.int64)
+    kept = np.setdiff1d(np.arange(len(labels), dtype=np.int64), out, assume_unique=True)
+    return kept, out
+
+
+def largest_remainder(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """`total` in whole numbers in the proportions of `counts`."""
+    exact = counts * (total / counts.sum())
+    quota: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    for index in np.argsort(quota - exact, kind="stable")[: total - quota.sum()]:
+        quota[index] += 1
+    return quota
+
+
+def _quotas(counts: NDArray[np.int64], held_out: int) -> NDArray[np.int64]:
+    """How many of each class are held out."""
+    exact = counts * (held_out / counts.sum())
+    quota = largest_remainder(counts, held_out)
+    least, most = np.minimum(counts - 1, 1), counts - 1
+    quota = np.clip(quota, least, most)
+    while quota.sum() > held_out:  # what rare classes got, the classes give that got most above their part
+        able = quota > least if (quota > least).any() else quota > 0
+        quota[np.argmax(np.where(able, quota - exact, -np.inf))] -= 1
+    while quota.sum() < held_out:
+        able = quota < most if (quota < most).any() else quota < counts
+        quota[np.argmax(np.where(able, exact - quota, -np.inf))] += 1
+    return quota

@@ -1,0 +1,52 @@
+"""One bar over a whole comparison: the seconds of its budget, whatever is being trained or measured in them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vision_zoo.core.progress import Progress, SilentProgress
+
+
+class BudgetProgress:
+    """Moves `progress` to the time spent whenever something inside reports, and says what is being done.
+
+    The estimate that a bar makes of it is an upper bound: a comparison ends before its budget does where every run
+    comes to an end by itself.
+    """
+
+    def __init__(self, progress: Progress, spent: Callable[[], float], seconds: float) -> None:
+        self._progress = progress
+        self._spent = spent
+        self._seconds = seconds
+        self._shown = 0
+        progress.start("comparing", round(seconds), unit="s")
+
+    def describe(self, description: str) -> None:
+        """What is being done now."""
+        self._progress.describe(description)
+        self.tick()
+
+    def tick(self) -> None:
+        """Time has passed."""
+        now = min(int(self._spent()), round(self._seconds))
+        self._progress.advance(now - self._shown)
+        self._shown = now
+
+    def line(self, text: str) -> None:
+        """A line that stays, with the time."""
+        self._progress.line(f"{text} ({self._spent():.0f} of {self._seconds:.0f} s)")
+
+    def part(self, name: str) -> Progress:
+        """For something long inside that has steps and lines of its own: `name` stands before the steps."""
+        return _Part(self, name)
+
+
+@dataclass(frozen=True)
+class _Part(SilentProgress):
+    whole: BudgetProgress
+    name: str
+
+    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
+        self.whole.describe(f"{self.name}, {description}")
+
+    def advance(self, steps: int = 1) -> None:  # noqa: ARG002
+        self.whole.tick()

@@ -1,0 +1,148 @@
+"""The architectures that can take part: what each is trained with, what an image costs it, and how long an epoch takes.
+
+Latency and size do not depend on the weights, so they are measured before anything is trained: what breaks a limit
+on them is left out at once.
+"""
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.core import onnx_runtime
+from vision_zoo.core.errors import DataError, ExportError, RunError, UsageError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.scenarios import single_stream
+from vision_zoo.data.dataset import Dataset, Splits
+from vision_zoo.data.own_folder import is_own_folder
+from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.probe import training_seconds
+from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.exporting.export import load_exporter, to_onnx
+from vision_zoo.recipes import recipe_for
+from vision_zoo.recipes.recipe import Augmentation, Recipe
+from vision_zoo.serving.session import session_options
+from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.pretrained import load_pretrained
+
+if TYPE_CHECKING:
+    import torch
+
+_EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
+# Patience in steps too: an epoch of few images is few of them, and sigmoids learn nothing for hundreds.
+_STEPS_OF_PATIENCE = 300
+_FEW_IMAGES, _SMALL_BATCH = 2000, 32
+_TIMED_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture on the dataset. `p50_ms` is of one image in single precision, `epoch_seconds` an estimate.
+
+    `start_seconds` is what has to be done once before the first epoch: frozen features. `measuring_seconds` is how long
+    all this took to find out, most of it to export a file.
+    """
+
+    recipe: Recipe
+    p50_ms: float
+    size_mb: float
+    start_seconds: float
+    epoch_seconds: float
+    measuring_seconds: float
+
+    @property
+    def architecture(self) -> str:
+        return self.recipe.architecture
+
+
+def recipe_of(architecture: str, settings: ComparisonSettings, training_images: int) -> Recipe:
+    """The pair's published recipe or the defaults, with validation, early stopping and no cap of its own.
+
+    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops.
+    """
+    recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size)
+    own = is_own_folder(settings.dataset)
+    batch_size = _SMALL_BATCH if own and training_images < _FEW_IMAGES else recipe.batch_size
+    steps = math.ceil((1 - _VALIDATION) * training_images / batch_size)
+    patience = max(_PATIENCE, math.ceil(_STEPS_OF_PATIENCE / steps))
+    changes: dict[str, Any] = {
+        "report": None,
+        "reported": {},
+        "companion_of": None,
+        "remark": "",
+        "epochs": max(_EPOCHS, 2 * patience),
+        "patience": patience,
+        "batch_size": batch_size,
+        "validation_fraction": _VALIDATION,
+        "max_steps": None,
+        "max_minutes": None,
+        "test_curve": False,
+        "softmax_before_loss": False,
+        "transfer_from": None,
+    }
+    if recipe.schedule == "one_cycle":
+        # It has no end to fall to here: a halving or early stopping ends training.
+        plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
+        changes |= {"schedule": "step", **plain}
+    if own and not recipe.frozen:
+        changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
+    return dataclasses.replace(recipe, **changes)
+
+
+def candidates(
+    settings: ComparisonSettings,
+    dataset: Dataset,
+    splits: Splits,
+    *,
+    device: "torch.device",
+    data_dir: Path | None,
+    progress: BudgetProgress,
+) -> tuple[list[Candidate], dict[str, str]]:
+    """Who takes part, and of the others, by architecture, why not."""
+    found, left_out = [], {}
+    progress.describe("loading the exporter")
+    load_exporter()  # or the first architecture would look dearer than it is
+    for architecture in settings.architectures:
+        progress.describe(f"measuring {architecture}")
+        try:
+            recipe = recipe_of(architecture, settings, len(splits.train))
+            classifier = build_classifier(recipe, dataset)
+            if recipe.pretrained is not None:
+                load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
+            candidate = _measured(recipe, classifier, dataset, splits, device)
+        except (UsageError, DataError, RunError, ExportError) as error:
+            left_out[architecture] = str(error)
+        else:
+            broken = settings.limits.broken_by(p50_ms=candidate.p50_ms, size_mb=candidate.size_mb)
+            if broken:
+                left_out[architecture] = f"breaks a limit before any training: {', '.join(broken)}"
+            else:
+                found.append(candidate)
+    return found, left_out
+
+
+def _measured(
+    recipe: Recipe, classifier: ImageClassifier, dataset: Dataset, splits: Splits, device: "torch.device"
+) -> Candidate:
+    started = time.perf_counter()
+    content = to_onnx(classifier.eval(), dataset.input.shape)
+    runtime = onnx_runtime.load().InferenceSession(
+        content, session_options(1), providers=["CPUExecutionProvider"]
+    )
+    image = np.zeros((1, *dataset.input.shape), dtype=np.uint8)
+    arms = {recipe.architecture: lambda: runtime.run(list(OUTPUT_NAMES), {INPUT_NAME: image})}
+    latency = single_stream(arms, batch_size=1, seconds=_TIMED_SECONDS, progress=SilentProgress())
+    start, epoch = training_seconds(recipe, classifier, splits, device)
+    return Candidate(
+        recipe,
+        p50_ms=latency[recipe.architecture].milliseconds[50] or 0.0,
+        size_mb=len(content) / 2**20,
+        start_seconds=start,
+        epoch_seconds=epoch,
+        measuring_seconds=time.perf_counter() - started,
+    )

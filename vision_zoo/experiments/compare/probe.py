@@ -1,0 +1,58 @@
+"""How long training will take, before it is begun."""
+
+import time
+
+import numpy as np
+import torch
+
+from vision_zoo.data.dataset import Splits
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.device import wait_for
+from vision_zoo.training.features import can_cache
+from vision_zoo.training.loader import Loader
+from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.parts import parts_of
+from vision_zoo.training.quicken import quickened
+from vision_zoo.training.step import EagerStep
+
+_PROBED_IMAGES = 64
+
+
+def training_seconds(
+    recipe: Recipe, classifier: ImageClassifier, splits: Splits, device: torch.device
+) -> tuple[float, float]:
+    """Estimates from a step or a batch: seconds before the first epoch, and of an epoch with its validation.
+
+    `classifier` is moved to `device` and trained by two steps.
+    """
+    classifier.to(device)
+    parts = parts_of(splits, recipe)
+    images = sum(len(part) for part in parts.values())
+    forward = _timed_forward(classifier, splits, device)
+    if can_cache(recipe):
+        return forward * images, forward * len(parts["train"]) / 100
+    quickened(classifier.network)
+    classifier.train()
+    loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=0, device=device)
+    step = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)
+    batch = next(loader.epoch(0))
+    step(batch, None)
+    wait_for(device)
+    started = time.perf_counter()
+    step(batch, None)
+    wait_for(device)
+    return 0.0, (time.perf_counter() - started) * len(loader) + forward * len(parts.get("validation", ()))
+
+
+def _timed_forward(classifier: ImageClassifier, splits: Splits, device: torch.device) -> float:
+    """Seconds an image."""
+    images = torch.from_numpy(np.array(splits.train.images[:_PROBED_IMAGES])).to(device)
+    classifier.eval()
+    with torch.no_grad():
+        classifier(images)
+        wait_for(device)
+        started = time.perf_counter()
+        classifier(images)
+        wait_for(device)
+    return (time.perf_counter() - started) / len(images)

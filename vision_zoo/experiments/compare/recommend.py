@@ -1,0 +1,115 @@
+"""Which model to take: of those within the limits that are as good as the best, the quickest.
+
+As good is what lies within a standard error of the best, after the rule of Breiman et al., 1984, and is not shown to
+be worse by a paired test. With few test images the test alone would let anything pass, with many the rule alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.core.pareto import pareto_front
+from vision_zoo.experiments.compare.measure import MeasuredModel
+from vision_zoo.experiments.compare.settings import Limits
+from vision_zoo.experiments.statistics import SIGNIFICANT, accuracy_interval, holm, mcnemar
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """`model` is None where nothing keeps to the limits; `reason` says why, or what speaks for it.
+
+    `warning` is there where the model may have learnt nothing.
+    """
+
+    model: str | None
+    reason: str
+    as_good: tuple[str, ...] = ()
+    warning: str | None = None
+
+
+def against_the_best(models: Sequence[MeasuredModel]) -> list[dict[str, Any]]:
+    """Every model against the most accurate one on the same test images, corrected for their number."""
+    if not models:
+        return []
+    best = max(models, key=lambda model: float(model.figures["test_accuracy"]))
+    others = [model for model in models if model is not best]
+    tests = [mcnemar(best.right, model.right) for model in others]
+    corrected = holm([test.p_value for test in tests])
+    return [
+        {
+            "best": best.figures["model"],
+            "model": model.figures["model"],
+            "points": 100 * (model.figures["test_accuracy"] - best.figures["test_accuracy"]),
+            "only_best_right": test.only_first,
+            "only_model_right": test.only_second,
+            "p_value": p_value,
+            "worse": p_value < SIGNIFICANT,
+        }
+        for model, test, p_value in zip(others, tests, corrected, strict=True)
+    ]
+
+
+def commonest_share(labels: NDArray[np.int64]) -> float:
+    """How many of the images are right, as a fraction, when all are given the most frequent class of `labels`."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: float = 0.0) -> Recommendation:
+    """The model to take. `by_chance` is the accuracy of one that always names the most frequent class."""
+    allowed = [model for model in models if not _broken(model, limits)]
+    if not allowed:
+        reasons = "; ".join(
+            f"{model.figures['model']}: {', '.join(_broken(model, limits))}" for model in models
+        )
+        return Recommendation(None, f"no model keeps to the limits ({reasons or 'none was trained'})")
+    comparisons = against_the_best(allowed)
+    worse = {comparison["model"] for comparison in comparisons if comparison["worse"]}
+    best = max(allowed, key=lambda model: float(model.figures["test_accuracy"]))
+    enough = float(best.figures["test_accuracy"]) - _standard_error(best)
+    as_good = [
+        model
+        for model in allowed
+        if model.figures["model"] not in worse and model.figures["test_accuracy"] >= enough
+    ]
+    chosen = min(as_good, key=lambda model: float(model.figures["p50_ms"]))
+    name, most_accurate = chosen.figures["model"], best.figures["model"]
+    if chosen is best:
+        reason = "the most accurate of them"
+        if len(as_good) > 1:
+            reason += ", and the quickest of those within its standard error"
+    else:
+        reason = (
+            f"the quickest of those within a standard error, {100 * _standard_error(best):.1f} points, of the most "
+            f"accurate one, {most_accurate} ({best.figures['test_accuracy']:.2%} against "
+            f"{chosen.figures['test_accuracy']:.2%}), from which the test images do not tell it apart"
+        )
+    others = tuple(model.figures["model"] for model in as_good if model.figures["model"] != name)
+    warning = None
+    if accuracy_interval(int(chosen.right.sum()), len(chosen.right)).low <= by_chance:
+        warning = (
+            f"{name} is not shown to do better than always naming the most frequent class, which is right for "
+            f"{by_chance:.1%} of the test images: give more images of each class, or a larger --budget"
+        )
+    return Recommendation(name, reason, others, warning)
+
+
+def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:
+    """Those that no other beats in both latency and accuracy."""
+    points = [(float(model.figures["p50_ms"]), float(model.figures["test_accuracy"])) for model in models]
+    return {models[index].figures["model"] for index in pareto_front(points)}
+
+
+def _standard_error(model: MeasuredModel) -> float:
+    """Of its test accuracy, over test images."""
+    accuracy = float(model.right.mean())
+    return float((accuracy * (1 - accuracy) / len(model.right)) ** 0.5)
+
+
+def _broken(model: MeasuredModel, limits: Limits) -> list[str]:
+    figures = model.figures
+    return limits.broken_by(
+        p50_ms=figures["p50_ms"], size_mb=figures["size_mb"], accuracy=figures["test_accuracy"]
+    )

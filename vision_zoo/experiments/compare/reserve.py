@@ -1,0 +1,49 @@
+"""What of the budget is kept for measuring, and whom it leaves no time for."""
+
+from collections.abc import Sequence
+
+from vision_zoo.experiments.compare.candidates import Candidate
+from vision_zoo.experiments.compare.measure import SCENARIOS, timing_seconds
+from vision_zoo.experiments.compare.search import Journal
+from vision_zoo.experiments.compare.settings import ComparisonSettings
+
+_MEASURING = (
+    1.7  # times as long as a candidate took to measure, its trained model does: it is also proved and scored
+)
+_MOST = 0.5  # of the time that is left after the candidates were measured
+_KEY = "affordable"
+
+
+def measuring_seconds(candidate: Candidate, settings: ComparisonSettings) -> float:
+    """An estimate for the trained candidate's files."""
+    timing = len(SCENARIOS) * timing_seconds(candidate.p50_ms, settings)
+    return (_MEASURING * candidate.measuring_seconds + timing) * len(settings.precisions)
+
+
+def affordable(
+    found: Sequence[Candidate], settings: ComparisonSettings, journal: Journal
+) -> tuple[list[Candidate], dict[str, str]]:
+    """Those whose measuring leaves half of the time for training, and of the others, by architecture, why not.
+
+    Those that cost most, an epoch and the measuring together, are left out first; a second call of the same comparison
+    decides as the first one did.
+    """
+    kept: list[str] | None = journal.done(_KEY)
+    if kept is None:
+        time = settings.budget_seconds - sum(one.measuring_seconds for one in found)
+        cheapest = sorted(found, key=lambda one: _cost(one, settings))
+        while len(cheapest) > 1 and sum(measuring_seconds(one, settings) for one in cheapest) > _MOST * time:
+            cheapest.pop()
+        kept = [one.architecture for one in cheapest]
+        journal.keep(_KEY, kept)
+    left_out = {
+        one.architecture: f"an epoch and its measuring would take about {_cost(one, settings):.0f} s, for which the "
+        f"budget of {settings.budget_seconds:.0f} s has no time beside the others; give a larger --budget"
+        for one in found
+        if one.architecture not in kept
+    }
+    return [one for one in found if one.architecture in kept], left_out
+
+
+def _cost(candidate: Candidate, settings: ComparisonSettings) -> float:
+    return candidate.start_seconds + candidate.epoch_seconds + measuring_seconds(candidate, settings)

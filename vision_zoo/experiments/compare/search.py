@@ -1,0 +1,280 @@
+"""Successive halving: all architectures for a little while, the better half for longer, and so on.
+
+Better is decided on validation images alone, and by two things: an architecture stays as long as no other is both
+quicker for an image and more accurate (non-dominated sorting), so that small models are not lost to large ones. Every
+rung takes the same share of the time, and time that is left goes to those that were dropped. After Jamieson and
+Talwalkar, 2016, and Schmucker et al., 2021.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.core.pareto import pareto_front
+from vision_zoo.core.progress import Progress
+from vision_zoo.core.results import read_result, write_result
+from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.candidates import Candidate
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training import train
+from vision_zoo.training.device import DeviceName
+from vision_zoo.training.run_directory import RunDirectory
+
+_FEWEST_LEFT = 2
+_FIRST_BRACKET, _WORTH_A_BRACKET = 0.5, 0.05  # shares of the time
+_ALWAYS_TRIED = 1.0  # seconds: an epoch that is shorter is trained whatever the share
+
+
+class _SliceIsOverError(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs go, on which device they are trained, and where the data is."""
+
+    folder: Path
+    device: DeviceName
+    data_dir: Path | None
+
+    def run(self, recipe: Recipe) -> Path:
+        return train.default_path(recipe, self.folder / "runs")
+
+
+class Journal:
+    """What has been done of a comparison, so that a second call goes on where the first one was stopped.
+
+    It counts the seconds of all calls; `spent` includes the present one.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path = path
+        self._settings = dict(settings)
+        self._started = time.monotonic()
+        self._content = read_result(path) or {"settings": self._settings, "seconds": 0.0, "done": {}}
+        self._before = float(self._content["seconds"])
+
+    @property
+    def same(self) -> bool:
+        """Whether the folder's comparison was begun with these settings."""
+        return bool(self._content["settings"] == self._settings)
+
+    @property
+    def spent(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+    def done(self, key: str) -> Any:
+        """What was kept under `key`; None if nothing was."""
+        return self._content["done"].get(key)
+
+    def keep(self, key: str, value: Any) -> None:
+        """`key` is done and gave `value`, JSON that is not None."""
+        self._content["done"][key] = value
+        self._content["seconds"] = self.spent
+        write_result(self._path, self._content)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A candidate after a rung: epochs so far, and the validation accuracy of its best weights."""
+
+    candidate: Candidate
+    epochs: int
+    validation_accuracy: float
+
+    @property
+    def seconds(self) -> float:
+        """An estimate for a run as long."""
+        return self.candidate.start_seconds + self.candidate.epoch_seconds * self.epochs
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of every candidate that has an epoch its standing, of the others why they have none, and who is trained again."""
+
+    standings: list[Standing]
+    left_out: dict[str, str]
+    finalists: list[Standing]
+    rest_of_the_front: list[Standing]
+
+    @property
+    def others(self) -> list[Standing]:
+        """Neither finalists nor on the front, the most accurate first."""
+        others = [one for one in self.standings if one not in [*self.finalists, *self.rest_of_the_front]]
+        return sorted(others, key=lambda one: -one.validation_accuracy)
+
+
+def successive_halving(
+    found: Sequence[Candidate],
+    place: Place,
+    journal: Journal,
+    *,
+    seconds: float,
+    seeds: int,
+    progress: BudgetProgress,
+) -> Outcome:
+    """Halve within half of the time until second `seconds` of the journal; then again among those that were dropped.
+
+    A slow architecture gets few epochs in the first rung, and the quick ones end early by themselves: what they leave
+    goes to it, but for what the other seeds of the best will need.
+    """
+    standings: dict[str, Standing] = {}
+    left_out: dict[str, str] = {}
+    going, until, bracket = list(found), journal.spent + _FIRST_BRACKET * (seconds - journal.spent), 0
+    while True:
+        before = _epochs(standings)
+        _halve(going, bracket, standings, left_out, place, journal, seconds=until, progress=progress)
+        finalists = _last_two(list(standings.values()))
+        front = [one for one in _front(list(standings.values())) if one not in finalists]
+        spare = seconds - journal.spent - (seeds - 1) * sum(one.seconds for one in [*finalists, *front])
+        going = [
+            candidate
+            for candidate in found
+            if candidate.architecture not in [one.candidate.architecture for one in finalists]
+            and not RunDirectory(place.run(candidate.recipe)).finished
+        ]
+        if not going or spare < _WORTH_A_BRACKET * seconds or _epochs(standings) == before:
+            return Outcome(list(standings.values()), left_out, finalists, front)
+        until, bracket = journal.spent + spare, bracket + 1
+
+
+def _halve(
+    found: Sequence[Candidate],
+    bracket: int,
+    standings: dict[str, Standing],
+    left_out: dict[str, str],
+    place: Place,
+    journal: Journal,
+    *,
+    seconds: float,
+    progress: BudgetProgress,
+) -> None:
+    """Train in rungs until `seconds` of the journal's time are spent; updates `standings` and `left_out`."""
+    alive = list(found)
+    rungs = max(1, math.ceil(math.log2(max(1, len(found) / _FEWEST_LEFT))) + 1)
+    for rung in range(rungs):
+        for index, candidate in enumerate(alive):
+            remaining = (rungs - rung) * len(alive) - index
+            share = max(0.0, seconds - journal.spent) / max(1, remaining)
+            key = f"bracket {bracket} rung {rung} {candidate.architecture}"
+            reached = _train_for(candidate, share, key, place, journal, progress)
+            if reached is None:
+                left_out[candidate.architecture] = _too_long(candidate, share)
+            else:
+                standings[candidate.architecture] = Standing(candidate, *reached)
+                left_out.pop(candidate.architecture, None)
+        alive = [candidate for candidate in alive if candidate.architecture in standings]
+        if rung < rungs - 1:
+            half = better_half([standings[candidate.architecture] for candidate in alive])
+            alive = [standing.candidate for standing in half]
+
+
+def _epochs(standings: Mapping[str, Standing]) -> int:
+    return sum(standing.epochs for standing in standings.values())
+
+
+def _last_two(standings: list[Standing]) -> list[Standing]:
+    while len(standings) > _FEWEST_LEFT:
+        standings = better_half(standings)
+    return standings
+
+
+def _front(standings: Sequence[Standing]) -> list[Standing]:
+    """Those that no other beats in latency and validation accuracy."""
+    points = [(one.candidate.p50_ms, one.validation_accuracy) for one in standings]
+    return [standings[index] for index in pareto_front(points)]
+
+
+def better_half(standings: Sequence[Standing]) -> list[Standing]:
+    """The better half, rounded up and never below two: whole fronts first, then by accuracy."""
+    keep = max(min(_FEWEST_LEFT, len(standings)), math.ceil(len(standings) / 2))
+    rest = list(standings)
+    kept: list[Standing] = []
+    while len(kept) < keep:
+        front = _front(rest)
+        best_first = sorted(front, key=lambda one: -one.validation_accuracy)
+        kept += best_first[: keep - len(kept)]
+        rest = [one for one in rest if one not in front]
+    return kept
+
+
+def other_seeds(
+    chosen: Sequence[Standing],
+    seeds: int,
+    place: Place,
+    journal: Journal,
+    *,
+    seconds: float,
+    progress: BudgetProgress,
+) -> None:
+    """Train them from seeds 1 on, as long as the first run, while there is time for a whole one."""
+    missing: list[str] = []
+    for seed in range(1, seeds):
+        for standing in chosen:
+            key = f"seed {seed} {standing.candidate.architecture}"
+            recipe = standing.candidate.recipe.override(seed=seed, epochs=standing.epochs)
+            if journal.done(key) is None:
+                if journal.spent + standing.seconds > seconds:
+                    missing.append(standing.candidate.architecture)
+                    continue
+                inside = progress.part(f"{recipe.architecture}, seed {seed}")
+                _start_or_resume(recipe, place, lambda _record: None, inside)
+                journal.keep(key, True)
+    if missing:
+        progress.line(f"no time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
+
+
+def _train_for(
+    candidate: Candidate, seconds: float, key: str, place: Place, journal: Journal, progress: BudgetProgress
+) -> tuple[int, float] | None:
+    """Epochs and validation accuracy reached; None where not even one epoch fits."""
+    kept = journal.done(key)
+    if kept is not None:
+        return int(kept[0]), float(kept[1])
+    run = RunDirectory(place.run(candidate.recipe))
+    first = not run.history_file.is_file()
+    if first and candidate.start_seconds + candidate.epoch_seconds > max(2 * seconds, _ALWAYS_TRIED):
+        return None
+    deadline = time.monotonic() + seconds
+
+    def watch(_record: Mapping[str, float]) -> None:
+        if time.monotonic() + candidate.epoch_seconds / 2 >= deadline:
+            raise _SliceIsOverError
+
+    with suppress(_SliceIsOverError):
+        _start_or_resume(candidate.recipe, place, watch, progress.part(candidate.architecture))
+    reached = _reached(run)
+    progress.line(
+        f"{candidate.architecture}: {reached[1]:.2%} of the validation images right after {reached[0]} epochs"
+    )
+    journal.keep(key, reached)
+    return reached
+
+
+def _start_or_resume(
+    recipe: Recipe, place: Place, watch: Callable[[Mapping[str, float]], None], progress: Progress
+) -> None:
+    path = place.run(recipe)
+    options: dict[str, Any] = {"device": place.device, "data_dir": place.data_dir, "progress": progress}
+    if (path / "recipe.json").is_file():
+        train.resume(path, **options, watch=watch)
+    else:
+        train.start(recipe, path, **options, watch=watch)
+
+
+def _reached(run: RunDirectory) -> tuple[int, float]:
+    history = run.history()
+    best = min(history, key=lambda record: record["validation_loss"])
+    return int(history[-1]["epoch"]), float(best["validation_accuracy"])
+
+
+def _too_long(candidate: Candidate, seconds: float) -> str:
+    needed = candidate.start_seconds + candidate.epoch_seconds
+    return (
+        f"a first epoch would take about {needed:.0f} s, and its share of the budget is {seconds:.0f} s; "
+        "give a larger --budget"
+    )

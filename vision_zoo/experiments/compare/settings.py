@@ -1,0 +1,99 @@
+"""What is compared, how long it may take, and what the user can live with. Checked before anything is loaded."""
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from vision_zoo.architectures import ARCHITECTURES, find_architecture
+from vision_zoo.artifact.metadata import PRECISIONS, Precision
+from vision_zoo.core.bounds import MAX_SEEDS, require_between
+from vision_zoo.core.errors import UsageError
+from vision_zoo.serving.providers import check_provider_name
+from vision_zoo.training.device import DeviceName
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
+_SHORTEST = 10.0
+_LONGEST = 30 * 86_400
+_LARGEST_LIMIT = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a recommended model must keep to: milliseconds of one image (p50), MiB of its file, a fraction right."""
+
+    max_latency_ms: float | None = None
+    max_size_mb: float | None = None
+    min_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for values out of range."""
+        for option, value in (("--max-latency-ms", self.max_latency_ms), ("--max-size-mb", self.max_size_mb)):
+            if value is not None:
+                require_between(option, value, 0, _LARGEST_LIMIT, above=True)
+        if self.min_accuracy is not None:
+            require_between("--min-accuracy", self.min_accuracy, 0, 1)
+
+    def broken_by(self, *, p50_ms: float, size_mb: float, accuracy: float | None = None) -> list[str]:
+        """Which limits a model breaks, in words; without an accuracy that one is not looked at."""
+        broken = []
+        if self.max_latency_ms is not None and p50_ms > self.max_latency_ms:
+            broken.append(f"{p50_ms:.3g} ms, more than {self.max_latency_ms:g}")
+        if self.max_size_mb is not None and size_mb > self.max_size_mb:
+            broken.append(f"{size_mb:.3g} MiB, more than {self.max_size_mb:g}")
+        if self.min_accuracy is not None and accuracy is not None and accuracy < self.min_accuracy:
+            broken.append(f"{accuracy:.2%} right, less than {self.min_accuracy:.2%}")
+        return broken
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSettings:
+    """`budget_seconds` is for everything; the search takes half of it, other seeds half of the rest."""
+
+    dataset: str
+    architectures: tuple[str, ...] = tuple(ARCHITECTURES)
+    seeds: int = 3
+    budget_seconds: float = 1200.0
+    provider: str = "auto"
+    precisions: tuple[Precision, ...] = ("fp32",)
+    limits: Limits = field(default_factory=Limits)
+    image_size: int | None = None
+    device: DeviceName = "auto"
+
+    def __post_init__(self) -> None:
+        """Raises UsageError or UnknownNameError for values out of range."""
+        for name in self.architectures:
+            find_architecture(name)
+        if len(set(self.architectures)) < len(self.architectures) or not self.architectures:
+            raise UsageError(
+                "--architectures names one twice, or none; expected a list such as lenet,mobilenet"
+            )
+        check_provider_name(self.provider)
+        for precision in self.precisions:
+            if precision not in PRECISIONS:
+                raise UsageError(f"unknown precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
+        require_between("seeds", self.seeds, 1, MAX_SEEDS)
+        if not _SHORTEST <= self.budget_seconds <= _LONGEST:
+            raise UsageError(
+                f"a budget of {self.budget_seconds:g} s is too {'short' if self.budget_seconds < _SHORTEST else 'long'}; "
+                f"expected {_SHORTEST:g} s to {_LONGEST // 86_400} days, such as 20m"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; what it holds decides whether a comparison is the same one."""
+        return {
+            **asdict(self),
+            "architectures": list(self.architectures),
+            "precisions": list(self.precisions),
+        }
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of `20m`, `90s`, `1.5h` or plain minutes.
+
+    Raises:
+        UsageError: the text is none of them.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if found is None:
+        raise UsageError(f"budget {text!r} is no time; expected one such as 20m, 90s or 1h")
+    return float(found[1]) * _SECONDS[found[2]]

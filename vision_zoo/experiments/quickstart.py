@@ -1,0 +1,161 @@
+"""The whole way in a minute: train → export → prove → evaluate → measure → predict."""
+
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vision_zoo.benchmark import BenchmarkSettings, benchmark
+from vision_zoo.core import atomic
+from vision_zoo.core.environment import describe
+from vision_zoo.core.errors import Interrupted, RunError
+from vision_zoo.core.progress import Progress
+from vision_zoo.data import find_dataset
+from vision_zoo.exporting.export import export_onnx
+from vision_zoo.recipes import find_recipe
+from vision_zoo.serving.evaluate import evaluate
+from vision_zoo.serving.predict import classify_file
+from vision_zoo.serving.session import Session
+from vision_zoo.training import train
+
+RECIPE = "simple_cnn-mnist_5k"
+_MARKER = "quickstart.json"
+_EXPORTED = {f"{RECIPE}.onnx", "manifest.json", ".manifest.lock"}
+_BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=1.5)
+
+
+def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
+    """Do it all inside `folder`, replacing an earlier quickstart there, and return what was measured.
+
+    Raises:
+        RunError: `folder` holds something else than a quickstart.
+        VisionZooError: whatever a step meets.
+    """
+    started = time.perf_counter()
+    _begin(folder)
+    recipe = find_recipe(RECIPE)
+    dataset = find_dataset(recipe.dataset)
+    try:
+        run = train.start(recipe, folder / "run", device="auto", data_dir=None, progress=progress)
+    except Interrupted as error:
+        raise Interrupted("interrupted; the next quickstart begins anew") from error
+    progress.line("exporting to ONNX and proving the file on every test image")
+    exported = export_onnx(run.path, folder / "exported")
+    session = Session(exported.path, provider="cpu")
+    test = dataset.load().test
+    score = evaluate(session, test.images, test.labels, dataset.labels, progress)
+    rows = benchmark([exported.path], _BENCHMARK, progress)
+    image = folder / "digit.png"
+    middle = len(test) // 2
+    _write_test_image(test.images[middle], image)
+    prediction = classify_file(session, image)
+    result = {
+        "seconds": round(time.perf_counter() - started, 1),
+        "run": str(run.path),
+        "epochs": run.epochs,
+        "train_seconds": run.train_seconds,
+        "model": str(exported.path),
+        "bytes": session.size,
+        "argmax_agreement": exported.proof.argmax_agreement,
+        "max_logit_difference": exported.proof.max_logit_difference,
+        "test_accuracy": score.accuracy,
+        "images": score.images,
+        "benchmark": rows,
+        "prediction": prediction,
+        "true_label": dataset.labels[test.labels[middle]],
+        "environment": describe(),
+    }
+    atomic.write_text(folder / _MARKER, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def summary(result: dict[str, Any]) -> list[dict[str, str]]:
+    """What `quickstart` returned, as rows to print."""
+    prediction = result["prediction"]
+    return [
+        {
+            "step": "train",
+            "result": f"{result['epochs']} epochs in {result['train_seconds']:.1f} s → {result['run']}",
+        },
+        {"step": "export", "result": f"{result['model']}, {result['bytes'] / 2**20:.1f} MiB"},
+        {
+            "step": "prove",
+            "result": f"{result['argmax_agreement']:.2%} argmax agreement with the checkpoint, "
+            f"logits within {result['max_logit_difference']:.1e}",
+        },
+        {
+            "step": "evaluate",
+            "result": f"{result['test_accuracy']:.1%} of {result['images']:,} test images right, in ONNX Runtime",
+        },
+        *({"step": "measure", "result": line} for line in _latency_lines(result["benchmark"])),
+        {
+            "step": "predict",
+            "result": f"{prediction['image']}: {prediction['label']}, "
+            f"probability {prediction['probabilities'][prediction['label']]:.4f} (true label {result['true_label']})",
+        },
+    ]
+
+
+def next_steps(result: dict[str, Any]) -> list[str]:
+    """Commands worth trying after the quickstart, as they can be typed here."""
+    program = "vision-zoo" if shutil.which("vision-zoo") else os.path.relpath(sys.argv[0])
+    return [
+        f"{program} predict {result['model']} {result['prediction']['image']}",
+        f"{program} demo --models-dir {Path(result['model']).parent}",
+        f"{program} list recipes",
+        f"{program} train simple_cnn-mnist",
+    ]
+
+
+def _latency_lines(rows: list[dict[str, Any]]) -> list[str]:
+    ours = {row["batch"]: row for row in rows if row["engine"] == "onnxruntime"}
+    eager = {row["batch"]: row for row in rows if row["engine"] == "torch"}
+    return [
+        f"batch {batch}, one thread: {row['p50_ms']:.3f} ms (p50), eager torch {eager[batch]['p50_ms']:.3f} ms, "
+        f"{eager[batch]['ratio']:.1f}x"
+        for batch, row in ours.items()
+    ]
+
+
+def _begin(folder: Path) -> None:
+    """Clear an earlier quickstart away and mark `folder` as one, so that an interrupted one can be replaced."""
+    marker = folder / _MARKER
+    run, exported = folder / "run", folder / "exported"
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (marker.is_file() and _is_ours(run) and _names(exported) <= _EXPORTED):
+            raise RunError(
+                f"{folder} exists and holds something else than an earlier quickstart; choose another --out"
+            )
+        try:
+            for part in (run, exported):
+                if part.exists():
+                    shutil.rmtree(part)
+        except OSError as error:
+            raise atomic.storage_error(folder, error) from error
+    atomic.write_text(marker, "{}\n")
+
+
+def _is_ours(run: Path) -> bool:
+    try:
+        return bool(json.loads((run / "recipe.json").read_text())["name"] == RECIPE)
+    except FileNotFoundError:
+        return _names(run) <= {".lock", "environment.json"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def _write_test_image(pixels: np.ndarray[Any, np.dtype[np.uint8]], path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(buffer, format="PNG")
+    atomic.write_bytes(path, buffer.getvalue())

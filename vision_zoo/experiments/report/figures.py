@@ -1,0 +1,99 @@
+"""Figures of a recipe's runs: their mean and spread, and what they say of the reported one."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from vision_zoo.data import find_dataset
+from vision_zoo.recipes.recipe import Recipe
+
+POINTS = 0.3
+POINTS_ON_COPY = 1.5
+_COPY = "JPEG copy"
+FALLS_SHORT = "falls short"
+_CHANCE = 1.5  # times the accuracy of always giving the same answer
+_SECONDS = ("train_seconds", "inference_seconds")
+
+
+def headline(recipe: Recipe) -> str:
+    """The measure that decides a recipe's verdict."""
+    return (
+        "test_accuracy"
+        if "test_accuracy" in recipe.reported or not recipe.reported
+        else "validation_accuracy"
+    )
+
+
+def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
+    """What the measured values say of the reported one."""
+    reported = recipe.reported.get(headline(recipe))
+    if not values:
+        return "not finished"
+    if reported is None:
+        return "no reported figure"
+    points = POINTS_ON_COPY if variant == _COPY else POINTS
+    difference = 100 * (statistics.fmean(values) - reported)
+    if difference > POINTS:
+        return "above the report"
+    return "holds" if difference >= -points else FALLS_SHORT
+
+
+def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
+    """A sentence on runs that never learnt anything; None where all did."""
+    classes = len(find_dataset(recipe.dataset).labels)
+    others = [value for value in accuracies if value * classes > _CHANCE]
+    lost = len(accuracies) - len(others)
+    if not lost:
+        return None
+    text = f"{lost} of {len(accuracies)} runs never learnt (chance is {1 / classes:.0%})"
+    if not others:
+        return f"{text}."
+    named = ", ".join(f"{value:.2%}" for value in others)
+    return f"{text}; the other{' reaches' if len(others) == 1 else 's reach'} {named}."
+
+
+def formatted(measure: str, value: float) -> str:
+    """A figure as the report shows it."""
+    if "accuracy" in measure:
+        return f"{value:.2%}"
+    if measure in _SECONDS:
+        return f"{value:.2f}"
+    return f"{value:.4f}" if "loss" in measure else f"{value:.3g}"
+
+
+def values_of(document: Mapping[str, Any], measure: str) -> list[float]:
+    """The measure of every run that has it; `test_accuracy_epoch_3` is in the history."""
+    name, _, epoch = measure.partition("_epoch_")
+    if not epoch:
+        return [run[name] for run in document["runs"] if name in run]
+    records = [record for run in document["runs"] for record in run["history"]]
+    return [record[name] for record in records if record["epoch"] == int(epoch) and name in record]
+
+
+def first_reaching(run: Mapping[str, Any], accuracy: float) -> Mapping[str, Any] | None:
+    """The record of the first epoch whose test accuracy is that high."""
+    return next((record for record in run["history"] if record.get("test_accuracy", 0.0) >= accuracy), None)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean, standard deviation in points and range of fractions."""
+    mean = f"{statistics.fmean(values):.2%}"
+    if len(values) == 1:
+        return mean
+    low, high = min(values), max(values)
+    return f"{mean} ± {100 * statistics.stdev(values):.2f} ({100 * low:.2f} to {100 * high:.2f})"
+
+
+def train_seconds(run: Mapping[str, Any]) -> float:
+    """Seconds of training and validation, and of computing frozen features."""
+    return float(run["train_seconds"] + run.get("feature_seconds", 0.0))
+
+
+def cpu_share(run: Mapping[str, Any]) -> float:
+    """How many cores worked on average."""
+    return float(run["cpu_seconds"] / run["train_seconds"])
+
+
+def mean_of(document: Mapping[str, Any], of: Callable[[Mapping[str, Any]], float]) -> float:
+    """The mean of `of` over a document's runs."""
+    return statistics.fmean(of(run) for run in document["runs"]) if document["runs"] else 0.0

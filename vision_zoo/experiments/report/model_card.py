@@ -1,0 +1,155 @@
+"""A model's card in the format of the Hugging Face Hub: what it is, for what, on what data, how good, and its limits.
+
+Everything in it comes from the exported file, the dataset's entry, the recipe and `results/`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.artifact.metadata import Metadata
+from vision_zoo.core.environment import hardware
+from vision_zoo.core.results import load_results, rows_of_one_image
+from vision_zoo.core.tables import markdown
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Dataset
+from vision_zoo.recipes import RECIPES
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.serving.session import Session
+
+_LICENCE = "mit"
+_LIBRARY = "onnx"
+
+
+def model_card(path: Path, results_dir: Path | None) -> str:
+    """The card of the exported model at `path`, as Markdown with its front matter.
+
+    `results_dir` holds measured figures of the shipped models; without them the card has the file's own.
+
+    Raises:
+        ModelError: the file cannot be used.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    session = Session(path, provider="cpu")
+    metadata = session.metadata
+    dataset = _dataset(metadata)
+    data = ModelCardData(
+        model_name=session.name,
+        license=_LICENCE if dataset is not None else None,
+        library_name=_LIBRARY,
+        pipeline_tag="image-classification",
+        tags=["onnx", metadata.architecture, metadata.dataset],
+        datasets=[metadata.dataset],
+        eval_results=[
+            EvalResult(
+                task_type="image-classification",
+                dataset_type=metadata.dataset,
+                dataset_name=metadata.dataset if dataset is None else dataset.title,
+                dataset_split="test",
+                metric_type="accuracy",
+                metric_value=metadata.test_accuracy,
+            )
+        ],
+    )
+    sections = [
+        f"---\n{data.to_yaml()}\n---",
+        _introduction(session.name, metadata, dataset),
+        _use(session, path),
+        _data(metadata, dataset),
+        _training(RECIPES.get(metadata.recipe)),
+        _figures(session, results_dir),
+        _limits(metadata),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _dataset(metadata: Metadata) -> Dataset | None:
+    """None for a user's own folder, which is not here any more."""
+    return None if metadata.dataset.startswith("folder-") else find_dataset(metadata.dataset)
+
+
+def _introduction(name: str, metadata: Metadata, dataset: Dataset | None) -> str:
+    of = "images of a folder" if dataset is None else dataset.title
+    return (
+        f"# {name}\n\nAn image classifier for {of}: {len(metadata.labels)} classes ({_listed(metadata.labels)}), "
+        f"architecture `{metadata.architecture}`, {metadata.parameters:,} parameters, as one ONNX file with its "
+        "preprocessing inside. "
+        f"{metadata.test_accuracy:.2%} of {metadata.test_images:,} test images are right, measured through this file."
+    )
+
+
+def _use(session: Session, path: Path) -> str:
+    image = session.metadata.input
+    return (
+        "## Use\n\n"
+        f"```sh\nvision-zoo predict {path.name} IMAGE\nvision-zoo serve --models-dir {path.parent.name or '.'}\n```\n\n"
+        f"The input `image` is uint8 `[batch, {image.height}, {image.width}, {image.channels}]`, the outputs `logits` "
+        f"and `probabilities` are float32 `[batch, {len(session.metadata.labels)}]`; any ONNX Runtime runs it. The "
+        "file's metadata says how a foreign image is brought to that input; `vision-zoo` does it.\n\n"
+        "Intended for learning, teaching, comparing and as a starting point for small images of the same kind."
+    )
+
+
+def _data(metadata: Metadata, dataset: Dataset | None) -> str:
+    if dataset is None:
+        return (
+            f"## Data\n\nA folder of images, `{metadata.dataset}`; its licence, and with it the model's, is its owner's "
+            "to say."
+        )
+    copy = "" if metadata.data_variant == "original" else f" The copy used here: {metadata.data_variant}."
+    source = f" {dataset.source}" if dataset.source else ""
+    return f"## Data\n\n{dataset.title}. Licence: {dataset.licence}.{copy}{source}"
+
+
+def _training(recipe: Recipe | None) -> str:
+    if recipe is None:
+        return ""
+    rows = [
+        {"setting": key.replace("_", " "), "value": f"{value}"} for key, value in recipe.settings().items()
+    ]
+    report = f" It is an experiment of report {recipe.report}." if recipe.report else ""
+    remark = f" {recipe.remark}" if recipe.remark else ""
+    return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(rows)}"
+
+
+def _figures(session: Session, results_dir: Path | None) -> str:
+    rows: list[dict[str, Any]] = []
+    for document in [] if results_dir is None else load_results(results_dir, "zoo"):
+        row = rows_of_one_image(document).get(session.name)
+        if row is not None:
+            rows.append(_figure_row(row, document))
+    own = (
+        f"Accuracy {session.metadata.test_accuracy:.2%} on {session.metadata.test_images:,} test images; "
+        f"{session.size / 2**20:.2f} MiB; {session.metadata.macs:,} multiply-accumulate operations for one image; "
+        f"computes in {session.metadata.precision}, large weights in {session.metadata.weights}."
+    )
+    return f"## Figures\n\n{own}" + (f"\n\n{markdown(rows)}" if rows else "")
+
+
+def _figure_row(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "hardware": hardware(document["environment"]),
+        "threads": row["threads"],
+        "p50 ms": row["p50_ms"],
+        "p99 ms": row["p99_ms"],
+        "images a second": round(row["images_per_second"]),
+        "memory, MiB": row["memory_mib"],
+    }
+
+
+def _limits(metadata: Metadata) -> str:
+    unfamiliar = (
+        " An image whose logits have less energy than those of 98 % of the test images is reported as unlike them."
+        if metadata.familiar_energy is not None
+        else ""
+    )
+    return (
+        "## Limits\n\nIt knows its classes and nothing else: any image is given one of them, with a probability that "
+        f"may be high.{unfamiliar} Its accuracy is of test images from the same source as its training images; on "
+        "others it is lower. It was not examined for fairness or safety, and is not meant for decisions about people."
+    )
+
+
+def _listed(labels: tuple[str, ...], most: int = 20) -> str:
+    return ", ".join(labels[:most]) + (", …" if len(labels) > most else "")

@@ -1,0 +1,84 @@
+"""What there is to say of a row: how the report was read, and what the measurements tell of a gap."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vision_zoo.experiments.report.figures import (
+    FALLS_SHORT,
+    collapse,
+    first_reaching,
+    headline,
+    mean_of,
+    spread,
+    values_of,
+    verdict,
+)
+from vision_zoo.experiments.statistics import CONFIDENCE, prediction_interval
+from vision_zoo.recipes import RECIPES
+from vision_zoo.recipes.recipe import Recipe
+
+Documents = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def notes(recipe: Recipe, documents: Documents) -> list[str]:
+    """Sentences in Markdown below the table of a report."""
+    found = [f"`{recipe.name}`: {recipe.remark}"] if recipe.remark else []
+    found += [
+        f"`{recipe.name}`: {text}" for own in documents.get(recipe.name, []) if (text := _seeds(recipe, own))
+    ]
+    found += [
+        f"`{recipe.name}`: {_companion(recipe, companion, own, other)}"
+        for companion in RECIPES.values()
+        if companion.companion_of == recipe.name
+        for own in documents.get(recipe.name, [])
+        for other in documents.get(companion.name, [])
+        if own["runs"] and other["runs"] and own["environment_name"] == other["environment_name"]
+    ]
+    return found
+
+
+def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
+    """Whether seeds alone may make a run as good as the report's; None where nothing falls short, or there is one run.
+
+    Where some runs never learnt, no interval: what it is made of would be two groups, not one.
+    """
+    measure = headline(recipe)
+    values = values_of(document, measure)
+    lost = collapse(recipe, values)
+    if lost is not None:
+        return lost
+    if verdict(recipe, values, document["data"]["variant"]) != FALLS_SHORT:
+        return None
+    interval = prediction_interval(values)
+    if interval is None:
+        return None
+    interval = interval.clipped()
+    where = "within that" if recipe.reported[measure] <= interval.high else "above that"
+    return (
+        f"A further run would be expected between {interval.low:.2%} and {interval.high:.2%} "
+        f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs): the report's single one lies {where}."
+    )
+
+
+def _companion(recipe: Recipe, companion: Recipe, own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    measure = headline(recipe)
+    values, others = values_of(own, measure), values_of(other, measure)
+    points = 100 * (mean_of(other, lambda run: run[measure]) - mean_of(own, lambda run: run[measure]))
+    text = f"`{companion.name}` measures {spread(others)}, {points:+.2f} points."
+    if verdict(recipe, values, own["data"]["variant"]) == FALLS_SHORT and measure == "test_accuracy":
+        text += f" {_crossing(recipe.reported[measure], other)}"
+    return text
+
+
+def _crossing(reported: float, document: Mapping[str, Any]) -> str:
+    """When a run's test curve first reaches the reported accuracy."""
+    reached = [first_reaching(run, reported) for run in document["runs"]]
+    steps = [f"{record['steps']:,}" for record in reached if record is not None]
+    if not steps:
+        return f"Its test curve does not reach the reported {reported:.2%} in any epoch."
+    if len(steps) < len(reached):
+        return (
+            f"Its test curve reaches the reported {reported:.2%} in {len(steps)} of {len(reached)} runs, "
+            f"after {', '.join(steps)} steps."
+        )
+    return f"Its test curve reaches the reported {reported:.2%} after {', '.join(steps)} steps."

@@ -1,0 +1,202 @@
+"""Repeating published experiments: every recipe over several seeds, its figures kept after each run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vision_zoo.core.bounds import MAX_SEEDS, require_between
+from vision_zoo.core.errors import Interrupted, RunError
+from vision_zoo.core.progress import Progress
+from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
+from vision_zoo.data import find_dataset
+from vision_zoo.experiments.predictions import (
+    Predictions,
+    predictions_path,
+    read_predictions,
+    write_predictions,
+)
+from vision_zoo.recipes import find_recipe
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training import train
+from vision_zoo.training.classifier import build_classifier, count_macs
+from vision_zoo.training.device import DeviceName, choose_device, describe_environment
+from vision_zoo.training.run_directory import RunDirectory
+
+_METRICS = (
+    "test_accuracy",
+    "test_loss",
+    "train_accuracy",
+    "train_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "epochs",
+    "steps",
+    "best_epoch",
+    "train_seconds",
+    "cpu_seconds",
+    "feature_seconds",
+    "inference_seconds",
+)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where runs go, where figures go and where the data is."""
+
+    runs: Path
+    results: Path
+    data: Path | None
+
+
+def reproduce_all(
+    recipes: Sequence[Recipe], *, seeds: int, folders: Folders, device: DeviceName, progress: Progress
+) -> list[Path]:
+    """Run every recipe with the seeds 0 to `seeds` - 1, the cheapest first, but for what is there already.
+
+    A run of which a folder exists is continued. Every finished run's figures are written at once; an
+    interrupted one's row says how far it came. Returns the figures' files in the order of `recipes`.
+
+    Raises:
+        UsageError: `seeds` is out of range.
+        VisionZooError: whatever a run meets.
+    """
+    require_between("seeds", seeds, 1, MAX_SEEDS)
+    paths = {recipe.name: _result_path(recipe, folders, device) for recipe in recipes}
+    for recipe, seed in _schedule(recipes, seeds):
+        path = _result_path(recipe, folders, device)
+        seeded = recipe.override(seed=seed)
+        if seed in _finished_seeds(path, recipe) and not _weights_are_missing(
+            seeded, recipes, folders, device
+        ):
+            continue
+        progress.line(f"{recipe.name}, seed {seed}")
+        try:
+            run = _run(seeded, folders, device, progress)
+        except Interrupted:
+            _keep_unfinished(path, seeded, folders)
+            raise
+        _keep(path, recipe, run)
+    return [paths[recipe.name] for recipe in recipes]
+
+
+def _schedule(recipes: Sequence[Recipe], seeds: int) -> list[tuple[Recipe, int]]:
+    """Cheapest first; a recipe that starts from another one's weights comes after that one."""
+    order: list[tuple[Recipe, int]] = []
+    for recipe in sorted(recipes, key=_cost):
+        for seed in range(seeds):
+            if recipe.transfer_from is not None:
+                order.append((find_recipe(recipe.transfer_from), seed))
+            order.append((recipe, seed))
+    return order
+
+
+def _cost(recipe: Recipe) -> float:
+    """Multiply-accumulate operations of the whole training, roughly: frozen features are computed once."""
+    dataset = find_dataset(recipe.dataset)
+    macs = count_macs(build_classifier(recipe, dataset), dataset)
+    images = dataset.train_images or 0
+    if recipe.frozen:
+        return float(macs * images)
+    passes = recipe.epochs * images
+    if recipe.max_steps is not None:
+        passes = min(passes, recipe.max_steps * recipe.batch_size)
+    return 3.0 * macs * passes
+
+
+def _result_path(recipe: Recipe, folders: Folders, device: DeviceName) -> Path:
+    return result_path(folders.results, describe_environment(choose_device(device)), recipe.name)
+
+
+def _finished_seeds(path: Path, recipe: Recipe) -> set[int]:
+    document = read_result(path)
+    if document is None or document.get("settings") != recipe.settings():
+        return set()
+    return {run["seed"] for run in document["runs"]}
+
+
+def _weights_are_missing(
+    recipe: Recipe, recipes: Sequence[Recipe], folders: Folders, device: DeviceName
+) -> bool:
+    """Whether another recipe that is still to be run starts from this run, whose folder is not here any more."""
+    if RunDirectory(train.default_path(recipe, folders.runs)).finished:
+        return False
+    return any(
+        follower.transfer_from == recipe.name
+        and recipe.seed not in _finished_seeds(_result_path(follower, folders, device), follower)
+        for follower in recipes
+    )
+
+
+def _run(recipe: Recipe, folders: Folders, device: DeviceName, progress: Progress) -> RunDirectory:
+    path = train.default_path(recipe, folders.runs)
+    if (path / "recipe.json").exists():
+        found = RunDirectory.open(path).recipe()
+        if (found.settings(), found.seed) != (recipe.settings(), recipe.seed):
+            raise RunError(
+                f"{path} holds a run with other settings than {recipe.name}; move it away and try again"
+            )
+        train.resume(path, device=device, data_dir=folders.data, progress=progress)
+    else:
+        train.start(recipe, path, device=device, data_dir=folders.data, progress=progress)
+    return RunDirectory.open(path)
+
+
+def _keep(path: Path, recipe: Recipe, run: RunDirectory) -> None:
+    environment = run.environment()
+    metrics = run.metrics()
+    entry: dict[str, Any] = {"seed": run.recipe().seed}
+    entry |= {name: metrics[name] for name in _METRICS if name in metrics}
+    entry["versions"] = environment["versions"]
+    entry["threads"] = environment["threads"]
+    entry["history"] = run.history()
+    document = _document(path, recipe, environment, metrics["parameters"])
+    runs = [kept for kept in document["runs"] if kept["seed"] != entry["seed"]] + [entry]
+    unfinished = [kept for kept in document.get("unfinished", []) if kept["seed"] != entry["seed"]]
+    _keep_predictions(path, run)
+    write_result(
+        path,
+        {**document, "runs": sorted(runs, key=lambda kept: int(kept["seed"])), "unfinished": unfinished},
+    )
+
+
+def _keep_predictions(path: Path, run: RunDirectory) -> None:
+    """Beside those of other seeds on the same images."""
+    labels, predicted = run.predictions()
+    kept = read_predictions(predictions_path(path))
+    by_seed = dict(kept.by_seed) if kept is not None and np.array_equal(kept.labels, labels) else {}
+    write_predictions(predictions_path(path), Predictions(labels, {**by_seed, run.recipe().seed: predicted}))
+
+
+def _keep_unfinished(path: Path, recipe: Recipe, folders: Folders) -> None:
+    run = RunDirectory(train.default_path(recipe, folders.runs))
+    if not run.recipe_file.is_file() or not run.history_file.is_file():
+        return
+    document = _document(path, recipe, run.environment(), None)
+    last = run.history()[-1]
+    entry = {"seed": recipe.seed, "epochs": last["epoch"], "steps": last["steps"], "seconds": last["seconds"]}
+    others = [kept for kept in document["unfinished"] if kept["seed"] != recipe.seed]
+    write_result(path, {**document, "unfinished": [*others, entry]})
+
+
+def _document(
+    path: Path, recipe: Recipe, environment: dict[str, Any], parameters: int | None
+) -> dict[str, Any]:
+    found = read_result(path)
+    if found is not None and found.get("settings") == recipe.settings():
+        return found if parameters is None else {**found, "parameters": parameters}
+    hardware = ("cpu", "gpu", "cores", "memory_gib", "machine", "system", "python", "device")
+    return {
+        "schema": SCHEMA_VERSION,
+        "kind": "recipe",
+        "recipe": recipe.name,
+        "architecture": recipe.architecture,
+        "settings": recipe.settings(),
+        "parameters": parameters,
+        "data": {"dataset": recipe.dataset, **environment["data"]},
+        "environment": {key: environment[key] for key in hardware if key in environment},
+        "runs": [],
+        "unfinished": [],
+    }

@@ -1,0 +1,298 @@
+"""A search that any number of workers share, on one machine or many, through a storage of Optuna's.
+
+Every worker asks the study for a point, trains it in the point's own folder below a common one, and reports each
+epoch's validation accuracy. Storages: a journal file for workers that see the same file system, PostgreSQL for all
+others; there lost workers are noticed by their missing heartbeat. Another worker then takes the point up from its
+last checkpoint; in a journal it does so in a grid, and TPE tries another point instead.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.study import MaxTrialsCallback, Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from vision_zoo.core.bounds import require_between
+from vision_zoo.core.errors import (
+    Interrupted,
+    RunError,
+    RunInUseError,
+    StorageError,
+    TrainingError,
+    UsageError,
+)
+from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.experiments.search.search_space import Range, Space, describe, folder_name, is_whole, tuned
+from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
+from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
+from vision_zoo.training import train
+from vision_zoo.training.device import DeviceName
+from vision_zoo.training.loop import Watch
+from vision_zoo.training.run_directory import RunDirectory
+
+SAMPLERS = ("grid", "tpe")
+PRUNERS = ("none", "median")
+
+_SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """How points are chosen.
+
+    Args:
+        name: workers with the same name and storage share the search.
+        sampler: `grid` tries every combination, `tpe` looks where earlier trials were good.
+        pruner: `median` ends a point whose epoch is below the median of the others' same epoch.
+        trials: finished or pruned ones after which workers stop; a grid ends by itself.
+    """
+
+    name: str
+    sampler: str = "grid"
+    pruner: str = "none"
+    trials: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for unknown names and numbers out of range."""
+        for option, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
+            if getattr(self, option) not in known:
+                raise UsageError(f"unknown {option} {getattr(self, option)!r}; expected {' or '.join(known)}")
+        if self.trials is not None:
+            require_between("trials", self.trials, 1, MAX_COUNT)
+        if self.sampler == "tpe" and self.trials is None:
+            raise UsageError("the sampler tpe does not end by itself; say after how many --trials")
+
+
+def work(
+    recipe: Recipe,
+    space: Space,
+    settings: StudySettings,
+    *,
+    storage: str,
+    out: Path,
+    device: DeviceName,
+    data_dir: Path | None,
+    progress: Progress,
+) -> None:
+    """Be one worker of the study until it has ended.
+
+    Raises:
+        UsageError: the space or the storage cannot be used.
+        StorageError: the storage cannot be reached.
+        VisionZooError: whatever a run meets but a loss that is not finite, which ends its point alone.
+    """
+
+    def objective(trial: Trial) -> float:
+        return _train_point(trial, recipe, space, out, device, data_dir)
+
+    def after(_study: Study, trial: FrozenTrial) -> None:
+        reached = trial.state.name.lower()
+        if trial.value is not None and trial.state == TrialState.COMPLETE:
+            reached = f"{trial.value:.2%} of the validation images right"
+        progress.line(f"{describe(trial.params)}: {reached}")
+
+    callbacks: list[Callable[[Study, FrozenTrial], None]] = [after]
+    if settings.trials is not None:
+        callbacks.append(MaxTrialsCallback(settings.trials, states=_ENDED))
+    with open_study(recipe, space, settings, storage) as study:
+        try:
+            while not _has_ended(study, settings):
+                study.optimize(objective, callbacks=callbacks)
+        except (Interrupted, KeyboardInterrupt) as error:
+            raise Interrupted(
+                f"interrupted; {len(study.get_trials(deepcopy=False, states=_ENDED))} points are finished: "
+                "run the same command again to go on"
+            ) from error
+
+
+@contextmanager
+def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: str) -> Iterator[Study]:
+    """The study of that name, made where there is none.
+
+    Raises:
+        UsageError: the space or the storage cannot be used, or the study of that name searches something else.
+        StorageError: the storage cannot be reached.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    ranges = [field for field, values in space.items() if isinstance(values, Range)]
+    if not space:
+        raise UsageError("there is nothing to search; give --grid FIELD=VALUE,… or --range FIELD=LOW:HIGH")
+    if settings.sampler == "grid" and ranges:
+        raise UsageError(f"a grid has no ranges; give the values of {ranges[0]}, or take --sampler tpe")
+    for field, values in space.items():
+        for value in (values.low, values.high) if isinstance(values, Range) else values:
+            recipe.override(**{field: value})  # raises UsageError before a worker meets it
+    sampler: optuna.samplers.BaseSampler
+    if settings.sampler == "grid":
+        # The same seed everywhere: workers have to agree on the order of the points.
+        sampler = optuna.samplers.GridSampler(
+            {field: list(_listed(values)) for field, values in space.items()}, seed=0
+        )
+    else:
+        sampler = optuna.samplers.TPESampler(constant_liar=True)  # counts points that others are training
+    pruner = optuna.pruners.MedianPruner() if settings.pruner == "median" else optuna.pruners.NopPruner()
+    try:
+        kept = opened(storage)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{shown(storage)} cannot be used: {error}") from error
+    except Exception as error:
+        raise_for_storage(error, storage)
+        raise
+    try:
+        study = optuna.create_study(
+            study_name=settings.name,
+            storage=kept,
+            sampler=sampler,
+            pruner=pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        _require_same_search(study, recipe, space, settings)
+        yield study
+    except Exception as error:
+        raise_for_storage(error, storage)
+        raise
+    finally:
+        if isinstance(kept, RDBStorage):
+            kept.engine.dispose()
+
+
+def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: StudySettings) -> None:
+    searched = {
+        "recipe": recipe.settings() | {"seed": recipe.seed},
+        "space": {field: _described(values) for field, values in space.items()},
+        "sampler": settings.sampler,
+    }
+    known = study.user_attrs.get(_SEARCHED)
+    if known is None:
+        study.set_user_attr(_SEARCHED, searched)
+    elif known != json.loads(json.dumps(searched)):
+        raise UsageError(
+            f"the study {settings.name} searches something else (other settings, values or sampler); give this search "
+            "a name of its own with --study"
+        )
+
+
+def _described(values: Sequence[float] | Range) -> Any:
+    return dataclasses.asdict(values) if isinstance(values, Range) else list(values)
+
+
+def trials_of(study: Study) -> list[dict[str, Any]]:
+    """What every point of the study was and reached; of several trials of the same point, the one that came furthest."""
+    order = [TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE]
+    rows: dict[str, dict[str, Any]] = {}
+    for trial in sorted(
+        (trial for trial in study.get_trials(deepcopy=False) if trial.params and trial.state in order),
+        key=lambda trial: (order.index(trial.state), trial.number),
+    ):
+        name = folder_name(trial.params)
+        rows[name] = {
+            **trial.params,
+            "state": "diverged" if _DIVERGED in trial.user_attrs else trial.state.name.lower(),
+            "validation_accuracy": trial.value if trial.state == TrialState.COMPLETE else None,
+            "epochs": len(trial.intermediate_values),
+            "run": name,
+        }
+    return list(rows.values())
+
+
+def _has_ended(study: Study, settings: StudySettings) -> bool:
+    if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        return False  # a point that a worker gave back
+    if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
+        return True
+    ended = len(study.get_trials(deepcopy=False, states=_ENDED))
+    return settings.trials is not None and ended >= settings.trials
+
+
+def _train_point(
+    trial: Trial,
+    recipe: Recipe,
+    space: Space,
+    out: Path,
+    device: DeviceName,
+    data_dir: Path | None,
+) -> float:
+    values = {field: _suggested(trial, field, choices) for field, choices in space.items()}
+    point = tuned(recipe).override(**values)
+    run = RunDirectory(out / folder_name(values))
+    reported = 0
+
+    def watch(record: Mapping[str, float]) -> None:
+        nonlocal reported
+        if record["epoch"] > reported:
+            reported = int(record["epoch"])
+            trial.report(record["validation_accuracy"], reported)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    try:
+        _train(point, run, device, data_dir, watch)
+    except TrainingError as error:
+        trial.set_user_attr(_DIVERGED, str(error))
+        raise optuna.TrialPruned(str(error)) from error
+    except optuna.TrialPruned:
+        raise
+    except BaseException:  # whoever comes next takes the point up where it is
+        given_back = trial.study.get_trials(deepcopy=False)[trial.number]
+        trial.study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.WAITING,
+                params=given_back.params,
+                distributions=given_back.distributions,
+                system_attrs=given_back.system_attrs,
+            )
+        )
+        raise
+    return float(run.metrics()["validation_accuracy"])
+
+
+def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path | None, watch: Watch) -> None:
+    """Train the point, go on with it, or wait until the worker that has it is done."""
+    progress = SilentProgress()
+    while True:
+        run.wait_until_free()
+        begun = run.recipe_file.is_file()
+        try:
+            if begun:
+                if run.recipe() != point:
+                    raise RunError(
+                        f"{run.path} holds a run with other settings; move it away or choose another --out"
+                    )
+                if run.history_file.is_file():
+                    for record in run.history():
+                        watch(record)
+                train.resume(run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
+            else:
+                train.start(point, run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
+        except RunInUseError:
+            continue
+        except RunError:
+            if begun or not run.recipe_file.is_file():
+                raise
+            continue  # another worker began it in this moment
+        return
+
+
+def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> float:
+    if not isinstance(values, Range):
+        return (
+            float(trial.suggest_categorical(field, list(values)))
+            if not is_whole(field)
+            else int(trial.suggest_categorical(field, list(values)))
+        )
+    if is_whole(field):
+        return trial.suggest_int(field, int(values.low), int(values.high), log=values.log)
+    return trial.suggest_float(field, values.low, values.high, log=values.log)
+
+
+def _listed(values: Sequence[float] | Range) -> Sequence[float]:
+    return () if isinstance(values, Range) else values

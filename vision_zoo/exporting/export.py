@@ -1,0 +1,191 @@
+"""A finished run → one proven ONNX file."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vision_zoo.artifact import manifest
+from vision_zoo.artifact.metadata import (
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAMES,
+    Metadata,
+    Precision,
+    file_name,
+)
+from vision_zoo.core import environment
+from vision_zoo.core.errors import ExportError, RunError, UsageError
+from vision_zoo.data.dataset import Dataset
+from vision_zoo.exporting.quantize import to_precision
+from vision_zoo.exporting.verify import FULL_PRECISION, REDUCED_PRECISION, Proof, prove
+from vision_zoo.exporting.weights import store_weights
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
+from vision_zoo.training.run_data import load_for_run
+from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.weights import load_weights
+
+OPSET = 18  # above it, some operators were reported to leave the GPU (ultralytics pull request 25915)
+IR_VERSION = 8
+"""What opset 18 needs. torch writes 10, which ONNX Runtime below 1.18 refuses to load."""
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """The file that was written and the proof that let it be."""
+
+    path: Path
+    proof: Proof
+    replaced: bool
+
+
+def export_onnx(
+    run_path: Path,
+    output_dir: Path,
+    *,
+    data_dir: Path | None = None,
+    dataset: str | None = None,
+    precision: Precision = "fp32",
+    weights: Precision = "fp32",
+) -> ExportedModel:
+    """Export a finished run to a file in `output_dir` after proving it on the whole test split.
+
+    The file is `<recipe>.onnx`, or `<recipe>-int8.onnx` for another `precision` than fp32, which is what the
+    graph computes in. `weights` is how a graph that computes in single precision stores large weights.
+    `data_dir` is where the test split is; without it the run's own data folder is used. `dataset` is `folder:PATH` where
+    the run's folder of pictures was moved. Labels and input format are those that the run was trained with.
+
+    Raises:
+        UsageError: `weights` together with another precision than fp32.
+        RunError: no finished run there, or the data is not what it was trained on.
+        DataError: the test split is not at hand.
+        ExportError: the graph does not predict what the checkpoint predicts; nothing is written.
+        StorageError: the folder cannot be written.
+    """
+    if precision != "fp32" and weights != "fp32":
+        raise UsageError(
+            f"--weights is for --precision fp32; a file in {precision} stores its weights so already"
+        )
+    run = RunDirectory.open(run_path)
+    if not run.finished:
+        raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
+    recipe = run.recipe()
+    data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
+    classifier = build_classifier(recipe, data)
+    load_weights(run.best, classifier.network)
+    classifier.eval()
+    content = store_weights(to_onnx(classifier, data.input.shape), weights)
+    content = to_precision(content, precision, splits.train)
+    tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
+    proof = prove(content, classifier, splits.test, tolerance, more=splits.train)
+    metadata = Metadata(
+        recipe=recipe.name,
+        architecture=recipe.architecture,
+        architecture_arguments=_arguments(recipe, data),
+        dataset=data.name,
+        labels=data.labels,
+        input=data.input,
+        precision=precision,
+        weights=weights if precision == "fp32" else precision,
+        opset=OPSET,
+        parameters=count_parameters(classifier.network),
+        macs=count_macs(classifier, data),
+        test_accuracy=proof.accuracy,
+        test_images=len(splits.test),
+        familiar_energy=round(proof.familiar_energy, 4),
+        data_variant=splits.variant,
+        versions=environment.versions(),
+    )
+    path = output_dir / file_name(recipe.name, precision)
+    replaced = path.exists()
+    manifest.publish(path, _with_metadata(content, metadata))
+    return ExportedModel(path, proof, replaced)
+
+
+def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    # A grayscale image that the graph repeats to three channels: the network takes more than the input has.
+    repeated = {} if len(recipe.mean) == dataset.input.channels else {"channels": len(recipe.mean)}
+    flipped = {"test_time_flip": True} if recipe.test_time_flip else {}
+    return {**repeated, **flipped, **recipe.architecture_arguments}
+
+
+class _Exported(nn.Module):
+    """What the file computes: logits and probabilities of uint8 images."""
+
+    def __init__(self, classifier: ImageClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.classifier(image)
+        return logits, logits.softmax(dim=1)
+
+
+def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
+    """The classifier in evaluation mode as a serialised ONNX model without metadata.
+
+    Raises:
+        ExportError: torch cannot export it.
+    """
+    # Two images, not one: torch.export would take a batch of one for a constant.
+    example = torch.zeros((2, *shape), dtype=torch.uint8)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                _Exported(classifier).eval(),
+                (example,),
+                input_names=[INPUT_NAME],
+                output_names=list(OUTPUT_NAMES),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+                verbose=False,
+            )
+        if program is None:
+            raise ExportError("torch gave no ONNX program for this architecture")
+        return bytes(program.model_proto.SerializeToString())
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ExportError(
+            f"torch cannot export this architecture to ONNX ({reason}); nothing was written"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def load_exporter() -> None:
+    """Export a classifier of one layer: the first export of a process loads libraries, which takes seconds."""
+    to_onnx(ImageClassifier(nn.Flatten(), mean=(0.5,), std=(0.5,)), (1, 1, 1))
+
+
+def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
+    import onnx
+
+    model = onnx.load_model_from_string(content)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets.get("") != OPSET:
+        raise ExportError(f"torch wrote opset {opsets.get('')}, expected {OPSET}; nothing was written")
+    used = {node.domain for node in model.graph.node}  # quantising leaves domains that no node is of
+    unused = [entry for entry in model.opset_import if entry.domain and entry.domain not in used]
+    for entry in unused:
+        model.opset_import.remove(entry)
+    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    for node in model.graph.node:  # torch leaves source paths and stack traces of this machine there
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        del value.metadata_props[:]
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())

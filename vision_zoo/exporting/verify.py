@@ -1,0 +1,148 @@
+"""Proving that an ONNX graph predicts what its checkpoint predicts, before anything is written."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, energy
+from vision_zoo.core import onnx_runtime
+from vision_zoo.core.errors import ExportError
+from vision_zoo.data.dataset import Split
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.evaluate import evaluate
+
+_BATCH = 256
+_SINGLE_IMAGES = 64
+_UNFAMILIAR_PER_CENT = 2
+_ROUNDING = 1e-6  # of an image: two of a thousand are 0.2 points, in floating point a little more
+_ENOUGH_IMAGES = 500
+"""To judge a graph in fewer bits by; where the test split has fewer, training images are looked at, too."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a graph may differ by from its checkpoint.
+
+    `logit_difference` is relative to the largest logit, or absolute where all logits are below 1; None sets
+    no limit. `accuracy_loss` is a fraction of the test images; where it is above 0, a single image may be lost however
+    few there are.
+    """
+
+    argmax_agreement: float
+    logit_difference: float | None
+    accuracy_loss: float
+
+    def images_lost(self, images: int) -> float:
+        """How many of so many test images may be lost."""
+        return max(1.0, self.accuracy_loss * images) if self.accuracy_loss else 0.0
+
+
+FULL_PRECISION = Tolerance(argmax_agreement=0.9999, logit_difference=1e-3, accuracy_loss=0.0)
+REDUCED_PRECISION = Tolerance(argmax_agreement=0.9, logit_difference=None, accuracy_loss=0.002)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """`argmax_agreement` and both accuracies are fractions of `images`; `accuracy` is the graph's.
+
+    `familiar_energy` is the 2nd percentile of the energy of the graph's logits over the images.
+    """
+
+    images: int
+    argmax_agreement: float
+    max_logit_difference: float
+    checkpoint_accuracy: float
+    accuracy: float
+    familiar_energy: float
+
+
+def prove(
+    content: bytes,
+    classifier: ImageClassifier,
+    split: Split,
+    tolerance: Tolerance = FULL_PRECISION,
+    *,
+    more: Split | None = None,
+) -> Proof:
+    """Compare a serialised graph with `classifier` on every image of `split`, in batches and one by one.
+
+    Both run in single precision on the CPU, where no TF32 can blur the comparison. Where the graph may differ and
+    `split` is small, images of `more` count for the agreement as well.
+
+    Raises:
+        ExportError: the graph does not load or run, or it differs by more than the tolerances.
+    """
+    expected = evaluate(classifier, split)
+    logits, probabilities = _run(content, split.images, _BATCH)
+    single, _ = _run(content, split.images[:_SINGLE_IMAGES], 1)
+    difference = max(
+        float(np.abs(logits - expected.logits).max()),
+        float(np.abs(single - expected.logits[: len(single)]).max()),
+    )
+    proof = Proof(
+        images=len(split),
+        argmax_agreement=float((logits.argmax(axis=1) == expected.predictions).mean()),
+        max_logit_difference=difference,
+        checkpoint_accuracy=expected.accuracy,
+        accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
+        familiar_energy=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
+    )
+    if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
+        raise ExportError(
+            "the graph gives values that are not finite or no probabilities; nothing was written"
+        )
+    agreed, images = proof.argmax_agreement * proof.images, proof.images
+    if more is not None and tolerance.logit_difference is None and images < _ENOUGH_IMAGES:
+        further = more.spread(min(len(more), _ENOUGH_IMAGES - images))
+        predictions = _run(content, further.images, _BATCH)[0].argmax(axis=1)
+        agreed += float((predictions == evaluate(classifier, further).predictions).sum())
+        images += len(further)
+    require(proof, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max()))
+    return proof
+
+
+def require(
+    proof: Proof, tolerance: Tolerance, agreement: float, images: int, *, largest_logit: float
+) -> None:
+    """Raise ExportError where `proof`, or the agreement on so many images, is beyond `tolerance`."""
+    limit = None
+    if tolerance.logit_difference is not None:
+        limit = tolerance.logit_difference * max(1.0, largest_logit)
+    if agreement < tolerance.argmax_agreement or (limit is not None and proof.max_logit_difference > limit):
+        expected = "any" if limit is None else f"at most {limit:.3g}"
+        raise ExportError(
+            f"the graph does not predict what the checkpoint predicts: argmax agreement {agreement:.4%} "
+            f"(expected at least {tolerance.argmax_agreement:.2%}), largest logit difference "
+            f"{proof.max_logit_difference:.3g} (expected {expected}) on {images} images; nothing was written"
+        )
+    lost = (proof.checkpoint_accuracy - proof.accuracy) * proof.images
+    allowed = tolerance.images_lost(proof.images)
+    if lost > allowed + _ROUNDING:
+        raise ExportError(
+            f"the graph's accuracy is {100 * lost / proof.images:.2f} points below the checkpoint's "
+            f"{proof.checkpoint_accuracy:.2%}: it loses {lost:.0f} of {proof.images:,} test images, expected at most "
+            f"{int(allowed + _ROUNDING)}; nothing was written"
+        )
+
+
+def _run(
+    content: bytes, images: NDArray[np.uint8], batch_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    onnxruntime = onnx_runtime.load()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        parts = [
+            session.run(
+                list(OUTPUT_NAMES), {INPUT_NAME: np.ascontiguousarray(images[start : start + batch_size])}
+            )
+            for start in range(0, len(images), batch_size)
+        ]
+    except Exception as error:  # onnxruntime's errors share no base class
+        raise ExportError(
+            f"ONNX Runtime cannot run the exported graph ({error}); nothing was written"
+        ) from error
+    logits, probabilities = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(probabilities)
