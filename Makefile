@@ -47,6 +47,7 @@ format: $(INSTALLED)  ## rewrite the code in the house format
 lint: $(INSTALLED)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m scripts.update_documents --check
 
 types: $(INSTALLED)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.figures import digits, gpu, inference, modern, sentences, server, training, zoo
+from scripts.figures import digits, gpu, inference, layout, modern, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
 from vision_zoo.benchmark.pictures import svg
 from vision_zoo.core import atomic
@@ -22,7 +22,7 @@ from vision_zoo.experiments.report.claims.picture import draw
 from vision_zoo.experiments.report.model_card import model_card
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 REPORT = "docs/RESULTS.md"
 CLAIMS = "docs/CLAIMS.md"
 PICTURES: dict[str, Callable[[Results], str]] = {
@@ -40,6 +40,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "training": training.table,
     "gpu": gpu.table,
     "modern": modern.table,
+    "layout": layout.tree,
     "reproduction": sentences.reproduction_sentence,
     "quickstart": sentences.quickstart_sentence,
 }

@@ -1,111 +1,29 @@
 """The import rules: serving runs without torch, training without gradio, and neither knows the other."""
 
-import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "vision_zoo"
-BOTH_HALVES = {
-    "benchmark",
-    "cli",
-    "comparison",
-    "doctor",
-    "grid_search",
-    "inspection",
-    "listing",
-    "model_card",
-    "quickstart",
-    "report",
-    "reproduce",
-    "shared_search",
-}
-FORBIDDEN = {
-    "serving": {
-        "torch",
-        "torchvision",
-        "onnx",
-        "onnxscript",
-        "safetensors",
-        "matplotlib",
-        "vision_zoo.training",
-    },
-    "training": {"gradio", "fastapi", "uvicorn", "vision_zoo.serving"},
-}
-HEAVY = {
-    "torch",
-    "torchvision",
-    "onnx",
-    "onnxruntime",
-    "gradio",
-    "fastapi",
-    "matplotlib",
-    "ray",
-    "tensorboard",
-}
-TORCH_FREE = (
-    "training/recipe.py",
-    "training/recipes",
-    "training/datasets",
-    "training/architectures/__init__.py",
-)
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
-def _imports(node: ast.AST, *, module_level_only: bool) -> Iterator[str]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            yield from (f"{child.module}.{alias.name}" for alias in child.names)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            continue
-        elif not (module_level_only and isinstance(child, ast.FunctionDef)):
-            yield from _imports(child, module_level_only=module_level_only)
-
-
-def _imported(path: Path, forbidden: set[str], *, module_level_only: bool = False) -> set[str]:
-    names = set(_imports(ast.parse(path.read_text()), module_level_only=module_level_only))
-    return {name for name in names for banned in forbidden if name == banned or name.startswith(f"{banned}.")}
-
-
-def _relative(path: Path) -> str:
-    return path.relative_to(PACKAGE).as_posix()
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=_relative)
-def test_each_half_keeps_to_itself(path: Path) -> None:
-    half = _relative(path).split("/")[0]
-    if half in FORBIDDEN:
-        assert not _imported(path, FORBIDDEN[half])
-    elif not BOTH_HALVES & {path.stem, *path.relative_to(PACKAGE).parent.parts}:
-        assert not _imported(path, {"vision_zoo.training", "vision_zoo.serving"})
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=_relative)
-def test_nothing_heavy_is_imported_at_module_level_where_it_must_not(path: Path) -> None:
-    name = _relative(path)
-    if name.startswith("training/") and not name.startswith(TORCH_FREE):
-        return
-    # The server is FastAPI's and the page Gradio's: each is imported when one is started.
-    allowed = {"fastapi"} if name.startswith("serving/server/") else set()
-    if name.startswith("serving/demo/"):
-        allowed = {"fastapi", "gradio"}
-    if name == "serving/ray_app.py":  # `serve run` imports it
-        allowed = {"ray"}
-    assert not _imported(path, HEAVY - allowed, module_level_only=True)
-
-
-def test_the_rules_would_notice() -> None:
-    tree = ast.parse("def f():\n    from torch import nn\n")
-    assert set(_imports(tree, module_level_only=False)) == {"torch.nn"}
-    assert not set(_imports(tree, module_level_only=True))
+def test_the_layers_hold_and_a_breach_would_be_noticed(tmp_path: Path) -> None:
+    lint = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--config"]
+    contracts = (ROOT / "pyproject.toml").read_text()
+    turned = tmp_path / "pyproject.toml"
+    turned.write_text(contracts.replace('    "images",\n    "core",\n', '    "core",\n    "images",\n'))
+    assert turned.read_text() != contracts
+    held, broken = (
+        subprocess.run([*lint, str(config)], cwd=ROOT, capture_output=True, text=True, check=False)
+        for config in (ROOT / "pyproject.toml", turned)
+    )
+    assert held.returncode == 0, held.stdout
+    assert broken.returncode == 1
+    assert "vision_zoo.core is not allowed" not in held.stdout
+    assert "is not allowed to import vision_zoo.core" in broken.stdout
 
 
 _WITHOUT_TORCH = """

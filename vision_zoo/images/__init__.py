@@ -1,0 +1,1 @@
+"""Any image file to a model's input."""

@@ -1,1 +1,1 @@
-"""Serving: exported files in ONNX Runtime. Needs no torch and knows nothing of training."""
+"""Exported models in ONNX Runtime: predict, evaluate, HTTP server, web page; needs no torch."""

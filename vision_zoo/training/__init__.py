@@ -1,1 +1,1 @@
-"""Training: dataset → loader → loop → run directory → export. Knows nothing of serving."""
+"""The training engine: from a recipe to a run directory; needs torch."""

@@ -1,0 +1,1 @@
+"""Hyper-parameter search: grids, and studies shared by several processes."""
