@@ -10,7 +10,7 @@ for name in (
     "vision_zoo.cli",
     "vision_zoo.exporting.export",
     "vision_zoo.training.plots",
-    "vision_zoo.training.tensorboard",
+    "vision_zoo.training.run_outputs",
     "vision_zoo.training.train",
 ):
     import_module(name)

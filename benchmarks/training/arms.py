@@ -29,9 +29,8 @@ from vision_zoo.training.distributed import ALONE
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
-from vision_zoo.training.loss import loss_function
-from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.quicken import quickened
+from vision_zoo.training.optim import build_optimizer, loss_function
+from vision_zoo.training.speedups import quickened
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 

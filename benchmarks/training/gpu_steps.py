@@ -33,7 +33,7 @@ from vision_zoo.training.device import (
 )
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.quicken import quickened
+from vision_zoo.training.speedups import quickened
 from vision_zoo.training.step import EagerStep, Step
 
 RECIPES = (

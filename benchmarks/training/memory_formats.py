@@ -3,7 +3,7 @@
     python -m benchmarks.training.memory_formats [RECIPE…] [--rounds 15] [--data-dir DIR]
 
 The engine's steps on one batch, the formats in turns in one process, so that what else the machine does meets both.
-`vision_zoo/training/quicken.py` chooses by it.
+`vision_zoo/training/speedups.py` chooses by it.
 """
 
 import argparse
@@ -18,14 +18,13 @@ from benchmarks.training import command
 from vision_zoo.core.progress import Progress, progress_on_stderr
 from vision_zoo.data import find_dataset
 from vision_zoo.recipes import find_recipe
-from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.device import choose_device, describe_environment, use_precision, wait_for
-from vision_zoo.training.initial_weights import Origins, initialise
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.quicken import quickened
+from vision_zoo.training.speedups import keep_freed_memory, quickened
 from vision_zoo.training.step import EagerStep
+from vision_zoo.training.weights import Origins, initialise
 
 RECIPES = (  # one for each architecture with convolutions that are trained
     "simple_cnn-mnist",

@@ -18,8 +18,8 @@ from benchmarks.training.workload import (
     prepare,
     work,
 )
-from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.device import choose_device, wait_for
+from vision_zoo.training.speedups import keep_freed_memory
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs
 from vision_zoo.training.device import DeviceName, choose_device, wait_for
-from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.weights import load_pretrained
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from vision_zoo.benchmark.pictures import accuracy_against_latency
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import DeviceError, ModelError, UsageError
-from vision_zoo.core.pareto import pareto_front
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.statistics import pareto_front
 
 SETTINGS = BenchmarkSettings(
     providers=("cpu",),

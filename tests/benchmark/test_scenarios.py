@@ -4,10 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vision_zoo.benchmark.binding import bound_arm, cuda_graph_arm
 from vision_zoo.benchmark.cold import measure_cold
-from vision_zoo.benchmark.placement import placement
-from vision_zoo.benchmark.stages import measure_stages
+from vision_zoo.benchmark.sessions import bound_arm, cuda_graph_arm, measure_stages, placement
 from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.core.latency import percentile_name, summarise
 from vision_zoo.core.progress import SilentProgress

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import ROOT, run_command
 from tests.serving.server.conftest import running
-from vision_zoo.benchmark.binding import bound_arm, cuda_graph_arm
+from vision_zoo.benchmark.sessions import bound_arm, cuda_graph_arm
 from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.session import Session
 

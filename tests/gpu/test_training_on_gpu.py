@@ -22,7 +22,7 @@ from vision_zoo.training.cuda_graph import GraphedStep
 from vision_zoo.training.device import make_repeatable, use_precision
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import build_optimizer, set_learning_rate
-from vision_zoo.training.quicken import quickened
+from vision_zoo.training.speedups import quickened
 from vision_zoo.training.step import EagerStep, Step
 
 _CUDA = torch.device("cuda")

@@ -12,8 +12,8 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.outcome import TrainedRun
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_outputs import TrainedRun
 from vision_zoo.training.state import TrainingState
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=3, batch_size=512)

@@ -13,7 +13,7 @@ from vision_zoo.data import DATASETS, find_dataset
 from vision_zoo.data.sources import locate
 from vision_zoo.recipes import find_recipe
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.weights import load_pretrained
 
 
 @pytest.fixture(autouse=True)

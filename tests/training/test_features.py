@@ -15,7 +15,7 @@ from vision_zoo.recipes import find_recipe, recipe_for
 from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.features import can_cache, compute_features
-from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.weights import load_pretrained
 
 FROZEN = find_recipe("simple_cnn-mnist_5k").override(architecture="all_cnn", frozen=True)
 

@@ -21,10 +21,9 @@ from vision_zoo.training import loop, plots, train
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
-from vision_zoo.training.loss import loss_function, scored_loss
-from vision_zoo.training.optim import build_optimizer, set_learning_rate
-from vision_zoo.training.outcome import TrainedRun
+from vision_zoo.training.optim import build_optimizer, loss_function, scored_loss, set_learning_rate
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_outputs import TrainedRun
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from vision_zoo.benchmark.cold import measure_cold
 from vision_zoo.benchmark.engines import ONE_CALLER, REFERENCE, arms
-from vision_zoo.benchmark.placement import placement
+from vision_zoo.benchmark.sessions import measure_stages, placement
 from vision_zoo.benchmark.settings import BenchmarkSettings
-from vision_zoo.benchmark.stages import measure_stages
 from vision_zoo.core import scenarios
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import ModelError

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.benchmark.binding import bound_arm, cuda_graph_arm
+from vision_zoo.benchmark.sessions import bound_arm, cuda_graph_arm
 from vision_zoo.benchmark.settings import BenchmarkSettings
 from vision_zoo.core.scenarios import Arm
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vision_zoo.core.pareto import pareto_front
+from vision_zoo.core.statistics import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vision_zoo.data.dataset import Split
 from vision_zoo.training.distributed import ALONE, rows_of_all, world
-from vision_zoo.training.loss import LossFunction, cross_entropy
+from vision_zoo.training.optim import LossFunction, cross_entropy
 
 _BATCH = 250  # small enough for the activations to stay in a processor's caches
 _BATCH_ON_GPU = 2000

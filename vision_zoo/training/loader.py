@@ -10,8 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision_zoo.data.dataset import Split
+from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.data.split import stratified_holdout
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.distributed import ALONE, World
+
+
+def parts_of(splits: Splits, recipe: Recipe) -> dict[str, Split]:
+    """What is trained on, what early stopping looks at (with `patience` only) and what is scored at the end."""
+    parts = splits.named()
+    if recipe.patience is None:
+        return {name: split for name, split in parts.items() if name != "validation"}
+    if "validation" not in parts:
+        held_out = max(1, round(len(splits.train) * recipe.validation_fraction))
+        kept, out = stratified_holdout(np.asarray(splits.train.labels), held_out, seed=recipe.seed)
+        parts |= {"train": splits.train.take(kept), "validation": splits.train.take(out)}
+    return parts
+
 
 _MAPPED_ABOVE = 2**30  # bytes; smaller arrays are faster to gather from when copied
 

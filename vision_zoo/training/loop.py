@@ -18,8 +18,7 @@ from vision_zoo.training.distributed import same_everywhere, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
-from vision_zoo.training.loss import scored_loss
-from vision_zoo.training.optim import set_learning_rate
+from vision_zoo.training.optim import scored_loss, set_learning_rate
 from vision_zoo.training.state import PartialEpoch, TrainingState
 from vision_zoo.training.step import Step, StepResult
 

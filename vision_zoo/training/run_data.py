@@ -31,7 +31,7 @@ from vision_zoo.data.own_folder import (
 from vision_zoo.data.scan import portable
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.parts import parts_of
+from vision_zoo.training.loader import parts_of
 from vision_zoo.training.run_directory import RunDirectory
 
 _SCHEMA = 1

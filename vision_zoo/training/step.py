@@ -10,7 +10,7 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import Changes, changed
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch
-from vision_zoo.training.loss import loss_function
+from vision_zoo.training.optim import loss_function
 
 
 class StepResult(NamedTuple):

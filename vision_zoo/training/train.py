@@ -17,7 +17,6 @@ from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset, Split, Splits, report_skipped
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
-from vision_zoo.training.allocator import keep_freed_memory
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
@@ -30,20 +29,17 @@ from vision_zoo.training.device import (
 )
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
-from vision_zoo.training.initial_weights import Origins, initialise
 from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
-from vision_zoo.training.loader import Loader
+from vision_zoo.training.loader import Loader, parts_of
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
-from vision_zoo.training.loss import scored_loss
-from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.outcome import TrainedRun, finished, write_outcome
-from vision_zoo.training.parts import parts_of
-from vision_zoo.training.quicken import quickened
+from vision_zoo.training.optim import build_optimizer, scored_loss
 from vision_zoo.training.run_data import data_to_record, load_for_run
 from vision_zoo.training.run_directory import RunDirectory, run_name
+from vision_zoo.training.run_outputs import TrainedRun, finished, write_outcome
+from vision_zoo.training.speedups import keep_freed_memory, quickened
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
-from vision_zoo.training.weights import save_weights
+from vision_zoo.training.weights import Origins, initialise, save_weights
 
 SAVE_SECONDS = 60.0
 """Between two checkpoints in the middle of an epoch."""

@@ -1,13 +1,24 @@
-"""A network's weights as a safetensors file."""
+"""Weights: saved, published, and those that training begins with."""
 
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from vision_zoo.core import atomic
-from vision_zoo.core.errors import RunError
+from vision_zoo.core.errors import DataError, RunError, UsageError
+from vision_zoo.data.dataset import Split
+from vision_zoo.data.sources import locate
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.run_directory import RunDirectory, run_name
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
@@ -38,3 +49,148 @@ def load_weights(path: Path, network: nn.Module) -> None:
         raise RunError(
             f"{path} holds the weights of another architecture than recipe.json; train again"
         ) from error
+
+
+if TYPE_CHECKING:
+    from vision_zoo.training.classifier import ImageClassifier
+
+_FEATURES = "features."
+
+
+def load_pretrained(
+    classifier: "ImageClassifier", name: str, *, path: Path | None, data_dir: Path | None
+) -> None:
+    """Load the published weights `name` into the network's feature layers.
+
+    They are in `path`, else in `weights/<name>.safetensors` under a data folder, else torchvision downloads
+    them.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another network.
+        UsageError: the architecture takes no published weights.
+    """
+    network = classifier.network
+    if not hasattr(network, "load_pretrained"):
+        raise UsageError(f"{type(network).__name__} takes no published weights; leave --pretrained out")
+    file = path or _find(name, data_dir)
+    try:
+        cast("Any", network).load_pretrained(safetensors.torch.load(file.read_bytes()))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(
+            f"{file} cannot be read as safetensors ({error}); restore it or name another with --pretrained"
+        ) from error
+    except (KeyError, RuntimeError) as error:
+        raise DataError(
+            f"{file} holds the weights of another network ({str(error).splitlines()[0]}); expected torchvision's {name}"
+        ) from error
+
+
+def load_features_of_run(classifier: "ImageClassifier", path: Path) -> None:
+    """Load the feature layers of the finished run in `path`.
+
+    Raises:
+        RunError: no finished run there, or one of another architecture.
+    """
+    run = RunDirectory.open(path)
+    if not run.finished:
+        raise RunError(
+            f"{path} is not finished; continue it with `vision-zoo train --resume {path}` before its weights are used"
+        )
+    try:
+        weights = safetensors.torch.load(run.best.read_bytes())
+        classifier.feature_layers.load_state_dict(
+            {
+                name.removeprefix(_FEATURES): tensor
+                for name, tensor in weights.items()
+                if name.startswith(_FEATURES)
+            }
+        )
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RunError(f"{run.best} is missing or damaged ({error}); train that run again") from error
+    except RuntimeError as error:
+        raise RunError(
+            f"{path} holds a run of another architecture or with other input channels; expected one whose feature "
+            "layers fit"
+        ) from error
+
+
+def _find(name: str, data_dir: Path | None) -> Path:
+    file = f"{name}.safetensors"
+    folder = locate(
+        "weights",
+        data_dir,
+        present=lambda candidate: (candidate / file).is_file(),
+        download=lambda folder: _download(folder, file),
+        expected=file,
+    )
+    return folder / file
+
+
+def _download(folder: Path, file: str) -> None:
+    from torchvision.models import AlexNet_Weights
+
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        weights: dict[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
+            progress=False, check_hash=True, model_dir=temporary
+        )
+    features = {name: tensor for name, tensor in weights.items() if name.startswith(_FEATURES)}
+    (folder / file).write_bytes(safetensors.torch.save(features))
+
+
+_PIXELS = 1_000_000
+"""Of the training images that weights are fitted to."""
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where a run's data and weights come from, as far as the user said so.
+
+    `pretrained` is a file of the published weights that the recipe names, `transfer` the run that gives the feature
+    layers' weights; without it, that is the run of the recipe's `transfer_from` beside the new one.
+    """
+
+    data_dir: Path | None = None
+    pretrained: Path | None = None
+    transfer: Path | None = None
+
+    def to_record(self) -> dict[str, str | None]:
+        """As JSON values, whole paths."""
+        return {name: None if path is None else str(path.resolve()) for name, path in asdict(self).items()}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Origins":
+        """Of what `to_record` gave, among other things."""
+        return cls(**{name: Path(record[name]) for name in cls.__dataclass_fields__ if record.get(name)})
+
+
+def initialise(
+    classifier: ImageClassifier, recipe: Recipe, training: Split, path: Path, origins: Origins
+) -> None:
+    """Give `classifier`, freshly built, the weights that a run of `recipe` in `path` begins with.
+
+    Raises:
+        DataError: the published weights are missing or damaged.
+        RunError: the run that gives weights is missing, unfinished or another architecture's.
+        UsageError: the architecture takes no published weights.
+    """
+    if hasattr(classifier.network, "initialise"):
+        _, height, width, _ = training.images.shape
+        count = max(1, min(len(training), _PIXELS // (height * width)))
+        images = torch.from_numpy(np.ascontiguousarray(training.spread(count).images))
+        cast("Any", classifier.network).initialise(classifier.normalise(images))
+    if recipe.pretrained is not None:
+        load_pretrained(classifier, recipe.pretrained, path=origins.pretrained, data_dir=origins.data_dir)
+    if recipe.transfer_from is not None:
+        load_features_of_run(
+            classifier, origins.transfer or _source(recipe.transfer_from, recipe.seed, path.parent)
+        )
+
+
+def _source(name: str, seed: int, folder: Path) -> Path:
+    source = folder / run_name(name, seed)
+    if not (source / "recipe.json").is_file():
+        raise RunError(
+            f"the recipe starts from a run of {name}, and {source} is none; "
+            "train that first or name one with --transfer RUN"
+        )
+    return source

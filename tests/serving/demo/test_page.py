@@ -20,10 +20,10 @@ from vision_zoo.images.preprocess import open_image, prepare
 from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.cards import cards
+from vision_zoo.serving.demo.compare import scatter
 from vision_zoo.serving.demo.examples import examples
 from vision_zoo.serving.demo.explain import heat_map, occlusion
 from vision_zoo.serving.demo.inputs import drawn_file
-from vision_zoo.serving.demo.scatter import scatter
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
 

@@ -28,7 +28,7 @@ from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation, Recipe
 from vision_zoo.serving.session import session_options
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
-from vision_zoo.training.pretrained import load_pretrained
+from vision_zoo.training.weights import load_pretrained
 
 if TYPE_CHECKING:
     import torch

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from vision_zoo.artifact.metadata import Precision
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
-from vision_zoo.data.dataset import Split
-from vision_zoo.experiments.compare.budget import BudgetProgress
-from vision_zoo.experiments.compare.robustness import CORRUPTIONS
-from vision_zoo.experiments.compare.search import Place, Standing
-from vision_zoo.experiments.compare.settings import ComparisonSettings
-from vision_zoo.experiments.statistics import (
+from vision_zoo.core.statistics import (
     accuracy_by_class,
     accuracy_interval,
     calibration_error,
     mean_interval,
 )
+from vision_zoo.data.dataset import Split
+from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.robustness import CORRUPTIONS
+from vision_zoo.experiments.compare.search import Place, Standing
+from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.serving.session import Session
 from vision_zoo.training import train

@@ -8,8 +8,8 @@ from vision_zoo.benchmark.pictures import accuracy_against_latency, svg
 from vision_zoo.core import atomic
 from vision_zoo.core.environment import hardware
 from vision_zoo.core.html import escaped, table, webpage
+from vision_zoo.core.statistics import shown_p_value
 from vision_zoo.data.scan import listed
-from vision_zoo.experiments.statistics import shown_p_value
 
 _MANY_CLASSES = 20
 

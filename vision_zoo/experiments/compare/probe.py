@@ -10,10 +10,9 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.features import can_cache
-from vision_zoo.training.loader import Loader
+from vision_zoo.training.loader import Loader, parts_of
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.parts import parts_of
-from vision_zoo.training.quicken import quickened
+from vision_zoo.training.speedups import quickened
 from vision_zoo.training.step import EagerStep
 
 _PROBED_IMAGES = 64

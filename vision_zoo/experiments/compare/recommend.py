@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.core.pareto import pareto_front
+from vision_zoo.core.statistics import SIGNIFICANT, accuracy_interval, holm, mcnemar, pareto_front
 from vision_zoo.experiments.compare.measure import MeasuredModel
 from vision_zoo.experiments.compare.settings import Limits
-from vision_zoo.experiments.statistics import SIGNIFICANT, accuracy_interval, holm, mcnemar
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.core.pareto import pareto_front
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import read_result, write_result
+from vision_zoo.core.statistics import pareto_front
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
 from vision_zoo.recipes.recipe import Recipe

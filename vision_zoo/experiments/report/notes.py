@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vision_zoo.core.statistics import CONFIDENCE, prediction_interval
 from vision_zoo.experiments.report.figures import (
     FALLS_SHORT,
     collapse,
@@ -13,7 +14,6 @@ from vision_zoo.experiments.report.figures import (
     values_of,
     verdict,
 )
-from vision_zoo.experiments.statistics import CONFIDENCE, prediction_interval
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 

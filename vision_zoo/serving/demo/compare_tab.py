@@ -9,8 +9,8 @@ import gradio as gr
 
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.serving.demo import compare
+from vision_zoo.serving.demo.compare import scatter
 from vision_zoo.serving.demo.runner import Runner
-from vision_zoo.serving.demo.scatter import scatter
 from vision_zoo.serving.demo.widgets import complaint, sentence
 from vision_zoo.serving.session import Session
 

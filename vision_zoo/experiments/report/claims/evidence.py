@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.core.results import load_results, rows_of_one_image
+from vision_zoo.core.statistics import SIGNIFICANT, Paired, holm, mcnemar, mean_difference_p_value
 from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
 from vision_zoo.experiments.report.figures import train_seconds
-from vision_zoo.experiments.statistics import SIGNIFICANT, Paired, holm, mcnemar, mean_difference_p_value
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 

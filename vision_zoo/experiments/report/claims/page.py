@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.core.tables import markdown
-from vision_zoo.experiments.report.claims.claims import CLAIMS, Claim, Finding
-from vision_zoo.experiments.report.claims.evidence import Comparison, Measured, compare, gather
-from vision_zoo.experiments.report.figures import headline
-from vision_zoo.experiments.statistics import (
+from vision_zoo.core.statistics import (
     CONFIDENCE,
     SIGNIFICANT,
     accuracy_interval,
     mean_interval,
     shown_p_value,
 )
+from vision_zoo.core.tables import markdown
+from vision_zoo.experiments.report.claims.claims import CLAIMS, Claim, Finding
+from vision_zoo.experiments.report.claims.evidence import Comparison, Measured, compare, gather
+from vision_zoo.experiments.report.figures import headline
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 

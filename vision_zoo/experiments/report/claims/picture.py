@@ -5,9 +5,9 @@ Where the claim asks for it, every run's loss over its epochs as well.
 
 from typing import TYPE_CHECKING, Any
 
+from vision_zoo.core.statistics import mean_interval
 from vision_zoo.experiments.report.claims.claims import Claim
 from vision_zoo.experiments.report.claims.evidence import Measured
-from vision_zoo.experiments.statistics import mean_interval
 from vision_zoo.recipes import find_recipe
 
 if TYPE_CHECKING:

@@ -1,10 +1,4 @@
-"""How sure an accuracy is, and whether two models differ: over test images and over seeds, which are two things.
-
-A test split is a sample of images: another one would give another accuracy (`accuracy_interval`). A run is a sample of
-initial weights and batch orders: another seed would too (`mean_interval`). Two models that saw the same test images
-are compared by the images on which they disagree (`mcnemar`), and many such comparisons at once need a correction
-(`holm`). Needs scipy, of the `train` extra.
-"""
+"""Confidence intervals, tests of significance, and the Pareto front."""
 
 import math
 from collections.abc import Sequence
@@ -141,3 +135,14 @@ def accuracy_by_class(
     with np.errstate(invalid="ignore"):
         shares: NDArray[np.float64] = hits / counts
     return shares
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The indices of the points (cost, value) that no other point beats in both, by rising cost."""
+    front: list[int] = []
+    best = -math.inf
+    for index in sorted(range(len(points)), key=lambda index: (points[index][0], -points[index][1])):
+        if points[index][1] > best:
+            front.append(index)
+            best = points[index][1]
+    return front

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vision_zoo.experiments.statistics import (
+from vision_zoo.core.statistics import (
     accuracy_by_class,
     accuracy_interval,
     calibration_error,

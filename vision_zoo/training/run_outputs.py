@@ -1,11 +1,15 @@
-"""What a finished run leaves behind: its figures, curves and pictures."""
+"""What a finished run leaves: metrics, predictions, plots, TensorBoard scalars."""
 
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
+from vision_zoo.core import atomic
 from vision_zoo.core.errors import RunError
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
@@ -14,7 +18,27 @@ from vision_zoo.training.classifier import ImageClassifier, count_parameters
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.state import TrainingState
-from vision_zoo.training.tensorboard import write_scalars
+
+
+def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write every column of `history` as a scalar over epochs, replacing what `folder` held.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    # TensorBoard writes from a thread of its own, whose failure nobody could catch: not into the run's folder.
+    with tempfile.TemporaryDirectory() as temporary:
+        with SummaryWriter(temporary) as writer:
+            for record in history:
+                for name, value in record.items():
+                    if name not in ("epoch", "steps", "seconds"):
+                        writer.add_scalar(name, value, int(record["epoch"]))
+        events = [(path.name, path.read_bytes()) for path in Path(temporary).iterdir()]
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in events:
+        atomic.write_bytes(folder / name, content)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,22 @@
-"""Dropout that draws its random numbers four at a time: on a CPU, torch's own spends most of its time on drawing them."""
+"""What makes a network's steps faster and leaves what it computes: memory format, dropout, allocator."""
+
+import ctypes
+import os
+import sys
 
 import torch
 from torch import Tensor, nn
+
+
+def quickened(network: nn.Module, memory_format: torch.memory_format = torch.channels_last) -> nn.Module:
+    """`network` itself, its weights in `memory_format` and its dropout quick.
+
+    `benchmarks/training/memory_formats.py` measures every architecture in both formats. On the processors measured so
+    far they differ by less than a network's own steps do from round to round; GPUs prefer channels-last.
+    """
+    network.to(memory_format=memory_format)
+    return with_quick_dropout(network)
+
 
 _LEVELS = 2**16
 _LOWEST = -(2**15)
@@ -33,3 +48,24 @@ def with_quick_dropout(network: nn.Module) -> nn.Module:
             if type(child) is nn.Dropout:
                 module._modules[name] = QuickDropout(child.p, child.inplace).train(child.training)
     return network
+
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library to keep freed memory for this process, and torch to ask for huge pages.
+
+    Does nothing, and returns False, where the C library has no such setting. Call it before torch makes its
+    first large tensor. The process keeps the most memory that it ever used.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # musl has none
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))

@@ -1,0 +1,148 @@
+"""ONNX Runtime sessions as a benchmark looks at them: bound memory, CUDA graphs, operators by provider, stages."""
+
+import json
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
+from vision_zoo.core import onnx_runtime
+from vision_zoo.core.errors import ModelError, UsageError
+from vision_zoo.core.scenarios import Arm
+from vision_zoo.images.preprocess import prepare
+from vision_zoo.serving.providers import EXECUTION_PROVIDERS
+from vision_zoo.serving.session import Session, session_options
+
+
+def bound_arm(session: Session, images: NDArray[np.uint8]) -> Arm:
+    """A call with memory bound once: images go in, logits and probabilities come back as arrays.
+
+    Not safe for several callers at once: they would share that memory.
+    """
+    device = "cpu" if session.provider == EXECUTION_PROVIDERS["cpu"] else "cuda"
+    return _arm(session.runtime(), images, len(session.metadata.labels), device)
+
+
+def cuda_graph_arm(session: Session, images: NDArray[np.uint8], *, threads: int) -> Arm:
+    """The same, replayed as one CUDA graph that is captured at the first call.
+
+    Raises:
+        UsageError: the session does not run on CUDA, or not with all of its operators.
+    """
+    if session.provider != EXECUTION_PROVIDERS["cuda"]:
+        raise UsageError(f"cuda-graph needs --provider cuda; {session.name} runs on {session.provider}")
+    if session.metadata.precision == "int8":
+        # CUDA has no kernels for quantised operators: ONNX Runtime runs some of them on the CPU.
+        raise UsageError(
+            f"cuda-graph needs every operator on the GPU; {session.name} is int8, and some of its run on the CPU: "
+            "use the fp32 or fp16 file"
+        )
+    runtime = session.with_options(session_options(threads), provider_options={"enable_cuda_graph": "1"})
+    return _arm(runtime, images, len(session.metadata.labels), "cuda")
+
+
+def _arm(runtime: Any, images: NDArray[np.uint8], classes: int, device: str) -> Arm:
+    ort_value = onnx_runtime.load().OrtValue
+    bound_input = ort_value.ortvalue_from_numpy(images, device, 0)
+    outputs = [
+        ort_value.ortvalue_from_shape_and_type([len(images), classes], np.float32, device, 0)
+        for _ in OUTPUT_NAMES
+    ]
+    binding = runtime.io_binding()
+    binding.bind_ortvalue_input(INPUT_NAME, bound_input)
+    for name, value in zip(OUTPUT_NAMES, outputs, strict=True):
+        binding.bind_ortvalue_output(name, value)
+
+    def call() -> object:
+        bound_input.update_inplace(images)
+        runtime.run_with_iobinding(binding)
+        # Copying back waits for the device: the clock stops after the work is done.
+        return [value.numpy() for value in outputs]
+
+    return call
+
+
+_COPIES = ("MemcpyFromHost", "MemcpyToHost")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Operators by execution provider, after optimisation, and how many of them copy between devices."""
+
+    nodes: dict[str, int]
+    copies: int
+
+
+def placement(session: Session, *, batch_size: int = 1) -> Placement:
+    """Run a batch once under the profiler and count where its operators ran.
+
+    Raises:
+        ModelError: the profiler's record cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        profiled = session.profiled(Path(folder) / "profile")
+        image = np.zeros((batch_size, *session.metadata.input.shape), dtype=np.uint8)
+        profiled.run(None, {INPUT_NAME: image})
+        record = Path(profiled.end_profiling())
+        try:
+            events = json.loads(record.read_text())
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"the profile of {session.name} cannot be read ({error}); look whether "
+                f"{tempfile.gettempdir()} has space left"
+            ) from error
+    return _count(events)
+
+
+def _count(events: list[dict[str, Any]]) -> Placement:
+    operators = [
+        event["args"]
+        for event in events
+        if event.get("cat") == "Node"
+        and event["name"].endswith("_kernel_time")
+        and "provider" in event["args"]
+    ]
+    nodes = Counter(operator["provider"] for operator in operators)
+    copies = sum(operator.get("op_name") in _COPIES for operator in operators)
+    return Placement(dict(sorted(nodes.items())), copies)
+
+
+PICTURE_SIDE = 256
+_CALLS = 50
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Median milliseconds of one picture of 256 x 256 pixels in RGB, decoded already."""
+
+    preprocess_ms: float
+    run_ms: float
+    postprocess_ms: float
+
+
+def measure_stages(session: Session, *, calls: int = _CALLS) -> Stages:
+    """Time the three stages of `calls` pictures, one after the other."""
+    paper = np.random.default_rng(0).integers(200, 230, (PICTURE_SIDE, PICTURE_SIDE, 3), dtype=np.uint8)
+    paper[60:200, 120:134] = 30  # a 1: models of digits refuse a picture without one
+    picture = Image.fromarray(paper)
+    labels = session.metadata.labels
+    clock = time.perf_counter_ns
+    taken = []
+    for _ in range(calls + 1):
+        begun = clock()
+        pixels = prepare(picture, session.metadata.input)[None]
+        prepared = clock()
+        prediction = session.predict(pixels)
+        predicted = clock()
+        order = (-prediction.probabilities[0]).argsort(kind="stable")
+        _ = {labels[index]: float(prediction.probabilities[0, index]) for index in order}
+        taken.append((prepared - begun, predicted - prepared, clock() - predicted))
+    medians = np.median(np.asarray(taken[1:]), axis=0) / 1e6
+    return Stages(*(float(value) for value in medians))
