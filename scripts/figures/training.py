@@ -51,7 +51,7 @@ def table(results: Results) -> str:
     runs = {
         path: document["runs"]
         for path, document in results.items()
-        if document.get("kind") == "recipe" and document["settings"] == _settings(document["recipe"])
+        if document.get("kind") == "recipe" and _is_current(document)
     }
     for path, document in results.items():
         if document.get("kind") != "training":
@@ -77,8 +77,9 @@ def table(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _settings(recipe: str) -> dict[str, Any] | None:
-    return RECIPES[recipe].settings() if recipe in RECIPES else None
+def _is_current(document: dict[str, Any]) -> bool:
+    recipe = RECIPES.get(document["recipe"])
+    return recipe is not None and recipe.has_settings(document["settings"])
 
 
 def _training_row(

@@ -112,7 +112,7 @@ def _result_path(recipe: Recipe, folders: Folders, device: DeviceName) -> Path:
 
 def _finished_seeds(path: Path, recipe: Recipe) -> set[int]:
     document = read_result(path)
-    if document is None or document.get("settings") != recipe.settings():
+    if document is None or not recipe.has_settings(document.get("settings")):
         return set()
     return {run["seed"] for run in document["runs"]}
 
@@ -185,7 +185,7 @@ def _document(
     path: Path, recipe: Recipe, environment: dict[str, Any], parameters: int | None
 ) -> dict[str, Any]:
     found = read_result(path)
-    if found is not None and found.get("settings") == recipe.settings():
+    if found is not None and recipe.has_settings(found.get("settings")):
         return found if parameters is None else {**found, "parameters": parameters}
     hardware = ("cpu", "gpu", "cores", "memory_gib", "machine", "system", "python", "device")
     return {

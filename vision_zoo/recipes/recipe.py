@@ -218,19 +218,12 @@ class Recipe:
 
         Values that are their field's default are left out, so that a new field changes no older recipe.
         """
-        values = json.loads(self.to_json())
-        for name in ("shift", "cutout"):
-            if self.augmentation is not None and not getattr(self.augmentation, name):
-                del values["augmentation"][name]
-        defaults = {
-            entry.name: entry.default_factory()
-            if entry.default_factory is not dataclasses.MISSING
-            else entry.default
-            for entry in dataclasses.fields(self)
-        }
-        return {
-            key: value for key, value in values.items() if key not in _DESCRIPTIONS and value != defaults[key]
-        }
+        values = _without_defaults(Recipe, json.loads(self.to_json()))
+        return {key: value for key, value in values.items() if key not in _DESCRIPTIONS}
+
+    def has_settings(self, settings: Mapping[str, Any] | None) -> bool:
+        """Whether `settings` are this recipe's; an earlier version may have written some defaults too."""
+        return settings is not None and _without_defaults(Recipe, settings) == self.settings()
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -255,6 +248,18 @@ class Recipe:
             raise RunError(
                 f"{name} is no recipe that this version can read ({error}); train again"
             ) from error
+
+
+def _without_defaults(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values of a `kind`'s fields without those that are the field's default, in nested ones too."""
+    kept = dict(values)
+    if isinstance(kept.get("augmentation"), Mapping):
+        kept["augmentation"] = _without_defaults(Augmentation, kept["augmentation"])
+    for entry in dataclasses.fields(kind):
+        default = entry.default_factory() if callable(entry.default_factory) else entry.default
+        if entry.name in kept and kept[entry.name] == default:
+            del kept[entry.name]
+    return kept
 
 
 def _require(condition: bool, what: str, value: object, expected: str) -> None:

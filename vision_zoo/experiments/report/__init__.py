@@ -113,7 +113,7 @@ def _by_recipe(results_dir: Path) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for document in load_results(results_dir, "recipe"):
         recipe = RECIPES.get(document["recipe"])
-        if recipe is not None and document["settings"] == recipe.settings():
+        if recipe is not None and recipe.has_settings(document["settings"]):
             found.setdefault(recipe.name, []).append(document)
     return found
 

@@ -50,7 +50,7 @@ def _grid_summary(document: Mapping[str, Any], grid: Grid) -> str:
 
 def _same_grid(document: Mapping[str, Any], grid: Grid) -> bool:
     values = {field: list(listed) for field, listed in grid.values.items()}
-    return bool(document["settings"] == RECIPES[grid.recipe].settings() and document["values"] == values)
+    return bool(RECIPES[grid.recipe].has_settings(document["settings"]) and document["values"] == values)
 
 
 def _grid_row(document: Mapping[str, Any], grid: Grid, batch_size: float) -> dict[str, Any]:

@@ -167,14 +167,20 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
 
 def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: StudySettings) -> None:
     searched = {
-        "recipe": recipe.settings() | {"seed": recipe.seed},
         "space": {field: _described(values) for field, values in space.items()},
         "sampler": settings.sampler,
+        "seed": recipe.seed,
     }
     known = study.user_attrs.get(_SEARCHED)
     if known is None:
-        study.set_user_attr(_SEARCHED, searched)
-    elif known != json.loads(json.dumps(searched)):
+        study.set_user_attr(_SEARCHED, {**searched, "recipe": recipe.settings()})
+        return
+    # An earlier version kept the seed among the recipe's settings.
+    settings_then = dict(known["recipe"])
+    then = {"seed": settings_then.pop("seed", None), **known}
+    if not recipe.has_settings(settings_then) or any(
+        then[key] != json.loads(json.dumps(value)) for key, value in searched.items()
+    ):
         raise UsageError(
             f"the study {settings.name} searches something else (other settings, values or sampler); give this search "
             "a name of its own with --study"

@@ -74,7 +74,7 @@ def gather(results_dir: Path) -> dict[str, Measured]:
     found: dict[str, Measured] = {}
     for document in load_results(results_dir, "recipe"):
         recipe = RECIPES.get(document["recipe"])
-        if recipe is None or document["settings"] != recipe.settings() or not document["runs"]:
+        if recipe is None or not recipe.has_settings(document["settings"]) or not document["runs"]:
             continue
         known = found.get(recipe.name)
         if known is not None and len(known.accuracies) >= len(document["runs"]):

@@ -1,0 +1,68 @@
+"""A new field with its default changes no figure, no document, and no earlier result."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from vision_zoo.recipes import RECIPES
+from vision_zoo.recipes.recipe import Augmentation, Recipe
+
+_DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "pyproject.toml",
+    "docs",
+    "results",
+    "scripts",
+    "exported",
+    "vision_zoo",
+)
+
+
+@pytest.mark.slow
+def test_a_new_field_of_a_recipe_or_an_augmentation_changes_nothing(tmp_path: Path) -> None:
+    for name in _DOCUMENTS:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    file = tmp_path / "vision_zoo" / "recipes" / "recipe.py"
+    text = file.read_text()
+    for field in ("    cutout: int = 0\n", "    seed: int = 0\n"):
+        assert text.count(field) == 1
+        text = text.replace(field, f"{field}    of_tomorrow: float = 0.5\n")
+    file.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.update_documents", "--check"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_settings_that_were_kept_with_defaults_are_the_recipes() -> None:
+    recipe = RECIPES["airbench-mnist"]
+    augmentation = {"rotation": 10, "shift": 2, "horizontal_flip": 0.0, "crop_scale": None}
+    assert recipe.has_settings({**recipe.settings(), "augmentation": augmentation})
+    assert not recipe.has_settings({**recipe.settings(), "augmentation": {"rotation": 10}})
+    assert not recipe.has_settings({**recipe.settings(), "learning_rate": 0.5})
+    assert not recipe.has_settings(None)
+
+
+def test_default_values_are_left_out_of_nested_settings() -> None:
+    recipe = Recipe(
+        name="one",
+        architecture="lenet",
+        dataset="mnist",
+        mean=(0.5,),
+        std=(0.5,),
+        augmentation=Augmentation(shift=2),
+    )
+    assert recipe.settings()["augmentation"] == {"shift": 2}
