@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Scope
 
 from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.transport import TURNS, Turns
 
 BODIES_BYTES = 96 * 2**20
 """All bodies that are read, wait or are worked on may take so much memory together."""
@@ -147,6 +148,9 @@ async def _received(request: Request, seconds: float) -> AsyncGenerator[bytes, N
             async with asyncio.timeout(left):
                 part = await anext(stream, None)
         except TimeoutError as error:
+            turns: Turns | None = request.scope["state"].get(TURNS)
+            if turns is not None:  # a thousand that began together are late together
+                await turns.come()
             raise RequestError(
                 408, f"the body was not sent within {seconds:g} s", {"Connection": "close"}
             ) from error

@@ -19,7 +19,7 @@ from vision_zoo.serving.server.connection_limits import (
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.middleware import send_error
 from vision_zoo.serving.server.request_reader import BETWEEN, BODY, HEAD, RequestReader
-from vision_zoo.serving.server.transport import Answering, Turns
+from vision_zoo.serving.server.transport import TURNS, Answering, Turns
 
 _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
@@ -90,6 +90,7 @@ class Connection(RequestReader):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         if self._reading is BODY:
+            self.scope["state"][TURNS] = self._turns
             self._wait(self._limits.read_seconds + _BODY_GRACE_SECONDS)
 
     def on_message_complete(self) -> None:

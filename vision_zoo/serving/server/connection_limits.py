@@ -12,6 +12,7 @@ MAX_UNSENT_BYTES = 64 * 2**20
 SPARE_CONNECTIONS = 16
 """Beyond the limit, for probes: a server that is busy must not be taken for one that is dead."""
 SWEEP_SECONDS = 0.25
+_SWEPT_AT_ONCE = 32
 
 _SLOWEST_BYTES_PER_SECOND = 1024
 _NEVER = float("inf")
@@ -92,7 +93,11 @@ async def sweep(connections: Iterable[Any]) -> None:
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         now = loop.time()
-        unsent = {connection: connection.sweep(now) for connection in list(connections)}
+        unsent = {}
+        for number, connection in enumerate(list(connections)):
+            unsent[connection] = connection.sweep(now)
+            if number % _SWEPT_AT_ONCE == _SWEPT_AT_ONCE - 1:
+                await asyncio.sleep(0)  # for probes
         excess = sum(unsent.values()) - MAX_UNSENT_BYTES
         for connection in sorted(unsent, key=lambda one: one.stalled_since or now) if excess > 0 else ():
             if excess > 0 and unsent[connection]:

@@ -17,8 +17,11 @@ from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.shutdown import Server
 
 _BACKLOG = 1024
-_ACCEPTS_A_ROUND = 16
-"""libuv accepts one connection of a socket in each round of the event loop: while there is much to do, too few."""
+_ACCEPTS_A_ROUND, _FEW_ACCEPTS_A_ROUND = 64, 16
+"""libuv accepts one connection of a socket in each round of the event loop: while there is much to do, too few.
+
+A probe waits behind all that came before it. Each takes a file, so there are fewer where files are few.
+"""
 _OTHER_FILES = 130
 """That a server opens beside its connections: models, the page, the log."""
 _FEWEST_CONNECTIONS = 16
@@ -62,7 +65,8 @@ def serve(settings: ServerSettings) -> None:
         )
         gc.collect()
         gc.freeze()  # what is loaded stays: looking through it again and again would delay requests
-        _Server(config).run(sockets=[listening, *(listening.dup() for _ in range(_ACCEPTS_A_ROUND - 1))])
+        accepts = _ACCEPTS_A_ROUND if backlog == _BACKLOG else _FEW_ACCEPTS_A_ROUND
+        _Server(config).run(sockets=[listening, *(listening.dup() for _ in range(accepts - 1))])
 
 
 class _Server(Server):
@@ -91,7 +95,7 @@ def _affordable(wanted: int) -> tuple[int, int]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + _BACKLOG + _OTHER_FILES
+    needed = wanted + _BACKLOG + _OTHER_FILES + _ACCEPTS_A_ROUND
     if soft < needed and soft != resource.RLIM_INFINITY:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+TURNS = "turns"
+"""Where a request's state has those of its server."""
+
 _READ_BYTES = 64 * 2**10
 _STARTS_A_ROUND = 4
 
@@ -75,7 +78,7 @@ def _do_nothing() -> None:
 
 
 class Turns:
-    """Starts a few requests in each round of the event loop: many cheap ones must not delay a probe's answer."""
+    """Starts or ends a few requests in each round of the event loop: many cheap ones must not delay a probe's answer."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[object, Callable[[], None]] = OrderedDict()
@@ -96,6 +99,16 @@ class Turns:
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._next_round, loop)
+
+    async def come(self) -> None:
+        """Wait for a turn."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self.take(loop, turn, lambda: None if turn.done() else turn.set_result(None))
+        try:
+            await turn
+        finally:
+            self.leave(turn)
 
     def leave(self, owner: object) -> None:
         """Nobody wants the owner's call any more."""
