@@ -1,28 +1,32 @@
 """A benchmark as one self-contained page: pictures, every figure, and what they were measured on."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vision_zoo.benchmark.engines import REFERENCE
 from vision_zoo.benchmark.pictures import accuracy_against_latency, distributions, latency_and_throughput, svg
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.core.environment import hardware
-from vision_zoo.core.html import escaped, table, webpage
+from vision_zoo.core.html import render
 
 Row = Mapping[str, Any]
+
+_TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def page(rows: Sequence[Row], environment: Mapping[str, Any]) -> str:
     """HTML of a benchmark that was taken with `raw`. Needs nothing from elsewhere, scripts neither."""
-    parts = [f"<h1>vision-zoo bench</h1><p>{escaped(_hardware(environment))}</p>"]
-    for heading, picture in _pictures(rows).items():
-        parts.append(f"<h2>{escaped(heading)}</h2><figure>{picture}</figure>")
-    parts.append("<h2>Figures</h2>")
-    parts += [table(entries, caption=title) for title, entries in tables(rows).items()]
-    parts += [f"<p>{escaped(line)}</p>" for line in footers(rows)]
-    parts.append("<h2>Everything that was measured</h2>")
-    parts.append(f"<details><summary>{len(rows)} rows</summary>{table(flat(rows))}</details>")
-    return webpage("vision-zoo bench", parts)
+    from markupsafe import Markup
+
+    return render(
+        _TEMPLATE,
+        measured_on=_hardware(environment),
+        pictures={heading: Markup(picture) for heading, picture in _pictures(rows).items()},  # noqa: S704 - our own SVG
+        tables=tables(rows),
+        footers=footers(rows),
+        rows=flat(rows),
+    )
 
 
 def _pictures(rows: Sequence[Row]) -> dict[str, str]:

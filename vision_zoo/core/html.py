@@ -1,56 +1,52 @@
-"""Pages of one file that need nothing from elsewhere: no scripts, no fonts, pictures as SVG inside."""
+"""Pages of one file that need nothing from elsewhere: no scripts, no fonts, pictures as SVG inside.
 
-import html
+Templates of Jinja2, in which every value is escaped; a page extends `base.html` and takes tables from `table.html`.
+"""
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vision_zoo.core.tables import text_of
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
-_STYLE = """
-:root { color-scheme: light dark; --edge: #8884; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
-h1 { margin-bottom: .2rem } h2 { margin-top: 2.2rem }
-figure { margin: 1rem 0; background: #fff; border: 1px solid var(--edge); border-radius: 8px;
-  padding: .6rem; overflow-x: auto }
-figure svg { max-width: 100%; height: auto; display: block; margin: auto }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .87rem }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--edge); text-align: left; white-space: nowrap }
-th { position: sticky; top: 0 } td.number, th.number { text-align: right }
-caption { text-align: left; font-weight: 600; padding: .8rem 0 .3rem }
-"""
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
-def webpage(title: str, parts: Sequence[str]) -> str:
-    """A whole page around `parts`, which are HTML."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escaped(title)}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    attributes: "Markup"
+
+
+def render(template: Path, **values: Any) -> str:
+    """The page that `template` makes of `values`; SVG is given as `markupsafe.Markup`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader([template.parent, _TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    environment.filters["text"] = text_of
+    environment.filters["percent"] = "{:.1%}".format
+    environment.globals["columns_of"] = _columns
+    return environment.get_template(template.name).render(**values)
 
 
-def table(rows: Sequence[Row], *, caption: str = "") -> str:
-    """An HTML table that scrolls sideways where it is too wide; numbers are aligned right."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    numeric = {column: all(_is_number(row.get(column)) for row in rows) for column in columns}
-    head = "".join(f"<th{_class(numeric[column])}>{escaped(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{_class(numeric[column])}>{_cell(row.get(column))}</td>" for column in columns)
-        + "</tr>"
-        for row in rows
-    )
-    title = f"<caption>{escaped(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
+    from markupsafe import Markup
 
-
-def _class(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
+    names = dict.fromkeys(column for row in rows for column in row)
+    number, text = Markup(' class="number"'), Markup("")
+    return [
+        _Column(name, number if all(_is_number(row.get(name)) for row in rows) else text) for name in names
+    ]
 
 
 def _is_number(value: object) -> bool:
@@ -59,12 +55,3 @@ def _is_number(value: object) -> bool:
         or (isinstance(value, int | float) and not isinstance(value, bool))
         or (isinstance(value, str) and value.lstrip("+-")[:1].isdigit())
     )
-
-
-def _cell(value: object) -> str:
-    return escaped(text_of(value))
-
-
-def escaped(text: str) -> str:
-    """`text` so that nothing in it is taken for HTML."""
-    return html.escape(str(text))
