@@ -1,10 +1,18 @@
-"""The entry point: imports the command line where even an early Ctrl-C is one clear line."""
+"""The entry point: sets what is read once, and imports the command line where even an early Ctrl-C is one clear line."""
 
+import os
 import sys
+
+_SPINS = "1000"
+"""Looks for work of a waiting OpenMP thread before it sleeps. By default libgomp's threads look for milliseconds, and
+where other programs want the same cores that makes training many times slower."""
 
 
 def main() -> None:
     """Run `vision-zoo`."""
+    if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}.isdisjoint(os.environ):
+        # libgomp reads it when it is loaded; worker processes inherit it.
+        os.environ["GOMP_SPINCOUNT"] = _SPINS
     try:
         from vision_zoo.cli import main as run_command_line
 
