@@ -25,9 +25,16 @@ def choose_device(name: DeviceName) -> torch.device:
             "no NVIDIA driver or GPU was found" if torch.version.cuda else "this torch is built without CUDA"
         )
         raise DeviceError(f"--device cuda cannot be used: {reason}; use --device cpu or auto")
-    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > environment.usable_cores():
-        torch.set_num_threads(environment.usable_cores())  # torch does not know of a container's quota
     return torch.device(name)
+
+
+def limit_threads() -> None:
+    """Let torch have no more threads than this process has cores: it does not know of a container's quota.
+
+    Where OMP_NUM_THREADS is set, its number stays.
+    """
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > environment.usable_cores():
+        torch.set_num_threads(environment.usable_cores())
 
 
 def use_precision(precision: Arithmetic, device: torch.device) -> None:

@@ -24,6 +24,7 @@ from vision_zoo.training.device import (
     DeviceName,
     choose_device,
     describe_environment,
+    limit_threads,
     make_repeatable,
     use_precision,
 )
@@ -73,6 +74,7 @@ def start(
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     keep_freed_memory()
+    limit_threads()
     run = RunDirectory(path)
     chosen = choose_device(device)
     use_precision(recipe.precision, chosen)
@@ -147,6 +149,7 @@ def _go_on(
 ) -> TrainedRun:
     """Train on, shown to `watch`, or without one only score what there is."""
     keep_freed_memory()
+    limit_threads()
     path, recipe = run.path, run.recipe()
     use_precision(recipe.precision, device)
     make_repeatable(device)

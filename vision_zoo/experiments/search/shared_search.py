@@ -22,7 +22,7 @@ from vision_zoo.data import find_dataset
 from vision_zoo.experiments.search import study
 from vision_zoo.experiments.search.search_space import Space
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.device import DeviceName, choose_device, describe_environment
+from vision_zoo.training.device import DeviceName, choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
 _GRACE_SECONDS = 10
@@ -67,6 +67,7 @@ def search(
         _work_in_processes(recipe, space, settings, place, jobs, progress)
     with study.open_study(recipe, space, settings, place.storage) as opened:
         trials = study.trials_of(opened)
+    limit_threads()  # whose number is in the document
     document: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "kind": "study",
