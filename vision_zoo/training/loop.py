@@ -53,7 +53,8 @@ Watch = Callable[[Mapping[str, float]], None]
 class TrainingLoop:
     """Training from where `state` is to the recipe's end, its caps or early stopping.
 
-    `step` trains `model`, which takes the loader's batches and gives logits, with the optimizer of `state`.
+    `step` trains `model`, which takes the loader's batches and gives logits, with the optimizer of `state`. `clock`
+    gives the seconds that `max_minutes` and the times between two checkpoints go by.
     """
 
     model: nn.Module
@@ -66,6 +67,7 @@ class TrainingLoop:
     saving: Saving
     watch: Watch = lambda _record: None
     interrupt: DeferredInterrupt = field(default_factory=DeferredInterrupt)
+    clock: Callable[[], float] = time.perf_counter
 
     def run(self) -> None:
         """Train.
@@ -110,11 +112,11 @@ class TrainingLoop:
             "train_loss": partial.mean_loss(),
             "train_accuracy": partial.accuracy(),
         }
-        clock = _Clock(partial)
+        stopwatch = _Stopwatch(partial, self.clock)
         if scored.validation is not None:
             score = evaluate(self.model, scored.validation, scored_loss(recipe))
             record |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
-        clock.stop()
+        stopwatch.stop()
         if scored.test is not None:
             score = evaluate(self.model, scored.test, scored_loss(recipe))
             record |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
@@ -131,8 +133,8 @@ class TrainingLoop:
         if partial.augmentation is not None:
             generator.set_state(partial.augmentation)
         self.progress.advance(partial.batches)
-        clock = _Clock(partial)
-        saved = time.perf_counter()
+        stopwatch = _Stopwatch(partial, self.clock)
+        saved = self.clock()
         for batch in self.loader.epoch(self.state.epoch, start=partial.batches):
             if self._capped():
                 break
@@ -141,17 +143,17 @@ class TrainingLoop:
                     done = self.state.epoch + partial.batches / len(self.loader)
                     set_learning_rate(self.state.optimizer, self.recipe.learning_rate_at(done))
                 self._count(partial, batch, self.step(batch, self._changes(batch, generator)))
-                clock.read()
+                stopwatch.read()
                 if self.recipe.augmentation is not None:
                     partial.augmentation = generator.get_state()
                 if self.recipe.max_minutes is not None:
                     partial.seconds = same_everywhere(partial.seconds, batch.labels.device)
             self.progress.advance()
-            if time.perf_counter() - saved >= self.saving.seconds:
+            if self.clock() - saved >= self.saving.seconds:
                 self._save()
-                saved = time.perf_counter()
+                saved = self.clock()
         wait_for(self.loader.labels.device)
-        clock.stop()
+        stopwatch.stop()
 
     def _count(self, partial: PartialEpoch, batch: Batch, result: StepResult) -> None:
         loss, correct = result
@@ -192,16 +194,17 @@ class TrainingLoop:
         self.saving.save()
 
 
-class _Clock:
+class _Stopwatch:
     """Adds the seconds from its making on to those of `partial`."""
 
-    def __init__(self, partial: PartialEpoch) -> None:
+    def __init__(self, partial: PartialEpoch, clock: Callable[[], float]) -> None:
         self._partial = partial
+        self._clock = clock
         self._before = partial.seconds, partial.cpu_seconds
-        self._started = time.perf_counter(), time.process_time()
+        self._started = clock(), time.process_time()
 
     def read(self) -> None:
-        self._partial.seconds = self._before[0] + time.perf_counter() - self._started[0]
+        self._partial.seconds = self._before[0] + self._clock() - self._started[0]
 
     def stop(self) -> None:
         self.read()
