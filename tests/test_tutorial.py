@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT, free_port
 from tests.images.pictures import striped_picture
 
-_LESS = "--budget 4m --seeds 1 --architectures small_cnn,simple_cnn"  # of all; both end early, by themselves
+_LESS = "--budget 1h --seeds 1 --architectures small_cnn,simple_cnn"  # of all; both end early, by themselves
 
 
 @pytest.fixture(scope="module")

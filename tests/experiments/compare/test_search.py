@@ -102,13 +102,15 @@ def test_what_quick_ones_leave_goes_to_slow_ones(
 
 
 def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None:
-    path = tmp_path / "journal.json"
-    first = Journal(path, {"dataset": "mnist-5k"})
+    path, now = tmp_path / "journal.json", [100.0]
+    first = Journal(path, {"dataset": "mnist-5k"}, lambda: now[0])
     assert first.done("rung 0 lenet") is None
+    now[0] = 107.5
     first.keep("rung 0 lenet", [3, 0.5])
-    spent = first.spent
-    again = Journal(path, {"dataset": "mnist-5k"})
+    now[0] = 500.0
+    again = Journal(path, {"dataset": "mnist-5k"}, lambda: now[0])
     assert again.same
     assert again.done("rung 0 lenet") == [3, 0.5]
-    assert again.spent == pytest.approx(spent, abs=1.0)
+    now[0] = 502.0
+    assert again.spent == 9.5
     assert not Journal(path, {"dataset": "mnist"}).same

@@ -4,6 +4,8 @@ settings → candidates → reserve → search (successive halving, other seeds)
 """
 
 import dataclasses
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from vision_zoo.experiments.compare.recommend import (
 from vision_zoo.experiments.compare.reserve import affordable, measuring_seconds
 from vision_zoo.experiments.compare.search import Journal, Place, Standing, other_seeds, successive_halving
 from vision_zoo.experiments.compare.settings import ComparisonSettings
-from vision_zoo.training.device import choose_device, describe_environment
+from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
 SCHEMA_VERSION = 1
@@ -35,18 +37,24 @@ _DOCUMENT, _ENDED = "comparison.json", "ended"
 
 
 def compare(
-    settings: ComparisonSettings, *, out: Path, data_dir: Path | None, progress: Progress
+    settings: ComparisonSettings,
+    *,
+    out: Path,
+    data_dir: Path | None,
+    progress: Progress,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
     """Compare the architectures; `out` gets `comparison.json`, `comparison.html`, `models/` and `runs/`.
 
-    Call it again after an interruption: it goes on.
+    Call it again after an interruption: it goes on. `clock` gives the seconds that estimates and the budget go by.
 
     Raises:
         RunError: `out` holds another comparison.
         VisionZooError: whatever a run meets; no architecture can be trained.
     """
     device = choose_device(settings.device)
-    journal = Journal(out / "journal.json", settings.to_json())
+    limit_threads()
+    journal = Journal(out / "journal.json", settings.to_json(), clock)
     if not journal.same:
         raise RunError(f"{out} holds a comparison with other settings; choose another folder with --out")
     dataset = find_dataset(settings.dataset, image_size=settings.image_size)
@@ -66,7 +74,7 @@ def compare(
     bar = BudgetProgress(progress, lambda: journal.spent, settings.budget_seconds)
     try:
         found, left_out = candidates(
-            settings, dataset, splits, device=device, data_dir=data_dir, progress=bar
+            settings, dataset, splits, device=device, data_dir=data_dir, progress=bar, clock=clock
         )
         found, too_dear = affordable(found, settings, journal)
         left_out |= too_dear

@@ -6,7 +6,7 @@ on them is left out at once.
 
 import dataclasses
 import math
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,8 +102,9 @@ def candidates(
     device: "torch.device",
     data_dir: Path | None,
     progress: BudgetProgress,
+    clock: Callable[[], float],
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """Who takes part, and of the others, by architecture, why not."""
+    """Who takes part, and of the others, by architecture, why not. `clock` gives seconds."""
     found, left_out = [], {}
     progress.describe("loading the exporter")
     load_exporter()  # or the first architecture would look dearer than it is
@@ -114,7 +115,7 @@ def candidates(
             classifier = build_classifier(recipe, dataset)
             if recipe.pretrained is not None:
                 load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
-            candidate = _measured(recipe, classifier, dataset, splits, device)
+            candidate = _measured(recipe, classifier, dataset, splits, device, clock)
         except (UsageError, DataError, RunError, ExportError) as error:
             left_out[architecture] = str(error)
         else:
@@ -127,9 +128,14 @@ def candidates(
 
 
 def _measured(
-    recipe: Recipe, classifier: ImageClassifier, dataset: Dataset, splits: Splits, device: "torch.device"
+    recipe: Recipe,
+    classifier: ImageClassifier,
+    dataset: Dataset,
+    splits: Splits,
+    device: "torch.device",
+    clock: Callable[[], float],
 ) -> Candidate:
-    started = time.perf_counter()
+    started = clock()
     content = to_onnx(classifier.eval(), dataset.input.shape)
     runtime = onnx_runtime.load().InferenceSession(
         content, session_options(1), providers=["CPUExecutionProvider"]
@@ -137,12 +143,12 @@ def _measured(
     image = np.zeros((1, *dataset.input.shape), dtype=np.uint8)
     arms = {recipe.architecture: lambda: runtime.run(list(OUTPUT_NAMES), {INPUT_NAME: image})}
     latency = single_stream(arms, batch_size=1, seconds=_TIMED_SECONDS, progress=SilentProgress())
-    start, epoch = training_seconds(recipe, classifier, splits, device)
+    start, epoch = training_seconds(recipe, classifier, splits, device, clock)
     return Candidate(
         recipe,
         p50_ms=latency[recipe.architecture].milliseconds[50] or 0.0,
         size_mb=len(content) / 2**20,
         start_seconds=start,
         epoch_seconds=epoch,
-        measuring_seconds=time.perf_counter() - started,
+        measuring_seconds=clock() - started,
     )

@@ -1,6 +1,6 @@
 """How long training will take, before it is begun."""
 
-import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,16 +19,20 @@ _PROBED_IMAGES = 64
 
 
 def training_seconds(
-    recipe: Recipe, classifier: ImageClassifier, splits: Splits, device: torch.device
+    recipe: Recipe,
+    classifier: ImageClassifier,
+    splits: Splits,
+    device: torch.device,
+    clock: Callable[[], float],
 ) -> tuple[float, float]:
     """Estimates from a step or a batch: seconds before the first epoch, and of an epoch with its validation.
 
-    `classifier` is moved to `device` and trained by two steps.
+    `classifier` is moved to `device` and trained by two steps. `clock` gives seconds.
     """
     classifier.to(device)
     parts = parts_of(splits, recipe)
     images = sum(len(part) for part in parts.values())
-    forward = _timed_forward(classifier, splits, device)
+    forward = _timed_forward(classifier, splits, device, clock)
     if can_cache(recipe):
         return forward * images, forward * len(parts["train"]) / 100
     quickened(classifier.network)
@@ -38,20 +42,22 @@ def training_seconds(
     batch = next(loader.epoch(0))
     step(batch, None)
     wait_for(device)
-    started = time.perf_counter()
+    started = clock()
     step(batch, None)
     wait_for(device)
-    return 0.0, (time.perf_counter() - started) * len(loader) + forward * len(parts.get("validation", ()))
+    return 0.0, (clock() - started) * len(loader) + forward * len(parts.get("validation", ()))
 
 
-def _timed_forward(classifier: ImageClassifier, splits: Splits, device: torch.device) -> float:
+def _timed_forward(
+    classifier: ImageClassifier, splits: Splits, device: torch.device, clock: Callable[[], float]
+) -> float:
     """Seconds an image."""
     images = torch.from_numpy(np.array(splits.train.images[:_PROBED_IMAGES])).to(device)
     classifier.eval()
     with torch.no_grad():
         classifier(images)
         wait_for(device)
-        started = time.perf_counter()
+        started = clock()
         classifier(images)
         wait_for(device)
-    return (time.perf_counter() - started) / len(images)
+    return (clock() - started) / len(images)

@@ -48,13 +48,16 @@ class Place:
 class Journal:
     """What has been done of a comparison, so that a second call goes on where the first one was stopped.
 
-    It counts the seconds of all calls; `spent` includes the present one.
+    It counts the seconds of all calls, which `clock` gives; `spent` includes the present one.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._path = path
         self._settings = dict(settings)
-        self._started = time.monotonic()
+        self._clock = clock
+        self._started = clock()
         self._content = read_result(path) or {"settings": self._settings, "seconds": 0.0, "done": {}}
         self._before = float(self._content["seconds"])
 
@@ -65,7 +68,7 @@ class Journal:
 
     @property
     def spent(self) -> float:
-        return self._before + time.monotonic() - self._started
+        return self._before + self._clock() - self._started
 
     def done(self, key: str) -> Any:
         """What was kept under `key`; None if nothing was."""
@@ -239,10 +242,10 @@ def _train_for(
     first = not run.history_file.is_file()
     if first and candidate.start_seconds + candidate.epoch_seconds > max(2 * seconds, _ALWAYS_TRIED):
         return None
-    deadline = time.monotonic() + seconds
+    end = journal.spent + seconds
 
     def watch(_record: Mapping[str, float]) -> None:
-        if time.monotonic() + candidate.epoch_seconds / 2 >= deadline:
+        if journal.spent + candidate.epoch_seconds / 2 >= end:
             raise _SliceIsOverError
 
     with suppress(_SliceIsOverError):
