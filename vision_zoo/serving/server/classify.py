@@ -15,8 +15,8 @@ from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.body import read_parts
 from vision_zoo.serving.server.decoders import Answer
 from vision_zoo.serving.server.decoding import Probed, decode_files, probe_files
-from vision_zoo.serving.server.errors import RequestError
-from vision_zoo.serving.server.infer import RESPONSES
+from vision_zoo.serving.server.errors import RequestError, responses
+from vision_zoo.serving.server.infer import STATUSES
 from vision_zoo.serving.server.service import find_session
 from vision_zoo.serving.server.state import State, state_of
 from vision_zoo.serving.server.uploads import FILE_FIELD, Upload, read_upload
@@ -81,7 +81,7 @@ _EXAMPLES = {
     "/v1/classify/{model}",
     tags=["classify"],
     openapi_extra=_OPENAPI,
-    responses={200: {"content": {"application/json": {"examples": _EXAMPLES}}}, **RESPONSES},
+    responses={200: {"content": {"application/json": {"examples": _EXAMPLES}}}, **responses(422, *STATUSES)},
 )
 async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> Response:
     """Classify image files: PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or AVIF.

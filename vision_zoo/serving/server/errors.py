@@ -34,21 +34,28 @@ def as_request_error(error: VisionZooError) -> RequestError:
     return RequestError(500, "the model failed; the server's log says why")
 
 
-_DESCRIPTIONS = {
+_DESCRIPTIONS: dict[int | str, str] = {
     400: "The request does not fit the model, or is malformed.",
     401: "The API key is missing or wrong.",
+    403: "A page of another site asks.",
     404: "There is no such model.",
     408: "The body was not sent in time.",
     413: "The body is too large.",
     415: "The content encoding or type is not understood.",
+    421: "The server does not answer for this host.",
     422: "The image cannot be used.",
     500: "The server failed; its log says why.",
-    503: "The server is busy, or the model cannot be loaded.",
+    503: "The server is busy or stops, or the model cannot be loaded.",
     504: "The deadline passed.",
+    "default": "The request's head is malformed, too long, or was not sent in time.",
 }
+_ANYWHERE: tuple[int | str, ...] = (400, 421, 500, 503, "default")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of these statuses for the API's description."""
+    """For the API's description: answers of these statuses, and of those that any path may be answered with."""
     content = {"application/json": {"example": {"error": "one line that says what was expected"}}}
-    return {status: {"description": _DESCRIPTIONS[status], "content": content} for status in statuses}
+    return {
+        status: {"description": _DESCRIPTIONS[status], "content": content}
+        for status in (*statuses, *_ANYWHERE)
+    }

@@ -40,14 +40,14 @@ _OPENAPI: dict[str, Any] = {
         },
     }
 }
-RESPONSES = responses(400, 401, 404, 408, 413, 415, 422, 500, 503, 504)
+STATUSES = (401, 403, 404, 408, 413, 415, 504)
 
 
 @router.post(
     "/v2/models/{model}/infer",
     tags=["infer"],
     openapi_extra=_OPENAPI,
-    responses={200: {"content": {"application/json": {"example": _ANSWER}}}, **RESPONSES},
+    responses={200: {"content": {"application/json": {"example": _ANSWER}}}, **responses(*STATUSES)},
 )
 @router.post("/v2/models/{model}/versions/{version}/infer", include_in_schema=False)
 async def infer(request: Request, model: str, version: str = VERSION) -> Response:

@@ -18,7 +18,7 @@ from vision_zoo.serving.triton import MAX_BATCH_SIZE
 
 router = APIRouter()
 
-_OF_A_MODEL = responses(401, 404, 503)
+_OF_A_MODEL = responses(401, 404)
 _MAX_INDEX_BODY = 4096
 _INDEX_BODY: dict[str, Any] = {
     "requestBody": {
@@ -49,15 +49,13 @@ async def favicon() -> Response:
     return Response(_ICON, media_type="image/svg+xml")
 
 
-@router.get("/v2/health/live", tags=["health"])
+@router.get("/v2/health/live", tags=["health"], responses=responses())
 async def live() -> dict[str, bool]:
     """200 while the process answers."""
     return {"live": True}
 
 
-@router.get(
-    "/v2/health/ready", tags=["health"], responses={503: {"description": "There is no model to run."}}
-)
+@router.get("/v2/health/ready", tags=["health"], responses=responses())
 async def ready(request: Request) -> JSONResponse:
     """200 while there is a model to run, else 503."""
     is_ready = bool(state_of(request).repository.sessions)
@@ -131,7 +129,7 @@ async def model_config(request: Request, model: str, version: str = VERSION) -> 
     "/v2/repository/index",
     tags=["metadata"],
     openapi_extra=_INDEX_BODY,
-    responses=responses(400, 401, 408, 413, 415),
+    responses=responses(401, 403, 408, 413, 415),
 )
 async def repository_index(request: Request) -> list[dict[str, str]]:
     """Every model of the folder and whether it is ready; with the body `{"ready": true}` only those that are."""
