@@ -38,7 +38,7 @@ class Server:
 
     def is_well(self) -> bool:
         """Whether it is ready, and the next ordinary request is answered."""
-        with httpx.Client(base_url=self.url, timeout=10) as client:
+        with httpx.Client(base_url=self.url, timeout=60) as client:
             ready = client.get("/v2/health/ready").status_code == 200
             return ready and client.post(f"/v2/models/{MODEL}/infer", json=infer_request()).status_code == 200
 
@@ -60,8 +60,8 @@ def tensor_body(**changes: Any) -> bytes:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for `condition`, at most 20 seconds."""
-    deadline = time.monotonic() + 20
+    """Wait for `condition`, at most a minute."""
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -165,7 +165,8 @@ def test_a_picture_may_take_memory_by_its_pixels() -> None:
 
 
 def test_decoders_are_used_again_and_end_when_they_rest() -> None:
-    decoders = Decoders(max_pixels=10**6, max_files=8, idle_seconds=0.2)
+    now = [0.0]
+    decoders = Decoders(max_pixels=10**6, max_files=8, idle_seconds=0.2, clock=lambda: now[0])
 
     async def ask() -> None:
         await _decode(decoders, bombs.webp(100))
@@ -174,6 +175,7 @@ def test_decoders_are_used_again_and_end_when_they_rest() -> None:
         with pytest.raises(RequestError, match="no file"):
             await _decode(decoders)
         assert decoders.started == 1
+        now[0] = 0.2
         while decoders.count:
             await asyncio.sleep(0.05)
 

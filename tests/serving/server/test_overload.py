@@ -10,38 +10,39 @@ import numpy as np
 from tests.serving.server.conftest import INFER, infer_request, running, tensor_body, until
 
 
-def _busy(url: str, count: int, batch: int, statuses: list[httpx.Response]) -> list[threading.Thread]:
+def _busy_until(status: int, url: str, count: int, batch: int) -> list[httpx.Response]:
+    """Ask `count` times at once, again and again until one is answered with `status`; all others must be with 200."""
     body = tensor_body(batch=batch)
+    answers: list[httpx.Response] = []
 
     def ask() -> None:
         with httpx.Client(base_url=url, timeout=60) as client:
-            statuses.append(client.post(INFER, content=body))
+            answers.append(client.post(INFER, content=body))
 
-    threads = [threading.Thread(target=ask) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    return threads
+    def was_answered() -> bool:
+        threads = [threading.Thread(target=ask) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return status in {answer.status_code for answer in answers}
+
+    until(was_answered)
+    assert {answer.status_code for answer in answers} <= {200, status}
+    return answers
 
 
 def test_more_work_than_fits_is_answered_503_at_once(models: Path, tmp_path: Path) -> None:
-    answers: list[httpx.Response] = []
     with running(models, tmp_path / "log", "--max-concurrency", "1", "--max-queue", "1") as started:
-        for thread in _busy(started.url, 16, 200, answers):
-            thread.join()
-        statuses = [answer.status_code for answer in answers]
-        assert set(statuses) == {200, 503}
+        answers = _busy_until(503, started.url, 16, 200)
         refused = next(answer for answer in answers if answer.status_code == 503)
         assert int(refused.headers["Retry-After"]) >= 1
         assert started.is_well()
 
 
 def test_a_deadline_is_answered_504(models: Path, tmp_path: Path) -> None:
-    answers: list[httpx.Response] = []
-    with running(models, tmp_path / "log", "--max-concurrency", "1", "--deadline", "0.005") as started:
-        for thread in _busy(started.url, 8, 250, answers):
-            thread.join()
-        assert 504 in {answer.status_code for answer in answers}
-        assert {answer.status_code for answer in answers} <= {200, 504}
+    with running(models, tmp_path / "log", "--max-concurrency", "1", "--deadline", "0.02") as started:
+        _busy_until(504, started.url, 8, 250)
         until(started.is_well)
 
 
@@ -49,11 +50,11 @@ def test_a_slow_client_is_closed(models: Path, tmp_path: Path) -> None:
     with running(models, tmp_path / "log", "--read-seconds", "0.3") as started:
         head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n"
         for begun in (b"", b"POST ", head.encode(), f"{head}\r\n{{".encode()):
-            with socket.create_connection(("127.0.0.1", started.port), timeout=10) as connection:
+            with socket.create_connection(("127.0.0.1", started.port), timeout=60) as connection:
                 connection.sendall(begun)
                 answer = connection.recv(1000)
                 assert answer == b"" or b" 408 " in answer.splitlines()[0]
-        assert started.is_well()
+        until(started.is_well)  # on a busy machine a good client may be slow too
 
 
 def test_a_model_that_fails_is_500_and_the_next_request_is_fine(exported_model: Path, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Decoders:
         max_files: of one request.
         idle_seconds: that a process waits for its next request.
         bytes_per_pixel: that decoding and preparing a picture may take.
+        clock: gives the seconds of resting.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Decoders:
         max_files: int,
         idle_seconds: float = _IDLE_SECONDS,
         bytes_per_pixel: int = _BYTES_PER_PIXEL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_pixels = max_pixels
         self._max_files = max_files
         self._idle_seconds = idle_seconds
+        self._clock = clock
         self.bytes_per_pixel = bytes_per_pixel
         self._idle: list[tuple[float, Process]] = []
         self._all: set[Process] = set()
@@ -135,7 +138,7 @@ class Decoders:
     def give_back(self, process: Process) -> None:
         """It has answered, and can be asked again."""
         with self._lock:
-            self._idle.append((time.monotonic(), process))
+            self._idle.append((self._clock(), process))
 
     def drop(self, process: Process) -> None:
         """End a process."""
@@ -152,7 +155,7 @@ class Decoders:
         self._memory.wake()
 
     def _end_idle(self) -> None:
-        before = time.monotonic() - self._idle_seconds
+        before = self._clock() - self._idle_seconds
         with self._lock:
             ended = [process for since, process in self._idle if since <= before]
             self._idle = [(since, process) for since, process in self._idle if since > before]

@@ -53,9 +53,18 @@ class Repository:
         models_dir: folder of exported models; the shipped ones without it.
         provider: of every session.
         threads: of every session.
+        clock: gives the seconds after which a refused file is tried again.
     """
 
-    def __init__(self, models_dir: Path | None, *, provider: str = "auto", threads: int = 1) -> None:
+    def __init__(
+        self,
+        models_dir: Path | None,
+        *,
+        provider: str = "auto",
+        threads: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._models_dir = models_dir
         self._open: Callable[[Path, str], Session] = lambda path, sha256: Session(
             path, provider=provider, threads=threads, sha256=sha256
@@ -124,7 +133,7 @@ class Repository:
             return False  # it has just vanished
         refused = self._refused.get(name)
         if refused is not None:
-            return refused.signatures != signatures or time.monotonic() >= refused.retry_at
+            return refused.signatures != signatures or self._clock() >= refused.retry_at
         current = self._loaded.get(name)
         return current is None or current.signature != signatures[0]
 
@@ -149,7 +158,7 @@ class Repository:
         wait = _RETRY_SECONDS
         if former is not None and former.signatures == signatures:
             wait = min(2 * former.wait, _LONGEST_RETRY_SECONDS)
-        refused = _Refused(signatures, reason, wait, time.monotonic() + wait)
+        refused = _Refused(signatures, reason, wait, self._clock() + wait)
         self._refused = {**self._refused, name: refused}
         if former is None or former.reason != reason:
             _LOG.error("model refused", extra={"model": _shown(name), "reason": reason})
