@@ -23,6 +23,8 @@ from vision_zoo.images.preprocess import InputFormat, prepare
 
 GRAY = np.add.outer(np.arange(0, 200, 5), np.arange(0, 56)).astype(np.uint8)
 FULL = GRAY.astype(np.uint16) * 257
+_SECONDS = 20
+"""Of a processor, on a slow one: what must not happen takes minutes."""
 
 
 def tiff(pixels: np.ndarray, **tags: Any) -> bytes:
@@ -210,7 +212,7 @@ def test_a_jpeg_of_very_many_scans_is_refused_at_once() -> None:
     started = time.process_time()
     with pytest.raises(ImageError, match="scans"):
         open_image(many)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < _SECONDS
 
 
 def test_a_file_appended_to_a_jpeg_does_not_count() -> None:
@@ -228,7 +230,10 @@ def test_text_and_profiles_that_unfold_are_not_unfolded() -> None:
     extra = chunk(b"zTXt", b"a\0\0" + bomb) + chunk(b"iCCP", b"b\0\0" + bomb)
     started = time.process_time()
     assert open_image(content[:33] + extra * 1000 + content[33:]).size == (56, 40)
-    assert time.process_time() - started < 2
+    opened = time.process_time()
+    for _ in range(200):
+        zlib.decompress(bomb)
+    assert opened - started < 5 * (time.process_time() - opened)  # half of what unfolding all of them takes
 
 
 def test_absurd_tiff_tags_cost_nothing() -> None:
@@ -295,7 +300,7 @@ def test_the_time_is_bounded_by_the_file(content: bytes) -> None:
     before = time.process_time()
     with contextlib.suppress(ImageError):
         open_image(content)
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < _SECONDS
 
 
 def test_comments_and_extensions_do_not_change_the_picture() -> None:
@@ -313,8 +318,8 @@ def test_comments_and_extensions_do_not_change_the_picture() -> None:
 
 _MEASURE = """
 import resource, sys
-from vision_zoo.decode import open_image
-from vision_zoo.preprocess import InputFormat, prepare
+from vision_zoo.images.decode import open_image
+from vision_zoo.images.preprocess import InputFormat, prepare
 target = InputFormat(channels=int(sys.argv[2]), height=28, width=28, crop="none")
 open_image("small.png")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,12 +32,14 @@ from vision_zoo.training.run_directory import RunDirectory
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=2)
 GRID: Space = {"batch_size": [128, 256, 512], "learning_rate": [0.001, 0.01]}
 _SECONDS = 180
+_HEARTBEAT = 5
+"""Seconds: three of them without a sign, which no worker needs on a busy machine, and it is lost."""
 _LINUX = pytest.mark.skipif(sys.platform != "linux", reason="finds who trains in /proc")
 
 
 def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None:
     """In a process of its own; lost workers are noticed soon."""
-    study_storage.HEARTBEAT_SECONDS = 1
+    study_storage.HEARTBEAT_SECONDS = _HEARTBEAT
     torch.set_num_threads(1)
     study.work(
         Recipe.from_json(recipe, name="recipe"),
@@ -211,7 +213,7 @@ def _wait_for(port: int) -> None:
 def test_four_workers_share_a_database_and_one_is_killed(
     postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", _HEARTBEAT)
     _four_workers_of_which_one_is_killed(postgresql, tmp_path / "runs")
     _assert_complete(postgresql, tmp_path / "runs")
     with open_study(QUICK, GRID, StudySettings("together"), postgresql) as opened:

@@ -34,9 +34,16 @@ def hasty(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield started
 
 
+@pytest.fixture(scope="module")
+def patient(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One that has all the time that a busy machine takes."""
+    with _serve(few_models, tmp_path_factory.mktemp("patient"), "600") as started:
+        yield started
+
+
 @pytest.fixture
-def client(hasty: Demo) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=hasty.url, timeout=60) as opened:
+def client(patient: Demo) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=patient.url, timeout=60) as opened:
         yield opened
 
 
@@ -47,7 +54,7 @@ def _gauges(client: httpx.Client) -> tuple[float, float]:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -66,9 +73,12 @@ def _endless(server: Demo, client: httpx.Client) -> dict[str, Any]:
     return reference(upload(client, bombs.png(1500)))
 
 
-def test_a_picture_that_takes_too_long_gives_its_place_up(
-    hasty: Demo, client: httpx.Client, digit_png: Path
-) -> None:
+def test_a_picture_that_takes_too_long_gives_its_place_up(hasty: Demo, digit_png: Path) -> None:
+    with httpx.Client(base_url=hasty.url, timeout=60) as client:
+        _assert_deadlines_are_kept(hasty, client, digit_png)
+
+
+def _assert_deadlines_are_kept(hasty: Demo, client: httpx.Client, digit_png: Path) -> None:
     kind, (shown, seen) = call(client, "classify", [_endless(hasty, client), "mnist"])
     assert (kind, seen) == ("complete", None)
     assert "The deadline passed while the request ran." in shown
@@ -77,7 +87,8 @@ def test_a_picture_that_takes_too_long_gives_its_place_up(
     assert "The deadline passed" in error["error"]
     _until(lambda: _gauges(client) == (0, 0))  # the decoder has been ended
     ordinary = reference(upload(client, digit_png.read_bytes()))
-    assert "says <strong>7</strong>" in call(client, "classify", [ordinary, "mnist"])[1][0]
+    # On a busy machine an ordinary picture may take too long as well.
+    _until(lambda: "says <strong>7</strong>" in call(client, "classify", [ordinary, "mnist"])[1][0])
 
 
 def test_a_drawing_is_decoded_within_the_same_limits(client: httpx.Client) -> None:

@@ -159,7 +159,7 @@ def test_a_byte_now_and_then_keeps_no_connection_open(strict: Server, begun: byt
     with _connect(strict) as connection:
         connection.sendall(begun)
         connection.settimeout(0.1)
-        while time.monotonic() - started < 20:
+        while time.monotonic() - started < 60:
             try:
                 connection.sendall(drip)
                 if not connection.recv(65536):
@@ -187,7 +187,7 @@ def test_a_client_that_does_not_read_its_answers_is_closed(strict: Server) -> No
             return False
 
         until(is_closed)
-    assert strict.is_well()
+    until(strict.is_well)  # on a busy machine a good client may be too slow for it
 
 
 def test_new_connections_take_the_place_of_those_that_keep_the_server_waiting(strict: Server) -> None:
@@ -234,7 +234,7 @@ def test_sigterm_does_not_wait_for_clients_that_do_not_send_or_read(models: Path
             connection.settimeout(0.2)
             with contextlib.suppress(TimeoutError):
                 connection.sendall(begun * (2000 if begun.startswith(b"GET /openapi") else 1))
-        assert started.is_well()
+        until(started.is_well)
         assert started.stop() == 0
 
 
