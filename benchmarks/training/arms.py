@@ -126,7 +126,7 @@ def resident(prepared: Prepared) -> list[float]:
 def engine(prepared: Prepared) -> list[float]:
     """The steps and evaluation of `vision-zoo train`, frozen features computed anew."""
     classifier, recipe = prepared.classifier, prepared.recipe
-    quickened(classifier.network)
+    quickened(classifier.network, prepared.device)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = {"train": prepared.train, "test": prepared.test}
     model: nn.Module = classifier

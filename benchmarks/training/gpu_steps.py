@@ -101,7 +101,7 @@ def _milliseconds(
     torch.manual_seed(recipe.seed)
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     classifier = build_classifier(recipe, dataset).to(device)
-    quickened(classifier.network)
+    quickened(classifier.network, device)
     classifier.train()
     eager = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)
     step: Step = GraphedStep(eager, progress) if graphed else eager

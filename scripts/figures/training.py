@@ -57,9 +57,8 @@ def table(results: Results) -> str:
         if document.get("kind") != "training":
             continue
         folder = path.rpartition("/")[0]
-        formats = results.get(f"{folder}/memory_formats.json", {"recipes": {}})["recipes"]
         rows = [
-            _training_row(name, measured, formats.get(name), runs.get(f"{folder}/{name}.json", []))
+            _training_row(name, measured, runs.get(f"{folder}/{name}.json", []))
             for name, measured in document["recipes"].items()
         ]
         loops = ", ".join(f"{name} {version}" for name, version in document["environment"]["loops"].items())
@@ -68,8 +67,7 @@ def table(results: Results) -> str:
             f"{document['environment']['threads']} threads, every loop in a process of its own, in turns, with "
             f"{versions(document['environment'])}, {loops}. *Floor*: the recipe's arithmetic at the rate of a large "
             "matrix product, measured in the same rounds. ¹ Features of frozen layers are computed once, in the other "
-            "loops in every epoch. *Channels-last*: a step's time over that with contiguous weights, median and "
-            "quartiles of rounds in turns in one process (`python -m benchmarks.training.memory_formats`). "
+            "loops in every epoch. "
             "*To the report*: seconds until the test curve first reaches the report's accuracy, the mean of "
             "the runs in docs/RESULTS.md that do, at the rates of the engine and of the course loop."
         )
@@ -82,22 +80,14 @@ def _is_current(document: dict[str, Any]) -> bool:
     return recipe is not None and recipe.has_settings(document["settings"])
 
 
-def _training_row(
-    name: str, measured: dict[str, Any], formats: dict[str, Any] | None, runs: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
         "images a second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
         **{label: _times(_multiple(measured, arm)) for label, arm in _LOOPS.items()},
-        "channels-last": "–" if formats is None else _quartiles(formats["channels_last_over_contiguous"]),
         "engine over floor": f"{measured['engine_over_floor']:.1f}x",
         "to the report": _to_the_report(name, measured, runs),
     }
-
-
-def _quartiles(ratios: list[float]) -> str:
-    first, median, third = ratios
-    return f"{median:.2f}x ({first:.2f} to {third:.2f})"
 
 
 def _to_the_report(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> str | None:

@@ -64,7 +64,7 @@ def _trained(recipe: Recipe, *, graphed: bool) -> tuple[list[float], dict[str, T
     make_repeatable(_CUDA)
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     classifier: ImageClassifier = build_classifier(recipe, dataset).to(_CUDA)
-    quickened(classifier.network)
+    quickened(classifier.network, _CUDA)
     classifier.train()
     eager = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)
     step: Step = GraphedStep(eager, _NoWarning()) if graphed else eager

@@ -76,7 +76,7 @@ def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
 
 def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     classifier = _classifier(recipe)
-    quickened(classifier.network)
+    quickened(classifier.network, torch.device("cpu"))
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     model: nn.Module = classifier
     if can_cache(recipe):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vision_zoo.architectures import build
-from vision_zoo.training.speedups import QuickDropout, with_quick_dropout
+from vision_zoo.training.speedups import QuickDropout, quickened, with_quick_dropout
 
 _CHURN = """
 import resource, sys
@@ -82,6 +82,14 @@ def test_the_memory_format_stays() -> None:
     assert QuickDropout(0.3)(values).stride() == values.stride()
     assert QuickDropout(0.3)(torch.ones(6, 4).t()).shape == (4, 6)
     assert QuickDropout(0.3)(torch.ones(0, 4)).shape == (0, 4)
+
+
+def test_weights_are_channels_last_for_a_gpu_alone() -> None:
+    for kind, expected in (("cpu", torch.contiguous_format), ("cuda", torch.channels_last)):
+        convolution = nn.Conv2d(3, 8, 3)
+        network = quickened(nn.Sequential(convolution, nn.Dropout()), torch.device(kind))
+        assert convolution.weight.is_contiguous(memory_format=expected)
+        assert any(isinstance(module, QuickDropout) for module in network.modules())
 
 
 def test_it_steps_aside_where_there_is_nothing_to_draw() -> None:

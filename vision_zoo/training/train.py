@@ -184,7 +184,7 @@ def _train(
     watch: Watch | None,
 ) -> TrainedRun:
     here = distributed.world()
-    quickened(classifier.network)
+    quickened(classifier.network, classifier.scale.device)
     distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = parts_of(splits, recipe)

@@ -35,7 +35,7 @@ def training_seconds(
     forward = _timed_forward(classifier, splits, device, clock)
     if can_cache(recipe):
         return forward * images, forward * len(parts["train"]) / 100
-    quickened(classifier.network)
+    quickened(classifier.network, device)
     classifier.train()
     loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=0, device=device)
     step = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)
