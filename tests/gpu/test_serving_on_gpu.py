@@ -41,9 +41,8 @@ def test_cuda_gives_the_cpus_answers(path: Path) -> None:
         images = _images(session, count)
         found, expected = session.predict(images), cpu.predict(images)
         scale = max(1.0, float(np.abs(expected.logits).max()))
-        if (
-            session.metadata.precision == "int8"
-        ):  # a sum beside a rounding boundary moves an activation by a step
+        if session.metadata.precision == "int8":
+            # A sum beside a rounding boundary moves an activation by a step.
             assert (found.classes == expected.classes).mean() >= 0.9
             assert np.abs(found.logits - expected.logits).mean() / scale < 0.02
         else:

@@ -70,9 +70,8 @@ def _trained(recipe: Recipe, *, graphed: bool) -> tuple[list[float], dict[str, T
     step: Step = GraphedStep(eager, _NoWarning()) if graphed else eager
     losses = []
     for number, (batch, changes) in enumerate(_batches(recipe)):
-        set_learning_rate(
-            eager.optimizer, recipe.learning_rate / (1 + number)
-        )  # a schedule reaches the recorded steps
+        rate = recipe.learning_rate / (1 + number)  # a schedule reaches the recorded steps
+        set_learning_rate(eager.optimizer, rate)
         losses.append(step(batch, changes).loss)
     return torch.stack(losses).tolist(), classifier.state_dict()
 

@@ -83,9 +83,8 @@ def test_a_cutout_is_a_square_of_the_mean_colour(digits: torch.Tensor) -> None:
         sizes.add((len(rows), len(columns)))
         assert painted[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
     assert max(sizes) == (8, 8)
-    assert (
-        min(size for pair in sizes for size in pair) == 4
-    )  # the centre is inside, half of the square may not be
+    # The centre is inside, half of the square may not be.
+    assert min(size for pair in sizes for size in pair) == 4
 
 
 def test_the_same_generator_gives_the_same_images(digits: torch.Tensor) -> None:

@@ -77,9 +77,8 @@ def test_two_processes_do_what_one_does(tmp_path: Path, architecture: str) -> No
     alone = train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
     found, expected = (_losses(tmp_path / run) for run in ("two", "one"))
     np.testing.assert_allclose(found, expected, rtol=_TOLERANCE)
-    if (
-        architecture == "small_cnn"
-    ):  # batch normalisation takes away a weight's scale, and Adam makes steps of rounding
+    if architecture == "small_cnn":
+        # Elsewhere batch normalisation takes away a weight's scale, and Adam makes steps of rounding.
         weights = [load_file(tmp_path / run / "checkpoints" / "best.safetensors") for run in ("one", "two")]
         for name, tensor in weights[0].items():
             torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-3)

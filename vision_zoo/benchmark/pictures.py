@@ -38,12 +38,11 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
         axes.plot(*zip(*(points[index] for index in front), strict=True), "-", color="#999999", zorder=1)
         for index, (row, (latency, accuracy)) in enumerate(zip(own, points, strict=True)):
             on_front = index in front
+            marker = MARKERS[(index + index // len(MARKERS)) % len(MARKERS)]  # another for a colour's second
             axes.plot(
                 latency,
                 accuracy,
-                marker=MARKERS[
-                    (index + index // len(MARKERS)) % len(MARKERS)
-                ],  # another one for a colour's second
+                marker=marker,
                 color=PALETTE[index % len(PALETTE)],
                 markersize=9,
                 markeredgecolor="black" if on_front else "none",

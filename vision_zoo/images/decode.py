@@ -99,9 +99,8 @@ def open_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> I
             image.load()
             samples = container.samples
             if image.format == "PPM" and image.mode == "I":
-                samples = Samples(
-                    "unsigned", 16, (0, 65535)
-                )  # scaled by the largest value that the file tells
+                # Scaled by the largest value that the file tells.
+                samples = Samples("unsigned", 16, (0, 65535))
             elif image.format == "PPM" and image.mode == "F":
                 samples = Samples("float", 32)
             return _upright(eight_bits(_plain(image), samples), image, container)

@@ -19,9 +19,8 @@ from vision_zoo.images.ink import (
 from vision_zoo.images.morphology import dilation
 from vision_zoo.images.sheet import border, has_dark_ink, has_ground, inside_sheet, is_plain, reduced
 
-_BOX = (
-    20 / 28
-)  # MNIST scaled every digit into a box of 20 pixels of the 28 and put its centre of mass at the middle
+_BOX = 20 / 28
+"""MNIST scaled every digit into a box of 20 pixels of the 28 and put its centre of mass at the middle."""
 _CENTRED_WITHIN = 0.55
 _SMALL = 64
 _CUTOUT = 160  # pixels that a photograph of a sheet has more than

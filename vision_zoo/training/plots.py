@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -79,9 +80,8 @@ def write_confusion_matrix(
                 fontsize=8,
                 color="white" if share[row, column] > 0.5 else "black",
             )
-    step = -(
-        -len(labels) // _MOST_NAMES
-    )  # of more classes than there is room for, every second one is named, or third
+    # Of more classes than there is room for, every second one is named, or third.
+    step = math.ceil(len(labels) / _MOST_NAMES)
     ticks, labels = range(0, len(labels), step), [_shown(label) for label in labels[::step]]
     long_names = any(len(label) > 2 for label in labels)
     axes.set_xticks(ticks, labels, rotation=45 if long_names else 0, ha="right" if long_names else "center")

@@ -7,9 +7,8 @@ from vision_zoo.experiments.compare.measure import SCENARIOS, timing_seconds
 from vision_zoo.experiments.compare.search import Journal
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 
-_MEASURING = (
-    1.7  # times as long as a candidate took to measure, its trained model does: it is also proved and scored
-)
+_MEASURING = 1.7
+"""A trained model takes so many times as long to measure as its candidate did: it is also proved and scored."""
 _MOST = 0.5  # of the time that is left after the candidates were measured
 _KEY = "affordable"
 

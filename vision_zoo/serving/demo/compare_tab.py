@@ -14,15 +14,8 @@ from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import complaint, sentence
 from vision_zoo.serving.session import Session
 
-_WIDTHS = [
-    320,
-    148,
-    115,
-    85,
-    85,
-    70,
-    125,
-]  # pixels: every heading on one line, all columns in the page's width
+_WIDTHS = [320, 148, 115, 85, 85, 70, 125]
+"""Of the columns in pixels: every heading on one line, all of them in the page's width."""
 _HOW_MEASURED = "Measured here, now: one image at a time, one thread."
 
 
