@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.serving.demo.drawing import THREE, draw, wait_for_pad
+from scripts.drawing import THREE, draw, wait_for_pad
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 

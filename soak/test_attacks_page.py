@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.drawing import SEVEN
 from soak.limits import limited_memory
 from soak.watching import LARGEST_GROWTH_MIB, LONGEST_END_SECONDS, LONGEST_LIVE_MS, OWN_SESSION, watched
 from tests.serving.demo.conftest import Demo, running
-from tests.serving.demo.drawing import SEVEN
 from tests.serving.demo.events import API, reference
 from tests.serving.server import bombs
 from tests.serving.server.conftest import Server, until

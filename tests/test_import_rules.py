@@ -1,6 +1,7 @@
 """The import rules: serving runs without torch, training without gradio, and neither knows the other."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,12 @@ def test_the_layers_hold_and_a_breach_would_be_noticed(tmp_path: Path) -> None:
     assert broken.returncode == 1
     assert "vision_zoo.core is not allowed" not in held.stdout
     assert "is not allowed to import vision_zoo.core" in broken.stdout
+
+
+def test_nothing_outside_the_tests_needs_them() -> None:
+    for folder in ("vision_zoo", "scripts", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"^\s*(from|import) tests\b", path.read_text(), re.MULTILINE), path
 
 
 _WITHOUT_TORCH = """

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from scripts.drawing import SEVEN, THREE, draw, draw_by_touch, wait_for_pad
 from tests.serving.demo.conftest import Demo
-from tests.serving.demo.drawing import SEVEN, THREE, draw, draw_by_touch, wait_for_pad
 
 _SLOW = 20_000
 

@@ -11,9 +11,9 @@ import onnx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from scripts.drawing import SEVEN, draw, wait_for_pad
 from tests.conftest import ROOT
 from tests.serving.demo.conftest import Demo, running
-from tests.serving.demo.drawing import SEVEN, draw, wait_for_pad
 from tests.serving.demo.events import API
 from vision_zoo.artifact.metadata import METADATA_KEY
 

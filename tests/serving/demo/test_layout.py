@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.serving.demo.drawing import wait_for_pad
+from scripts.drawing import wait_for_pad
 
 _PHONE, _DESKTOP = 360, 1200
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from scripts.drawing import SEVEN, draw, wait_for_pad
 from tests.serving.demo.conftest import Demo, running
-from tests.serving.demo.drawing import SEVEN, draw, wait_for_pad
 from vision_zoo.serving.demo.login import Login
 
 KEY = "a-key-for-the-page"

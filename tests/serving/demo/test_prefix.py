@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from scripts.drawing import SEVEN, draw, wait_for_pad
 from tests.serving.demo.conftest import Demo, running
-from tests.serving.demo.drawing import SEVEN, draw, wait_for_pad
 from tests.serving.demo.events import API, call, reference, upload
 from tests.serving.demo.proxy import stripping
 
