@@ -147,6 +147,11 @@ def test_it_predicts_with_the_models_it_carries_and_without_torch(
         assert json.loads(output)[0]["label"] == "7", name
 
 
+def test_it_has_the_pictures_of_the_page(installed: Path, tmp_path: Path) -> None:
+    code = "from vision_zoo.serving.demo.examples import EXAMPLES; print(sum(one.picture().width for one in EXAMPLES))"
+    assert int(_run(installed / "python", "-c", code, cwd=tmp_path)) == 5 * 192
+
+
 def test_what_needs_torch_says_so(installed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [installed / "vision-zoo", "train", "simple_cnn-mnist_5k"],

@@ -21,7 +21,7 @@ from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.cards import cards
 from vision_zoo.serving.demo.compare import scatter
-from vision_zoo.serving.demo.examples import examples
+from vision_zoo.serving.demo.examples import EXAMPLES
 from vision_zoo.serving.demo.explain import heat_map, occlusion
 from vision_zoo.serving.demo.inputs import drawn_file
 from vision_zoo.serving.models import list_models
@@ -196,9 +196,9 @@ def test_names_in_the_picture_of_the_comparison_do_not_cover_each_other() -> Non
 
 
 def test_examples_are_what_the_best_models_of_their_dataset_take_them_for() -> None:
-    for example in examples():
+    for example in EXAMPLES:
         if example.name in ("trousers", "ship"):
             file = {"fashion-mnist": "simple_cnn-fashion_mnist", "cifar10": "airbench_large-cifar10-int8"}
             best = Session(ROOT / "exported" / f"{file[example.dataset]}.onnx", provider="cpu")
-            (found,) = answers([best], _inputs(best, example.draw()))
+            (found,) = answers([best], _inputs(best, example.picture()))
             assert found.label.lower() in example.name

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from vision_zoo.serving.demo.examples import Example, examples
+from vision_zoo.serving.demo.examples import EXAMPLES, Example
 from vision_zoo.serving.demo.inputs import chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
@@ -31,7 +31,7 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
     preferred = preferred_dataset(sessions())
     # Those that fit the chosen dataset come first.
     shown_examples = sorted(
-        (example for example in examples() if example.dataset in datasets_of(sessions())),
+        (example for example in EXAMPLES if example.dataset in datasets_of(sessions())),
         key=lambda example: example.dataset != preferred,
     )
     with gr.Row():
@@ -84,7 +84,7 @@ def _gallery(shown: list[Example]) -> Any:
     if not shown:
         return None
     return gr.Gallery(
-        [(example.draw(), example.name) for example in shown],
+        [(example.picture(), example.name) for example in shown],
         label="Examples to click",
         elem_id="examples",
         columns=3,
