@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _TIMEOUT = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Load:
     """Nanoseconds of every request that was answered 200, and how many were answered otherwise, by status.
 

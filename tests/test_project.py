@@ -1,5 +1,6 @@
 """The repository itself: what must hold of its files."""
 
+import ast
 import json
 import re
 import subprocess
@@ -131,6 +132,34 @@ def test_the_shipped_models_are_what_the_manifest_lists() -> None:
     for name in shipped:
         session = Session(ROOT / "exported" / name, provider="cpu")
         session.predict(np.zeros((1, *session.metadata.input.shape), dtype=np.uint8))
+
+
+def test_dataclasses_of_arrays_are_not_compared_by_them() -> None:
+    """`==` of arrays is an array: a comparison of two such dataclasses would raise."""
+    classes = [
+        (path, node)
+        for folder in ("vision_zoo", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and _is_dataclass(node)
+    ]
+    with_arrays = {"NDArray", "Tensor", "Decoded"}
+    for _ in range(3):  # classes that have such classes
+        with_arrays |= {node.name for _, node in classes if _fields(node) & with_arrays}
+    assert "InferRequest" in with_arrays
+    for path, node in classes:
+        if _fields(node) & with_arrays:
+            assert any("eq=False" in ast.unparse(one) for one in node.decorator_list), f"{path}: {node.name}"
+
+
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(one).startswith("dataclass") for one in node.decorator_list)
+
+
+def _fields(node: ast.ClassDef) -> set[str]:
+    """The words of its fields' types, but of functions."""
+    types = [ast.unparse(line.annotation) for line in node.body if isinstance(line, ast.AnnAssign)]
+    return {word for text in types if "Callable" not in text for word in re.findall(r"\w+", text)}
 
 
 def test_exported_files_name_no_machine() -> None:

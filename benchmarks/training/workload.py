@@ -29,7 +29,7 @@ class Workload:
     device: DeviceName = "cpu"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """A workload's recipe, data and freshly initialised network on its device, the same in every arm."""
 

@@ -118,7 +118,7 @@ def evaluate(
     print(render(score.table(scored.labels), "table"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Scored:
     """What a model is scored on: `test` or `all` of a dataset's images, with numbers into `labels`."""
 

@@ -16,7 +16,7 @@ _TAIL_SAMPLES = 10
 _SMALLEST_WINDOW = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Latency:
     """Of one arm in one scenario.
 

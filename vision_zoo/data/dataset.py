@@ -22,7 +22,7 @@ class SourceFile(NamedTuple):
     sha256: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Images uint8 `[n, height, width, channels]` and labels int64 `[n]`, indices into the dataset's labels.
 
@@ -46,7 +46,7 @@ class Split:
         return self.take(np.linspace(0, len(self) - 1, count).astype(int))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Splits:
     """A loaded dataset. `variant` says which copy it is (`original`, `JPEG copy`), `sha256` of which content.
 

@@ -19,7 +19,7 @@ from vision_zoo.core.errors import RunError
 _LABELS, _SEED = "labels", "seed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """Class indices int64 `[images]` in the order of the test split: the true ones, and by seed what was predicted."""
 

@@ -86,7 +86,7 @@ def no_digit() -> BlankImageError:
     return BlankImageError("there is no digit; expected one on a plain background")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Ink:
     """`darkness` is uint8, 255 the ink's own; `parts` are the connected parts of what is dark enough."""
 

@@ -53,7 +53,7 @@ def running(
     return np.moveaxis(values, 0, axis)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Components:
     """The connected parts of a mask, diagonals included.
 

@@ -13,7 +13,7 @@ from vision_zoo.serving.session import Session
 _BATCH = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score:
     """`accuracy` is a fraction of `images`; `confusion_matrix` `[classes, classes]`: rows true, columns predicted."""
 

@@ -22,7 +22,7 @@ MAX_BYTES = 512 * 2**20
 _READINGS = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """`logits` and `probabilities` float32 `[batch, classes]`."""
 

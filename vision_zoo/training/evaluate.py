@@ -17,7 +17,7 @@ _BATCH = 250  # small enough for the activations to stay in a processor's caches
 _BATCH_ON_GPU = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """`logits` float32 `[n, classes]`; `loss` the mean loss in nats; `accuracy` a fraction."""
 

@@ -29,7 +29,7 @@ _CHECKED_IMAGES = 64
 _TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureSplits:
     """Splits whose images are float32 features `[n, features]`, and the seconds that computing them took."""
 

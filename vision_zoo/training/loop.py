@@ -25,7 +25,7 @@ from vision_zoo.training.step import Step, StepResult
 _AGREE_STEPS = 20  # between looks at other processes' signals on a GPU, which has to be waited for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoredSplits:
     """Splits that are scored after every epoch.
 
@@ -49,7 +49,7 @@ Watch = Callable[[Mapping[str, float]], None]
 """Is shown each epoch's record once it is saved; what it raises ends training."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingLoop:
     """Training from where `state` is to the recipe's end, its caps or early stopping.
 

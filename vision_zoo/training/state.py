@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-@dataclass
+@dataclass(eq=False)
 class PartialEpoch:
     """The epoch that is being trained: what its batches gave so far.
 
@@ -53,7 +53,7 @@ class PartialEpoch:
         return 0.0 if self.correct is None else self.correct.item() / sum(self.sizes)
 
 
-@dataclass
+@dataclass(eq=False)
 class TrainingState:
     """What a run has reached.
 

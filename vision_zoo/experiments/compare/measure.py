@@ -31,7 +31,7 @@ _ROBUSTNESS_IMAGES = 2000
 SCENARIOS = ("single-stream", "offline")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredModel:
     """An exported file: what the page and the JSON show of it, and which test images it gets right, `[images]`."""
 

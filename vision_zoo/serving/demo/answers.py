@@ -17,7 +17,7 @@ Inputs = Mapping[InputFormat, Decoded]
 """An image as every model takes it, or why it cannot be used so."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """One model's: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` the most probable label first.
 

@@ -27,7 +27,7 @@ _IDLE_SECONDS = 20.0
 _HEADER_BYTES = 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """The pictures of one request, in order; `several` tells that a list was sent."""
 

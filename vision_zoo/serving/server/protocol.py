@@ -33,7 +33,7 @@ class RequestedOutput:
     classification: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InferRequest:
     """`images` uint8 `[batch, height, width, channels]`; `id` is the client's own, given back."""
 

@@ -14,7 +14,7 @@ from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measured:
     """A recipe's runs in one environment. Accuracies are fractions of the test split, by seed."""
 
@@ -34,7 +34,7 @@ class Measured:
         return statistics.fmean(self.accuracies.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """`first` against `second`: the difference of the mean accuracies, over seeds and over test images.
 
