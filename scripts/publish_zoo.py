@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.artifact import manifest
-from vision_zoo.artifact.metadata import SUFFIX, Precision
+from vision_zoo.artifact.metadata import SUFFIX
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.engines import random_images
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import ExportError, VisionZooError
 from vision_zoo.core.progress import Progress, progress_on_stderr

@@ -15,12 +15,13 @@ import numpy as np
 import torch
 
 from benchmarks.training.command import ROOT
+from vision_zoo.core.choices import Arithmetic
 from vision_zoo.core.progress import Progress, progress_on_stderr
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split
 from vision_zoo.recipes import find_recipe
-from vision_zoo.recipes.recipe import Arithmetic, Recipe
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import draw
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.cuda_graph import GraphedStep

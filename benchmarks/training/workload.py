@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset, Split
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs
-from vision_zoo.training.device import DeviceName, choose_device, wait_for
+from vision_zoo.training.device import choose_device, wait_for
 from vision_zoo.training.weights import load_pretrained
 
 

@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 import torch
 
-from vision_zoo.artifact.metadata import METADATA_KEY, Precision
+from vision_zoo.artifact.metadata import METADATA_KEY
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits

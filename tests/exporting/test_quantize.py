@@ -5,8 +5,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from vision_zoo.artifact.metadata import Precision
 from vision_zoo.benchmark.sessions import placement
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, UsageError
 from vision_zoo.exporting import export
 from vision_zoo.exporting.export import ExportedModel, export_onnx

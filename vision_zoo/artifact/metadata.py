@@ -10,11 +10,12 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ModelError
 from vision_zoo.images.preprocess import InputFormat
 
@@ -27,9 +28,6 @@ MAX_LABELS = 65_536
 MAX_TEXT = 1000
 """Characters of a label, a name or any other text in the metadata."""
 _NOT_IN_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
-
-Precision = Literal["fp32", "fp16", "int8"]
-"""What a graph computes in, and what a file stores its weights in."""
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Device, Json, Provider, device_name, warn_of_fallback
+from vision_zoo.cli.options import DataDir, Device, Json, Provider, warn_of_fallback
 
 if TYPE_CHECKING:
-    from vision_zoo.artifact.metadata import Precision
+    from vision_zoo.core.choices import Precision
 
 
 def compare(
@@ -39,7 +39,6 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Train architectures on a dataset within a budget, measure them, and recommend one. Run it again to go on."""
-    chosen_device = device_name(device)
     from vision_zoo.architectures import ARCHITECTURES
     from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, parse_budget
 
@@ -53,7 +52,7 @@ def compare(
         precisions=tuple(cast("Precision", name.strip()) for name in precision.split(",")),
         limits=Limits(max_latency_ms=max_latency_ms, max_size_mb=max_size_mb, min_accuracy=min_accuracy),
         image_size=image_size,
-        device=chosen_device,
+        device=device,
     )
     warn_of_fallback(provider)
     from vision_zoo.data import find_dataset

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Device, Json, device_name
+from vision_zoo.cli.options import DataDir, Device, Json
+from vision_zoo.core.choices import Pruner, Sampler
 from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ def tune(
         list[str] | None,
         typer.Option("--range", help="FIELD=LOW:HIGH or FIELD=LOW:HIGH:log, for --sampler tpe."),
     ] = None,
-    sampler: Annotated[str, typer.Option(help="grid, or tpe: where earlier points were good.")] = "grid",
-    pruner: Annotated[str, typer.Option(help="none, or median: end what is below the others.")] = "none",
+    sampler: Annotated[
+        Sampler, typer.Option(help="Every combination, or tpe: where earlier points were good.")
+    ] = "grid",
+    pruner: Annotated[
+        Pruner, typer.Option(help="Which points end early; median: those below the others' median.")
+    ] = "none",
     trials: Annotated[
         int | None, typer.Option(help="Points after which a shared search ends; --sampler tpe needs it.")
     ] = None,
@@ -61,7 +66,6 @@ def tune(
 
     With --storage any number of workers share one search: run the same command in each of them.
     """
-    chosen_device = device_name(device)
     from vision_zoo.recipes import find_recipe
     from vision_zoo.recipes.grids import GRIDS
 
@@ -83,7 +87,7 @@ def tune(
             chosen,
             {**values, **searched},
             StudySettings(study or chosen.name, sampler, pruner, trials),
-            Place(storage or f"journal:{folder / 'study.journal'}", folder, chosen_device, data_dir),
+            Place(storage or f"journal:{folder / 'study.journal'}", folder, device, data_dir),
             jobs=1 if jobs is None else jobs,
             as_json=as_json,
         )
@@ -99,7 +103,7 @@ def tune(
             values,
             out=folder,
             jobs=jobs,
-            device=chosen_device,
+            device=device,
             data_dir=data_dir,
             results_dir=results_dir,
             progress=progress,
@@ -171,7 +175,6 @@ def reproduce(
     as_json: Json = False,
 ) -> None:
     """Repeat published experiments, what is missing, and set their figures beside the reports'."""
-    chosen_device = device_name(device)
     if everything == bool(recipes):
         raise UsageError("reproduce takes recipes or --all; `vision-zoo list recipes` lists what there is")
     from vision_zoo.experiments import report
@@ -186,9 +189,7 @@ def reproduce(
     folders = Folders(runs=runs_dir, results=results_dir, data=data_dir)
     try:
         with progress_on_stderr() as progress:
-            paths = reproduce_all(
-                chosen, seeds=seeds, folders=folders, device=chosen_device, progress=progress
-            )
+            paths = reproduce_all(chosen, seeds=seeds, folders=folders, device=device, progress=progress)
     finally:
         report.write(document, results_dir)
     names = [recipe.name for recipe in chosen]

@@ -3,16 +3,14 @@
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Json, ModelsDir, report_model
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from vision_zoo.artifact.metadata import Precision
 
 
 def export(
@@ -27,10 +25,8 @@ def export(
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
         "exported"
     ),
-    precision: Annotated[str, typer.Option(help="fp32, fp16 or int8: what the graph computes in.")] = "fp32",
-    weights: Annotated[
-        str, typer.Option(help="fp32, fp16 or int8: how a graph in fp32 stores large weights.")
-    ] = "fp32",
+    precision: Annotated[Precision, typer.Option(help="What the graph computes in.")] = "fp32",
+    weights: Annotated[Precision, typer.Option(help="How a graph in fp32 stores large weights.")] = "fp32",
     dataset: Annotated[
         str | None,
         typer.Option(help="folder:PATH, where the run's own folder was moved.", show_default=False),
@@ -42,9 +38,8 @@ def export(
     """Write a run as one ONNX file, proved on its test split."""
     if not onnx and triton is None:
         raise UsageError("export needs a format; pass --onnx or --triton DIR")
-    chosen, stored = _checked("precision", precision), _checked("weights", weights)
     if triton is not None and not Path(run).is_dir():
-        if onnx or chosen != "fp32" or stored != "fp32":
+        if onnx or precision != "fp32" or weights != "fp32":
             raise UsageError(f"{run} is not a run directory; --onnx, --precision and --weights need one")
         from vision_zoo.serving.models import find_model
 
@@ -65,8 +60,8 @@ def export(
             output_dir if onnx else Path(scratch),
             data_dir=data_dir,
             dataset=dataset,
-            precision=chosen,
-            weights=stored,
+            precision=precision,
+            weights=weights,
         )
         target = None if triton is None else _add_to_triton(exported.path, triton)
     proof = exported.proof
@@ -91,15 +86,6 @@ def export(
     )
     if onnx and target is not None:
         print(f"{target} is ready for Triton")
-
-
-def _checked(option: str, value: str) -> "Precision":
-    from vision_zoo.artifact.metadata import PRECISIONS
-
-    for known in PRECISIONS:
-        if value == known:
-            return known
-    raise UsageError(f"unknown {option} {value!r}; expected {', '.join(PRECISIONS)}")
 
 
 def _add_to_triton(path: Path, repository: Path) -> Path:

@@ -4,27 +4,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.core.registry import lookup
+from vision_zoo.core.choices import EntryKind
 
 Entry = dict[str, Any]
 
 
-def listing(kind: str, models_dir: Path | None = None) -> list[Entry]:
-    """The entries of `kind`, each a mapping with at least `name`.
-
-    Raises:
-        UnknownNameError: no such kind.
-    """
-    kinds: dict[str, Callable[[], list[Entry]]] = {
+def listing(kind: EntryKind, models_dir: Path | None = None) -> list[Entry]:
+    """The entries of `kind`, each a mapping with at least `name`."""
+    kinds: dict[EntryKind, Callable[[], list[Entry]]] = {
         "recipes": _recipes,
         "architectures": _architectures,
         "datasets": _datasets,
         "models": lambda: _models(models_dir),
     }
-    return lookup("kind", kind, kinds, listing="vision-zoo list --help")()
+    return kinds[kind]()
 
 
-def summary(kind: str, entries: list[Entry]) -> list[Entry]:
+def summary(kind: EntryKind, entries: list[Entry]) -> list[Entry]:
     """The columns of `entries` that fit on a terminal."""
     columns = {
         "recipes": ("name", "report", "reported_accuracy", "epochs", "title"),

@@ -2,22 +2,20 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated
 
 import typer
 
 from vision_zoo.cli.document import reserve_stdout
-from vision_zoo.core.errors import UsageError
-
-DeviceName = Literal["auto", "cpu", "cuda"]
+from vision_zoo.core.choices import DeviceName, ProviderName
 
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder with the datasets; without it VISION_ZOO_DATA, the cache, then a download."),
 ]
 ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models, instead of exported/.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Provider = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
+Device = Annotated[DeviceName, typer.Option(help="What to train on.")]
+Provider = Annotated[ProviderName, typer.Option(help="ONNX Runtime's execution provider.")]
 Json = Annotated[
     bool,
     typer.Option("--json", callback=reserve_stdout, help="Print exactly one JSON document on stdout."),
@@ -25,17 +23,6 @@ Json = Annotated[
 Model = Annotated[
     str, typer.Argument(help="The path of an .onnx file, or a name in exported/.", show_default=False)
 ]
-
-
-def device_name(name: str) -> DeviceName:
-    """`name` if it is a device.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if name not in get_args(DeviceName):
-        raise UsageError(f"unknown device {name!r}; expected auto, cpu or cuda")
-    return cast(DeviceName, name)
 
 
 def warn_of_fallback(*providers: str) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import Json, ModelsDir
+from vision_zoo.core.choices import EntryKind
 
 
 def quickstart(
@@ -33,7 +34,10 @@ def quickstart(
 
 def list_entries(
     kind: Annotated[
-        str, typer.Argument(help="recipes, architectures, datasets or models.", show_default=False)
+        EntryKind,
+        typer.Argument(
+            metavar="KIND", help="recipes, architectures, datasets or models.", show_default=False
+        ),
     ],
     models_dir: ModelsDir = None,
     as_json: Json = False,

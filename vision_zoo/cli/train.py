@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Device, Json, device_name
+from vision_zoo.cli.options import DataDir, Device, Json
+from vision_zoo.core.choices import Arithmetic, Optimizer
 from vision_zoo.core.errors import UsageError
 
 
@@ -27,9 +28,9 @@ def train(
         int | None, typer.Option(help="Stop after this many epochs without a lower validation loss.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the initial weights, the split and the order.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or sgd.")] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(help="Instead of the recipe's.")] = None,
     precision: Annotated[
-        str | None, typer.Option(help="fp32, tf32 (NVIDIA GPUs) or bf16: what training steps compute in.")
+        Arithmetic | None, typer.Option(help="What training steps compute in; tf32 is for NVIDIA GPUs.")
     ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
@@ -65,7 +66,6 @@ def train(
         "max_steps": max_steps,
         "max_minutes": max_minutes,
     }
-    chosen_device = device_name(device)
     if resume is not None:
         _refuse_beside_resume(
             recipe=recipe,
@@ -101,14 +101,14 @@ def train(
     with progress_on_stderr() as progress:
         if resume is not None:
             run = training.resume(
-                resume, device=chosen_device, data_dir=data_dir, dataset=dataset, progress=progress
+                resume, device=device, data_dir=data_dir, dataset=dataset, progress=progress
             )
         else:
             path = out or training.default_path(chosen)
             run = training.start(
                 chosen,
                 path,
-                device=chosen_device,
+                device=device,
                 data_dir=data_dir,
                 progress=progress,
                 pretrained=pretrained,

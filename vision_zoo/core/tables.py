@@ -5,24 +5,15 @@ import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.choices import TableFormat
 
-TableFormat = Literal["table", "json", "csv", "md"]
 Row = Mapping[str, Any]
 
 
-def check_format(name: str, *others: str) -> None:
-    """Raises UsageError for a format that neither `render` knows nor `others` name."""
-    known = (*get_args(TableFormat), *others)
-    if name not in known:
-        raise UsageError(f"unknown format {name!r}; expected one of {', '.join(known)}")
-
-
-def render(rows: Sequence[Row], table_format: str, *, title: str = "") -> str:
+def render(rows: Sequence[Row], table_format: TableFormat, *, title: str = "") -> str:
     """`rows`, which share their keys, as text; `title` heads a table alone."""
-    check_format(table_format)
     if table_format == "json":
         return json.dumps(list(rows), indent=2)
     if table_format == "csv":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
@@ -22,7 +23,7 @@ from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier, count_macs
-from vision_zoo.training.device import DeviceName, choose_device, describe_environment
+from vision_zoo.training.device import choose_device, describe_environment
 from vision_zoo.training.run_directory import RunDirectory
 
 _METRICS = (

@@ -15,10 +15,10 @@ from vision_zoo.artifact.metadata import (
     METADATA_KEY,
     OUTPUT_NAMES,
     Metadata,
-    Precision,
     file_name,
 )
 from vision_zoo.core import environment
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, RunError, UsageError
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.exporting.quantize import to_precision

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, Precision
+from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import atomic, onnx_runtime
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError
 from vision_zoo.data.dataset import Split
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.artifact.metadata import Precision
+from vision_zoo.core.choices import Precision
 
 _SMALLEST = 1024  # elements; biases and scales stay as they are
 _LARGEST_INT8 = 127

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from vision_zoo.core.bounds import require_between
+from vision_zoo.core.choices import Arithmetic, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
 
-Optimizer = Literal["adam", "adamw", "sgd"]
-Arithmetic = Literal["fp32", "tf32", "bf16"]
 Schedule = Literal["step", "one_cycle"]
 
 MAX_COUNT = 1_000_000_000

@@ -5,12 +5,12 @@ import ctypes
 import io
 import sys
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from vision_zoo.core import environment, onnx_runtime
+from vision_zoo.core.choices import ProviderName
 from vision_zoo.core.errors import DeviceError, UsageError
 
-ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 
 EXECUTION_PROVIDERS = {

@@ -1,15 +1,13 @@
 """Choosing the device and its numeric settings."""
 
 import os
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from vision_zoo.core import environment
+from vision_zoo.core.choices import Arithmetic, DeviceName
 from vision_zoo.core.errors import DeviceError, UsageError
-from vision_zoo.recipes.recipe import Arithmetic
-
-DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 def choose_device(name: DeviceName) -> torch.device:

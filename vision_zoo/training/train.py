@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import Interrupted, RunError, StorageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.data import find_dataset
@@ -21,7 +22,6 @@ from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.device import (
-    DeviceName,
     choose_device,
     describe_environment,
     limit_threads,

@@ -37,11 +37,16 @@ Cli = Callable[..., Completed]
         (["train", "simple_cnn-mnist_5k", "--lr", "-1"], "learning rate -1.0 is out of range"),
         (["train", "simple_cnn-mnist_5k", "--lr", "nan"], "learning rate nan is out of range"),
         (["train", "simple_cnn-mnist_5k", "--seed", "-1"], "seed -1 is out of range"),
-        (["train", "simple_cnn-mnist_5k", "--device", "tpu"], "expected auto, cpu or cuda"),
+        (["train", "simple_cnn-mnist_5k", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (["train", "--resume", "nowhere"], "is no run directory"),
         (["train", "--resume", "nowhere", "--lr", "0.1", "simple_cnn-mnist"], "leave out the recipe, --lr"),
         (["train", "simple_cnn-mnist", "--data-dir", "nowhere"], "data folder nowhere does not exist"),
-        (["list", "recipe"], "did you mean 'recipes'"),
+        (["train", "simple_cnn-mnist_5k", "--optimizer", "adm"], "not one of 'adam', 'adamw', 'sgd'"),
+        (["train", "simple_cnn-mnist_5k", "--precision", "int8"], "not one of 'fp32', 'tf32', 'bf16'"),
+        (["tune", "small_cnn-mnist", "--sampler", "random"], "not one of 'grid', 'tpe'"),
+        (["tune", "small_cnn-mnist", "--pruner", "hyperband"], "not one of 'none', 'median'"),
+        (["predict", "x", "x.png", "--provider", "tpu"], "not one of 'auto', 'cpu', 'cuda', 'tensorrt'"),
+        (["list", "recipe"], "'recipe' is not one of 'recipes'"),
         (["tain"], "Did you mean 'train'"),
         (["export", "nowhere", "--onnx"], "is no run directory"),
         (["export", "nowhere"], "pass --onnx"),
@@ -49,12 +54,13 @@ Cli = Callable[..., Completed]
         (["evaluate", "nowhere", "--dataset", "mnist-6k"], "did you mean 'mnist-5k'"),
         (["bench", "--batch-sizes", "1,x"], "no list of whole numbers"),
         (["bench", "--batch-sizes", "0"], "batch size 0 is out of range"),
-        (["bench", "--format", "xml"], "expected one of table, json, csv, md, html"),
+        (["bench", "--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', 'md', 'html'"),
         (["bench", "--scenario", "multi-stream"], "expected one of single-stream, offline, server"),
         (["bench", "--provider", "cpu,tpu"], "expected one of auto, cpu, cuda, tensorrt"),
         (["bench", "--precision", "int4"], "expected one of fp32, fp16, int8"),
         (["bench", "--rate", "0"], "rate 0.0 is out of range"),
-        (["export", "nowhere", "--onnx", "--precision", "int4"], "expected fp32, fp16, int8"),
+        (["export", "nowhere", "--onnx", "--precision", "int4"], "not one of 'fp32', 'fp16', 'int8'"),
+        (["export", "nowhere", "--onnx", "--weights", "int4"], "not one of 'fp32', 'fp16', 'int8'"),
         (["export", "nowhere", "--triton", "models"], "model 'nowhere'"),
         (["info", "nowhere.onnx"], "does not exist"),
         (["doctor", "--no-such-option"], "no such option"),
@@ -88,3 +94,19 @@ def test_cuda_without_cuda(cli: Cli, exported_model: Path, digit_png: Path) -> N
     assert "--device cuda cannot be used" in cli("train", "simple_cnn-mnist_5k", "--device", "cuda").error
     done = cli("predict", exported_model, digit_png, "--provider", "cuda")
     assert "--provider cuda cannot be used" in done.error
+
+
+@pytest.mark.parametrize(
+    ("command", "choices"),
+    [
+        ("train", ("adam|adamw|sgd", "fp32|tf32|bf16", "auto|cpu|cuda")),
+        ("tune", ("grid|tpe", "none|median")),
+        ("export", ("fp32|fp16|int8",)),
+        ("bench", ("table|json|csv|md|html",)),
+        ("serve", ("auto|cpu|cuda|tensorrt",)),
+    ],
+)
+def test_help_shows_the_choices(cli: Cli, command: str, choices: tuple[str, ...]) -> None:
+    shown = cli(command, "--help").stdout
+    for choice in choices:
+        assert choice in shown

@@ -25,8 +25,6 @@ GRID: Space = {"batch_size": [128, 256, 512], "learning_rate": [0.001, 0.01]}
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"sampler": "random"}, "expected grid or tpe"),
-        ({"pruner": "hyperband"}, "expected none or median"),
         ({"sampler": "tpe"}, "after how many --trials"),
         ({"trials": 0}, "trials 0 is out of range"),
     ],

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.artifact.metadata import Precision
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
+from vision_zoo.core.choices import Precision
 from vision_zoo.core.statistics import (
     accuracy_by_class,
     accuracy_interval,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import read_result, write_result
 from vision_zoo.core.statistics import pareto_front
@@ -21,7 +22,6 @@ from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
-from vision_zoo.training.device import DeviceName
 from vision_zoo.training.run_directory import RunDirectory
 
 _FEWEST_LEFT = 2

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vision_zoo.architectures import ARCHITECTURES, find_architecture
-from vision_zoo.artifact.metadata import PRECISIONS, Precision
+from vision_zoo.artifact.metadata import PRECISIONS
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
+from vision_zoo.core.choices import DeviceName, Precision
 from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.providers import check_provider_name
-from vision_zoo.training.device import DeviceName
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
 _SHORTEST = 10.0

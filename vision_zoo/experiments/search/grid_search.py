@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from vision_zoo.core import atomic
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.experiments.search import tune
 from vision_zoo.experiments.search.search_space import Values
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
-from vision_zoo.training.device import DeviceName, choose_device, describe_environment
+from vision_zoo.training.device import choose_device, describe_environment
 from vision_zoo.training.run_directory import RunDirectory
 
 _MEASURES = (

@@ -14,6 +14,7 @@ from typing import Any
 
 from vision_zoo.core import atomic
 from vision_zoo.core.bounds import MAX_JOBS, require_between
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import PlainProgress, Progress
@@ -22,7 +23,7 @@ from vision_zoo.data import find_dataset
 from vision_zoo.experiments.search import study
 from vision_zoo.experiments.search.search_space import Space
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.device import DeviceName, choose_device, describe_environment, limit_threads
+from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
 _GRACE_SECONDS = 10

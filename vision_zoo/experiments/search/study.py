@@ -20,6 +20,7 @@ from optuna.study import MaxTrialsCallback, Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from vision_zoo.core.bounds import require_between
+from vision_zoo.core.choices import DeviceName, Pruner, Sampler
 from vision_zoo.core.errors import (
     Interrupted,
     RunError,
@@ -33,12 +34,8 @@ from vision_zoo.experiments.search.search_space import Range, Space, describe, f
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training import train
-from vision_zoo.training.device import DeviceName
 from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_directory import RunDirectory
-
-SAMPLERS = ("grid", "tpe")
-PRUNERS = ("none", "median")
 
 _SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -56,15 +53,12 @@ class StudySettings:
     """
 
     name: str
-    sampler: str = "grid"
-    pruner: str = "none"
+    sampler: Sampler = "grid"
+    pruner: Pruner = "none"
     trials: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError for unknown names and numbers out of range."""
-        for option, known in (("sampler", SAMPLERS), ("pruner", PRUNERS)):
-            if getattr(self, option) not in known:
-                raise UsageError(f"unknown {option} {getattr(self, option)!r}; expected {' or '.join(known)}")
+        """Raises UsageError for numbers that are out of range or missing."""
         if self.trials is not None:
             require_between("trials", self.trials, 1, MAX_COUNT)
         if self.sampler == "tpe" and self.trials is None:

@@ -13,13 +13,14 @@ import torch
 
 from vision_zoo.core import environment
 from vision_zoo.core.bounds import MAX_JOBS, require_between
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import Interrupted, RunError, TrainingError, UsageError, VisionZooError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.experiments.search.search_space import Values, describe, folder_name, tuned
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
-from vision_zoo.training.device import DeviceName, choose_device
+from vision_zoo.training.device import choose_device
 from vision_zoo.training.run_data import require_runs_on
 from vision_zoo.training.run_directory import RunDirectory
 

@@ -1,0 +1,28 @@
+"""Choices that the command line offers, here so that it imports nothing large to know them."""
+
+from typing import Literal
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+"""What to train on; `auto` takes CUDA where it works."""
+
+ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
+"""ONNX Runtime's execution provider; `auto` is CUDA where it can run, else the CPU."""
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+
+Arithmetic = Literal["fp32", "tf32", "bf16"]
+"""What training steps compute in."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+"""What an exported graph computes in, or stores its weights in."""
+
+Sampler = Literal["grid", "tpe"]
+"""How a search chooses points: every combination of values, or near earlier ones that were good."""
+
+Pruner = Literal["none", "median"]
+"""Whether a point ends whose epoch is below the median of the others' same epoch."""
+
+EntryKind = Literal["recipes", "architectures", "datasets", "models"]
+"""What `vision-zoo list` lists."""
+
+TableFormat = Literal["table", "json", "csv", "md"]
