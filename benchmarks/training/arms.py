@@ -137,7 +137,14 @@ def engine(prepared: Prepared) -> list[float]:
     scored = ScoredSplits(test=parts["test"])
     step = fastest_step(EagerStep(model, state.optimizer, recipe), prepared.device, ALONE, SilentProgress())
     TrainingLoop(
-        model, step, state, recipe, loader, scored, SilentProgress(), Saving(lambda: None, 3600.0)
+        model=model,
+        step=step,
+        state=state,
+        recipe=recipe,
+        loader=loader,
+        scored=scored,
+        progress=SilentProgress(),
+        saving=Saving(lambda: None, 3600.0),
     ).run()
     return [record["train_loss"] for record in state.history]
 

@@ -55,7 +55,16 @@ def test_a_step_that_was_left_half_way_is_not_saved() -> None:
     loader = Loader(split, batch_size=8, seed=0, device=torch.device("cpu"))
     saving = Saving(lambda: saves.append(state.steps), 3600)
     step = EagerStep(classifier, state.optimizer, QUICK)
-    loop = TrainingLoop(classifier, step, state, QUICK, loader, ScoredSplits(), SilentProgress(), saving)
+    loop = TrainingLoop(
+        model=classifier,
+        step=step,
+        state=state,
+        recipe=QUICK,
+        loader=loader,
+        scored=ScoredSplits(),
+        progress=SilentProgress(),
+        saving=saving,
+    )
     former = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(KeyboardInterrupt):

@@ -44,7 +44,17 @@ def _train(recipe: Recipe, splits: Splits, *, saving_seconds: float) -> _Trained
     loader = Loader(splits.train, batch_size=recipe.batch_size, seed=0, device=_CPU)
     saving = Saving(lambda: trained.saved.append(state.steps), saving_seconds)
     scored, progress = ScoredSplits(), SilentProgress()
-    TrainingLoop(state.network, step, state, recipe, loader, scored, progress, saving, clock=clock).run()
+    TrainingLoop(
+        model=state.network,
+        step=step,
+        state=state,
+        recipe=recipe,
+        loader=loader,
+        scored=scored,
+        progress=progress,
+        saving=saving,
+        clock=clock,
+    ).run()
     return trained
 
 

@@ -87,7 +87,16 @@ def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
     saving = Saving(lambda: None, 60.0)
     step = EagerStep(model, state.optimizer, recipe)
-    TrainingLoop(model, step, state, recipe, loader, ScoredSplits(), SilentProgress(), saving).run()
+    TrainingLoop(
+        model=model,
+        step=step,
+        state=state,
+        recipe=recipe,
+        loader=loader,
+        scored=ScoredSplits(),
+        progress=SilentProgress(),
+        saving=saving,
+    ).run()
     return [record["train_loss"] for record in state.history]
 
 

@@ -1,12 +1,13 @@
 """Interrupted or killed, a run goes on exactly where it was."""
 
+import dataclasses
 import os
 import random
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from PIL import Image
 
 from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, start, state_of
 from tests.warm import CONTEXT
-from vision_zoo.core.errors import Interrupted
+from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data.dataset import Splits
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation, Recipe
-from vision_zoo.training import train
+from vision_zoo.training import fit, train
 from vision_zoo.training.checkpoint import has_state, load_state
+from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_directory import RunDirectory
 
 _SECONDS = 240
@@ -72,7 +74,7 @@ def test_a_cap_in_steps_holds_across_a_resumption(tmp_path: Path) -> None:
 
 def _train_saving_often(recipe: str, path: Path) -> None:
     """In a process of its own: start or go on, saving after every step."""
-    train.SAVE_SECONDS = 0.0
+    fit.SAVE_SECONDS = 0.0
     torch.set_num_threads(1)
     if (path / "recipe.json").exists():
         resume(path)
@@ -221,3 +223,32 @@ def _assert_loadable(run: RunDirectory, recipe: Recipe) -> None:
     state = state_of(recipe)
     load_state(run.last, run.previous, state, recipe)
     assert state.steps > 0
+
+
+def _go_on(recipe: Recipe, path: Path, watch: Watch) -> bool:
+    progress = SilentProgress()
+    return train.start_or_resume(recipe, path, device="cpu", data_dir=None, progress=progress, watch=watch)
+
+
+def test_who_watches_ends_a_run_and_it_goes_on_from_there(whole: Path, tmp_path: Path) -> None:
+    run, seen = RunDirectory(tmp_path / "run"), list[float]()
+
+    def watch(record: Mapping[str, float]) -> bool:
+        seen.append(record["epoch"])
+        return False
+
+    assert not _go_on(QUICK, run.path, watch)
+    assert not run.finished
+    assert not _go_on(QUICK, run.path, watch)
+    assert seen == [1, 2]
+    assert _go_on(QUICK, run.path, lambda _record: True)
+    assert_same(whole, run.path)
+    assert _go_on(QUICK, run.path, watch)  # finished: nothing is trained
+    assert seen == [1, 2]
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(whole: Path) -> None:
+    for other in (QUICK.override(seed=1), QUICK.override(learning_rate=0.5)):
+        with pytest.raises(RunError, match="other settings"):
+            _go_on(other, whole, lambda _record: True)
+    assert _go_on(dataclasses.replace(QUICK, title="other words"), whole, lambda _record: True)

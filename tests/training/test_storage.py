@@ -42,11 +42,12 @@ def _said(start: Any, path: Path) -> str:
 def _train_until_the_disk_is_full(path: Path) -> None:
     import resource
 
-    def fill(record: Mapping[str, float]) -> None:
+    def fill(record: Mapping[str, float]) -> bool:
         if record["epoch"] == 1:  # a limit on the size of files stops a write half-way, as a full disk does
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        return True
 
-    train.start(QUICK, path, device="cpu", data_dir=None, progress=SilentProgress(), watch=fill)
+    train.start_or_resume(QUICK, path, device="cpu", data_dir=None, progress=SilentProgress(), watch=fill)
 
 
 def test_a_disk_that_fills_up_loses_nothing(whole: Path, tmp_path: Path) -> None:

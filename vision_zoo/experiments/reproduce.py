@@ -9,7 +9,7 @@ import numpy as np
 
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.errors import Interrupted, RunError
+from vision_zoo.core.errors import Interrupted
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
 from vision_zoo.data import find_dataset
@@ -133,15 +133,7 @@ def _weights_are_missing(
 
 def _run(recipe: Recipe, folders: Folders, device: DeviceName, progress: Progress) -> RunDirectory:
     path = train.default_path(recipe, folders.runs)
-    if (path / "recipe.json").exists():
-        found = RunDirectory.open(path).recipe()
-        if (found.settings(), found.seed) != (recipe.settings(), recipe.seed):
-            raise RunError(
-                f"{path} holds a run with other settings than {recipe.name}; move it away and try again"
-            )
-        train.resume(path, device=device, data_dir=folders.data, progress=progress)
-    else:
-        train.start(recipe, path, device=device, data_dir=folders.data, progress=progress)
+    train.start_or_resume(recipe, path, device=device, data_dir=folders.data, progress=progress)
     return RunDirectory.open(path)
 
 

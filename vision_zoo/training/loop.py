@@ -45,11 +45,11 @@ class Saving:
     seconds: float
 
 
-Watch = Callable[[Mapping[str, float]], None]
-"""Is shown each epoch's record once it is saved; what it raises ends training."""
+Watch = Callable[[Mapping[str, float]], bool]
+"""Is shown each epoch's record once it is saved, and returns whether to go on."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingLoop:
     """Training from where `state` is to the recipe's end, its caps or early stopping.
 
@@ -65,12 +65,12 @@ class TrainingLoop:
     scored: ScoredSplits
     progress: Progress
     saving: Saving
-    watch: Watch = lambda _record: None
+    watch: Watch = lambda _record: True
     interrupt: DeferredInterrupt = field(default_factory=DeferredInterrupt)
     clock: Callable[[], float] = time.perf_counter
 
-    def run(self) -> None:
-        """Train.
+    def run(self) -> bool:
+        """Train. Returns whether training came to its end; False where `watch` ended it.
 
         Raises:
             TrainingError: the loss is no longer finite; what was saved last stays.
@@ -79,12 +79,14 @@ class TrainingLoop:
         with self.interrupt.installed():
             try:
                 while self.state.partial is not None or self._goes_on():
-                    self._epoch()
+                    if not self._epoch():
+                        return False
             except KeyboardInterrupt:
                 if self.state.steps and not self.interrupt.torn:
                     with self.interrupt:
                         self._save()
                 raise
+        return True
 
     def _goes_on(self) -> bool:
         state, patience = self.state, self.recipe.patience
@@ -98,7 +100,8 @@ class TrainingLoop:
         seconds = state.train_seconds + (0.0 if state.partial is None else state.partial.seconds)
         return recipe.max_minutes is not None and seconds >= recipe.max_minutes * 60
 
-    def _epoch(self) -> None:
+    def _epoch(self) -> bool:
+        """The rest of an epoch; whether to go on after it."""
         state, recipe, scored = self.state, self.recipe, self.scored
         self.progress.start(f"epoch {state.epoch + 1}/{recipe.epochs}", len(self.loader))
         set_learning_rate(state.optimizer, recipe.learning_rate_at(state.epoch))
@@ -124,7 +127,7 @@ class TrainingLoop:
         with self.interrupt:
             self._end_epoch(partial, record)
         self.progress.line(_describe(state.history[-1], recipe))
-        self.watch(state.history[-1])
+        return self.watch(state.history[-1])
 
     def _steps(self, partial: PartialEpoch) -> None:
         """The rest of the epoch, or until a cap."""

@@ -8,6 +8,7 @@ checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 import csv
 import io
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from vision_zoo.core import atomic
-from vision_zoo.core.errors import RunError, RunInUseError
+from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, StorageError
 from vision_zoo.recipes.recipe import Recipe
 
 _LOCK_NAME = ".lock"
@@ -50,7 +51,7 @@ class RunDirectory:
     def require_free(self) -> None:
         """Raise RunError where the folder already holds something."""
         if self.recipe_file.exists():
-            state, hint = "an unfinished", f"continue with `vision-zoo train --resume {self.path}`"
+            state, hint = "an unfinished", self.resume_hint
             if self.finished:
                 state, hint = "a finished", f"export it with `vision-zoo export {self.path} --onnx`"
             raise RunError(
@@ -58,6 +59,15 @@ class RunDirectory:
             )
         if self.path.exists() and (not self.path.is_dir() or self._contents()):
             raise RunError(f"{self.path} exists and is not a run; choose another folder with --out")
+
+    def require_recipe(self, recipe: Recipe) -> None:
+        """Raise RunError where the run has other settings or another seed than `recipe`."""
+        found = self.recipe()
+        if (found.settings(), found.seed) != (recipe.settings(), recipe.seed):
+            raise RunError(
+                f"{self.path} holds a run with other settings than {recipe.name} has now; move it away or choose "
+                "another folder"
+            )
 
     def create(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
         """Start a run in a new or empty folder.
@@ -138,6 +148,25 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         return self.metrics_file.is_file()
+
+    @property
+    def resume_hint(self) -> str:
+        """How to go on, in words."""
+        return f"continue with `vision-zoo train --resume {shlex.quote(str(self.path))}`"
+
+    @contextmanager
+    def saying_how_to_resume(self, epochs: int) -> Iterator[None]:
+        """Add it to what ends a training of `epochs` and leaves something to go on with."""
+        try:
+            yield
+        except StorageError as error:
+            if not self.recipe_file.exists():  # there is nothing to resume yet
+                raise
+            raise StorageError(f"{error}, then {self.resume_hint}") from error
+        except KeyboardInterrupt as error:
+            raise Interrupted(
+                f"interrupted; {self.epochs_saved()} of {epochs} epochs are saved: {self.resume_hint}"
+            ) from error
 
     def epochs_saved(self) -> int:
         """How many epochs the history holds; each is saved together with its checkpoint."""

@@ -131,14 +131,14 @@ def test_an_interrupted_search_finishes_every_point_when_it_is_called_again(
 ) -> None:
     recipe, space = QUICK.override(batch_size=512, epochs=1), {"learning_rate": [0.001, 0.01]}
     place = Place(f"journal:{tmp_path / 'j'}", tmp_path, "cpu", None)
-    trained = train.start
+    trained = train.start_or_resume
 
     def interrupted(point: Recipe, *arguments: Any, **options: Any) -> Any:
         if list(tmp_path.glob("*/metrics.json")) and moment == "within the second point":
             raise Interrupted("Ctrl-C")
         return trained(point, *arguments, **options)
 
-    monkeypatch.setattr(train, "start", interrupted)
+    monkeypatch.setattr(train, "start_or_resume", interrupted)
     progress = _InterruptAt(1) if moment == "after the first point" else SilentProgress()
     with pytest.raises(Interrupted, match="1 points are finished"):
         search(recipe, space, StudySettings("x"), place, jobs=1, progress=progress)

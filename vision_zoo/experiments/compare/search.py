@@ -9,7 +9,6 @@ Talwalkar, 2016, and Schmucker et al., 2021.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,12 @@ from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
+from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_directory import RunDirectory
 
 _FEWEST_LEFT = 2
 _FIRST_BRACKET, _WORTH_A_BRACKET = 0.5, 0.05  # shares of the time
 _ALWAYS_TRIED = 1.0  # seconds: an epoch that is shorter is trained whatever the share
-
-
-class _SliceIsOverError(Exception):
-    pass
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,11 @@ class Place:
 
     def run(self, recipe: Recipe) -> Path:
         return train.default_path(recipe, self.folder / "runs")
+
+    def train(self, recipe: Recipe, progress: Progress, watch: Watch = lambda _record: True) -> None:
+        """Train a run, or go on with it, until `watch` returns False."""
+        options: dict[str, Any] = {"device": self.device, "data_dir": self.data_dir, "progress": progress}
+        train.start_or_resume(recipe, self.run(recipe), watch=watch, **options)
 
 
 class Journal:
@@ -224,8 +225,11 @@ def other_seeds(
                 if journal.spent + standing.seconds > seconds:
                     missing.append(standing.candidate.architecture)
                     continue
+                begun = RunDirectory(place.run(recipe))
+                if begun.recipe_file.is_file():  # in an earlier call, which may have given it other epochs
+                    recipe = begun.recipe()
                 inside = progress.part(f"{recipe.architecture}, seed {seed}")
-                _start_or_resume(recipe, place, lambda _record: None, inside)
+                place.train(recipe, inside)
                 journal.keep(key, True)
     if missing:
         progress.line(f"no time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
@@ -244,29 +248,16 @@ def _train_for(
         return None
     end = journal.spent + seconds
 
-    def watch(_record: Mapping[str, float]) -> None:
-        if journal.spent + candidate.epoch_seconds / 2 >= end:
-            raise _SliceIsOverError
+    def watch(_record: Mapping[str, float]) -> bool:
+        return journal.spent + candidate.epoch_seconds / 2 < end
 
-    with suppress(_SliceIsOverError):
-        _start_or_resume(candidate.recipe, place, watch, progress.part(candidate.architecture))
+    place.train(candidate.recipe, progress.part(candidate.architecture), watch)
     reached = _reached(run)
     progress.line(
         f"{candidate.architecture}: {reached[1]:.2%} of the validation images right after {reached[0]} epochs"
     )
     journal.keep(key, reached)
     return reached
-
-
-def _start_or_resume(
-    recipe: Recipe, place: Place, watch: Callable[[Mapping[str, float]], None], progress: Progress
-) -> None:
-    path = place.run(recipe)
-    options: dict[str, Any] = {"device": place.device, "data_dir": place.data_dir, "progress": progress}
-    if (path / "recipe.json").is_file():
-        train.resume(path, **options, watch=watch)
-    else:
-        train.start(recipe, path, **options, watch=watch)
 
 
 def _reached(run: RunDirectory) -> tuple[int, float]:

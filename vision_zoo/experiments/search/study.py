@@ -226,21 +226,19 @@ def _train_point(
     run = RunDirectory(out / folder_name(values))
     reported = 0
 
-    def watch(record: Mapping[str, float]) -> None:
+    def watch(record: Mapping[str, float]) -> bool:
         nonlocal reported
         if record["epoch"] > reported:
             reported = int(record["epoch"])
             trial.report(record["validation_accuracy"], reported)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+            return not trial.should_prune()
+        return True
 
     try:
-        _train(point, run, device, data_dir, watch)
+        finished = _train(point, run, device, data_dir, watch)
     except TrainingError as error:
         trial.set_user_attr(_DIVERGED, str(error))
         raise optuna.TrialPruned(str(error)) from error
-    except optuna.TrialPruned:
-        raise
     except BaseException:  # whoever comes next takes the point up where it is
         given_back = trial.study.get_trials(deepcopy=False)[trial.number]
         trial.study.add_trial(
@@ -252,34 +250,27 @@ def _train_point(
             )
         )
         raise
+    if not finished:
+        raise optuna.TrialPruned
     return float(run.metrics()["validation_accuracy"])
 
 
-def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path | None, watch: Watch) -> None:
-    """Train the point, go on with it, or wait until the worker that has it is done."""
-    progress = SilentProgress()
+def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path | None, watch: Watch) -> bool:
+    """Train the point, go on with it, or wait until the worker that has it is done; False where `watch` ended it."""
+    options: dict[str, Any] = {"device": device, "data_dir": data_dir, "progress": SilentProgress()}
     while True:
         run.wait_until_free()
         begun = run.recipe_file.is_file()
+        if begun:
+            run.require_recipe(point)
+            if run.history_file.is_file() and not all(watch(record) for record in run.history()):
+                return False
         try:
-            if begun:
-                if run.recipe() != point:
-                    raise RunError(
-                        f"{run.path} holds a run with other settings; move it away or choose another --out"
-                    )
-                if run.history_file.is_file():
-                    for record in run.history():
-                        watch(record)
-                train.resume(run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
-            else:
-                train.start(point, run.path, device=device, data_dir=data_dir, progress=progress, watch=watch)
-        except RunInUseError:
-            continue
-        except RunError:
-            if begun or not run.recipe_file.is_file():
+            return train.start_or_resume(point, run.path, watch=watch, **options)
+        except RunError as error:
+            begun_by_another = not begun and run.recipe_file.is_file()  # in this moment
+            if not begun_by_another and not isinstance(error, RunInUseError):
                 raise
-            continue  # another worker began it in this moment
-        return
 
 
 def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> float:

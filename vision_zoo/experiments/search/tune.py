@@ -141,10 +141,5 @@ def _train_point(
     torch.set_num_threads(threads)
     recipe = Recipe.from_json(recipe_json, name="the grid's point")
     progress = SilentProgress()
-    if (path / "recipe.json").is_file():
-        if RunDirectory.open(path).recipe() != recipe:
-            raise RunError(f"{path} holds a run with other settings; move it away or choose another --out")
-        train.resume(path, device=device, data_dir=data_dir, progress=progress)
-    else:
-        train.start(recipe, path, device=device, data_dir=data_dir, progress=progress)
+    train.start_or_resume(recipe, path, device=device, data_dir=data_dir, progress=progress)
     return float(RunDirectory.open(path).metrics()["validation_accuracy"])

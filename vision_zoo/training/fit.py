@@ -1,0 +1,147 @@
+"""Training and scoring a run whose network and data are there."""
+
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from vision_zoo.core.errors import Interrupted, RunError
+from vision_zoo.core.progress import Progress
+from vision_zoo.data.dataset import Dataset, Split, Splits
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training import distributed
+from vision_zoo.training.checkpoint import has_state, load_state, save_state
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.cuda_graph import fastest_step
+from vision_zoo.training.evaluate import evaluate
+from vision_zoo.training.features import can_cache, compute_features
+from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
+from vision_zoo.training.loader import Loader, parts_of
+from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
+from vision_zoo.training.optim import build_optimizer, scored_loss
+from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_outputs import write_outcome
+from vision_zoo.training.speedups import quickened
+from vision_zoo.training.state import TrainingState
+from vision_zoo.training.step import EagerStep
+from vision_zoo.training.weights import save_weights
+
+SAVE_SECONDS = 60.0
+"""Between two checkpoints in the middle of an epoch."""
+
+
+def fit(
+    run: RunDirectory,
+    recipe: Recipe,
+    dataset: Dataset,
+    splits: Splits,
+    classifier: ImageClassifier,
+    progress: Progress,
+    watch: Watch | None,
+) -> None:
+    """Train the run from its last checkpoint, or else its beginning, to its end, and write what came of it.
+
+    `classifier` has the weights that the run begins with. `watch` is shown each epoch's record, and where it returns
+    False the run is left unfinished; without it nothing is trained, and the best weights so far are scored.
+
+    Raises:
+        RunError: there is no finished epoch to score.
+        StorageError, TrainingError, Interrupted
+    """
+    here = distributed.world()
+    quickened(classifier.network, classifier.scale.device)
+    distributed.synchronise_batch_norm(classifier.network)
+    state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
+    parts = parts_of(splits, recipe)
+    if has_state(run.last, run.previous):
+        warning = load_state(run.last, run.previous, state, recipe)
+        if warning is not None:
+            progress.line(f"warning: {warning}")
+        progress.line(f"{'resuming' if watch is not None else 'ending'} after {state.reached}")
+        if here.writes and state.history:
+            run.write_history(state.history)  # it may have died between its checkpoint and its history
+    if here.rank:
+        torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
+    with distributed.first_process_first():
+        model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
+    if watch is not None:
+        progress.line(
+            f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
+        )
+        if not _run_loop(run, recipe, state, model, inputs, classifier.scale.device, progress, watch):
+            return
+    if state.best_weights is None:
+        raise RunError(f"{run.path} has no finished epoch; train again")
+    progress.line("scoring the splits and drawing the curves")
+    classifier.network.load_state_dict(state.best_weights)
+    loss = scored_loss(recipe)
+    scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
+    started = time.perf_counter()
+    scores["test"] = evaluate(classifier, splits.test, loss)
+    inference_seconds = time.perf_counter() - started
+    if here.writes:
+        save_weights(run.best, state.best_weights)
+        seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
+        write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
+    distributed.wait_for_all()
+
+
+def _run_loop(
+    run: RunDirectory,
+    recipe: Recipe,
+    state: TrainingState,
+    model: nn.Module,
+    inputs: Mapping[str, Split],
+    device: torch.device,
+    progress: Progress,
+    watch: Watch,
+) -> bool:
+    """Train `model` from where `state` is; the run is saved as it goes. Returns False where `watch` ended it."""
+    here = distributed.world()
+    saved = state.reached
+
+    def save() -> None:
+        nonlocal saved
+        saved = state.reached
+        if not here.writes:
+            return
+        save_state(run.last, run.previous, state, recipe)
+        if state.history:
+            run.write_history(state.history)
+
+    trained = distributed.parallel(model)
+    eager = EagerStep(trained, state.optimizer, recipe, here=here)
+    loader = Loader(inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device, here=here)
+    scored = ScoredSplits(
+        validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None
+    )
+    step = fastest_step(eager, device, here, progress)
+    try:
+        return TrainingLoop(
+            model=trained,
+            step=step,
+            state=state,
+            recipe=recipe,
+            loader=loader,
+            scored=scored,
+            progress=progress,
+            saving=Saving(save, SAVE_SECONDS),
+            watch=watch,
+            interrupt=DeferredInterrupt() if here.size == 1 else SharedInterrupt(),
+        ).run()
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"interrupted; {saved} (of {recipe.epochs} epochs) are saved: {run.resume_hint}"
+        ) from error
+
+
+def _inputs(
+    classifier: ImageClassifier, recipe: Recipe, parts: dict[str, Split], data_key: str, progress: Progress
+) -> tuple[nn.Module, dict[str, Split], float]:
+    """What the loop trains, on what, and the seconds it took to prepare: frozen features are computed once."""
+    if not can_cache(recipe):
+        return classifier, parts, 0.0
+    key = f"{data_key} {recipe.seed if 'validation' in parts else ''}"
+    features = compute_features(classifier, parts, data_key=key, progress=progress)
+    return classifier.head, features.splits, features.seconds
