@@ -15,7 +15,7 @@ from tests.images.pictures import striped_picture
 from tests.training.runs import InterruptAfter
 from vision_zoo.core.errors import DataError, Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.experiments.search.tune import tune
+from vision_zoo.experiments.search.grid_search import search_grid
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.serving.session import Session
@@ -328,13 +328,14 @@ def test_searches_and_comparisons_do_not_mix_data(
     assert "the class 'fish' is called 'zebrafish' now" in done.error
     recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=16)
     with pytest.raises(RunError, match="'zebrafish'"):
-        tune(
+        search_grid(
             recipe,
             {"learning_rate": [0.1]},
             out=tmp_path / "out" / "runs",
             jobs=1,
             device="cpu",
             data_dir=None,
+            results_dir=None,
             progress=SilentProgress(),
         )
 

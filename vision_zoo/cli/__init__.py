@@ -69,12 +69,14 @@ _EXTRAS = {
             "onnxscript",
             "safetensors",
             "tensorboard",
+            "optuna",
+            "sqlalchemy",
             "torch",
             "torchvision",
         ),
         "train",
     ),
-    **dict.fromkeys(("optuna", "psycopg", "sqlalchemy"), "tune"),
+    "psycopg": "tune",
 }
 """The extra that brings a package."""
 

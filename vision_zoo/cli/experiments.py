@@ -12,8 +12,7 @@ from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vision_zoo.experiments.search.search_space import Space
-    from vision_zoo.experiments.search.shared_search import Place
-    from vision_zoo.experiments.search.study import StudySettings
+    from vision_zoo.experiments.search.study import Place, StudySettings
     from vision_zoo.recipes.recipe import Recipe
 
 
@@ -80,8 +79,7 @@ def tune(
     if shared or sampler != "grid" or pruner != "none" or searched:
         if results_dir is not None:
             raise UsageError("--results-dir keeps a grid's figures; leave it out of a shared search")
-        from vision_zoo.experiments.search.shared_search import Place
-        from vision_zoo.experiments.search.study import StudySettings
+        from vision_zoo.experiments.search.study import Place, StudySettings
 
         _search_together(
             chosen,
@@ -94,11 +92,11 @@ def tune(
         return
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.core.tables import render
-    from vision_zoo.experiments.search.grid_search import search
+    from vision_zoo.experiments.search.grid_search import search_grid
     from vision_zoo.experiments.search.search_space import describe
 
     with progress_on_stderr() as progress:
-        document = search(
+        document = search_grid(
             chosen,
             values,
             out=folder,

@@ -12,8 +12,8 @@ from tests.conftest import Completed
 from vision_zoo.core.errors import Interrupted, UsageError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.search.search_space import Range, Space, parse_ranges
-from vision_zoo.experiments.search.shared_search import Place, search
-from vision_zoo.experiments.search.study import StudySettings, open_study
+from vision_zoo.experiments.search.shared_search import search
+from vision_zoo.experiments.search.study import Place, StudySettings, open_study
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train

@@ -20,10 +20,9 @@ from optuna.trial import TrialState
 from tests.conftest import free_port
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import StorageError, UsageError
-from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.search import study, study_storage
 from vision_zoo.experiments.search.search_space import Space, folder_name
-from vision_zoo.experiments.search.study import StudySettings, open_study
+from vision_zoo.experiments.search.study import Place, StudySettings, open_study
 from vision_zoo.experiments.search.study_storage import open_storage
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
@@ -45,11 +44,8 @@ def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None
         Recipe.from_json(recipe, name="recipe"),
         GRID,
         StudySettings("together"),
-        storage=storage,
-        out=out,
-        device="cpu",
-        data_dir=data_dir,
-        progress=SilentProgress(),
+        Place(storage, out, "cpu", data_dir),
+        lambda _line: None,
     )
 
 

@@ -1,19 +1,23 @@
 import os
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vision_zoo.core.errors import RunError, UsageError
+from tests.training.runs import assert_same
+from vision_zoo.core.errors import RunError, TrainingError, UsageError
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.experiments.search import tune
-from vision_zoo.experiments.search.grid_search import search
-from vision_zoo.experiments.search.search_space import parse_grid
-from vision_zoo.experiments.search.tune import PointRun, choose, points
+from vision_zoo.experiments.search import shared_search
+from vision_zoo.experiments.search.grid_search import choose, combinations, search_grid
+from vision_zoo.experiments.search.search_space import parse_grid, tuned
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.grids import GRIDS
+from vision_zoo.training import train
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=1, batch_size=512)
+SETTINGS = {"device": "cpu", "data_dir": None, "results_dir": None, "progress": SilentProgress()}
 GRID: dict[str, list[float]] = {"batch_size": [256, 512], "learning_rate": [0.001, 0.01]}
 
 
@@ -32,33 +36,27 @@ def test_a_grid_that_cannot_be_used_is_refused(option: str) -> None:
 
 def test_a_recipe_without_a_published_grid_needs_one() -> None:
     with pytest.raises(UsageError, match="give one, for instance"):
-        points(QUICK, {})
+        search_grid(QUICK, {}, out=Path("none"), jobs=1, **SETTINGS)  # type: ignore[arg-type]
 
 
 def test_every_point_has_a_validation_split_to_choose_by() -> None:
-    made = points(QUICK, GRID)
-    assert [combination for combination, _ in made][1] == {"batch_size": 256, "learning_rate": 0.01}
-    assert all(recipe.patience is not None for _, recipe in made)
+    assert combinations(GRID)[1] == {"batch_size": 256, "learning_rate": 0.01}
+    assert QUICK.patience is None
+    assert tuned(QUICK).patience == QUICK.epochs
 
 
 def test_validation_chooses_and_test_does_not() -> None:
-    runs = [
-        PointRun(
-            {"lr": 1}, Path("a"), {"validation_accuracy": 0.9, "validation_loss": 0.3, "test_accuracy": 0.99}
-        ),
-        PointRun(
-            {"lr": 2}, Path("b"), {"validation_accuracy": 0.95, "validation_loss": 0.4, "test_accuracy": 0.8}
-        ),
-        PointRun(
-            {"lr": 3}, Path("c"), {"validation_accuracy": 0.95, "validation_loss": 0.2, "test_accuracy": 0.7}
-        ),
+    points: list[dict[str, Any]] = [
+        {"lr": 1, "validation_accuracy": 0.9, "validation_loss": 0.3, "test_accuracy": 0.99},
+        {"lr": 2, "validation_accuracy": 0.95, "validation_loss": 0.4, "test_accuracy": 0.8},
+        {"lr": 3, "validation_accuracy": 0.95, "validation_loss": 0.2, "test_accuracy": 0.7},
+        {"lr": 4, "diverged": True},
     ]
-    assert choose(runs).values == {"lr": 3}
+    assert choose(points)["lr"] == 3
 
 
 def _search(out: Path, **options: object) -> dict[str, object]:
-    settings: dict[str, object] = {"jobs": 2, "device": "cpu", "data_dir": None, "results_dir": None}
-    return search(QUICK, GRID, out=out, progress=SilentProgress(), **{**settings, **options})  # type: ignore[arg-type]
+    return search_grid(QUICK, GRID, out=out, **{"jobs": 2, **SETTINGS, **options})  # type: ignore[arg-type]
 
 
 def test_a_search_goes_on_where_it_was_and_keeps_figures_and_picture(tmp_path: Path) -> None:
@@ -77,28 +75,82 @@ def test_a_search_goes_on_where_it_was_and_keeps_figures_and_picture(tmp_path: P
 
 def test_a_point_that_diverges_does_not_end_the_search(tmp_path: Path) -> None:
     grid = {"learning_rate": [0.001, 1e30]}
-    settings = {"device": "cpu", "data_dir": None, "results_dir": None, "progress": SilentProgress()}
-    document = search(QUICK, grid, out=tmp_path / "grid", jobs=1, **settings)  # type: ignore[arg-type]
+    document = search_grid(QUICK, grid, out=tmp_path / "grid", jobs=1, **SETTINGS)  # type: ignore[arg-type]
     assert [point.get("diverged", False) for point in document["points"]] == [False, True]
     assert document["chosen"] == {"learning_rate": 0.001}
     with pytest.raises(RunError, match="diverged at every point"):
-        search(QUICK, {"learning_rate": [1e30]}, out=tmp_path / "none", jobs=1, **settings)  # type: ignore[arg-type]
+        search_grid(QUICK, {"learning_rate": [1e30]}, out=tmp_path / "none", jobs=1, **SETTINGS)  # type: ignore[arg-type]
 
 
-def _killed(*_arguments: object) -> float:
+def _killed(*_arguments: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-    return 0.0
 
 
-def test_a_job_that_is_lost_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "_train_point", _killed)
-    with pytest.raises(RunError, match="a job was lost, killed for memory perhaps; run the same command"):
+def test_where_all_workers_are_lost_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_search, "_work_in_process", _killed)
+    with pytest.raises(
+        RunError, match=r"all workers were lost \(exit code -9\), killed for memory perhaps; run"
+    ):
         _search(tmp_path)
 
 
-def test_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:
-    from vision_zoo.training import train
+def _one_broken(*arguments: Any) -> None:
+    """The first worker meets an error, the other one never ends by itself."""
+    try:
+        (arguments[3].out / "broken").touch(exist_ok=False)
+    except FileExistsError:
+        time.sleep(600)
+    else:
+        arguments[-1].send(TrainingError("a reason"))
 
+
+def test_the_error_of_a_worker_ends_the_others_and_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_search, "_work_in_process", _one_broken)
+    with pytest.raises(TrainingError, match="a reason"):
+        _search(tmp_path)
+
+
+def test_a_point_is_the_run_that_train_makes(tmp_path: Path) -> None:
+    (point,) = search_grid(
+        QUICK,
+        {"learning_rate": [0.002]},
+        out=tmp_path / "grid",
+        jobs=1,
+        **SETTINGS,  # type: ignore[arg-type]
+    )["points"]
+    recipe = tuned(QUICK).override(learning_rate=0.002)
+    train.start(recipe, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())
+    assert_same(tmp_path / "grid" / point["run"], tmp_path / "run")
+
+
+class _Lines(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.total = self.done = 0
+
+    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
+        self.total = total
+
+    def advance(self, steps: int = 1) -> None:
+        self.done += steps
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_point_is_told_once(tmp_path: Path, jobs: int) -> None:
+    progress = _Lines()
+    _search(tmp_path, jobs=jobs, progress=progress)
+    assert (progress.done, progress.total) == (4, 4)
+    assert sorted(line.partition(":")[0] for line in progress.lines) == [
+        f"batch size {batch}, learning rate {rate}" for batch in (256, 512) for rate in (0.001, 0.01)
+    ]
+
+
+def test_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:
     point = QUICK.override(batch_size=256, learning_rate=0.001, seed=7)
     path = tmp_path / "batch_size=256,learning_rate=0.001"
     train.start(point, path, device="cpu", data_dir=None, progress=SilentProgress())
@@ -109,5 +161,5 @@ def test_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:
 def test_the_published_grids_are_complete() -> None:
     for grid in GRIDS.values():
         recipe = find_recipe(grid.recipe)
-        assert len(grid.reported) == len(points(recipe, grid.values)) == 12
+        assert len(grid.reported) == len(combinations(grid.values)) == 12
         assert max(grid.reported.values()) == grid.reported[recipe.batch_size, recipe.learning_rate]

@@ -1,7 +1,10 @@
 """A grid search's outcome: `grid.json`, a heat map, and the figures kept in `results/`."""
 
+import itertools
 import json
 import math
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +12,13 @@ import numpy as np
 
 from vision_zoo.core import atomic
 from vision_zoo.core.choices import DeviceName
+from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.errors import UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
-from vision_zoo.experiments.search import tune
-from vision_zoo.experiments.search.search_space import Values
+from vision_zoo.experiments.search.search_space import Values, folder_name
+from vision_zoo.experiments.search.shared_search import search_together
+from vision_zoo.experiments.search.study import Place, StudySettings
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
 from vision_zoo.training.device import choose_device, describe_environment
@@ -29,7 +35,7 @@ _MEASURES = (
 )
 
 
-def search(
+def search_grid(
     recipe: Recipe,
     values: Values,
     *,
@@ -40,17 +46,35 @@ def search(
     results_dir: Path | None,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Train the grid (what is missing) and write `out`/grid.json and `out`/grid.png; returns the document.
+    """Train every combination of `values` (what is missing) and write `out`/grid.json and `out`/grid.png.
 
-    With `results_dir` the figures and the picture are kept there too.
+    Without `jobs` a point a core is trained at a time, or one on a GPU. With `results_dir` the figures and the
+    picture are kept there too. Returns the document.
 
     Raises:
+        UsageError: there are no values, or one is out of range.
         VisionZooError: whatever a run meets.
     """
-    runs = tune.tune(recipe, values, out=out, jobs=jobs, device=device, data_dir=data_dir, progress=progress)
-    chosen = tune.choose(runs)
+    if not values:
+        raise UsageError(
+            f"{recipe.name} has no published grid; give one, for instance --grid lr=0.001,0.01 --grid batch_size=64,128"
+        )
     described = describe_environment(choose_device(device))
-    first = RunDirectory.open(runs[0].path).environment()
+    if jobs is None:
+        jobs = 1 if described["device"] == "cuda" else usable_cores()
+    # What is finished is known by the runs themselves: the study is of this call alone.
+    with tempfile.TemporaryDirectory(prefix="vision-zoo-") as folder:
+        place = Place(f"journal:{Path(folder) / 'study.journal'}", out, device, data_dir)
+        trials = search_together(
+            recipe, values, StudySettings(recipe.name), place, jobs=jobs, progress=progress
+        )
+    diverged = {trial["run"] for trial in trials if trial["state"] == "diverged"}
+    points = []
+    for combination in combinations(values):
+        name = folder_name(combination)
+        measures = {"diverged": True} if name in diverged else _measures(RunDirectory.open(out / name))
+        points.append({**combination, **measures, "run": name})
+    first = RunDirectory.open(out / points[0]["run"]).environment()
     document = {
         "schema": SCHEMA_VERSION,
         "kind": "grid",
@@ -60,8 +84,8 @@ def search(
         "data": {"dataset": recipe.dataset, **first["data"]},
         "environment": {**described, "threads": first["threads"]},
         "values": {field: list(listed) for field, listed in values.items()},
-        "points": [{**run.values, **_measures(run), "run": run.path.name} for run in runs],
-        "chosen": chosen.values,
+        "points": points,
+        "chosen": {field: choose(points)[field] for field in values},
     }
     atomic.write_text(out / "grid.json", json.dumps(document, indent=1) + "\n")
     pictures = [out / "grid.png"]
@@ -75,10 +99,22 @@ def search(
     return document
 
 
-def _measures(run: tune.PointRun) -> dict[str, Any]:
-    if run.metrics is None:
-        return {"diverged": True}
-    return {name: run.metrics[name] for name in _MEASURES}
+def combinations(values: Values) -> list[dict[str, float]]:
+    """The points of a grid, the last field's values changing first."""
+    return [
+        dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())
+    ]
+
+
+def choose(points: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The point of the highest validation accuracy; of equal ones, that of the lowest validation loss."""
+    trained = [point for point in points if "diverged" not in point]
+    return max(trained, key=lambda point: (point["validation_accuracy"], -point["validation_loss"]))
+
+
+def _measures(run: RunDirectory) -> dict[str, Any]:
+    metrics = run.metrics()
+    return {name: metrics[name] for name in _MEASURES}
 
 
 def _draw(document: dict[str, Any], path: Path) -> None:

@@ -1,73 +1,41 @@
 """A search shared by workers: those of this call, others elsewhere, and `study.json` with what all of them reached."""
 
 import json
+import math
 import multiprocessing
 import signal
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import wait
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.queues import SimpleQueue
-from pathlib import Path
 from typing import Any
 
 from vision_zoo.core import atomic
 from vision_zoo.core.bounds import MAX_JOBS, require_between
-from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import Interrupted, RunError, VisionZooError
-from vision_zoo.core.progress import PlainProgress, Progress
+from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION
 from vision_zoo.data import find_dataset
-from vision_zoo.experiments.search import study
-from vision_zoo.experiments.search.search_space import Space
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.experiments.search.search_space import Range, Space
+from vision_zoo.experiments.search.study import Place, StudySettings, open_study, trials_of, work
+from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
 _GRACE_SECONDS = 10
-_FAILED = 1  # the exit code of a worker that says why
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a study is kept, where its runs are, and what they run on."""
-
-    storage: str
-    out: Path
-    device: DeviceName
-    data_dir: Path | None
+_GO_ON = "run the same command again to go on"
 
 
 def search(
-    recipe: Recipe,
-    space: Space,
-    settings: study.StudySettings,
-    place: Place,
-    *,
-    jobs: int,
-    progress: Progress,
+    recipe: Recipe, space: Space, settings: StudySettings, place: Place, *, jobs: int, progress: Progress
 ) -> dict[str, Any]:
-    """Be `jobs` workers of the study until it has ended, and write `out`/study.json; returns the document.
-
-    Where a worker is lost, killed for memory for instance, the others go on and take up its point.
-
-    Raises:
-        UsageError: `jobs` is out of range.
-        VisionZooError: whatever a worker meets.
-    """
-    require_between("jobs", jobs, 1, MAX_JOBS)
-    with study.open_study(recipe, space, settings, place.storage):
-        pass  # its errors come before anything starts
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
-    require_runs_on(place.out, dataset, dataset.load(place.data_dir))  # decoded once
-    if jobs == 1:
-        _work(recipe, space, settings, place, progress)
-    else:
-        _work_in_processes(recipe, space, settings, place, jobs, progress)
-    with study.open_study(recipe, space, settings, place.storage) as opened:
-        trials = study.trials_of(opened)
+    """`search_together`, and write `out`/study.json; returns the document."""
+    trials = search_together(recipe, space, settings, place, jobs=jobs, progress=progress)
+    best = max(
+        (row for row in trials if row["state"] == "complete"), key=lambda row: row["validation_accuracy"]
+    )
     limit_threads()  # whose number is in the document
     document: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
@@ -80,87 +48,118 @@ def search(
         "pruner": settings.pruner,
         "environment": describe_environment(choose_device(place.device)),
         "trials": trials,
+        "chosen": {field: best[field] for field in space},
     }
-    complete = [row for row in trials if row["state"] == "complete"]
-    if not complete:
-        raise RunError(f"no point of {settings.name} was trained to its end; look for a better range")
-    best = max(complete, key=lambda row: row["validation_accuracy"])
-    document["chosen"] = {field: best[field] for field in space}
     atomic.write_text(place.out / "study.json", json.dumps(document, indent=1) + "\n")
     return document
 
 
-def _work(
-    recipe: Recipe, space: Space, settings: study.StudySettings, place: Place, progress: Progress
-) -> None:
-    study.work(
-        recipe,
-        space,
-        settings,
-        storage=place.storage,
-        out=place.out,
-        device=place.device,
-        data_dir=place.data_dir,
-        progress=progress,
-    )
+def search_together(
+    recipe: Recipe, space: Space, settings: StudySettings, place: Place, *, jobs: int, progress: Progress
+) -> list[dict[str, Any]]:
+    """Be `jobs` workers of the study until it has ended; returns what every point reached, as `trials_of` says.
+
+    On a CPU every worker has its share of the cores, and all read the same cached arrays. Where one is lost, killed
+    for memory for instance, the others go on and take up its point.
+
+    Raises:
+        UsageError: `jobs` is out of range.
+        RunError: the loss diverged at every point, or all workers were lost.
+        VisionZooError: whatever a worker meets.
+    """
+    require_between("jobs", jobs, 1, MAX_JOBS)
+    with open_study(recipe, space, settings, place.storage):
+        pass  # its errors come before anything starts
+    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    require_runs_on(place.out, dataset, dataset.load(place.data_dir))  # decoded once
+    sizes = [len(values) for values in space.values() if not isinstance(values, Range)]
+    points = math.prod(sizes) if settings.sampler == "grid" else MAX_COUNT
+    points = min(points, settings.trials or points)
+    progress.start(f"{points} points", points)
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:  # a worker with nothing left to do waits for another's point and repeats it
+            told.add(text)
+            progress.line(text)
+            progress.advance()
+
+    jobs = min(jobs, points)
+    if jobs == 1:
+        work(recipe, space, settings, place, tell)
+    else:
+        _work_in_processes(recipe, space, settings, place, jobs, tell, progress)
+    with open_study(recipe, space, settings, place.storage) as opened:
+        trials = trials_of(opened)
+    if all(trial["state"] != "complete" for trial in trials):
+        raise RunError("the loss diverged at every point; look at lower learning rates")
+    return trials
 
 
 def _work_in_processes(
-    recipe: Recipe, space: Space, settings: study.StudySettings, place: Place, jobs: int, progress: Progress
+    recipe: Recipe,
+    space: Space,
+    settings: StudySettings,
+    place: Place,
+    jobs: int,
+    tell: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     threads = max(1, usable_cores() // jobs)
     context = multiprocessing.get_context("spawn")
-    errors: SimpleQueue[VisionZooError] = context.SimpleQueue()
-    arguments = (recipe.to_json(), dict(space), settings, place, threads, errors)
-    workers = [context.Process(target=_one_of_several, args=arguments) for _ in range(jobs)]
-    for worker in workers:
-        worker.start()
+    workers: dict[Connection[Any, Any], SpawnProcess] = {}
     try:
+        for _ in range(jobs):
+            receiver, sender = context.Pipe(duplex=False)
+            arguments = (recipe.to_json(), dict(space), settings, place, threads, sender)
+            worker = context.Process(target=_work_in_process, args=arguments)
+            worker.start()
+            workers[receiver] = worker
+            sender.close()  # it is the worker's alone, and the pipe ends when the worker does
         running = set(workers)
-        while running and all(worker.exitcode != _FAILED for worker in workers):
-            wait([worker.sentinel for worker in running])
-            for worker in [worker for worker in running if worker.exitcode is not None]:
-                running.remove(worker)
-                if _is_lost(worker) and running:
-                    progress.line(
-                        f"warning: a worker was lost (exit code {worker.exitcode}); the others go on"
-                    )
+        while running:
+            for receiver in running.intersection(wait(running)):
+                try:
+                    message = receiver.recv()
+                except (EOFError, OSError):
+                    running.remove(receiver)
+                    worker = workers[receiver]
+                    worker.join()
+                    if worker.exitcode and running:
+                        progress.line(
+                            f"warning: a worker was lost (exit code {worker.exitcode}); the others go on"
+                        )
+                    continue
+                if isinstance(message, VisionZooError):
+                    workers[receiver].join()
+                    raise message
+                tell(message)
     except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; run the same command again to go on") from error
+        deadline = time.monotonic() + _GRACE_SECONDS
+        for worker in workers.values():  # a terminal told them too, and they save what they have
+            worker.join(max(0.0, deadline - time.monotonic()))
+        raise Interrupted(f"interrupted; {_GO_ON}") from error
     finally:
-        _end(workers)
-    if not errors.empty():
-        raise errors.get()
-    if all(_is_lost(worker) for worker in workers):
+        for worker in workers.values():
+            worker.terminate()
+        for worker in workers.values():
+            worker.join()
+    codes = [worker.exitcode for worker in workers.values()]
+    if all(codes):
         raise RunError(
-            f"all workers were lost (exit code {workers[0].exitcode}); run the same command again to go on"
+            f"all workers were lost (exit code {codes[0]}), killed for memory perhaps; {_GO_ON}, with fewer --jobs"
         )
 
 
-def _is_lost(worker: SpawnProcess) -> bool:
-    return worker.exitcode not in (None, 0, _FAILED)
-
-
-def _end(workers: Sequence[SpawnProcess]) -> None:
-    """Let workers save what they have: those that a terminal told to stop already, then the others."""
-    if all(worker.exitcode is None for worker in workers):
-        workers[0].join(_GRACE_SECONDS)
-    for worker in workers:
-        if worker.exitcode is None:
-            worker.terminate()
-    for worker in workers:
-        worker.join()
-
-
-def _one_of_several(
+def _work_in_process(
     recipe_json: str,
     space: Space,
-    settings: study.StudySettings,
+    settings: StudySettings,
     place: Place,
     threads: int,
-    errors: "SimpleQueue[VisionZooError]",
+    sender: "Connection[Any, Any]",
 ) -> None:
-    """In a process of its own."""
+    """In a process of its own: send the line of each point, or the error that ended the worker."""
     import torch
 
     def interrupt(_number: int, _frame: object) -> None:
@@ -169,10 +168,10 @@ def _one_of_several(
     signal.signal(signal.SIGTERM, interrupt)
     torch.set_num_threads(threads)
     recipe = Recipe.from_json(recipe_json, name="the study's recipe")
-    try:
-        _work(recipe, space, settings, place, PlainProgress())
-    except VisionZooError as error:
-        errors.put(error)
-        sys.exit(_FAILED)
-    except KeyboardInterrupt:
-        sys.exit(_FAILED)
+    with suppress(BrokenPipeError):  # who started it is gone
+        try:
+            work(recipe, space, settings, place, sender.send)
+        except VisionZooError as error:
+            sender.send(error)
+        except KeyboardInterrupt:
+            sender.send(Interrupted(f"interrupted; {_GO_ON}"))

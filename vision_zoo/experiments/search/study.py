@@ -29,7 +29,7 @@ from vision_zoo.core.errors import (
     TrainingError,
     UsageError,
 )
-from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.search.search_space import Range, Space, describe, folder_name, is_whole, tuned
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
@@ -65,18 +65,20 @@ class StudySettings:
             raise UsageError("the sampler tpe does not end by itself; say after how many --trials")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a study is kept, where its runs are, and what they run on."""
+
+    storage: str
+    out: Path
+    device: DeviceName
+    data_dir: Path | None
+
+
 def work(
-    recipe: Recipe,
-    space: Space,
-    settings: StudySettings,
-    *,
-    storage: str,
-    out: Path,
-    device: DeviceName,
-    data_dir: Path | None,
-    progress: Progress,
+    recipe: Recipe, space: Space, settings: StudySettings, place: Place, tell: Callable[[str], None]
 ) -> None:
-    """Be one worker of the study until it has ended.
+    """Be one worker of the study until it has ended; `tell` is given a line about every point.
 
     Raises:
         UsageError: the space or the storage cannot be used.
@@ -85,18 +87,18 @@ def work(
     """
 
     def objective(trial: Trial) -> float:
-        return _train_point(trial, recipe, space, out, device, data_dir)
+        return _train_point(trial, recipe, space, place)
 
     def after(_study: Study, trial: FrozenTrial) -> None:
-        reached = trial.state.name.lower()
+        reached = trial.user_attrs.get(_DIVERGED, trial.state.name.lower())
         if trial.value is not None and trial.state == TrialState.COMPLETE:
             reached = f"{trial.value:.2%} of the validation images right"
-        progress.line(f"{describe(trial.params)}: {reached}")
+        tell(f"{describe(trial.params)}: {reached}")
 
     callbacks: list[Callable[[Study, FrozenTrial], None]] = [after]
     if settings.trials is not None:
         callbacks.append(MaxTrialsCallback(settings.trials, states=_ENDED))
-    with open_study(recipe, space, settings, storage) as study:
+    with open_study(recipe, space, settings, place.storage) as study:
         try:
             while not _has_ended(study, settings):
                 study.optimize(objective, callbacks=callbacks)
@@ -213,17 +215,10 @@ def _has_ended(study: Study, settings: StudySettings) -> bool:
     return settings.trials is not None and ended >= settings.trials
 
 
-def _train_point(
-    trial: Trial,
-    recipe: Recipe,
-    space: Space,
-    out: Path,
-    device: DeviceName,
-    data_dir: Path | None,
-) -> float:
+def _train_point(trial: Trial, recipe: Recipe, space: Space, place: Place) -> float:
     values = {field: _suggested(trial, field, choices) for field, choices in space.items()}
     point = tuned(recipe).override(**values)
-    run = RunDirectory(out / folder_name(values))
+    run = RunDirectory(place.out / folder_name(values))
     reported = 0
 
     def watch(record: Mapping[str, float]) -> bool:
@@ -235,7 +230,7 @@ def _train_point(
         return True
 
     try:
-        finished = _train(point, run, device, data_dir, watch)
+        finished = _train(point, run, place, watch)
     except TrainingError as error:
         trial.set_user_attr(_DIVERGED, str(error))
         raise optuna.TrialPruned(str(error)) from error
@@ -255,9 +250,8 @@ def _train_point(
     return float(run.metrics()["validation_accuracy"])
 
 
-def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path | None, watch: Watch) -> bool:
+def _train(point: Recipe, run: RunDirectory, place: Place, watch: Watch) -> bool:
     """Train the point, go on with it, or wait until the worker that has it is done; False where `watch` ended it."""
-    options: dict[str, Any] = {"device": device, "data_dir": data_dir, "progress": SilentProgress()}
     while True:
         run.wait_until_free()
         begun = run.recipe_file.is_file()
@@ -266,7 +260,14 @@ def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path 
             if run.history_file.is_file() and not all(watch(record) for record in run.history()):
                 return False
         try:
-            return train.start_or_resume(point, run.path, watch=watch, **options)
+            return train.start_or_resume(
+                point,
+                run.path,
+                device=place.device,
+                data_dir=place.data_dir,
+                progress=SilentProgress(),
+                watch=watch,
+            )
         except RunError as error:
             begun_by_another = not begun and run.recipe_file.is_file()  # in this moment
             if not begun_by_another and not isinstance(error, RunInUseError):
@@ -275,11 +276,8 @@ def _train(point: Recipe, run: RunDirectory, device: DeviceName, data_dir: Path 
 
 def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> float:
     if not isinstance(values, Range):
-        return (
-            float(trial.suggest_categorical(field, list(values)))
-            if not is_whole(field)
-            else int(trial.suggest_categorical(field, list(values)))
-        )
+        chosen = trial.suggest_categorical(field, list(values))
+        return int(chosen) if is_whole(field) else float(chosen)
     if is_whole(field):
         return trial.suggest_int(field, int(values.low), int(values.high), log=values.log)
     return trial.suggest_float(field, values.low, values.high, log=values.log)
