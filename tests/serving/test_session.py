@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.serving.hostile_models import with_metadata
 from vision_zoo.artifact import manifest
 from vision_zoo.core.errors import DeviceError, ModelError, UnknownNameError, UsageError
@@ -13,7 +14,9 @@ from vision_zoo.data.dataset import Splits
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.models import find_model, find_models, list_models
 from vision_zoo.serving.providers import check_running, execution_providers
-from vision_zoo.serving.session import Session
+from vision_zoo.serving.session import Prediction, Session
+
+PACKAGE = ROOT / "vision_zoo"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +36,40 @@ def test_predictions_are_probabilities(session: Session, mnist_5k: Splits) -> No
     assert prediction.logits.shape == prediction.probabilities.shape == (9, 10)
     np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, atol=1e-5)
     assert np.array_equal(prediction.classes, prediction.logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 9, 256])
+def test_any_number_of_images_is_predicted_in_batches(
+    session: Session, mnist_5k: Splits, batch_size: int
+) -> None:
+    images = np.asarray(mnist_5k.test.images[:18:2])
+    every_other = np.asarray(mnist_5k.test.images[:18])[::2]  # not contiguous
+    expected = session.predict(np.ascontiguousarray(images))
+    found = session.predict_all(every_other, batch_size=batch_size)
+    np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-4, atol=1e-4)
+    assert np.array_equal(found.classes, expected.classes)
+
+
+def test_no_images_and_no_batch_size_are_refused(session: Session) -> None:
+    with pytest.raises(UsageError, match="batch of 1 or more"):
+        session.predict_all(np.zeros((0, 28, 28, 1), dtype=np.uint8))
+    with pytest.raises(UsageError, match="batch size 0 is out of range"):
+        session.predict_all(np.zeros((1, 28, 28, 1), dtype=np.uint8), batch_size=0)
+
+
+def test_labels_are_ranked_by_probability_and_equal_ones_by_their_order() -> None:
+    probabilities = np.array([[0.25, 0.5, 0.25], [0.1, 0.2, 0.7]], dtype=np.float32)
+    prediction = Prediction(np.log(probabilities), probabilities)
+    assert prediction.top().tolist() == [[1, 0, 2], [2, 1, 0]]
+    assert prediction.top(2).tolist() == [[1, 0], [2, 1]]
+    first, second = prediction.labelled(("a", "b", "c"), 2)
+    assert first == (("b", 0.5), ("a", 0.25))
+    assert [label for label, _ in second] == ["c", "b"]
+
+
+def test_sessions_of_onnx_runtime_are_made_in_one_place() -> None:
+    made_in = {path.name for path in PACKAGE.rglob("*.py") if "InferenceSession(" in path.read_text()}
+    assert made_in == {"onnx_runtime.py"}
 
 
 @pytest.mark.parametrize(

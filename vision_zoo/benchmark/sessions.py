@@ -18,7 +18,7 @@ from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.core.scenarios import Arm
 from vision_zoo.images.preprocess import prepare
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
-from vision_zoo.serving.session import Session, session_options
+from vision_zoo.serving.session import Session
 
 
 def bound_arm(session: Session, images: NDArray[np.uint8]) -> Arm:
@@ -44,7 +44,9 @@ def cuda_graph_arm(session: Session, images: NDArray[np.uint8], *, threads: int)
             f"cuda-graph needs every operator on the GPU; {session.name} is int8, and some of its run on the CPU: "
             "use the fp32 or fp16 file"
         )
-    runtime = session.with_options(session_options(threads), provider_options={"enable_cuda_graph": "1"})
+    runtime = session.with_options(
+        onnx_runtime.session_options(threads), provider_options={"enable_cuda_graph": "1"}
+    )
     return _arm(runtime, images, len(session.metadata.labels), "cuda")
 
 
@@ -141,8 +143,7 @@ def measure_stages(session: Session, *, calls: int = _CALLS) -> Stages:
         prepared = clock()
         prediction = session.predict(pixels)
         predicted = clock()
-        order = (-prediction.probabilities[0]).argsort(kind="stable")
-        _ = {labels[index]: float(prediction.probabilities[0, index]) for index in order}
+        _ = prediction.labelled(labels)
         taken.append((prepared - begun, predicted - prepared, clock() - predicted))
     medians = np.median(np.asarray(taken[1:]), axis=0) / 1e6
     return Stages(*(float(value) for value in medians))

@@ -1,8 +1,17 @@
-"""ONNX Runtime as this project uses it: without telemetry and without its own log lines."""
+"""ONNX Runtime as this project uses it: without telemetry and without its own log lines. All sessions are made here."""
 
 import os
+from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.core.errors import UsageError
+
+BATCH = 256
+"""Images a call, where many are predicted at once."""
 
 _ERRORS_ONLY = 4
 
@@ -20,3 +29,43 @@ def load() -> ModuleType:
     onnxruntime.disable_telemetry_events()  # Windows has no such variable
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     return cast(ModuleType, onnxruntime)
+
+
+def session_options(threads: int = 1, *, optimize: bool = True) -> Any:
+    """The `onnxruntime.SessionOptions` that models are served with; 0 `threads` are one for each core.
+
+    Small models are fastest on one thread, and threads that spin while they wait burn a core and make the
+    slowest requests slower: both are ONNX Runtime's defaults the other way round.
+    """
+    onnxruntime = load()
+    level = onnxruntime.GraphOptimizationLevel
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _ERRORS_ONLY
+    return options
+
+
+def make_session(
+    content: bytes, options: Any, *, providers: Sequence[Any] = ("CPUExecutionProvider",)
+) -> Any:
+    """An `onnxruntime.InferenceSession` of a serialised model.
+
+    Raises:
+        Exception: the model cannot be loaded; ONNX Runtime's errors share no base class.
+    """
+    return load().InferenceSession(content, options, providers=list(providers))
+
+
+def batches(images: NDArray[np.uint8], batch_size: int = BATCH) -> Iterator[NDArray[np.uint8]]:
+    """Cut images uint8 `[n, …]` into contiguous arrays of at most `batch_size`; of no image, one empty array.
+
+    Raises:
+        UsageError: `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch size {batch_size} is out of range; expected 1 or more")
+    for start in range(0, max(1, len(images)), batch_size):
+        yield np.ascontiguousarray(images[start : start + batch_size])

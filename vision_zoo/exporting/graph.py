@@ -69,17 +69,13 @@ def _shapes(model: Any) -> tuple[dict[str, tuple[int, ...]], set[str]]:
     import numpy as np
     import onnx
 
-    runtime = onnx_runtime.load()
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     given = {value.name for value in shown.graph.output}
     names = [output for node in shown.graph.node for output in node.output if output]
     shown.graph.output.extend(onnx.ValueInfoProto(name=output) for output in names if output not in given)
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = runtime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    options = onnx_runtime.session_options(optimize=False)
+    session = onnx_runtime.make_session(shown.SerializeToString(), options)
     (image,) = session.get_inputs()
     zeros = np.zeros([1, *image.shape[1:]], dtype=onnx.helper.tensor_dtype_to_np_dtype(_dtype(model)))
     values = dict(zip(names, session.run(names, {image.name: zeros}), strict=True))

@@ -12,7 +12,6 @@ from vision_zoo.data.dataset import Split
 from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.evaluate import evaluate
 
-_BATCH = 256
 _SINGLE_IMAGES = 64
 _UNFAMILIAR_PER_CENT = 2
 _ROUNDING = 1e-6  # of an image: two of a thousand are 0.2 points, in floating point a little more
@@ -74,7 +73,7 @@ def prove(
         ExportError: the graph does not load or run, or it differs by more than the tolerances.
     """
     expected = evaluate(classifier, split)
-    logits, probabilities = _run(content, split.images, _BATCH)
+    logits, probabilities = _run(content, split.images, onnx_runtime.BATCH)
     single, _ = _run(content, split.images[:_SINGLE_IMAGES], 1)
     difference = max(
         float(np.abs(logits - expected.logits).max()),
@@ -95,7 +94,7 @@ def prove(
     agreed, images = proof.argmax_agreement * proof.images, proof.images
     if more is not None and tolerance.logit_difference is None and images < _ENOUGH_IMAGES:
         further = more.spread(min(len(more), _ENOUGH_IMAGES - images))
-        predictions = _run(content, further.images, _BATCH)[0].argmax(axis=1)
+        predictions = _run(content, further.images, onnx_runtime.BATCH)[0].argmax(axis=1)
         agreed += float((predictions == evaluate(classifier, further).predictions).sum())
         images += len(further)
     require(proof, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max()))
@@ -129,16 +128,11 @@ def require(
 def _run(
     content: bytes, images: NDArray[np.uint8], batch_size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    onnxruntime = onnx_runtime.load()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnx_runtime.make_session(content, onnx_runtime.session_options(threads=0))
         parts = [
-            session.run(
-                list(OUTPUT_NAMES), {INPUT_NAME: np.ascontiguousarray(images[start : start + batch_size])}
-            )
-            for start in range(0, len(images), batch_size)
+            session.run(list(OUTPUT_NAMES), {INPUT_NAME: batch})
+            for batch in onnx_runtime.batches(images, batch_size)
         ]
     except Exception as error:  # onnxruntime's errors share no base class
         raise ExportError(

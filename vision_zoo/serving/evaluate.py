@@ -10,8 +10,6 @@ from vision_zoo.core.errors import UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.serving.session import Session
 
-_BATCH = 256
-
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -55,11 +53,7 @@ def evaluate(
     classes = len(metadata.labels)
     progress.start(f"evaluate {session.name}", len(labels))
     matrix = np.zeros((classes, classes), dtype=np.int64)
-    for start in range(0, len(labels), _BATCH):
-        batch = np.ascontiguousarray(images[start : start + _BATCH])
-        true = np.asarray(labels[start : start + _BATCH])
-        np.add.at(matrix, (true, session.predict(batch).classes), 1)
-        progress.advance(len(batch))
+    np.add.at(matrix, (np.asarray(labels), session.predict_all(images, progress=progress).classes), 1)
     return Score(float(np.trace(matrix) / matrix.sum()), len(labels), matrix)
 
 

@@ -1,7 +1,7 @@
 """One exported model, ready to predict."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from vision_zoo.artifact import manifest
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
 from vision_zoo.core import onnx_runtime, regular_file
 from vision_zoo.core.errors import ModelError, UsageError
+from vision_zoo.core.onnx_runtime import BATCH, session_options
+from vision_zoo.core.progress import Progress
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS, check_running, execution_providers
 
 MAX_THREADS = 256
@@ -34,6 +36,25 @@ class Prediction:
         """The most probable class index of each image, `[batch]`."""
         classes: NDArray[np.int64] = self.probabilities.argmax(axis=1)
         return classes
+
+    def top(self, count: int | None = None) -> NDArray[np.int64]:
+        """The `count` most probable class indices of each image, the best first: `[batch, count]`; all without it."""
+        return ranking(self.probabilities, count)
+
+    def labelled(
+        self, labels: Sequence[str], count: int | None = None
+    ) -> list[tuple[tuple[str, float], ...]]:
+        """The `count` most probable labels of each image with their probabilities, the best first; all without it."""
+        return [
+            tuple((labels[index], float(row[index])) for index in best)
+            for row, best in zip(self.probabilities, self.top(count), strict=True)
+        ]
+
+
+def ranking(values: NDArray[np.float32], count: int | None = None) -> NDArray[np.int64]:
+    """The indices of the `count` largest of `values` `[batch, classes]`: `[batch, count]`; equal ones in their order."""
+    order: NDArray[np.int64] = (-values).argsort(axis=1, kind="stable")[:, :count]
+    return order
 
 
 class Session:
@@ -99,6 +120,38 @@ class Session:
             raise ModelError(f"{self.path} cannot be run by ONNX Runtime; export the model again") from error
         return Prediction(logits, probabilities)
 
+    def predict_all(
+        self, images: NDArray[np.uint8], *, batch_size: int = BATCH, progress: Progress | None = None
+    ) -> Prediction:
+        """Classify any number of images, uint8 `[n, height, width, channels]`, in batches of at most `batch_size`.
+
+        `progress` is told how many are done.
+
+        Raises:
+            UsageError: another dtype or shape, no image, or `batch_size` is below 1.
+            ModelError: the graph fails.
+        """
+        return self.predict_batches(onnx_runtime.batches(images, batch_size), progress=progress)
+
+    def predict_batches(
+        self, batches: Iterable[NDArray[np.uint8]], *, progress: Progress | None = None
+    ) -> Prediction:
+        """Classify batches one after the other, each as `predict` takes it, into one prediction of all images.
+
+        Raises:
+            UsageError: another dtype or shape, or an empty batch.
+            ModelError: the graph fails.
+        """
+        predictions = []
+        for batch in batches:
+            predictions.append(self.predict(batch))
+            if progress is not None:
+                progress.advance(len(batch))
+        return Prediction(
+            np.concatenate([prediction.logits for prediction in predictions]),
+            np.concatenate([prediction.probabilities for prediction in predictions]),
+        )
+
     def run_once(self) -> None:
         """Classify a black image: nobody's request pays for the first run, and a model that cannot run is noticed.
 
@@ -126,22 +179,6 @@ class Session:
         options.enable_profiling = True
         options.profile_file_prefix = str(prefix)
         return self.with_options(options)
-
-
-def session_options(threads: int) -> Any:
-    """The `onnxruntime.SessionOptions` that models are served with.
-
-    Small models are fastest on one thread, and threads that spin while they wait burn a core and make the
-    slowest requests slower: both are ONNX Runtime's defaults the other way round.
-    """
-    onnxruntime = onnx_runtime.load()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4
-    return options
 
 
 def _verified(path: Path) -> tuple[bytes, bool]:
@@ -187,7 +224,7 @@ def _load(
 ) -> Any:
     first, *others = execution_providers(provider)
     try:
-        session = onnx_runtime.load().InferenceSession(
+        session = onnx_runtime.make_session(
             content, options, providers=[(first, {**_numerics(first), **(provider_options or {})}), *others]
         )
     except Exception as error:  # onnxruntime's errors share no base class

@@ -26,7 +26,6 @@ from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.exporting.export import load_exporter, to_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation, Recipe
-from vision_zoo.serving.session import session_options
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.weights import load_pretrained
 
@@ -137,9 +136,7 @@ def _measured(
 ) -> Candidate:
     started = clock()
     content = to_onnx(classifier.eval(), dataset.input.shape)
-    runtime = onnx_runtime.load().InferenceSession(
-        content, session_options(1), providers=["CPUExecutionProvider"]
-    )
+    runtime = onnx_runtime.make_session(content, onnx_runtime.session_options())
     image = np.zeros((1, *dataset.input.shape), dtype=np.uint8)
     arms = {recipe.architecture: lambda: runtime.run(list(OUTPUT_NAMES), {INPUT_NAME: image})}
     latency = single_stream(arms, batch_size=1, seconds=_TIMED_SECONDS, progress=SilentProgress())

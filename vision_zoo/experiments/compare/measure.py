@@ -24,7 +24,6 @@ from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
-_BATCH = 256
 _SHORTEST, _SHARE = 1.0, 1 / 60  # seconds an arm is timed, and the share of the budget that is the most of it
 _CALLS_FOR_P99 = 1000
 _ROBUSTNESS_IMAGES = 2000
@@ -143,11 +142,7 @@ def _predictions(
     session: Session, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Classes and their probabilities, `[images]` each."""
-    batches = [
-        session.predict(np.ascontiguousarray(images[start : start + _BATCH]))
-        for start in range(0, len(images), _BATCH)
-    ]
-    probabilities = np.concatenate([batch.probabilities for batch in batches]).astype(np.float64)
+    probabilities = session.predict_all(images).probabilities.astype(np.float64)
     return probabilities.argmax(axis=1), probabilities.max(axis=1)
 
 

@@ -72,10 +72,7 @@ def answer(session: Session, pixels: NDArray[np.uint8]) -> Answer:
     started = time.perf_counter()
     prediction = session.predict(pixels[None])
     milliseconds = 1e3 * (time.perf_counter() - started)
-    probabilities = prediction.probabilities[0]
-    order = (-probabilities).argsort(kind="stable")
-    labels = session.metadata.labels
-    ranked = tuple((labels[index], float(probabilities[index])) for index in order)
+    (ranked,) = prediction.labelled(session.metadata.labels)
     return Answer(session, pixels, ranked, milliseconds, session.metadata.is_familiar(prediction.logits[0]))
 
 

@@ -1,5 +1,7 @@
 """Which parts of an image mattered: what covering them does to the answer (Zeiler and Fergus 2014)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -56,10 +58,14 @@ def _falls(
 ) -> NDArray[np.float64]:
     session = answer.session
     index = session.metadata.labels.index(answer.label)
-    falls = []
-    for start in range(0, len(places), _BATCH):
-        batch = np.repeat(answer.pixels[None], len(places[start : start + _BATCH]), axis=0)
-        for image, (top, left) in zip(batch, places[start : start + _BATCH], strict=True):
-            image[top : top + cover[0], left : left + cover[1]] = border.round().astype(np.uint8)
-        falls.append(answer.ranked[0][1] - session.predict(batch).probabilities[:, index].astype(np.float64))
-    return np.concatenate(falls)
+    color = border.round().astype(np.uint8)
+
+    def covered() -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(places), _BATCH):
+            batch = np.repeat(answer.pixels[None], len(places[start : start + _BATCH]), axis=0)
+            for image, (top, left) in zip(batch, places[start : start + _BATCH], strict=True):
+                image[top : top + cover[0], left : left + cover[1]] = color
+            yield batch
+
+    probabilities = session.predict_batches(covered()).probabilities[:, index]
+    return answer.ranked[0][1] - probabilities.astype(np.float64)

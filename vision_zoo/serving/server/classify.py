@@ -1,12 +1,12 @@
 """`POST /v1/classify/MODEL`: image files in, labels out."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import orjson
 from fastapi import APIRouter
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -102,7 +102,7 @@ async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> Res
         if not usable:
             raise _none_usable(answer)
         prediction = await state.run_model(turn, session, np.stack(usable))
-    ranked = iter(_ranked(session, probabilities, top) for probabilities in prediction.probabilities)
+    ranked = map(_ranked, prediction.labelled(session.metadata.labels, top))
     if not answer.several:
         return _json({"model": model, **next(ranked)})
     results = [
@@ -150,12 +150,8 @@ async def _decode(
     return answer or await state.decoders.decode(turn, parts, content_type, target)
 
 
-def _ranked(session: Session, probabilities: NDArray[np.float32], top: int) -> dict[str, Any]:
-    order = (-probabilities).argsort(kind="stable")[:top]
-    ranked = [
-        {"label": session.metadata.labels[index], "probability": float(probabilities[index])}
-        for index in order
-    ]
+def _ranked(labels: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    ranked = [{"label": label, "probability": probability} for label, probability in labels]
     return {"label": ranked[0]["label"], "probabilities": ranked}
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, Metadata
 from vision_zoo.serving.server import json_numbers
 from vision_zoo.serving.server.errors import RequestError
-from vision_zoo.serving.session import Prediction
+from vision_zoo.serving.session import Prediction, ranking
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "statistics")
@@ -263,10 +263,9 @@ def _encode_output(
 
 def _classification(values: NDArray[np.float32], count: int, labels: Sequence[str]) -> list[str]:
     """Triton's `value:index:label`, the best first."""
-    order = (-values).argsort(axis=1, kind="stable")[:, :count]
     return [
         f"{row[index]:f}:{index}:{labels[index]}"
-        for row, best in zip(values, order, strict=True)
+        for row, best in zip(values, ranking(values, count), strict=True)
         for index in best
     ]
 
