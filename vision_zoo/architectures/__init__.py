@@ -1,11 +1,13 @@
 """The registry of architectures, one file each. Listing them needs no torch; building one does."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from vision_zoo.core.registry import lookup
+from vision_zoo.core.errors import PluginError, UsageError, VisionZooError
+from vision_zoo.core.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,15 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where an architecture lives: the class `class_name` in the module of this package called `name`.
+    """Where an architecture lives: the class `class_name` in `module`, a plug-in's dotted name.
 
-    `recipe_defaults` are fields of a recipe that this architecture needs on any dataset.
+    Without `module` it is the module of this package called `name`. `recipe_defaults` are fields of a recipe that this
+    architecture needs on any dataset.
     """
 
     name: str
     class_name: str
     description: str
     recipe_defaults: Mapping[str, Any] = field(default_factory=dict)
+    module: str | None = None
 
 
 # Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
@@ -66,13 +70,18 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+REGISTRY = Registry("architecture", ARCHITECTURES, Architecture)
+"""`ARCHITECTURES` and the plug-ins of installed packages."""
+
+
 def find_architecture(name: str) -> Architecture:
-    """The registry's entry called `name`.
+    """The architecture called `name`, one of `ARCHITECTURES` or a plug-in.
 
     Raises:
         UnknownNameError: there is none.
+        PluginError: the package that offers it is broken.
     """
-    return lookup("architecture", name, ARCHITECTURES, listing="vision-zoo list architectures")
+    return REGISTRY.find(name)
 
 
 def build(
@@ -89,11 +98,40 @@ def build(
 
     Raises:
         UnknownNameError: no such architecture.
-        UsageError: the architecture does not work at that size or with that many channels.
+        UsageError: the architecture does not work at that size, with that many channels or with those arguments.
+        PluginError: the package that offers it is broken.
     """
     entry = find_architecture(name)
-    module = import_module(f"{__name__}.{entry.name}")
-    network = getattr(module, entry.class_name)(
-        channels=channels, image_size=image_size, classes=classes, **(arguments or {})
-    )
-    return cast("nn.Module", network)
+    given = {"channels": channels, "image_size": image_size, "classes": classes, **(arguments or {})}
+    if entry.module is None:
+        network = _class_of(f"{__name__}.{entry.name}", entry)
+        _require_arguments(network, name, given)
+        return cast("nn.Module", network(**given))
+    try:
+        network = _class_of(entry.module, entry)
+        _require_arguments(network, name, given)
+        return cast("nn.Module", network(**given))
+    except VisionZooError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PluginError(
+            f"the architecture {name!r}, {entry.class_name} in {entry.module}, cannot be built ({reason:.300}); "
+            "update the package that offers it"
+        ) from error
+
+
+def _class_of(module: str, entry: Architecture) -> Callable[..., Any]:
+    return cast("Callable[..., Any]", getattr(import_module(module), entry.class_name))
+
+
+def _require_arguments(network: Callable[..., Any], name: str, given: Mapping[str, Any]) -> None:
+    try:
+        inspect.signature(network).bind(**given)
+    except TypeError as error:
+        own = [key for key in inspect.signature(network).parameters if key not in _ALWAYS_GIVEN]
+        expected = f"expected some of {', '.join(own)}" if own else "it takes none"
+        raise UsageError(f"architecture arguments of {name}: {error}; {expected}") from error
+
+
+_ALWAYS_GIVEN = ("channels", "image_size", "classes")

@@ -1,10 +1,12 @@
 """What there is: recipes, architectures, datasets, models. Needs no torch."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from vision_zoo.core.choices import EntryKind
+from vision_zoo.core.registry import NamedEntry, Registry
 
 Entry = dict[str, Any]
 
@@ -46,8 +48,16 @@ def _shown(entry: Entry, column: str) -> Any:
     return entry.get(column)
 
 
+def _usable(registry: Registry[NamedEntry]) -> list[NamedEntry]:
+    """The entries of vision-zoo and of plug-ins; what is wrong with a plug-in is said on stderr."""
+    entries, faults = registry.entries()
+    for fault in faults:
+        print(f"warning: {fault}", file=sys.stderr)
+    return list(entries.values())
+
+
 def _recipes() -> list[Entry]:
-    from vision_zoo.recipes import RECIPES
+    from vision_zoo.recipes import REGISTRY
 
     return [
         {
@@ -63,18 +73,18 @@ def _recipes() -> list[Entry]:
             "optimizer": recipe.optimizer,
             "learning_rate": recipe.learning_rate,
         }
-        for recipe in RECIPES.values()
+        for recipe in _usable(REGISTRY)
     ]
 
 
 def _architectures() -> list[Entry]:
-    from vision_zoo.architectures import ARCHITECTURES
+    from vision_zoo.architectures import REGISTRY
 
-    return [{"name": entry.name, "description": entry.description} for entry in ARCHITECTURES.values()]
+    return [{"name": entry.name, "description": entry.description} for entry in _usable(REGISTRY)]
 
 
 def _datasets() -> list[Entry]:
-    from vision_zoo.data import DATASETS
+    from vision_zoo.data import REGISTRY
 
     return [
         {
@@ -87,7 +97,7 @@ def _datasets() -> list[Entry]:
             "train_images": dataset.train_images,
             "test_images": dataset.test_images,
         }
-        for dataset in DATASETS.values()
+        for dataset in _usable(REGISTRY)
     ]
 
 

@@ -3,6 +3,7 @@
     VisionZooError
     ├── UsageError          options that contradict each other or are out of range
     ├── UnknownNameError    no recipe, architecture, dataset or model of that name
+    ├── PluginError         an installed package's plug-in that is broken
     ├── MissingExtraError   the command needs packages of the `train` extra
     ├── DataError           a dataset's files are missing, truncated or not what they claim
     ├── ImageError          an image that cannot be decoded or used
@@ -30,6 +31,10 @@ class UsageError(VisionZooError):
 
 
 class UnknownNameError(VisionZooError):
+    pass
+
+
+class PluginError(VisionZooError):
     pass
 
 

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from vision_zoo.core.errors import UnknownNameError, UsageError
-from vision_zoo.core.registry import lookup
+from vision_zoo.core.registry import Registry
 from vision_zoo.data import cifar10, fashion_mnist, imagenette, mnist, mnist_5k
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder, own_folder
@@ -25,21 +25,26 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+REGISTRY = Registry("dataset", DATASETS, Dataset)
+"""`DATASETS` and the plug-ins of installed packages."""
+
+
 def find_dataset(name: str, *, image_size: int | None = None, target: InputFormat | None = None) -> Dataset:
-    """The dataset called `name`, or the images in PATH where `name` is `folder:PATH`.
+    """The dataset called `name`, one of `DATASETS` or a plug-in, or the images in PATH where `name` is `folder:PATH`.
 
     `image_size` is the side in pixels to which a folder's images are brought; `target` is what a model
     takes, to which they are brought instead.
 
     Raises:
         UnknownNameError: there is none of that name.
+        PluginError: the package that offers it is broken.
         DataError: the folder is no dataset.
         UsageError: `image_size` for a dataset that has its own, or no PATH.
     """
     if is_own_folder(name):
         return own_folder(folder_path(name), image_size, target=target)
     refuse_path(name)
-    dataset = lookup("dataset", name, DATASETS, listing="vision-zoo list datasets")
+    dataset = REGISTRY.find(name)
     if image_size is not None and image_size != dataset.input.height:
         raise UsageError(
             f"{name} has images of {dataset.input.height} pixels; an image size can be chosen for folder:PATH only"
@@ -49,7 +54,7 @@ def find_dataset(name: str, *, image_size: int | None = None, target: InputForma
 
 def refuse_path(name: str) -> None:
     """Raise UnknownNameError where `name` is a path that lacks `folder:`; the message says how to write it."""
-    if name in DATASETS or is_own_folder(name):
+    if name in REGISTRY or is_own_folder(name):
         return
     path = name[len(PREFIX) :] if name.lower().startswith(PREFIX) else name
     separators = {os.sep, os.altsep or os.sep, "/"}

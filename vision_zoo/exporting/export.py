@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vision_zoo.architectures import REGISTRY as ARCHITECTURES
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.metadata import (
     INPUT_NAME,
@@ -99,7 +100,7 @@ def export_onnx(
         test_images=len(splits.test),
         familiar_energy=round(proof.familiar_energy, 4),
         data_variant=splits.variant,
-        versions=environment.versions(),
+        versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
     )
     path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()

@@ -1,13 +1,20 @@
 """The registry of recipes: one file a dataset for the reports' and their companions, and one for those of today."""
 
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from vision_zoo.architectures import find_architecture
-from vision_zoo.core.registry import lookup
-from vision_zoo.data import find_dataset
+from vision_zoo.architectures import Architecture, find_architecture
+from vision_zoo.core.errors import UsageError, VisionZooError
+from vision_zoo.core.registry import Registry, near_misses
+from vision_zoo.data import find_dataset, refuse_path
+from vision_zoo.data.dataset import Dataset
 from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
 from vision_zoo.recipes import airbench, cifar10, fashion_mnist, imagenette, mnist, mnist_5k
 from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.toml_file import read_fields
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -16,13 +23,21 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+REGISTRY = Registry("recipe", RECIPES, Recipe)
+"""`RECIPES` and the plug-ins of installed packages."""
+
+_TOML = ".toml"
+_FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
+
+
 def find_recipe(name: str) -> Recipe:
-    """The recipe called `name`.
+    """The recipe called `name`, one of `RECIPES` or a plug-in.
 
     Raises:
         UnknownNameError: there is none.
+        PluginError: the package that offers it is broken.
     """
-    return lookup("recipe", name, RECIPES, listing="vision-zoo list recipes")
+    return REGISTRY.find(name)
 
 
 def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None) -> Recipe:
@@ -33,16 +48,88 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
     Raises:
         UnknownNameError: no such architecture or dataset.
         DataError, UsageError: the folder is no dataset, or the size is not one's to choose.
+        PluginError: a package that offers one of them is broken.
     """
     entry = find_architecture(architecture)
     data = find_dataset(dataset, image_size=image_size)
     name = f"{architecture}-{data.name.replace('-', '_')}"
-    if name in RECIPES:
-        return RECIPES[name]
-    statistics: dict[str, Any] = {"mean": data.mean, "std": data.std}
+    return find_recipe(name) if name in REGISTRY else Recipe(name=name, **_defaults(entry, dataset, data))
+
+
+def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
+    """The recipe in a TOML file: fields of `Recipe` as keys, `augmentation` a table of fields of `Augmentation`.
+
+    `architecture` and `dataset` have to be there. `name` is the file's without its suffix; `mean` and `std` are the
+    dataset's, and what the architecture needs on any dataset is set, where the file says nothing else. A dataset
+    `folder:PATH` is relative to the file's folder. `image_size` is instead of the file's.
+
+    Raises:
+        UsageError: no such file, it is not TOML, or a key is unknown, missing, of another type or out of range.
+        UnknownNameError: no such architecture or dataset.
+        DataError: the folder is no dataset.
+    """
+    fields = read_fields(path)
+    if image_size is not None:
+        fields["image_size"] = image_size
+    with _naming(path):
+        entry, dataset = find_architecture(fields["architecture"]), fields.pop("dataset")
+        if is_own_folder(dataset):
+            dataset = f"{PREFIX}{path.parent / folder_path(dataset)}"
+        data = find_dataset(dataset, image_size=fields.get("image_size"))
+        return Recipe(**{**_defaults(entry, dataset, data), **fields})
+
+
+def choose_recipe(
+    recipe: str | Path | Recipe | None,
+    architecture: str | None,
+    dataset: str | None,
+    *,
+    image_size: int | None,
+    changes: Mapping[str, Any],
+) -> Recipe:
+    """The recipe that a user names: by its name or its TOML file, or by an architecture and a dataset together.
+
+    `changes` are fields of it, None where nothing is to change.
+
+    Raises:
+        UsageError: neither or both of them, an unknown field, or a value out of range.
+        UnknownNameError: no such recipe, architecture or dataset.
+        DataError: a folder is no dataset.
+    """
+    unknown = sorted(set(changes) - set(_FIELDS))
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is no field of a recipe{near_misses(unknown[0], _FIELDS)}")
+    if recipe is not None and architecture is None and dataset is None:
+        if isinstance(recipe, Recipe):
+            chosen = recipe.override(image_size=image_size)
+        elif str(recipe).lower().endswith(_TOML):
+            chosen = read_recipe(Path(recipe), image_size=image_size)
+        else:
+            chosen = find_recipe(str(recipe)).override(image_size=image_size)
+    elif recipe is None and architecture is not None and dataset is not None:
+        chosen = recipe_for(architecture, dataset, image_size=image_size)
+    else:
+        if dataset is not None:
+            refuse_path(dataset)
+        raise UsageError(
+            "train takes a recipe, or --architecture and --dataset together; `vision-zoo list recipes` lists recipes"
+        )
+    return chosen.override(**changes)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in the message of what is wrong with it."""
+    try:
+        yield
+    except VisionZooError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _defaults(architecture: Architecture, dataset: str, data: Dataset) -> dict[str, Any]:
+    """The fields of a recipe that nobody has thought about: `data` is the dataset called `dataset`."""
+    fields: dict[str, Any] = {"architecture": architecture.name, "mean": data.mean, "std": data.std}
     if is_own_folder(dataset):
         dataset = f"{PREFIX}{folder_path(dataset).resolve()}"
-        statistics["image_size"] = data.input.height
-    return Recipe(
-        name=name, architecture=architecture, dataset=dataset, **{**statistics, **entry.recipe_defaults}
-    )
+        fields["image_size"] = data.input.height
+    return {**fields, "dataset": dataset, **architecture.recipe_defaults}

@@ -26,7 +26,7 @@ from vision_zoo.experiments.report.figures import (
 )
 from vision_zoo.experiments.report.grids import grid_sections
 from vision_zoo.experiments.report.notes import notes
-from vision_zoo.recipes import RECIPES
+from vision_zoo.recipes import RECIPES, find_recipe
 from vision_zoo.recipes.recipe import Recipe
 
 _REPORTS = {
@@ -82,13 +82,13 @@ def text(path: Path, results_dir: Path) -> str:
 def measured(results_dir: Path, names: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of the recipes `names` for programs: fractions, seconds and counts."""
     documents = _by_recipe(results_dir)
-    return [_summary(RECIPES[name], entry) for name in names for entry in documents.get(name, [])]
+    return [_summary(find_recipe(name), entry) for name in names for entry in documents.get(name, [])]
 
 
 def terminal_table(results_dir: Path, names: Sequence[str]) -> str:
     """The rows of the recipes `names` for a terminal."""
     documents = _by_recipe(results_dir)
-    rows = [row for name in names for row in _rows(RECIPES[name], documents.get(name, []))]
+    rows = [row for name in names for row in _rows(find_recipe(name), documents.get(name, []))]
     narrow = ("recipe", "reported", "measured", "n", "difference", "verdict")
     return render(
         [
