@@ -80,6 +80,25 @@ for command in {commands!r}:
     assert "seven.png: 7" in done.stdout
 
 
+def test_the_package_loads_and_classifies_where_torch_cannot_be_imported(
+    exported_model: Path, digit_png: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import vision_zoo as vz
+model = vz.load({str(exported_model)!r})
+print(model.classify({str(digit_png)!r})[0].label)
+try:
+    vz.train("simple_cnn-mnist_5k")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = _without_torch(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    label, refused = done.stdout.splitlines()
+    assert label == "7"
+    assert refused.startswith("MissingExtraError this needs the package torch, of the extra `train`: ")
+
+
 def test_every_serving_module_imports_where_torch_cannot_be_imported(tmp_path: Path) -> None:
     modules = [
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)

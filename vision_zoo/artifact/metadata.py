@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.choices import Precision
-from vision_zoo.core.errors import ModelError
+from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.images.preprocess import InputFormat
 
 METADATA_KEY = "vision_zoo"
@@ -30,6 +30,18 @@ MAX_TEXT = 1000
 _NOT_IN_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def checked_precision(option: str, value: str) -> Precision:
+    """`value` if it is a precision; `option` is what the message calls it.
+
+    Raises:
+        UsageError: it is none.
+    """
+    for known in PRECISIONS:
+        if value == known:
+            return known
+    raise UsageError(f"unknown {option} {value!r}; expected {', '.join(PRECISIONS)}")
 
 
 def file_name(recipe: str, precision: str) -> str:

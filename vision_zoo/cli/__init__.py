@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 from vision_zoo.cli import bench, compare, experiments, export, inspect, predict, serve, start, train
 from vision_zoo.cli.document import close_stdout
-from vision_zoo.core.errors import MissingExtraError, UsageError, VisionZooError
+from vision_zoo.core.errors import UsageError, VisionZooError
 
 
 class _Command(TyperCommand):
@@ -60,26 +60,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in COMMANDS.items():
     app.command(name=_name, cls=_Command)(_command)
 
-_EXTRAS = {
-    **dict.fromkeys(
-        (
-            "matplotlib",
-            "mlxtend",
-            "onnx",
-            "onnxscript",
-            "safetensors",
-            "tensorboard",
-            "optuna",
-            "sqlalchemy",
-            "torch",
-            "torchvision",
-        ),
-        "train",
-    ),
-    "psycopg": "tune",
-}
-"""The extra that brings a package."""
-
 
 def main() -> None:
     """Run the command line; every error is one line on stderr and a non-zero exit code.
@@ -96,12 +76,11 @@ def main() -> None:
     except TyperException as error:
         _fail(f"{_uncapitalised(error.format_message())} (see {_program()} --help)", 2)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            _fail_unforeseen(error, debug=debug)
-        from vision_zoo.core.installation import missing_extra
+        from vision_zoo.core.installation import missing_package
 
-        missing = MissingExtraError(missing_extra(str(error.name), extra))
+        missing = missing_package(error)
+        if missing is None:
+            _fail_unforeseen(error, debug=debug)
         _fail(str(missing), missing.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", 130)

@@ -1,15 +1,12 @@
 """`compare`: which architecture to deploy for a dataset."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, Provider, warn_of_fallback
-
-if TYPE_CHECKING:
-    from vision_zoo.core.choices import Precision
 
 
 def compare(
@@ -39,37 +36,31 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Train architectures on a dataset within a budget, measure them, and recommend one. Run it again to go on."""
-    from vision_zoo.architectures import ARCHITECTURES
-    from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, parse_budget
-
-    names = ARCHITECTURES if architectures is None else architectures.split(",")
-    settings = ComparisonSettings(
-        dataset=dataset,
-        architectures=tuple(name.strip() for name in names),
-        seeds=seeds,
-        budget_seconds=parse_budget(budget),
-        provider=provider,
-        precisions=tuple(cast("Precision", name.strip()) for name in precision.split(",")),
-        limits=Limits(max_latency_ms=max_latency_ms, max_size_mb=max_size_mb, min_accuracy=min_accuracy),
-        image_size=image_size,
-        device=device,
-    )
     warn_of_fallback(provider)
-    from vision_zoo.data import find_dataset
-
-    folder = out or Path("runs") / "compare" / find_dataset(dataset, image_size=image_size).name.replace(
-        "/", "_"
-    )
-    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo import api
     from vision_zoo.core.tables import render
-    from vision_zoo.experiments.compare import compare as run
-    from vision_zoo.experiments.compare.page import serve_command
 
-    with progress_on_stderr() as progress:
-        document = run(settings, out=folder, data_dir=data_dir, progress=progress)
+    comparison = api.compare(
+        dataset,
+        architectures=None if architectures is None else architectures.split(","),
+        seeds=seeds,
+        budget=budget,
+        precision=precision,
+        max_latency_ms=max_latency_ms,
+        max_size_mb=max_size_mb,
+        min_accuracy=min_accuracy,
+        image_size=image_size,
+        provider=provider,
+        device=device,
+        data_dir=data_dir,
+        out=out,
+    )
+    document = comparison.document
     if as_json:
         print_json(document)
         return
+    from vision_zoo.experiments.compare.page import serve_command
+
     rows = [
         {
             "model": model["model"],
@@ -89,5 +80,5 @@ def compare(
         print(f"\ntake {recommendation['model']}: {recommendation['reason']}")
         if recommendation.get("warning"):
             print(f"warning: {recommendation['warning']}")
-        print(f"serve it with `{serve_command(folder / 'models')}`")
-    print(f"{folder / 'comparison.html'} says why")
+        print(f"serve it with `{serve_command(comparison.path / 'models')}`")
+    print(f"{comparison.page} says why")

@@ -42,55 +42,48 @@ def export(
         if onnx or precision != "fp32" or weights != "fp32":
             raise UsageError(f"{run} is not a run directory; --onnx, --precision and --weights need one")
         from vision_zoo.serving.models import find_model
+        from vision_zoo.serving.triton import add_model
 
         path = find_model(run, models_dir)
-        added = _add_to_triton(path, triton)
+        added = add_model(triton, path)
         report_model(path)
         if as_json:
             print_json({"triton": str(added)})
         else:
             print(f"{added} is ready for Triton")
         return
-    from vision_zoo.exporting.export import export_onnx
+    from vision_zoo import api
 
     print(f"exporting {run} and proving the file on every test image", file=sys.stderr)
     with tempfile.TemporaryDirectory() as scratch:
-        exported = export_onnx(
-            Path(run),
-            output_dir if onnx else Path(scratch),
-            data_dir=data_dir,
-            dataset=dataset,
+        exported = api.export(
+            run,
+            output_dir if onnx else scratch,
             precision=precision,
             weights=weights,
+            triton=triton,
+            dataset=dataset,
+            data_dir=data_dir,
         )
-        target = None if triton is None else _add_to_triton(exported.path, triton)
-    proof = exported.proof
+    target = exported.triton
     if as_json:
         print_json(
             {
                 "model": str(exported.path) if onnx else None,
                 "triton": None if target is None else str(target),
-                "argmax_agreement": proof.argmax_agreement,
-                "max_logit_difference": proof.max_logit_difference,
-                "test_accuracy": proof.accuracy,
-                "checkpoint_accuracy": proof.checkpoint_accuracy,
-                "images": proof.images,
+                "argmax_agreement": exported.argmax_agreement,
+                "max_logit_difference": exported.max_logit_difference,
+                "test_accuracy": exported.accuracy,
+                "checkpoint_accuracy": exported.checkpoint_accuracy,
+                "images": exported.images,
             }
         )
         return
     written = exported.path if onnx else target
     print(
-        f"{written}{' (replaced)' if exported.replaced else ''}: {proof.argmax_agreement:.2%} of {proof.images:,} "
-        f"predictions as the checkpoint's, largest logit difference {proof.max_logit_difference:.1e}, "
-        f"accuracy {proof.checkpoint_accuracy:.2%} before and {proof.accuracy:.2%} after"
+        f"{written}{' (replaced)' if exported.replaced else ''}: {exported.argmax_agreement:.2%} of {exported.images:,} "
+        f"predictions as the checkpoint's, largest logit difference {exported.max_logit_difference:.1e}, "
+        f"accuracy {exported.checkpoint_accuracy:.2%} before and {exported.accuracy:.2%} after"
     )
     if onnx and target is not None:
         print(f"{target} is ready for Triton")
-
-
-def _add_to_triton(path: Path, repository: Path) -> Path:
-    from vision_zoo.serving import triton
-    from vision_zoo.serving.session import Session
-
-    session = Session(path, provider="cpu")  # verifies the file
-    return triton.write_model(repository, session.name, path.read_bytes(), session.metadata)

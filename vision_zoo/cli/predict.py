@@ -1,9 +1,6 @@
 """An exported model on images: `predict` classifies files, `evaluate` scores a dataset."""
 
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +9,6 @@ from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, re
 
 _NAMED = 10
 """How many files that cannot be used are named."""
-
-if TYPE_CHECKING:
-    from vision_zoo.artifact.metadata import Metadata
-    from vision_zoo.core.progress import Progress
-    from vision_zoo.data.dataset import Split
 
 
 def predict(
@@ -72,74 +64,33 @@ def evaluate(
     """Score an exported model on a dataset's test split, or on all pictures of folder:PATH where that has no test/."""
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.core.tables import render
-    from vision_zoo.data import find_dataset
-    from vision_zoo.data.own_folder import folder_path, is_own_folder
-    from vision_zoo.serving.evaluate import evaluate as score_session
+    from vision_zoo.serving.evaluate import dataset_to_score, evaluate_dataset
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.session import Session
 
-    own = folder_path(dataset) if is_own_folder(dataset) else None
-    named = find_dataset(dataset) if own is None else None
+    chosen = dataset_to_score(dataset)
     warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
-    metadata = session.metadata
     report_model(session.path)
     with progress_on_stderr() as progress:
-        if own is not None:
-            scored = _own_pictures(own, metadata, progress)
-        elif named is not None:
-            scored = _Scored(named.name, "test", named.load(data_dir).test, named.labels)
-        score = score_session(session, scored.split.images, scored.split.labels, scored.labels, progress)
+        score = evaluate_dataset(session, chosen, data_dir=data_dir, progress=progress)
     if as_json:
         print_json(
             {
                 "model": str(session.path),
-                "dataset": scored.dataset,
-                "split": scored.name,
+                "dataset": score.dataset,
+                "split": score.split,
                 "accuracy": score.accuracy,
                 "images": score.images,
                 "confusion_matrix": score.confusion_matrix.tolist(),
-                "labels": list(scored.labels),
+                "labels": list(score.labels),
                 "provider": session.provider,
             }
         )
         return
-    if named is not None and named.drawn_from == metadata.dataset:
-        print(
-            f"warning: {named.name} is a part of {named.drawn_from}'s training images, on which {session.name} was "
-            "trained: this accuracy says nothing about new images",
-            file=sys.stderr,
-        )
-    which = "test images" if scored.name == "test" else "images, all"
+    which = "test images" if score.split == "test" else "images, all"
     print(
-        f"{session.name}: {score.accuracy:.2%} of {score.images:,} {which} of {scored.dataset} ({session.provider})"
+        f"{session.name}: {score.accuracy:.2%} of {score.images:,} {which} of {score.dataset} ({session.provider})"
     )
     print("\nTrue classes in rows, predicted ones in columns:")
-    print(render(score.table(scored.labels), "table"))
-
-
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """What a model is scored on: `test` or `all` of a dataset's images, with numbers into `labels`."""
-
-    dataset: str
-    name: str
-    split: "Split"
-    labels: tuple[str, ...]
-
-
-def _own_pictures(path: Path, metadata: "Metadata", progress: "Progress") -> _Scored:
-    """The pictures in `path` as the model takes them, their classes found among its labels by name."""
-    from vision_zoo.data.dataset import report_skipped
-    from vision_zoo.data.own_folder import folder_name, pictures_to_score
-
-    name, splits = pictures_to_score(path, metadata.labels, metadata.input)
-    report_skipped(splits, progress)
-    if name == "test":
-        progress.line(f"{path} has splits of its own: its test split is scored")
-    if folder_name(path) == metadata.dataset and name == "all":
-        progress.line(
-            f"warning: the model was trained on a folder of this name ({metadata.dataset}): if it is that one, most of "
-            "these pictures are its training images, and this accuracy says nothing about new ones"
-        )
-    return _Scored(folder_name(path), name, splits.test, metadata.labels)
+    print(render(score.table(score.labels), "table"))

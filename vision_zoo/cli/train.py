@@ -13,7 +13,9 @@ from vision_zoo.core.errors import UsageError
 
 
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="A name from `vision-zoo list recipes`.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A name from `vision-zoo list recipes`, or a .toml file.")
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="Instead of a recipe, with --dataset.")] = None,
     dataset: Annotated[
         str | None,
@@ -54,7 +56,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a recipe into a run directory."""
-    overrides = {
+    overrides: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
         "learning_rate": lr,
@@ -66,6 +68,8 @@ def train(
         "max_steps": max_steps,
         "max_minutes": max_minutes,
     }
+    from vision_zoo import api
+
     if resume is not None:
         _refuse_beside_resume(
             recipe=recipe,
@@ -76,57 +80,35 @@ def train(
             transfer=transfer,
             **overrides,
         )
-    from vision_zoo.core.progress import progress_on_stderr
-
-    if resume is None:
-        from vision_zoo.data import refuse_path
-        from vision_zoo.recipes import find_recipe, recipe_for
-
-        if recipe is not None and architecture is None and dataset is None:
-            chosen = find_recipe(recipe).override(image_size=image_size)
-        elif recipe is None and architecture is not None and dataset is not None:
-            chosen = recipe_for(architecture, dataset, image_size=image_size)
-        else:
-            if dataset is not None:
-                refuse_path(dataset)
-            raise UsageError(
-                "train takes a recipe, or --architecture and --dataset together; `vision-zoo list recipes` lists recipes"
-            )
-        chosen = chosen.override(**overrides)
-        if transfer is not None and chosen.transfer_from is None:
-            chosen = chosen.override(transfer_from=transfer.name, frozen=True)
-    from vision_zoo.training import train as training
+        run = api.resume(resume, dataset=dataset, device=device, data_dir=data_dir)
+    else:
+        run = api.train(
+            recipe,
+            architecture=architecture,
+            dataset=dataset,
+            image_size=image_size,
+            pretrained=pretrained,
+            transfer=transfer,
+            device=device,
+            data_dir=data_dir,
+            out=out,
+            **overrides,
+        )
     from vision_zoo.training.distributed import speaks
 
-    with progress_on_stderr() as progress:
-        if resume is not None:
-            run = training.resume(
-                resume, device=device, data_dir=data_dir, dataset=dataset, progress=progress
-            )
-        else:
-            path = out or training.default_path(chosen)
-            run = training.start(
-                chosen,
-                path,
-                device=device,
-                data_dir=data_dir,
-                progress=progress,
-                pretrained=pretrained,
-                transfer=transfer,
-            )
     if not speaks():
         return
     if as_json:
         print_json(
             {
                 "run": str(run.path),
-                "test_accuracy": run.test_accuracy,
-                "train_seconds": run.train_seconds,
+                "test_accuracy": run.accuracy,
+                "train_seconds": run.seconds,
                 "epochs": run.epochs,
             }
         )
         return
-    print(f"{run.path}: {run.test_accuracy:.2%} of the test images are right; {run.epochs} epochs trained")
+    print(f"{run.path}: {run.accuracy:.2%} of the test images are right; {run.epochs} epochs trained")
     print(f"next: {_export_command(run.path, run.recipe)}")
 
 

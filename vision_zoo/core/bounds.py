@@ -1,10 +1,24 @@
-"""Bounds of the numbers that a user gives."""
+"""Bounds of the numbers that a user gives, and the names of devices."""
 
+from typing import cast, get_args
+
+from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import UsageError
 
 MAX_SEEDS = 1000
 MAX_JOBS = 1024
 """Processes that train at a time."""
+
+
+def device_name(name: str) -> DeviceName:
+    """`name` if it is a device.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if name not in get_args(DeviceName):
+        raise UsageError(f"unknown device {name!r}; expected auto, cpu or cuda")
+    return cast(DeviceName, name)
 
 
 def require_between(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:

@@ -12,7 +12,28 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from vision_zoo.core.errors import MissingExtraError
+
 _NAME = "vision-zoo"
+_EXTRAS = {
+    **dict.fromkeys(
+        (
+            "matplotlib",
+            "mlxtend",
+            "onnx",
+            "onnxscript",
+            "optuna",
+            "safetensors",
+            "sqlalchemy",
+            "tensorboard",
+            "torch",
+            "torchvision",
+        ),
+        "train",
+    ),
+    "psycopg": "tune",
+}
+"""The extra that brings a package."""
 _ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = Path(sys.prefix)
 _UV_TOOL, _PIPX = "uv-receipt.toml", "pipx_metadata.json"
@@ -37,6 +58,12 @@ def install(*words: str) -> str:
 def uninstall(*packages: str) -> str:
     """The command that removes packages from the environment of this installation."""
     return " ".join([_pip("uninstall"), *map(_quoted, packages)])
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """The error that says which extra brings the package that is missing; None where none does."""
+    extra = _EXTRAS.get((error.name or "").partition(".")[0])
+    return None if extra is None else MissingExtraError(missing_extra(str(error.name), extra))
 
 
 def missing_extra(package: str, extra: str) -> str:

@@ -178,11 +178,24 @@ def _plain(image: Image.Image) -> Image.Image:
     return plain
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """A decoded picture as it is meant to be seen, turned by the orientation that its file told Pillow."""
+    return _turned(image, _orientation(image))
+
+
 def _upright(pixels: Image.Image, image: Image.Image, container: Container) -> Image.Image:
-    orientation = container.orientation
+    return _turned(pixels, container.orientation if container.orientation != 1 else _orientation(image))
+
+
+def _turned(pixels: Image.Image, orientation: int) -> Image.Image:
+    method = _UPRIGHT.get(orientation)
+    return pixels if method is None else pixels.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int:
+    orientation = 1
     for key, read in (("exif", exif_orientation), ("xmp", xmp_orientation)):
         told = image.info.get(key)
         if orientation == 1 and isinstance(told, bytes):
             orientation = read(told)
-    method = _UPRIGHT.get(orientation)
-    return pixels if method is None else pixels.transpose(method)
+    return orientation

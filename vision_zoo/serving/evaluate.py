@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import UsageError
 from vision_zoo.core.progress import Progress
+from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Dataset, Split, report_skipped
+from vision_zoo.data.own_folder import folder_name, folder_path, is_own_folder, pictures_to_score
 from vision_zoo.serving.session import Session
 
 
@@ -25,6 +30,80 @@ class Score:
             {"": label} | {column: str(count or "") for column, count in zip(labels, row, strict=True)}
             for label, row in zip(labels, self.confusion_matrix, strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class DatasetScore(Score):
+    """The score of the model `model` on a dataset: on its `split` "test", or on "all" images of a folder without one.
+
+    `labels` are those of the confusion matrix, `provider` the execution provider that ran.
+    """
+
+    model: Path
+    dataset: str
+    split: str
+    labels: tuple[str, ...]
+    provider: str
+
+
+def dataset_to_score(name: str) -> Dataset | Path:
+    """The dataset called `name`, or the folder of `folder:PATH`; nothing is loaded.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        UsageError: no PATH.
+    """
+    return folder_path(name) if is_own_folder(name) else find_dataset(name)
+
+
+def evaluate_dataset(
+    session: Session, dataset: Dataset | Path, *, data_dir: Path | None, progress: Progress
+) -> DatasetScore:
+    """Score `session` on a dataset's test split, or on all pictures of a folder that has no test split.
+
+    The pictures of a folder are brought to what the model takes, their classes found among its labels by name.
+
+    Raises:
+        DataError: the data is not there.
+        UsageError: the model was made for other labels or another input shape.
+    """
+    metadata = session.metadata
+    if isinstance(dataset, Path):
+        name, labels = folder_name(dataset), metadata.labels
+        split, images = _pictures(dataset, metadata, progress)
+    else:
+        name, labels = dataset.name, dataset.labels
+        split, images = "test", dataset.load(data_dir).test
+    score = evaluate(session, images.images, images.labels, labels, progress)
+    if isinstance(dataset, Dataset) and dataset.drawn_from == metadata.dataset:
+        progress.line(
+            f"warning: {name} is a part of {dataset.drawn_from}'s training images, on which {session.name} was "
+            "trained: this accuracy says nothing about new images"
+        )
+    return DatasetScore(
+        score.accuracy,
+        score.images,
+        score.confusion_matrix,
+        session.path,
+        name,
+        split,
+        labels,
+        session.provider,
+    )
+
+
+def _pictures(path: Path, metadata: Metadata, progress: Progress) -> tuple[str, Split]:
+    """`test` or `all` of the pictures in `path`, with numbers into the model's labels."""
+    name, splits = pictures_to_score(path, metadata.labels, metadata.input)
+    report_skipped(splits, progress)
+    if name == "test":
+        progress.line(f"{path} has splits of its own: its test split is scored")
+    if folder_name(path) == metadata.dataset and name == "all":
+        progress.line(
+            f"warning: the model was trained on a folder of this name ({metadata.dataset}): if it is that one, most of "
+            "these pictures are its training images, and this accuracy says nothing about new ones"
+        )
+    return name, splits.test
 
 
 def evaluate(

@@ -1,16 +1,23 @@
-"""Labels for image files."""
+"""Labels for images: files, Pillow's images and arrays."""
 
 import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vision_zoo.core.errors import ImageError, ModelError
+from vision_zoo.images.decode import upright
 from vision_zoo.images.preprocess import InputFormat, open_image, prepare
 from vision_zoo.serving.models import is_address
 from vision_zoo.serving.session import Session
+
+Picture = str | Path | Image.Image | NDArray[np.uint8]
+"""An image file, a Pillow image, or an array uint8 `[height, width]`, `[height, width, 1]` or `[height, width, 3]`."""
 
 
 def classify_file(session: Session, image: Path, *, top: int | None = None) -> dict[str, Any]:
@@ -20,13 +27,29 @@ def classify_file(session: Session, image: Path, *, top: int | None = None) -> d
         ImageError: the file is no image that can be used, whatever a decoder meets in it.
         ModelError: the model fails or gives values that are not finite.
     """
-    pixels = _pixels(image, session.metadata.input)
-    probabilities = session.predict(pixels[None]).probabilities[0]
-    if not np.isfinite(probabilities).all():
+    (ranked,) = classify(session, [image], top=top)
+    return {"image": str(image), "label": ranked[0][0], "probabilities": dict(ranked)}
+
+
+def classify(
+    session: Session, images: Sequence[Picture], *, top: int | None = None
+) -> list[tuple[tuple[str, float], ...]]:
+    """The labels of each image with their probabilities, the best first; the `top` best where given.
+
+    Raises:
+        ImageError: an image cannot be used; the message names its file, or its place among several.
+        ModelError: the model fails or gives values that are not finite.
+    """
+    pixels = []
+    for number, image in enumerate(images):
+        name = "the image" if len(images) == 1 else f"image {number}"
+        pixels.append(_pixels(image, session.metadata.input, name))
+    if not pixels:
+        return []
+    prediction = session.predict_all(np.stack(pixels))
+    if not np.isfinite(prediction.probabilities).all():
         raise ModelError(f"{session.path} gives values that are not finite; export the model again")
-    order = (-probabilities).argsort(kind="stable")[:top]
-    ranked = {session.metadata.labels[index]: float(probabilities[index]) for index in order}
-    return {"image": str(image), "label": next(iter(ranked)), "probabilities": ranked}
+    return prediction.labelled(session.metadata.labels, top)
 
 
 def image_path(text: str) -> Path:
@@ -58,17 +81,44 @@ def _file_path(text: str) -> Path:
     return path
 
 
-def _pixels(image: Path, target: InputFormat) -> NDArray[np.uint8]:
-    try:
-        picture = open_image(image)
+def _pixels(image: Picture, target: InputFormat, name: str) -> NDArray[np.uint8]:
+    """The image as the model takes it; `name` is what an image that is no file is called in messages."""
+    path = image_path(str(image)) if isinstance(image, str | Path) else None
+    name = name if path is None else str(path)
+    with _refusing(name):
+        picture = None if path is None else open_image(path)
         try:
+            if picture is None:
+                picture = upright(image) if isinstance(image, Image.Image) else _from_array(image)
             return prepare(picture, target)
         except ImageError as error:
-            raise type(error)(f"{image}: {error}") from error
+            raise type(error)(f"{name}: {error}") from error
+
+
+def _from_array(pixels: Any) -> Image.Image:
+    """A picture of an array uint8 `[height, width]`, `[height, width, 1]` or `[height, width, 3]`."""
+    if not isinstance(pixels, np.ndarray):
+        raise ImageError(
+            f"cannot use {type(pixels).__name__}; expected a path, a Pillow image or an array of uint8"
+        )
+    fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
+    if pixels.dtype != np.uint8 or not fits or not pixels.size:
+        raise ImageError(
+            f"cannot use an array {pixels.dtype} {list(pixels.shape)}; expected uint8 [height, width], "
+            "[height, width, 1] or [height, width, 3], and a list for several images"
+        )
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Whatever a decoder meets in an image becomes an `ImageError`: one image's fault stops no other image."""
+    try:
+        yield
     except ImageError:
         raise
     except MemoryError as error:
-        raise ImageError(f"{image} needs more memory than there is; make it smaller") from error
-    except Exception as error:  # decoders raise whatever they meet; one file's fault stops no other file
+        raise ImageError(f"{name} needs more memory than there is; make it smaller") from error
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{image} cannot be decoded ({reason:.200}); save it again as PNG") from error
+        raise ImageError(f"{name} cannot be decoded ({reason:.200}); save it again as PNG") from error

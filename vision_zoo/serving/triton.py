@@ -1,4 +1,4 @@
-"""A model repository for NVIDIA Triton Inference Server, made of exported files. Needs nothing but the standard library.
+"""A model repository for NVIDIA Triton Inference Server, made of exported files.
 
 <folder>/<model>/config.pbtxt
 <folder>/<model>/labels.txt
@@ -13,6 +13,7 @@ from pathlib import Path
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, Metadata
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import StorageError
+from vision_zoo.serving.session import Session
 
 MAX_BATCH_SIZE = 64
 _QUEUE_MICROSECONDS = 500
@@ -40,6 +41,17 @@ def write_model(folder: Path, name: str, content: bytes, metadata: Metadata) -> 
                 empty.rmdir()
         raise
     return target
+
+
+def add_model(folder: Path, path: Path) -> Path:
+    """Add the exported file `path`, verified against its manifest, to the repository in `folder`.
+
+    Raises:
+        ModelError: the file cannot be used.
+        StorageError: the folder cannot be written.
+    """
+    session = Session(path, provider="cpu")
+    return write_model(folder, session.name, path.read_bytes(), session.metadata)
 
 
 def config(name: str, metadata: Metadata) -> str:

@@ -28,11 +28,12 @@ from vision_zoo.experiments.compare.recommend import (
 )
 from vision_zoo.experiments.compare.reserve import affordable, measuring_seconds
 from vision_zoo.experiments.compare.search import Journal, Place, Standing, other_seeds, successive_halving
-from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
 SCHEMA_VERSION = 1
+PAGE = "comparison.html"
 _DOCUMENT, _ENDED = "comparison.json", "ended"
 
 
@@ -119,7 +120,7 @@ def compare(
         ),
     }
     write_result(out / _DOCUMENT, document)
-    page(out / "comparison.html", document)
+    page(out / PAGE, document)
     journal.keep(_ENDED, splits.sha256)
     return document
 
@@ -141,4 +142,4 @@ def _models(
     return found, refused
 
 
-__all__ = ["ComparisonSettings", "compare"]
+__all__ = ["PAGE", "ComparisonSettings", "Limits", "compare", "default_folder", "settings_of"]

@@ -1,14 +1,17 @@
 """What is compared, how long it may take, and what the user can live with. Checked before anything is loaded."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from vision_zoo.architectures import ARCHITECTURES, find_architecture
 from vision_zoo.artifact.metadata import PRECISIONS
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
 from vision_zoo.core.choices import DeviceName, Precision
 from vision_zoo.core.errors import UsageError
+from vision_zoo.data import find_dataset
 from vision_zoo.serving.providers import check_provider_name
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
@@ -85,6 +88,39 @@ class ComparisonSettings:
             "architectures": list(self.architectures),
             "precisions": list(self.precisions),
         }
+
+
+def settings_of(
+    dataset: str,
+    architectures: Sequence[str],
+    precisions: str | Sequence[str],
+    *,
+    budget: str,
+    **others: Any,
+) -> ComparisonSettings:
+    """Settings as a user gives them: precisions as a list or its text, the budget as text.
+
+    Raises:
+        UsageError, UnknownNameError, PluginError: values out of range.
+    """
+    listed = precisions.split(",") if isinstance(precisions, str) else precisions
+    return ComparisonSettings(
+        dataset=dataset,
+        architectures=tuple(name.strip() for name in architectures),
+        budget_seconds=parse_budget(budget),
+        precisions=tuple(cast("Precision", name.strip()) for name in listed),
+        **others,
+    )
+
+
+def default_folder(settings: ComparisonSettings) -> Path:
+    """Where a comparison goes when the user does not say.
+
+    Raises:
+        UnknownNameError, DataError: no such dataset.
+    """
+    name = find_dataset(settings.dataset, image_size=settings.image_size).name
+    return Path("runs") / "compare" / name.replace("/", "_")
 
 
 def parse_budget(text: str) -> float:

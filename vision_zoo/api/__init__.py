@@ -1,0 +1,23 @@
+"""What `import vision_zoo` offers: what the commands do, with typed results.
+
+Arguments are the commands' options, with the same defaults and the same checks; paths may be text. `progress=False`
+keeps stderr quiet. Errors are those of `vision_zoo.core.errors`. Nothing heavy is imported before a function is called.
+"""
+
+from vision_zoo.api.comparison import Comparison, compare
+from vision_zoo.api.inference import Classifier, LabelProbability, evaluate, load
+from vision_zoo.api.runs import ExportedFile, FinishedRun, export, resume, train
+
+__all__ = [
+    "Classifier",
+    "Comparison",
+    "ExportedFile",
+    "FinishedRun",
+    "LabelProbability",
+    "compare",
+    "evaluate",
+    "export",
+    "load",
+    "resume",
+    "train",
+]

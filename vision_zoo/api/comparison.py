@@ -1,0 +1,91 @@
+"""Which architecture to deploy for a dataset. Needs torch, once the function is called."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison in the folder `path`; `page` is its report in HTML.
+
+    `model` is the recommended file and `accuracy` its fraction of right test images, None where none is recommended;
+    `reason` says why. `document` is what `vision-zoo compare --json` prints.
+    """
+
+    path: Path
+    page: Path
+    model: Path | None
+    accuracy: float | None
+    reason: str
+    document: dict[str, Any]
+
+
+@saying_which_extra
+def compare(
+    dataset: str,
+    *,
+    architectures: Sequence[str] | None = None,
+    seeds: int = 3,
+    budget: str = "20m",
+    precision: str | Sequence[str] = "fp32",
+    max_latency_ms: float | None = None,
+    max_size_mb: float | None = None,
+    min_accuracy: float | None = None,
+    image_size: int | None = None,
+    provider: str = "auto",
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Train architectures on a dataset within a budget, measure them, and recommend one; called again it goes on.
+
+    `budget` is the time for everything, such as `20m`; `architectures` are all without a list; `precision` is one or
+    several. Latency is the median of one image, size MiB of the file, `min_accuracy` a fraction.
+
+    Raises:
+        UsageError: arguments that are out of range.
+        RunError: the folder holds another comparison.
+        DataError: the data is not there, or no architecture could be compared on it.
+        DeviceError, Interrupted, MissingExtraError, PluginError, StorageError, UnknownNameError
+    """
+    from vision_zoo.core.bounds import device_name
+
+    chosen_device = device_name(device)
+    from vision_zoo.architectures import REGISTRY
+    from vision_zoo.experiments import compare as comparing
+
+    names, faults = REGISTRY.entries() if architectures is None else (architectures, [])
+    settings = comparing.settings_of(
+        dataset,
+        list(names),
+        precision,
+        seeds=seeds,
+        budget=budget,
+        provider=provider,
+        limits=comparing.Limits(
+            max_latency_ms=max_latency_ms, max_size_mb=max_size_mb, min_accuracy=min_accuracy
+        ),
+        image_size=image_size,
+        device=chosen_device,
+    )
+    folder = optional_path(out) or comparing.default_folder(settings)
+    with progress_shown(progress) as shown:
+        for fault in faults:
+            shown.line(f"warning: {fault}")
+        document = comparing.compare(settings, out=folder, data_dir=optional_path(data_dir), progress=shown)
+    recommended = document["recommendation"]
+    models = {model["model"]: model for model in document["models"]}
+    chosen = models.get(recommended["model"])
+    return Comparison(
+        folder,
+        folder / comparing.PAGE,
+        None if chosen is None else Path(chosen["path"]),
+        None if chosen is None else chosen["test_accuracy"],
+        recommended["reason"],
+        document,
+    )

@@ -1,0 +1,138 @@
+"""Exported models: load one, classify images, score it on a dataset. Needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from vision_zoo.artifact.metadata import Metadata
+    from vision_zoo.serving.evaluate import DatasetScore
+    from vision_zoo.serving.predict import Picture
+    from vision_zoo.serving.session import Session
+
+
+@dataclass(frozen=True)
+class LabelProbability:
+    """A label and its probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class Classifier:
+    """An exported model, ready to classify; `load` gives one. Safe to use from several threads at once."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    def __repr__(self) -> str:
+        return f"<Classifier {self.name} of {len(self.labels)} labels, {self.provider}>"
+
+    @property
+    def name(self) -> str:
+        return self._session.name
+
+    @property
+    def path(self) -> Path:
+        return self._session.path
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """In the order of the model's outputs."""
+        return self._session.metadata.labels
+
+    @property
+    def provider(self) -> str:
+        """The execution provider of ONNX Runtime that runs the model."""
+        return self._session.provider
+
+    @property
+    def metadata(self) -> "Metadata":
+        """What the file says about itself."""
+        return self._session.metadata
+
+    @overload
+    def classify(self, image: "Picture", *, top: int | None = None) -> tuple[LabelProbability, ...]: ...
+
+    @overload
+    def classify(
+        self, image: list[Any] | tuple[Any, ...], *, top: int | None = None
+    ) -> list[tuple[LabelProbability, ...]]: ...
+
+    def classify(
+        self, image: "Picture | list[Any] | tuple[Any, ...]", *, top: int | None = None
+    ) -> tuple[LabelProbability, ...] | list[tuple[LabelProbability, ...]]:
+        """All labels with their probabilities, the best first; the `top` best where given.
+
+        An image is the path of a file, a Pillow image, or an array uint8 `[height, width]`, `[height, width, 1]` or
+        `[height, width, 3]` (RGB), of any size: it is prepared as `vision-zoo predict` does. A list or tuple of images is
+        answered by a list in the same order.
+
+        Raises:
+            ImageError: an image cannot be used; BlankImageError where a model of digits finds none.
+            ModelError: the model fails or gives values that are not finite.
+            UsageError: `top` is below 1.
+        """
+        from vision_zoo.serving.predict import classify
+
+        if top is not None and top < 1:
+            raise UsageError(f"top {top} is out of range; expected 1 or more")
+        pictures = image if isinstance(image, list | tuple) else [image]
+        answers = [
+            tuple(LabelProbability(*labelled) for labelled in ranked)
+            for ranked in classify(self._session, pictures, top=top)
+        ]
+        return answers if pictures is image else answers[0]
+
+
+def load(
+    model: str | Path, *, models_dir: str | Path | None = None, provider: str = "auto", threads: int = 1
+) -> Classifier:
+    """Load an exported model: the path of an `.onnx` file, or the name of a shipped one or of one in `models_dir`.
+
+    `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. Needs no torch.
+
+    Raises:
+        UnknownNameError: no model has that name.
+        ModelError: the file is missing, damaged, foreign, or not the one that its manifest lists.
+        DeviceError: the provider cannot run here.
+        UsageError: no such provider, or `threads` is out of range.
+    """
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.serving.session import Session
+
+    return Classifier(
+        Session(find_model(str(model), optional_path(models_dir)), provider=provider, threads=threads)
+    )
+
+
+@saying_which_extra
+def evaluate(
+    model: str | Path | Classifier,
+    dataset: str,
+    *,
+    data_dir: str | Path | None = None,
+    models_dir: str | Path | None = None,
+    provider: str = "auto",
+    progress: bool = True,
+) -> "DatasetScore":
+    """Score a model on a dataset's test split, or on all pictures of `folder:PATH` where that has no test split.
+
+    `model` is what `load` takes, or a classifier, which keeps its provider. The result has `accuracy`, a fraction of
+    `images`, and `confusion_matrix`, int64 `[classes, classes]`: rows true, columns predicted.
+
+    Raises:
+        UsageError: the model was made for other labels or another input shape.
+        DataError: the data is not there.
+        DeviceError, MissingExtraError, ModelError, UnknownNameError
+    """
+    from vision_zoo.serving.evaluate import dataset_to_score, evaluate_dataset
+
+    chosen = dataset_to_score(dataset)
+    if not isinstance(model, Classifier):
+        model = load(model, models_dir=models_dir, provider=provider)
+    with progress_shown(progress) as shown:
+        return evaluate_dataset(model._session, chosen, data_dir=optional_path(data_dir), progress=shown)

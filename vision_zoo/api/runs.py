@@ -1,0 +1,169 @@
+"""Runs: train one, go on with it, export it. Needs torch, once a function is called."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+
+if TYPE_CHECKING:
+    from vision_zoo.recipes.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What training left in the run directory `path`.
+
+    `accuracy` is a fraction of the test images, `seconds` are of training, `epochs` how many were trained.
+    """
+
+    path: Path
+    recipe: str
+    accuracy: float
+    seconds: float
+    epochs: int
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """An exported file, and how it compares with its checkpoint on the `images` of the test split.
+
+    `accuracy`, `checkpoint_accuracy` and `argmax_agreement` are fractions of them; `replaced` says whether there was a
+    file before, `triton` is the model's folder in a Triton repository, where one was asked for.
+    """
+
+    path: Path
+    accuracy: float
+    checkpoint_accuracy: float
+    argmax_agreement: float
+    max_logit_difference: float
+    images: int
+    replaced: bool
+    triton: Path | None
+
+
+@saying_which_extra
+def train(
+    recipe: "str | Path | Recipe | None" = None,
+    *,
+    architecture: str | None = None,
+    dataset: str | None = None,
+    image_size: int | None = None,
+    pretrained: str | Path | None = None,
+    transfer: str | Path | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+    **changes: Any,
+) -> FinishedRun:
+    """Train a recipe into a run directory: `out`, or `runs/<recipe>`.
+
+    `recipe` is a name, the path of a TOML file or a `Recipe`; instead of it, `architecture` and `dataset` (a name or
+    `folder:PATH`) may be given together. `changes` are fields of the recipe: `epochs`, `batch_size`, `learning_rate`,
+    `patience`, `seed`, `optimizer`, `precision`, `weight_decay`, `max_steps`, `max_minutes` and any other.
+
+    Raises:
+        UsageError: arguments that contradict each other or are out of range.
+        UnknownNameError: no such recipe, architecture or dataset.
+        DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError
+    """
+    from vision_zoo.core.bounds import device_name
+    from vision_zoo.recipes import choose_recipe
+
+    chosen_device = device_name(device)
+    transfer = optional_path(transfer)
+    chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes)
+    if transfer is not None and chosen.transfer_from is None:
+        chosen = chosen.override(transfer_from=transfer.name, frozen=True)
+    from vision_zoo.training import train as training
+
+    with progress_shown(progress) as shown:
+        run = training.start(
+            chosen,
+            optional_path(out) or training.default_path(chosen),
+            device=chosen_device,
+            data_dir=optional_path(data_dir),
+            progress=shown,
+            pretrained=optional_path(pretrained),
+            transfer=transfer,
+        )
+    return FinishedRun(run.path, run.recipe, run.test_accuracy, run.train_seconds, run.epochs)
+
+
+@saying_which_extra
+def resume(
+    run: str | Path,
+    *,
+    dataset: str | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    progress: bool = True,
+) -> FinishedRun:
+    """Continue an interrupted run in place; a finished one is returned as it is.
+
+    `dataset` is `folder:PATH` where the run's folder of pictures was moved.
+
+    Raises:
+        RunError: no run is there, it is damaged, or the data is not what it was trained on.
+        DataError, DeviceError, Interrupted, MissingExtraError, StorageError, TrainingError, UsageError
+    """
+    from vision_zoo.core.bounds import device_name
+
+    chosen_device = device_name(device)
+    from vision_zoo.training import train as training
+
+    with progress_shown(progress) as shown:
+        ended = training.resume(
+            Path(run), device=chosen_device, data_dir=optional_path(data_dir), dataset=dataset, progress=shown
+        )
+    return FinishedRun(ended.path, ended.recipe, ended.test_accuracy, ended.train_seconds, ended.epochs)
+
+
+@saying_which_extra
+def export(
+    run: str | Path,
+    output_dir: str | Path = "exported",
+    *,
+    precision: str = "fp32",
+    weights: str = "fp32",
+    triton: str | Path | None = None,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+) -> ExportedFile:
+    """Export a finished run to an ONNX file in `output_dir`, verified on the whole test split.
+
+    `precision` is what the graph computes in and `weights` how a graph in fp32 stores large weights: `fp32`, `fp16` or
+    `int8`. `triton` is a Triton model repository to add the file to. `dataset` is `folder:PATH` where the run's folder of
+    pictures was moved.
+
+    Raises:
+        ExportError: the file does not predict what the checkpoint predicts; nothing is written.
+        RunError: no finished run is there, or the data is not what it was trained on.
+        DataError, MissingExtraError, PluginError, StorageError, UsageError
+    """
+    from vision_zoo.artifact.metadata import checked_precision
+
+    computed, stored = checked_precision("precision", precision), checked_precision("weights", weights)
+    from vision_zoo.exporting.export import export_onnx
+    from vision_zoo.serving.triton import add_model
+
+    exported = export_onnx(
+        Path(run),
+        Path(output_dir),
+        data_dir=optional_path(data_dir),
+        dataset=dataset,
+        precision=computed,
+        weights=stored,
+    )
+    proof = exported.proof
+    return ExportedFile(
+        path=exported.path,
+        accuracy=proof.accuracy,
+        checkpoint_accuracy=proof.checkpoint_accuracy,
+        argmax_agreement=proof.argmax_agreement,
+        max_logit_difference=proof.max_logit_difference,
+        images=proof.images,
+        replaced=exported.replaced,
+        triton=None if triton is None else add_model(Path(triton), exported.path),
+    )
