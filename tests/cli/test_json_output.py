@@ -10,7 +10,7 @@ import pytest
 
 _NOISE = """
 import atexit, os, subprocess, sys, threading
-from vision_zoo import listing
+from vision_zoo.cli import listing
 
 def noise(where):
     print("print", where)
