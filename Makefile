@@ -1,5 +1,5 @@
 # Every target sets up .venv first if it has to: nothing but Python 3.11+ and make is needed.
-# Real datasets, if a folder of them is at hand, are named by VISION_ZOO_DATA (see README, "Data").
+# Real datasets, if a folder of them is at hand, are named by VISION_ZOO_DATA (see docs/DATA.md).
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,16 +31,16 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 install: $(INSTALLED)  ## set up .venv from requirements.lock
 
-quickstart: $(INSTALLED)  ## train, export, prove, measure and use a model in a minute
+quickstart: $(INSTALLED)  ## train, export, verify, measure and run a model in a minute
 	@$(BIN)/vision-zoo quickstart
 
-demo: $(INSTALLED)  ## serve the page to draw digits on
+demo: $(INSTALLED)  ## serve the page for drawing digits
 	@$(BIN)/vision-zoo demo
 
-bench: $(INSTALLED)  ## measure the shipped models on this machine, beside eager torch
+bench: $(INSTALLED)  ## measure the shipped models on this machine, against eager torch
 	@$(BIN)/vision-zoo bench --against torch
 
-format: $(INSTALLED)  ## rewrite the code in the house format
+format: $(INSTALLED)  ## format the code and fix lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -59,21 +59,21 @@ browser: $(INSTALLED)
 postgresql:
 	@scripts/install_postgresql.sh
 
-check: lint types browser  ## format, lint, types and the tests but the slowest: before every commit
+check: lint types browser  ## format, lint, types and all but the slowest tests: before every commit
 	@$(TEST) -m "not slow and not alone"
 	@$(BIN)/pytest -m "alone and not slow"
 
-test: lint types browser postgresql  ## everything; what CI runs
+test: lint types browser postgresql  ## everything that CI runs
 	@$(TEST) -m "not alone"
 	@$(BIN)/pytest -m alone
 
 soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an hour
 	@$(BIN)/pytest soak
 
-docs: $(INSTALLED)  ## regenerate the figures in the documents from results/
+docs: $(INSTALLED)  ## regenerate the documents from results/
 	@$(BIN)/python -m scripts.update_documents
 
-results: $(INSTALLED)  ## repeat every published experiment that results/ lacks (hours)
+results: $(INSTALLED)  ## run every published experiment that results/ lacks (hours)
 	@$(BIN)/vision-zoo reproduce --all
 
 zoo: $(INSTALLED)  ## export the best runs to exported/ and measure the files

@@ -1,4 +1,4 @@
-"""Take the pictures of the page for the README: a running `vision-zoo demo`, a real browser, a digit drawn in it.
+"""Take screenshots of the page for the documents: a running `vision-zoo demo`, a real browser, a digit drawn in it.
 
 vision-zoo demo --port 7861 &
 python -m scripts.photograph_demo http://127.0.0.1:7861

@@ -67,7 +67,7 @@ def weights_for(parameters: int) -> Precision:
 
 
 def publish(recipe: str, options: argparse.Namespace, progress: Progress) -> Published | None:
-    """Export a recipe's run with seed 0 and say so; None where it is not finished or no file passes its proof."""
+    """Export a recipe's run with seed 0 and say so; None if it is not finished or no file passes its proof."""
     run = default_path(find_recipe(recipe), options.runs_dir)
     if not (run / "metrics.json").is_file():
         print(f"{recipe}: no finished run in {run}", file=sys.stderr)
@@ -103,7 +103,7 @@ def smallest(
 
 
 def in_eight_bits(run: Path, folder: Path, options: argparse.Namespace) -> ExportedModel | None:
-    """The run as a file that computes in 8 bits; None where it does not pass its proof."""
+    """The run as a file that computes in 8 bits; None if it does not pass its proof."""
     try:
         return export_onnx(run, folder, data_dir=options.data_dir, precision="int8")
     except ExportError as error:

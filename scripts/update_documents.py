@@ -1,4 +1,4 @@
-"""Write the figures in the documents from `results/`, or check that they are what `results/` says.
+"""Generate parts of the documents from `results/`, or check that they are up to date.
 
 A generated part of a Markdown file stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
@@ -22,7 +22,7 @@ from vision_zoo.experiments.report.claims.picture import draw
 from vision_zoo.experiments.report.model_card import model_card
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/BENCHMARKS.md")
 REPORT = "docs/RESULTS.md"
 CLAIMS = "docs/CLAIMS.md"
 PICTURES: dict[str, Callable[[Results], str]] = {
@@ -34,6 +34,7 @@ _PART = re.compile(r"(<!-- generated: (?P<name>[a-z_]+) -->\n).*?(<!-- end -->)"
 
 GENERATED: dict[str, Callable[[Results], str]] = {
     "zoo": zoo.table,
+    "zoo_front": zoo.front,
     "inference": inference.table,
     "digits": digits.table,
     "server": server.table,
@@ -47,7 +48,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
 
 
 def rewritten(text: str, results: Results) -> str:
-    """`text` with every generated part made anew."""
+    """Return `text` with every generated part replaced."""
     return _PART.sub(lambda part: f"{part[1]}{GENERATED[part['name']](results)}\n{part[3]}", text)
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -48,12 +49,12 @@ def test_the_tree_is_small() -> None:
     assert sum(size[name] for name in size if name.startswith("exported/")) < 32 * 2**20
 
 
-def test_every_promise_of_security_has_its_test() -> None:
+def test_every_security_guarantee_has_its_test() -> None:
     text = (ROOT / "docs" / "SECURITY.md").read_text()
     rows = [
         row
         for row in text.splitlines()
-        if row.startswith("| ") and not row.startswith(("| promise", "| ---"))
+        if row.startswith("| ") and not row.startswith(("| guarantee", "| ---"))
     ]
     assert len(rows) > 20
     for row in rows:
@@ -75,7 +76,7 @@ def test_documents_say_what_results_say() -> None:
 
 
 def test_a_drifted_document_is_noticed(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "BENCHMARKS.md").read_text()
     results = load_results(ROOT)
     assert update_documents.rewritten(text, results) == text
     zoo = next(document for document in results.values() if document.get("kind") == "zoo")
@@ -95,11 +96,51 @@ def test_the_dockerfile_copies_what_there_is() -> None:
     assert all((ROOT / name).exists() for line in copied for name in line.split())
 
 
-def test_every_file_that_the_readme_names_exists() -> None:
+DOCUMENTS = sorted(name for name in TRACKED if re.fullmatch(r"(docs/)?[A-Z]+\.md", name))
+
+
+def _anchors(document: Path) -> set[str]:
+    """The anchors of the headings, as GitHub makes them, and those set by hand."""
+    text = document.read_text()
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_of_documents_lead_somewhere(name: str) -> None:
+    document = ROOT / name
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text()):
+        path, _, anchor = target.partition("#")
+        linked = document if not path else document.parent / path
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in _anchors(linked), target
+
+
+def test_the_readme_is_an_introduction() -> None:
     text = (ROOT / "README.md").read_text()
-    targets = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
-    assert targets
-    assert all((ROOT / target).exists() for target in targets)
+    assert len(text.splitlines()) <= 250
+    linked = {f"docs/{target}" for target in re.findall(r"\]\(docs/([A-Z]+\.md)", text)}
+    assert linked == {name for name in DOCUMENTS if name.startswith("docs/")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_in_documents_exist(name: str) -> None:
+    from typer.main import get_command
+
+    from vision_zoo.cli import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # a group's
+    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if "vision-zoo" not in words or "docker" in words:
+            continue
+        command, *arguments = words[words.index("vision-zoo") + 1 :]
+        known = {option for parameter in commands[command].params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, line
 
 
 def test_the_readmes_python_runs(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How well digits are read from sheets of paper."""
+"""Accuracy on photographed sheets of paper."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
 
 
 def table(results: Results) -> str:
-    """The accuracy of each model on each condition, and what it was measured with."""
+    """The accuracy of each model under each condition, and the versions used."""
     return "\n\n".join(part for document in of_kind(results, "digits") for part in _parts(document))
 
 
@@ -27,7 +27,7 @@ def _parts(document: dict[str, Any]) -> list[str]:
     ]
     environment = document["environment"]
     how = (
-        "A refused sheet counts as read wrong. Pens are in pixels of a sheet of 1,000. "
+        "A refused sheet counts as an error. Pen widths are in pixels on a sheet of 1,000 pixels. "
         f"Measured on {hardware(environment)}; {versions(environment, _READ_WITH)}."
     )
     return [markdown(rows), how]

@@ -1,4 +1,4 @@
-"""What CUDA graphs and lower precisions bring to training on a GPU."""
+"""Speed of CUDA graphs and lower precisions in training on a GPU."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ def table(results: Results) -> str:
     for document in of_kind(results, "gpu_steps"):
         rows = [_row(name, measured) for name, measured in document["recipes"].items()]
         how = (
-            f"Milliseconds of a training step on one {hardware(document['environment'])}, Python "
+            f"Milliseconds per training step on one {hardware(document['environment'])}, Python "
             f"{document['environment']['python']}, {versions(document['environment'])}; random images, at least "
-            f"{document['seconds']} s of steps for each number (`python -m benchmarks.training.gpu_steps`). *Gain*: "
-            "eager over graph in fp32. *Repeatable*: what it costs in fp32 that a run gives the same weights every time."
+            f"{document['seconds']} s of steps for each value. *Gain*: eager over graph in fp32. *Repeatable*: time "
+            "with deterministic algorithms over time without, in fp32."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""What serving costs and gains."""
+"""Inference overhead of the session over ONNX Runtime, and its gains."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from vision_zoo.core.tables import markdown
 
 
 def table(results: Results) -> str:
-    """What serving costs and gains, as ratios in one run."""
+    """Ratios of latencies from one run."""
     return "\n\n".join(part for document in of_kind(results, "inference") for part in _inference(document))
 
 
@@ -23,7 +23,7 @@ def _inference(document: dict[str, Any]) -> list[str]:
             overhead, "Session.predict", "p50", 64
         ),
         "eager torch over ONNX Runtime, one image, one thread each": _range(engines, "torch", "p50", 1),
-        f"ONNX Runtime's default options over ours, {callers} callers at once": _range(
+        f"ONNX Runtime's default options over ours, {callers} concurrent callers": _range(
             options, "default options", "p99", 1
         ),
     }
@@ -31,13 +31,13 @@ def _inference(document: dict[str, Any]) -> list[str]:
     seconds = cold["seconds"]
     imports = ", ".join(f"{name} {value:.0f}" for name, value in list(cold["imports_ms"].items())[:4])
     table = markdown(
-        [{"time of … as a multiple": what, "of": of, "range": text} for what, (of, text) in rows.items()]
+        [{"ratio of latencies": what, "percentile": of, "range": text} for what, (of, text) in rows.items()]
     )
     how = (
-        f"One model of each of {len(engines)} architectures, in turns in one run on "
-        f"{hardware(document['environment'])}. `vision-zoo predict` answers {seconds['median']:.2f} s after its "
-        f"process starts (median of {cold['calls']}; {seconds['smallest']:.2f} to {seconds['largest']:.2f}); what its "
-        f"imports take, in milliseconds under `-X importtime`, which slows them down: {imports}."
+        f"One model of each of {len(engines)} architectures, measured alternately in one run on "
+        f"{hardware(document['environment'])}. `vision-zoo predict` takes {seconds['median']:.2f} s from process start "
+        f"to result (median of {cold['calls']}; {seconds['smallest']:.2f} to {seconds['largest']:.2f}). Slowest imports, "
+        f"in milliseconds under `-X importtime`, which adds overhead: {imports}."
     )
     return [table, how]
 

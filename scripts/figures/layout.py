@@ -1,4 +1,4 @@
-"""The layout of the package, from the contract of its layers and the docstrings of its rooms."""
+"""The layout of the package, from the contract of its layers and the docstrings of its subpackages."""
 
 import ast
 
@@ -7,7 +7,7 @@ from scripts.structure import PACKAGE, ROOT, layers
 
 
 def tree(_results: Results) -> str:
-    """The rooms from the top, each with the first line of its docstring."""
+    """The subpackages from the top layer, each with the first line of its docstring."""
     names = layers()
     width = max(map(len, names)) + 2
     rooms = [f"  {name + '/':{width}} {_first_line(name)}" for name in names]

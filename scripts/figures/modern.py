@@ -1,4 +1,4 @@
-"""The modern recipes: what each reaches and what a run of it costs."""
+"""Accuracy and training cost of the modern recipes."""
 
 import statistics
 from typing import Any
@@ -11,7 +11,7 @@ from vision_zoo.recipes import airbench
 
 
 def table(results: Results) -> str:
-    """Accuracy, size and training time of the recipes that show what small networks reach today."""
+    """Accuracy, size and training time of the modern recipes."""
     recipes = [recipe.name for recipe in airbench.RECIPES]
     documents = [document for document in of_kind(results, "recipe") if document["recipe"] in recipes]
     rows = [
@@ -30,8 +30,8 @@ def table(results: Results) -> str:
     ]
     where = ", ".join(dict.fromkeys(hardware(document["environment"]) for document in documents))
     how = (
-        f"Of the whole test split, by the last epoch's weights; a run's time on {where}, while other work ran "
-        "beside it: core-minutes are what the run took, minutes how long it was."
+        f"Accuracy on the whole test split with the weights of the last epoch. Time per run on {where}, shared with "
+        "other work: core-minutes are CPU time, minutes are elapsed time."
     )
     return f"{markdown(rows)}\n\n{how}"
 

@@ -1,4 +1,4 @@
-"""Figures that stand in a sentence."""
+"""Generated sentences."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,24 +13,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def reproduction_sentence(_results: Results) -> str:
-    """How many of the published experiments were run, and what came of them."""
+    """Count the published experiments that were repeated, by verdict."""
     verdicts = Counter(
         row["verdict"] for row in report.measured(ROOT / "results", [recipe.name for recipe in _published()])
     )
     total = len(_published())
     run = sum(verdicts[name] for name in ("holds", "above the report", "falls short"))
     return (
-        f"Of the {total} published experiments {run} were repeated: {verdicts['holds']} hold, "
-        f"{verdicts['above the report']} came out above their report, {verdicts['falls short']} fall short. "
-        "[docs/RESULTS.md](docs/RESULTS.md) sets every figure beside its report's."
+        f"{run} of {total} published experiments were repeated: {verdicts['holds']} reproduced the reported accuracy, "
+        f"{verdicts['above the report']} exceeded it, and {verdicts['falls short']} fell short. "
+        "[docs/RESULTS.md](docs/RESULTS.md) compares every result with its report."
     )
 
 
 def quickstart_sentence(results: Results) -> str:
-    """How long the quickstart took and what it reached."""
+    """State the time and the accuracy of the quickstart."""
     sentences = [
-        f"Measured once on {hardware(document['environment'])}: {document['seconds']:.0f} s in all, "
-        f"{document['test_accuracy']:.1%} of {document['images']:,} test images."
+        f"One run on {hardware(document['environment'])} took {document['seconds']:.0f} s and reached "
+        f"{document['test_accuracy']:.1%} accuracy on {document['images']:,} test images."
         for path, document in results.items()
         if path.endswith("/quickstart.json")
     ]

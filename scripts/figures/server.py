@@ -1,4 +1,4 @@
-"""The HTTP server under load, beside others."""
+"""The HTTP server under load, compared with others."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from vision_zoo.core.tables import markdown
 
 
 def picture(results: Results) -> str:
-    """Requests a second of every server on one connection and on eight, as SVG."""
+    """Plot the requests per second of every server on one connection and on eight, as SVG."""
     (document, *_) = of_kind(results, "server")
     rows = document["closed_loop"]
     servers = list(dict.fromkeys(row["server"] for row in rows))
@@ -33,7 +33,7 @@ def picture(results: Results) -> str:
     axes.set_yticks(range(len(servers)), servers)
     axes.invert_yaxis()
     axes.set_xlim(right=1.25 * max(row["requests_per_second"] for row in rows))
-    axes.set_xlabel("requests a second, one image each")
+    axes.set_xlabel("requests per second, one image each")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3, axis="x")
     axes.legend(fontsize=8, loc="lower right")
@@ -44,7 +44,7 @@ def picture(results: Results) -> str:
 
 
 def table(results: Results) -> str:
-    """Throughput and latency of every server, then what load did to ours."""
+    """Throughput and latency of every server, then the behaviour of ours under load."""
     return "\n\n".join(part for document in of_kind(results, "server") for part in _parts(document))
 
 
@@ -53,7 +53,7 @@ def _parts(document: dict[str, Any]) -> list[str]:
         {
             "server": row["server"],
             "connections": row["connections"],
-            "requests a second": f"{row['requests_per_second']:,.0f}",
+            "requests per second": f"{row['requests_per_second']:,.0f}",
             "rounds": f"{min(row['rounds']):,.0f} to {max(row['rounds']):,.0f}",
             "p50 ms": f"{row['p50_ms']:.2f}",
             "p99 ms": f"{row['p99_ms']:.2f}",
@@ -62,15 +62,15 @@ def _parts(document: dict[str, Any]) -> list[str]:
     ]
     poisson, overload, memory = document["poisson"], document["overload"], document["memory"]
     how = (
-        f"`{document['model']}`, one image a request, client and server on the same {hardware(document['environment'])}; "
-        f"the median of {len(document['closed_loop'][0]['rounds'])} rounds by throughput. The model alone takes "
-        f"{document['bare_p50_ms']:.2f} ms. With {versions(document['environment'])}."
+        f"`{document['model']}`, one image per request, client and server on the same "
+        f"{hardware(document['environment'])}; the median of {len(document['closed_loop'][0]['rounds'])} rounds by "
+        f"throughput. The model alone takes {document['bare_p50_ms']:.2f} ms. With {versions(document['environment'])}."
     )
     load = (
-        f"{poisson['rate']:,} requests a second at random moments, {poisson['requests']:,} of them: "
-        f"{sum(poisson['others'].values())} failed, p99 {poisson['p99_ms']:.1f} ms from the moment that each was due "
-        f"(the median of rounds with {_listed(poisson['rounds_p99_ms'])} ms). At three times what eight connections "
-        f"reach, {overload['share_of_peak']:.0%} of that is still answered well. Memory after "
+        f"Poisson arrivals, {poisson['rate']:,} requests per second, {poisson['requests']:,} in total: "
+        f"{sum(poisson['others'].values())} failed, p99 {poisson['p99_ms']:.1f} ms from the scheduled arrival (median of "
+        f"rounds with {_listed(poisson['rounds_p99_ms'])} ms). Overload, three times the peak throughput of eight "
+        f"connections: {overload['share_of_peak']:.0%} of the peak is still answered successfully. Memory after "
         f"{memory['requests']:,} requests: {memory['after_mib'] - memory['before_mib']:+.1f} MiB."
     )
     return [markdown(rows), how, load]

@@ -1,4 +1,4 @@
-"""What the generated parts share: the results they are made from, and how versions are named."""
+"""Shared by the generated parts: the results, and the format of versions."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def of_kind(results: Results, kind: str) -> list[dict[str, Any]]:
 
 
 def versions(environment: dict[str, Any], shown: Sequence[str] = _VERSIONS_SHOWN) -> str:
-    """`torch 2.15.0, onnx 1.23.2`: those that figures depend on."""
+    """`torch 2.15.0, onnx 1.23.2`: those that results depend on."""
     return ", ".join(
         f"{name} {environment['versions'][name]}" for name in shown if name in environment["versions"]
     )

@@ -1,4 +1,4 @@
-"""How fast the engine trains, beside other loops."""
+"""Speed of the training engine, compared with other loops."""
 
 import statistics
 from typing import Any
@@ -22,7 +22,7 @@ _LOOPS = {
 
 
 def picture(results: Results) -> str:
-    """Every loop's time as a multiple of the engine's, a line a recipe, and the floor, as SVG."""
+    """Plot the time of every loop relative to the engine, one line per recipe, and the floor, as SVG."""
     (document, *_) = of_kind(results, "training")
     recipes = document["recipes"]
     figure = Figure(figsize=(8.5, 0.34 * len(recipes) + 1.6), layout="constrained")
@@ -46,7 +46,7 @@ def picture(results: Results) -> str:
 
 
 def table(results: Results) -> str:
-    """How fast the engine trains, beside other loops."""
+    """Speed of the engine and of the other loops, one row per recipe."""
     parts = []
     runs = {
         path: document["runs"]
@@ -64,12 +64,12 @@ def table(results: Results) -> str:
         loops = ", ".join(f"{name} {version}" for name, version in document["environment"]["loops"].items())
         how = (
             f"Medians of {document['rounds']} rounds on {hardware(document['environment'])}, "
-            f"{document['environment']['threads']} threads, every loop in a process of its own, in turns, with "
-            f"{versions(document['environment'])}, {loops}. *Floor*: the recipe's arithmetic at the rate of a large "
-            "matrix product, measured in the same rounds. ¹ Features of frozen layers are computed once, in the other "
-            "loops in every epoch. "
-            "*To the report*: seconds until the test curve first reaches the report's accuracy, the mean of "
-            "the runs in docs/RESULTS.md that do, at the rates of the engine and of the course loop."
+            f"{document['environment']['threads']} threads, each loop in its own process, alternately, with "
+            f"{versions(document['environment'])}, {loops}. Columns of other loops are their time relative to the "
+            "engine. *Floor*: the recipe's arithmetic at the speed of a large matrix product, measured in the same "
+            "rounds. ¹ The engine computes frozen features once, the other loops in every epoch. *Time to report*: seconds until the test curve first "
+            "reaches the reported accuracy, with the engine and with the course loop; the mean of the runs in "
+            "docs/RESULTS.md that reach it."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)
@@ -83,15 +83,15 @@ def _is_current(document: dict[str, Any]) -> bool:
 def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
-        "images a second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
+        "images per second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
         **{label: _times(_multiple(measured, arm)) for label, arm in _LOOPS.items()},
         "engine over floor": f"{measured['engine_over_floor']:.1f}x",
-        "to the report": _to_the_report(name, measured, runs),
+        "time to report": _to_the_report(name, measured, runs),
     }
 
 
 def _to_the_report(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> str | None:
-    """Seconds of the engine and of the course's loop; None where no run's curve reaches the reported accuracy."""
+    """Seconds of the engine and of the course's loop; None if no run's curve reaches the reported accuracy."""
     recipe = RECIPES.get(name)
     if recipe is None or recipe.frozen or "test_accuracy" not in recipe.reported:
         return None
@@ -105,7 +105,7 @@ def _to_the_report(name: str, measured: dict[str, Any], runs: list[dict[str, Any
 
 
 def _multiple(measured: dict[str, Any], arm: str) -> float | None:
-    """The arm's time over the engine's; None where it was not measured."""
+    """The arm's time over the engine's; None if it was not measured."""
     arms = measured["arms"]
     found = next((entry["seconds"] for name, entry in arms.items() if name.startswith(arm)), None)
     return None if found is None else float(found / arms["engine"]["seconds"])

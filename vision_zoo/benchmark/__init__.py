@@ -1,4 +1,4 @@
-"""Exported models measured beside eager torch: the one place where both halves are timed together."""
+"""Benchmarks of exported models, alone and against eager torch."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,1 +1,1 @@
-"""What every layer uses: errors, files, progress, tables, results, timing."""
+"""Shared by all layers: errors, files, progress, tables, results, timing."""

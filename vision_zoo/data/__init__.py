@@ -1,4 +1,4 @@
-"""The registry of datasets, one file each. Needs no torch, nor does loading data that is on the disk."""
+"""The registry of datasets, one file each. Neither listing nor loading local data needs torch."""
 
 import os
 import shlex

@@ -1,1 +1,1 @@
-"""Experiments: reproduce, search, compare and report; built from both halves."""
+"""Experiments: reproduce, search, compare and report."""

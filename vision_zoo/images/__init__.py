@@ -1,1 +1,1 @@
-"""Any image file to a model's input."""
+"""Decoding and preprocessing: from any image file to the input of a model."""

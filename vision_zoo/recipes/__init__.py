@@ -1,4 +1,4 @@
-"""The registry of recipes: one file a dataset for the reports' and their companions, and one for those of today."""
+"""The registry of recipes: one file per dataset for the reports, and one for modern recipes."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
