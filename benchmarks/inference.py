@@ -1,4 +1,4 @@
-"""What serving costs and gains, as ratios in one run: figures for `results/<environment>/inference.json`.
+"""Inference overhead and gains, as ratios in one run, for `results/<environment>/inference.json`.
 
 What 8 bits gain is measured where it is decided which file to ship, in `scripts/publish_zoo.py`.
 

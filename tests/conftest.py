@@ -136,7 +136,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`finished_run` as a proven ONNX file, with its manifest beside it. Read only."""
+    """`finished_run` as a verified ONNX file, with its manifest beside it. Read only."""
     from vision_zoo.exporting.export import export_onnx
 
     return export_onnx(finished_run, tmp_path_factory.mktemp("exported")).path

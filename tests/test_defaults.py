@@ -1,4 +1,4 @@
-"""A new field with its default changes no figure, no document, and no earlier result."""
+"""A new field with its default changes no document and no earlier result."""
 
 import shutil
 import subprocess

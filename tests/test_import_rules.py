@@ -115,6 +115,6 @@ def test_training_without_its_extra_says_how_to_get_it(tmp_path: Path) -> None:
     )
     done = _without_torch(code, tmp_path)
     assert done.returncode == 1
-    says = "error: this needs the package torch, of the extra `train`: "
+    says = "error: the package torch of the extra `train` is required: "
     assert done.stderr.startswith(says)
     assert done.stderr.endswith(f"pip install --editable '{ROOT}[train]'\n")

@@ -54,7 +54,7 @@ def test_its_commands_run(commands: list[str], folder: Path) -> None:
     said = _run(compare.replace("--budget 8m", _LESS), folder)
     document = json.loads((folder / "comparison" / "comparison.json").read_text())
     model = document["recommendation"]["model"]
-    assert f"take {model}" in said
+    assert f"recommended: {model}" in said
     name = re.fullmatch(r"MODEL=(\S+) .*", chosen)
     assert name is not None
     assert name[1] in {one["model"] for one in document["models"]}  # the tutorial's example is one it can be

@@ -158,9 +158,9 @@ def test_what_needs_torch_says_so(installed: Path, tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "of the extra `train`: " in done.stderr
+    assert "of the extra `train` is required: " in done.stderr
     assert "Traceback" not in done.stderr
-    _, _, command = done.stderr.rstrip().partition("of the extra `train`: ")
+    _, _, command = done.stderr.rstrip().partition("of the extra `train` is required: ")
     program, *words = shlex.split(command)
     assert program == "uv", "uv made the environment, which has no pip"
     planned = subprocess.run(

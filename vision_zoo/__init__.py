@@ -1,4 +1,4 @@
-"""vision-zoo: train small-image classifiers, export proven ONNX files, measure and serve them.
+"""vision-zoo: train small image classifiers, export verified ONNX files, measure and serve them.
 
     import vision_zoo as vz
 

@@ -1,4 +1,4 @@
-"""The entry point: sets what is read once, and imports the command line where even an early Ctrl-C is one clear line."""
+"""The entry point: imports the command line so that an early Ctrl-C prints one clear line."""
 
 import os
 import sys

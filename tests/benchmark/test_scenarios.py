@@ -87,7 +87,7 @@ def test_offline_counts_the_calls_of_all_callers() -> None:
 
 
 def test_a_server_that_is_too_slow_shows_the_time_that_calls_waited() -> None:
-    # 400 calls a second arrive, one caller does less than 200: the last have waited for half of the time.
+    # 400 calls per second arrive, one caller does less than 200: the last have waited for half of the time.
     latency = server(_sleep, batch_size=1, seconds=0.5, rate=400, callers=1, progress=SILENT)
     assert latency.calls == 200
     assert (latency.milliseconds[50] or 0) > 50

@@ -172,8 +172,8 @@ def test_other_files_are_counted_and_a_few_are_named(tmp_path: Path) -> None:
     progress = Lines()
     report_skipped(splits, progress)
     damaged, others = progress.lines
-    assert "500 files are no images" in damaged
-    assert "500 files that are no pictures are left out: fish/000.xml" in others
+    assert "500 files are not readable images" in damaged
+    assert "500 files are not images and were skipped: fish/000.xml" in others
     assert max(map(len, progress.lines)) < 200
 
 

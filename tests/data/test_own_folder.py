@@ -69,7 +69,7 @@ def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
     (folder / "dog" / "notes.txt").write_text("not meant to be one")
     splits = find_dataset(f"folder:{folder}").load()
     assert [file.name for file in splits.skipped] == ["cat/broken.png"]
-    assert splits.notes == ("1 files that are no pictures are left out: dog/notes.txt",)
+    assert splits.notes == ("1 files are not images and were skipped: dog/notes.txt",)
     assert len(splits.train) + len(splits.test) == 20
 
 
@@ -172,7 +172,7 @@ def test_an_image_size_out_of_range_is_refused(
         command, *architecture, "--dataset", f"folder:{folder}", "--image-size", str(size), "--out", "out"
     )
     assert done.code == 2
-    assert done.error == f"image size {size} is out of range; expected 4 to 1024 pixels a side"
+    assert done.error == f"image size {size} is out of range; expected 4 to 1024 pixels per side"
     assert not (tmp_path / "out" / "recipe.json").exists()
 
 
@@ -197,7 +197,7 @@ def test_from_folder_to_prediction(cli: Callable[..., Completed], folder: Path, 
         "--out", "run", "--json",
     )  # fmt: skip
     assert trained.code == 0, trained.stderr
-    assert "1 files are no images" in trained.stderr
+    assert "1 files are not readable images" in trained.stderr
     assert "broken.jpg" in trained.stderr
     exported = cli("export", "run", "--onnx", "--output-dir", "models", "--json")
     model = exported.json["model"]

@@ -20,4 +20,4 @@ def test_the_quickstart_reaches_its_accuracy_and_can_be_repeated(cli: Cli, tmp_p
     assert Path(tmp_path / result["model"]).is_file()
     again = cli("quickstart")
     assert again.code == 0, again.stderr
-    assert "What to do next:" in again.stdout
+    assert "Next steps:" in again.stdout

@@ -1,4 +1,4 @@
-"""Repeating experiments, and the report that is made of their figures."""
+"""Repeated experiments, and the report on them."""
 
 import json
 from pathlib import Path
@@ -130,8 +130,8 @@ def test_verdicts(accuracies: list[float], variant: str, verdict: str) -> None:
         ([0.985], None),  # one run tells nothing of chance
         ([0.99, 0.9902], None),  # holds
         # Student's t of two degrees of freedom is 4.303: 98 % ± 4.303 x 0.1 x sqrt(1 + 1/3) points
-        ([0.979, 0.98, 0.981], ("97.50% and 98.50%", "above")),
-        ([0.975, 0.98, 0.985], ("95.52% and 100.00%", "within")),
+        ([0.979, 0.98, 0.981], ("97.50% and 98.50%", "above it")),
+        ([0.975, 0.98, 0.985], ("95.52% and 100.00%", "inside")),
     ],
 )
 def test_a_shortfall_says_what_seeds_alone_may_do(
@@ -141,10 +141,10 @@ def test_a_shortfall_says_what_seeds_alone_may_do(
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, *accuracies)))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    assert ("A further run would be expected" in text) == (said is not None)
+    assert ("Another run is expected" in text) == (said is not None)
     if said:
         assert (
-            f"between {said[0]} (95% prediction interval of 3 runs): the report's single one lies {said[1]} that."
+            f"between {said[0]} (95% prediction interval of 3 runs): the single run of the report lies {said[1]}."
             in text
         )
 
@@ -154,8 +154,8 @@ def test_runs_that_never_learnt_are_counted_and_make_no_interval(tmp_path: Path)
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.862, 0.1, 0.1)))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    assert f"- `{recipe.name}`: 2 of 3 runs never learnt (chance is 10%); the other reaches 86.20%." in text
-    assert "A further run would be expected" not in text
+    assert f"- `{recipe.name}`: 2 of 3 runs stayed at chance level (10%); the other reaches 86.20%." in text
+    assert "Another run is expected" not in text
 
 
 def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
     (tmp_path / "here" / "own.json").write_text(json.dumps(_document(recipe, 0.98)))
     (tmp_path / "here" / "other.json").write_text(json.dumps(other))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    assert "`optimized_cnn_without_flip-mnist` measures 99.00%, +1.00 points" in text
+    assert "`optimized_cnn_without_flip-mnist` reaches 99.00%, +1.00 points" in text
     assert "reaches the reported 98.95% after 1,876 steps" in text
 
 

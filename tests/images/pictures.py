@@ -84,7 +84,7 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
 
 
 def decoded_or_refused(content: bytes) -> Image.Image | None:
-    """The picture; None where it is refused. Anything else that the decoder raises is raised."""
+    """The picture; None if it is refused. Anything else that the decoder raises is raised."""
     with contextlib.suppress(ImageError):
         probe_image(content, max_pixels=1_000_000)
     with contextlib.suppress(ImageError):

@@ -53,7 +53,7 @@ def url(cluster: Cluster, exported_model: Path) -> str:
 
 
 def _ask(url: str) -> str | None:
-    """The node that answered an ordinary request on a connection of its own; None where there was no answer."""
+    """The node that answered an ordinary request on a connection of its own; None if there was no answer."""
     try:
         answer = httpx.post(f"{url}{INFER}", json=infer_request(), timeout=20)
     except httpx.TransportError:

@@ -89,7 +89,7 @@ def test_a_graphed_step_has_the_losses_of_the_eager_one(mnist_5k: Splits) -> Non
         assert heard.lines == []
     else:  # one line, not one a step
         (line,) = heard.lines
-        assert line.startswith("warning: the step cannot be a CUDA graph (")
+        assert line.startswith("warning: the step cannot be captured as a CUDA graph (")
 
 
 def test_graphs_are_for_one_process_on_a_gpu() -> None:

@@ -155,5 +155,5 @@ def test_other_weights_than_alexnets_are_refused(classifier: ImageClassifier, tm
             file.write_bytes(content)
         with pytest.raises(DataError, match=message):
             load_pretrained(alexnet, "alexnet", path=file, data_dir=None)
-    with pytest.raises(UsageError, match="takes no published weights"):
+    with pytest.raises(UsageError, match="has no pretrained weights"):
         load_pretrained(classifier, "alexnet", path=file, data_dir=None)

@@ -46,7 +46,7 @@ def _classifier(recipe: Recipe) -> ImageClassifier:
 
 
 def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
-    """As a course would write it: pixels to [0, 1], mean and deviation, one tensor a step, no fused optimizer."""
+    """As a course would write it: pixels to [0, 1], mean and deviation, one tensor per step, no fused optimizer."""
     network = _classifier(recipe).network.train()
     channels = len(recipe.mean)
     mean = torch.tensor(recipe.mean).view(channels, 1, 1)

@@ -124,7 +124,7 @@ def test_recipes_survive_their_file() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "x"}', '{"mean": 3}'])
 def test_a_damaged_recipe_file_is_refused(text: str) -> None:
-    with pytest.raises(RunError, match="is no recipe"):
+    with pytest.raises(RunError, match="is not a recipe"):
         Recipe.from_json(text, name="recipe.json")
 
 

@@ -23,7 +23,7 @@ class PatchLSTM(nn.Module):
         super().__init__()
         if image_size % _GRID or image_size < _GRID:
             raise UsageError(
-                f"patch_lstm cuts the image into 4 x 4 patches: {image_size} pixels are no multiple of 4"
+                f"patch_lstm cuts the image into 4 x 4 patches: {image_size} pixels are not a multiple of 4"
             )
         self.patch_size = image_size // _GRID
         self.lstm = nn.LSTM(channels * self.patch_size**2, 128, batch_first=True)

@@ -74,12 +74,12 @@ class TensorInfo(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What an exported file says about itself.
+    """The metadata of an exported file.
 
-    `test_accuracy` is a fraction of `test_images`, measured through this very graph; `macs` are
+    `test_accuracy` is a fraction of `test_images`, measured with this graph; `macs` are
     multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
     how the file stores large weights; `architecture_arguments` are those that the input format does not
-    give; `data_variant` says which copy of the dataset the figures stand for. `familiar_energy` is the 2nd
+    give; `data_variant` says which copy of the dataset the metrics refer to. `familiar_energy` is the 2nd
     percentile of `energy` over the test images: inputs below it are unlike them.
     """
 
@@ -103,7 +103,7 @@ class Metadata:
     def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
         """Whether logits `[classes]` have more energy than those of the lowest 2 % of the test images.
 
-        It tells that an image is unusual to the model, not that it is wrong. None where the file does not say
+        It tells that an image is unusual to the model, not that it is wrong. None if the file does not say
         how much the test images have.
         """
         return None if self.familiar_energy is None else bool(energy(logits) >= self.familiar_energy)
@@ -117,7 +117,7 @@ class Metadata:
         """Parse what `to_json` wrote.
 
         Raises:
-            ModelError: the text is no such JSON, of another schema version, or misses fields.
+            ModelError: the text is no such JSON, of another schema version, or lacks fields.
         """
         try:
             value = json.loads(text)
@@ -161,10 +161,10 @@ def _check_values(value: Any) -> None:
     """Refuse what cannot be written as JSON, as one line of a log or as a label of a metric."""
     if isinstance(value, str):
         if len(value) > MAX_TEXT or not is_one_line(value):
-            raise ValueError(f"{value!a:.60} is no single line of at most {MAX_TEXT} characters")
+            raise ValueError(f"{value!a:.60} is not a single line of at most {MAX_TEXT} characters")
     elif isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{value} is no number")
+            raise ValueError(f"{value} is not a number")
     elif isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise ValueError(f"a number of {value.bit_length()} bits is too large")
@@ -187,7 +187,7 @@ def _check_types(value: Mapping[str, Any]) -> None:
         if key in value and (not isinstance(value[key], expected) or isinstance(value[key], bool)):
             raise TypeError(f"{key} is {value[key]!r:.40}")
     if not all(isinstance(label, str) for label in value["labels"]):
-        raise TypeError("labels are no texts")
+        raise TypeError("labels are not strings")
 
 
 def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:
@@ -217,7 +217,7 @@ def check_signature(
     found = [(entry.name, entry.type, list(entry.shape)[1:]) for entry in (*inputs, *outputs)]
     if found != expected or len(inputs) != 1:
         raise ModelError(
-            f"{name} takes and gives {_describe(found)}, expected {_describe(expected)}; export the model again"
+            f"{name} has inputs and outputs {_describe(found)}, expected {_describe(expected)}; export the model again"
         )
     for entry in (*inputs, *outputs):
         if isinstance(entry.shape[0], int):

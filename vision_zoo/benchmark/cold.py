@@ -1,4 +1,4 @@
-"""What happens only once, in a process of its own: loading a model and its first run, and the memory they take.
+"""Cold start in a separate process: load time, first run, and memory.
 
 python -m vision_zoo.benchmark.cold MODEL PROVIDER THREADS      prints one JSON object
 """
@@ -18,7 +18,7 @@ from vision_zoo.core.errors import ModelError, VisionZooError
 class Cold:
     """Milliseconds of importing ONNX Runtime, loading the model and its first run of one image.
 
-    `memory_mib` is the resident memory that loading and that run added; None where the system does not say.
+    `memory_mib` is the resident memory that loading and that run added; None if the system does not say.
     """
 
     import_ms: float

@@ -1,4 +1,4 @@
-"""An exported model's architecture in torch, eager or compiled: what the exported file is measured against."""
+"""The architecture of an exported model in torch, eager or compiled, as a reference."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The arms of a comparison: one batch through ONNX Runtime, and through what it is compared with."""
+"""The engines of a benchmark: ONNX Runtime and those it is compared with, on one batch."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""A benchmark as one self-contained page: pictures, every figure, and what they were measured on."""
+"""A benchmark as one self-contained page: plots, all measurements, and the environment."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

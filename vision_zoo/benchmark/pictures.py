@@ -1,4 +1,4 @@
-"""The pictures of a benchmark: accuracy against latency, bars, distributions. SVG, drawn by matplotlib."""
+"""Plots of a benchmark as SVG: accuracy against latency, bars, distributions."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
         axes.set_title(dataset, fontsize=11)
         axes.margins(0.15)
         logarithmic(axes, "x")
-        axes.set_xlabel("p50 of one image, ms")
+        axes.set_xlabel("p50 latency of one image, ms")
         axes.set_ylabel("test accuracy")
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(alpha=0.3, which="both")
@@ -63,12 +63,12 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
         axes.legend(fontsize=7.5, **place)
     for axes in panels[len(datasets) :]:
         axes.set_visible(False)
-    figure.suptitle(f"{title}; a black ring: nothing here is both faster and more accurate", fontsize=10)
+    figure.suptitle(f"{title}; black rings: Pareto front", fontsize=10)
     return figure
 
 
 def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
-    """A line a model and engine: p50, p99 and the slowest call on the left, images a second as bars on the right."""
+    """One line per model and engine: p50, p99 and maximum on the left, images per second as bars on the right."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 0.3 * len(rows) + 1.3), layout="constrained")
@@ -85,8 +85,8 @@ def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
         throughput.barh(place, row["images_per_second"], color=color, height=0.7)
     latency.set_yticks(places, [f"{row['model']}, {row['engine']}" for row in rows], fontsize=8)
     logarithmic(latency, "x")
-    latency.set_xlabel("ms a call: p50, a line to p99, a tick at the slowest")
-    throughput.set_xlabel("images a second")
+    latency.set_xlabel("ms per call: p50, line to p99, tick at maximum")
+    throughput.set_xlabel("images per second")
     throughput.xaxis.set_major_formatter("{x:,.0f}")
     throughput.tick_params(axis="x", labelsize=8)
     for axes in (latency, throughput):
@@ -96,7 +96,7 @@ def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
 
 
 def distributions(rows: Sequence[Row], *, title: str) -> "Figure":
-    """The share of calls that took longer than a time, both on logarithmic axes: the tail is what shows."""
+    """The fraction of calls slower than a given time, on logarithmic axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
@@ -116,7 +116,7 @@ def distributions(rows: Sequence[Row], *, title: str) -> "Figure":
     logarithmic(axes, "x")
     logarithmic(axes, "y")
     axes.set_xlabel("milliseconds")
-    axes.set_ylabel("share of calls that took longer")
+    axes.set_ylabel("fraction of slower calls")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))

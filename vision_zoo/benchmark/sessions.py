@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions as a benchmark looks at them: bound memory, CUDA graphs, operators by provider, stages."""
+"""ONNX Runtime sessions for benchmarks: IO binding, CUDA graphs, operators per provider, stages."""
 
 import json
 import tempfile
@@ -97,8 +97,8 @@ def placement(session: Session, *, batch_size: int = 1) -> Placement:
             events = json.loads(record.read_text())
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"the profile of {session.name} cannot be read ({error}); look whether "
-                f"{tempfile.gettempdir()} has space left"
+                f"the profile of {session.name} cannot be read ({error}); check that "
+                f"{tempfile.gettempdir()} has free space"
             ) from error
     return _count(events)
 

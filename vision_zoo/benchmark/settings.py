@@ -1,4 +1,4 @@
-"""What a benchmark measures, checked before anything is loaded."""
+"""Settings of a benchmark, checked before anything is loaded."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class BenchmarkSettings:
         scenarios: see `vision_zoo.core.scenarios`.
         threads: of each engine, within one operator.
         seconds: how long every arm is timed.
-        rate: calls a second in the scenario `server`; without it half of what one caller reaches,
+        rate: calls per second in the scenario `server`; without it half of what one caller reaches,
             at most 2,000.
     """
 

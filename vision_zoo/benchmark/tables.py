@@ -1,4 +1,4 @@
-"""A benchmark's rows for people: narrow tables on a terminal, and what has to be said beside them."""
+"""Tables of benchmark results for a terminal, with their footers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ Row = Mapping[str, Any]
 
 _NARROW = ("engine", "batch", "calls", "p50_ms", "p90_ms", "p99_ms", "p99_9_ms", "max_ms")
 _LEGEND = (
-    "Milliseconds a call; – where the calls are too few for a percentile; ratio of the p50 to ONNX Runtime's. "
-    "Cold: load and first run in a process of its own, and the memory that they added."
+    "Milliseconds per call; – if fewer than 10 calls lie beyond a percentile. Ratio: p50 relative to ONNX Runtime. "
+    "Cold: load and first run in a separate process, and the memory they added."
 )
 
 
 def tables(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
-    """`rows` as one narrow table a model, provider and scenario, by a title that names what really ran."""
+    """Group `rows` into one narrow table per model, provider and scenario, by title."""
     found: dict[str, list[dict[str, Any]]] = {}
     title = ""
     for row in rows:
@@ -32,7 +32,7 @@ def tables(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
 
 
 def footers(rows: Sequence[Row]) -> list[str]:
-    """Lines below the tables: what happened once a model, and how to read the figures."""
+    """Lines below the tables: measurements per model, and a legend."""
     lines = []
     for row in {(row["model"], row["provider"]): row for row in rows if row["engine"] == REFERENCE}.values():
         memory = "" if row["memory_mib"] is None else f", {row['memory_mib']:.1f} MiB"
@@ -40,8 +40,8 @@ def footers(rows: Sequence[Row]) -> list[str]:
         copies = f", {row['copies']} copies between devices" if row["copies"] else ""
         lines.append(
             f"{row['model']}: cold {row['load_ms']:.1f} ms to load, {row['first_run_ms']:.2f} ms first run{memory}; "
-            f"a 256 x 256 picture takes {row['preprocess_ms']:.3f} ms before, {row['run_ms']:.3f} in and "
-            f"{row['postprocess_ms']:.3f} after the model; operators: {nodes}{copies}"
+            f"256 x 256 image: preprocessing {row['preprocess_ms']:.3f} ms, inference {row['run_ms']:.3f} ms, "
+            f"postprocessing {row['postprocess_ms']:.3f} ms; operators: {nodes}{copies}"
         )
     return [*lines, _LEGEND]
 

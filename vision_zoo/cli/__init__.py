@@ -1,6 +1,6 @@
-"""The command line: one thin function a command. Heavy imports are inside the functions.
+"""The command line: one thin function per command. Heavy imports are inside the functions.
 
-`app` carries the commands of the modules beside this one; `main` turns every error into one line.
+`app` holds the commands of the modules beside this one; `main` prints every error as one line.
 """
 
 import io
@@ -21,7 +21,7 @@ from vision_zoo.core.errors import UsageError, VisionZooError
 
 
 class _Command(TyperCommand):
-    """A command that takes no empty text for a path: `Path("")` is the current folder."""
+    """A command that refuses an empty path: `Path("")` would be the current folder."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
@@ -64,7 +64,7 @@ for _name, _command in COMMANDS.items():
 def main() -> None:
     """Run the command line; every error is one line on stderr and a non-zero exit code.
 
-    With VISION_ZOO_DEBUG set, an error that nobody foresaw keeps its traceback.
+    With VISION_ZOO_DEBUG set, an unexpected error keeps its traceback.
     """
     debug = bool(os.environ.get("VISION_ZOO_DEBUG"))
     _prepare_process(debug=debug)
@@ -106,7 +106,7 @@ def _prepare_process(*, debug: bool) -> None:
 
 
 def _open_closed_streams() -> None:
-    """A file or socket that is opened later must not take the number of stdout or stderr, and be printed into."""
+    """Open closed standard streams, so that no file or socket opened later takes their descriptor."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
@@ -114,7 +114,7 @@ def _open_closed_streams() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  (for as long as the process lives)
     if sys.stdout is None:
         if not _is_server():
-            sys.exit("error: stdout is closed; there is nowhere to write the result to")
+            sys.exit("error: stdout is closed; the result cannot be written")
         sys.stdout = sys.stderr
 
 
@@ -127,7 +127,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _end(_number: int, _frame: object) -> None:
-    """End a server that has not begun, or has ended already: nothing is to be saved, and nothing went wrong."""
+    """Exit with code 0 from a server that has not started or has already ended: there is nothing to save."""
     os._exit(0)
 
 
@@ -137,11 +137,11 @@ def _fail_of_system(error: OSError) -> NoReturn:
     if isinstance(error, BrokenPipeError):
         sys.exit(1)
     where = f"{error.filename}: " if error.filename is not None else "cannot write the result: "
-    _fail(f"{where}{error.strerror or error}; check that path, its permissions and the space left", 1)
+    _fail(f"{where}{error.strerror or error}; check the path, its permissions and the free space", 1)
 
 
 def _discard_stdout() -> None:
-    """Nobody reads our output, or it cannot be written: Python shall not try again when it exits."""
+    """Discard unwritten output, so that Python does not try to write it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
@@ -149,7 +149,7 @@ def _fail_unforeseen(error: Exception, *, debug: bool) -> NoReturn:
     if debug:
         raise error
     reason = (str(error).strip() or "no reason given").splitlines()[0]
-    _fail(f"unexpected {type(error).__name__}: {reason}; VISION_ZOO_DEBUG=1 shows where it happened", 1)
+    _fail(f"unexpected {type(error).__name__}: {reason}; set VISION_ZOO_DEBUG=1 for the traceback", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -185,4 +185,4 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train small-image classifiers, export proven ONNX files, measure them and serve them."""
+    """Train small image classifiers, export verified ONNX files, measure them and serve them."""

@@ -1,4 +1,4 @@
-"""`bench`: how fast exported models answer."""
+"""`bench`: latency and throughput of exported models."""
 
 import sys
 from pathlib import Path
@@ -16,29 +16,33 @@ _SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
 
 def bench(
     context: typer.Context,
-    models: Annotated[list[str] | None, typer.Argument(help="Paths or names; all models by default.")] = None,
-    provider: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt; several by commas.")] = "auto",
-    batch_sizes: Annotated[str, typer.Option(help="Comma-separated.")] = "1,8,64",
+    models: Annotated[list[str] | None, typer.Argument(help="Paths or names. Default: all models.")] = None,
+    provider: Annotated[
+        str, typer.Option(help="Execution providers, comma-separated: auto, cpu, cuda, tensorrt.")
+    ] = "auto",
+    batch_sizes: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,8,64",
     precision: Annotated[
-        str | None, typer.Option(help="fp32, fp16 or int8; several by commas; all without it.")
+        str | None, typer.Option(help="Only models in these precisions, comma-separated: fp32, fp16, int8.")
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(help="torch, torch-compile, io-binding, cuda-graph: in turns with ONNX Runtime."),
+        typer.Option(
+            help="Engines to compare with, comma-separated: torch, torch-compile, io-binding, cuda-graph."
+        ),
     ] = None,
     scenario: Annotated[
-        str, typer.Option(help="single-stream, offline or server; several by commas.")
+        str, typer.Option(help="Scenarios, comma-separated: single-stream, offline, server.")
     ] = "single-stream",
     rate: Annotated[
         float | None,
-        typer.Option(help="Calls a second in the scenario server; half of what one caller reaches."),
+        typer.Option(
+            help="Calls per second in the server scenario. Default: half the rate of a single caller."
+        ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Of each engine.")] = 1,
-    duration: Annotated[float, typer.Option(help="Seconds for every engine and batch size.")] = 2.0,
-    table_format: Annotated[
-        _Format, typer.Option("--format", help="Of what is printed or written.")
-    ] = "table",
-    output: Annotated[Path | None, typer.Option(help="File to write instead of printing.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of each engine.")] = 1,
+    duration: Annotated[float, typer.Option(help="Seconds per engine and batch size.")] = 2.0,
+    table_format: Annotated[_Format, typer.Option("--format", help="Output format.")] = "table",
+    output: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     models_dir: ModelsDir = None,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +81,7 @@ def bench(
     from vision_zoo.core import atomic
 
     atomic.write_text(output, text + "\n")
-    print(f"{output} is written", file=sys.stderr)
+    print(f"wrote {output}", file=sys.stderr)
 
 
 def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], table_format: _Format) -> str:
@@ -107,5 +111,5 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(number) for number in text.split(","))
     except ValueError as error:
         raise UsageError(
-            f"--batch-sizes {text!r} is no list of whole numbers; expected for instance 1,8,64"
+            f"--batch-sizes {text!r} is not a list of integers; expected for instance 1,8,64"
         ) from error

@@ -1,4 +1,4 @@
-"""`compare`: which architecture to deploy for a dataset."""
+"""`compare`: choose an architecture for a dataset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,31 +11,38 @@ from vision_zoo.cli.options import DataDir, Device, Json, Provider, warn_of_fall
 
 def compare(
     dataset: Annotated[
-        str, typer.Option(help="A name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
+        str, typer.Option(help="Name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
     ],
     architectures: Annotated[
-        str | None, typer.Option(help="A list such as lenet,mobilenet; all without it.", show_default=False)
+        str | None, typer.Option(help="Architectures, comma-separated. Default: all.", show_default=False)
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each finalist, with the seeds 0, 1, …")] = 3,
-    budget: Annotated[str, typer.Option(help="Time for everything: 20m, 90s, 1h.")] = "20m",
+    seeds: Annotated[int, typer.Option(help="Runs of each finalist, with seeds 0, 1, …")] = 3,
+    budget: Annotated[str, typer.Option(help="Total time, such as 20m, 90s or 1h.")] = "20m",
     precision: Annotated[
-        str, typer.Option(help="Of the exported files: fp32, fp16, int8, or a list.")
+        str, typer.Option(help="Precisions of the exported files, comma-separated: fp32, fp16, int8.")
     ] = "fp32",
-    max_latency_ms: Annotated[float | None, typer.Option(help="Of one image, p50.")] = None,
-    max_size_mb: Annotated[float | None, typer.Option(help="Of the exported file, MiB.")] = None,
-    min_accuracy: Annotated[
-        float | None, typer.Option(help="A fraction of the test images, such as 0.9.")
+    max_latency_ms: Annotated[
+        float | None, typer.Option(help="Largest p50 latency of one image, in milliseconds.")
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side in pixels, for folder:PATH.")] = None,
+    max_size_mb: Annotated[float | None, typer.Option(help="Largest exported file, in MiB.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Lowest test accuracy, as a fraction such as 0.9.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the images in pixels, for folder:PATH.")
+    ] = None,
     provider: Provider = "auto",
     device: Device = "auto",
     data_dir: DataDir = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the comparison; runs/compare/<dataset> by default.")
+        Path | None, typer.Option(help="Folder of the comparison. Default: runs/compare/<dataset>.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train architectures on a dataset within a budget, measure them, and recommend one. Run it again to go on."""
+    """Train architectures on a dataset within a time budget, measure them, and recommend one.
+
+    Run the same command again to continue.
+    """
     warn_of_fallback(provider)
     from vision_zoo import api
     from vision_zoo.core.tables import render
@@ -75,10 +82,10 @@ def compare(
     print(render(rows, "table", title=f"{dataset}: {len(rows)} models"))
     recommendation = document["recommendation"]
     if recommendation["model"] is None:
-        print(f"\nnone is recommended: {recommendation['reason']}")
+        print(f"\nno recommendation: {recommendation['reason']}")
     else:
-        print(f"\ntake {recommendation['model']}: {recommendation['reason']}")
+        print(f"\nrecommended: {recommendation['model']}: {recommendation['reason']}")
         if recommendation.get("warning"):
             print(f"warning: {recommendation['warning']}")
-        print(f"serve it with `{serve_command(comparison.path / 'models')}`")
-    print(f"{comparison.page} says why")
+        print(f"to serve it: `{serve_command(comparison.path / 'models')}`")
+    print(f"{comparison.page} has the details")

@@ -1,4 +1,4 @@
-"""Looking for what keeps this machine from running models, fast or at all. Needs no torch."""
+"""Diagnose problems that keep this machine from running models. Needs no torch."""
 
 import ctypes
 import os
@@ -35,7 +35,7 @@ _RUNS = 20
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, how it is, and what to do where it is not well."""
+    """The result of one check, with a remedy if there is a problem."""
 
     check: str
     state: State
@@ -46,9 +46,9 @@ class Finding:
 def diagnose(
     models_dir: Path | None = None, data_dir: Path | None = None, progress: Progress | None = None
 ) -> list[Finding]:
-    """Every check in the order in which a person would make them.
+    """Run every check, from the machine to the datasets.
 
-    None changes anything but the cache of decoded images: a dataset is loaded to see whether it can be.
+    Checks change nothing but the cache of decoded images: datasets are loaded to test them.
     """
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (_machine, _packages, _runtimes, _cuda)
     findings = [finding for check in checks for finding in check()]
@@ -70,7 +70,7 @@ def _packages() -> Iterator[Finding]:
         yield Finding(
             "training",
             "note",
-            f"{', '.join(missing)} not installed: models run, but none can be trained",
+            f"{', '.join(missing)} not installed: models can run, but not be trained",
             installation.install_extra("train"),
         )
     else:
@@ -84,7 +84,7 @@ def _runtimes() -> Iterator[Finding]:
         yield Finding(
             "ONNX Runtime",
             "problem",
-            f"{found}: both have the module onnxruntime, and one has overwritten the other",
+            f"{found}: both install the module onnxruntime, and one has overwritten the other",
             f"{installation.uninstall(*installed)}; then {installation.install(_runtime_for_this_machine())}",
         )
         return
@@ -97,7 +97,7 @@ def _runtimes() -> Iterator[Finding]:
 
 
 def _runtime_for_this_machine() -> str:
-    """Of the two packages, the one that vision-zoo depends on here."""
+    """The package that vision-zoo depends on on this platform."""
     with_gpu = sys.platform in ("linux", "win32") and platform.machine() in ("x86_64", "AMD64")
     return "onnxruntime-gpu" if with_gpu else "onnxruntime"
 
@@ -105,7 +105,7 @@ def _runtime_for_this_machine() -> str:
 def _cuda() -> Iterator[Finding]:
     missing = driver_missing()
     if missing is not None:
-        yield Finding("NVIDIA driver", "note", missing, "install it where there is an NVIDIA GPU")
+        yield Finding("NVIDIA driver", "note", missing, "install it if this machine has an NVIDIA GPU")
         return
     supported = _driver_cuda()
     yield Finding("NVIDIA driver", "ok", f"supports CUDA up to {supported or 'an unknown version'}")
@@ -117,22 +117,22 @@ def _cuda() -> Iterator[Finding]:
         yield Finding(
             "CUDA version",
             "problem",
-            f"ONNX Runtime is built for CUDA {built_for}, the driver supports {supported}",
-            "install a newer driver, or an onnxruntime-gpu for the driver's CUDA",
+            f"ONNX Runtime is built for CUDA {built_for}, but the driver supports {supported}",
+            "install a newer driver, or an onnxruntime-gpu built for the CUDA version of the driver",
         )
     others = sorted({found for found in _packaged_cuda() if found != major})
     if others:
         yield Finding(
             "CUDA version",
             "problem",
-            f"ONNX Runtime is built for CUDA {major}, installed Python packages bring CUDA {', '.join(map(str, others))}",
+            f"ONNX Runtime is built for CUDA {major}, but Python packages contain CUDA {', '.join(map(str, others))}",
             f"install nvidia packages and a torch for CUDA {major}",
         )
     yield from _load_order()
 
 
 def _load_order() -> Iterator[Finding]:
-    """Libraries that only Python packages bring are found after they were loaded, not before."""
+    """Check the CUDA libraries; those in Python packages are found only after they were loaded."""
     missing = library_missing("cuda")
     if missing is not None:
         yield Finding(
@@ -145,19 +145,19 @@ def _load_order() -> Iterator[Finding]:
     yield Finding(
         "CUDA libraries",
         "ok",
-        "found; vision-zoo loads those of Python packages before ONNX Runtime looks for them",
+        "found; vision-zoo loads those in Python packages before ONNX Runtime needs them",
     )
 
 
 def _providers(models: Sequence[Path]) -> Iterator[Finding]:
-    """Really run a model on every provider."""
+    """Run a model on every provider."""
     for name in EXECUTION_PROVIDERS:
         reason = missing_for(name)
         if reason is not None:
             state: State = "note" if driver_missing() else "problem"
             yield Finding(f"provider {name}", state, reason)
         elif not models:
-            yield Finding(f"provider {name}", "note", "not tried: there is no model to run")
+            yield Finding(f"provider {name}", "note", "not tested: no model to run")
         else:
             yield _tried(name, models[0])
 
@@ -176,12 +176,12 @@ def _tried(provider: str, path: Path) -> Finding:
     return Finding(
         f"provider {provider}",
         "ok",
-        f"{session.name} ran on {session.provider}, {milliseconds:.3f} ms an image",
+        f"{session.name} ran on {session.provider}, {milliseconds:.3f} ms per image",
     )
 
 
 def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:
-    """What there is to say of the models, and those that can be used."""
+    """Check the exported models; return the findings and the usable models."""
     try:
         folders = model_folders(models_dir)
         paths = list(list_models(models_dir).values())
@@ -197,7 +197,7 @@ def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:
         broken = [errors[path] for path in here if path in errors]
         findings += [Finding("models", "problem", error) for error in broken]
         findings.append(
-            Finding("models", "ok", f"{len(here) - len(broken)} of {len(here)} in {folder} can be used")
+            Finding("models", "ok", f"{len(here) - len(broken)} of {len(here)} in {folder} are usable")
         )
     return findings, [path for path in paths if path not in errors]
 
@@ -228,13 +228,13 @@ def _data(data_dir: Path | None, progress: Progress) -> Iterator[Finding]:
         yield Finding(
             "cache",
             "problem",
-            f"{cache} cannot be written: datasets are decoded again every time",
+            f"{cache} cannot be written: datasets will be decoded again every time",
             "change its permissions, or set XDG_CACHE_HOME",
         )
 
 
 def _datasets(origin: str, folder: Path, progress: Progress) -> Iterator[Finding]:
-    """What really loads: a folder of a dataset's name may be empty, incomplete or damaged."""
+    """Load each dataset that has a folder: it may be empty, incomplete or damaged."""
     from vision_zoo.data import DATASETS
 
     usable, failed = [], []
@@ -246,12 +246,12 @@ def _datasets(origin: str, folder: Path, progress: Progress) -> Iterator[Finding
             DATASETS[name].load(folder)
             usable.append(name)
         except ModuleNotFoundError as error:
-            reason = f"{name} is read with the package {error.name}, which is not installed"
+            reason = f"reading {name} needs the package {error.name}, which is not installed"
             yield Finding("data", "note", f"{origin}: {reason}", installation.install_extra("train"))
         except (VisionZooError, OSError, MemoryError) as error:
             failed.append(name)
             reason = str(error) or type(error).__name__
-            advice = f"restore it, or remove {folder / name}: it is downloaded when it is needed"
+            advice = f"restore it, or remove {folder / name}: it is downloaded again when needed"
             yield Finding("data", "problem", f"{origin}: {name} cannot be loaded: {reason}", advice)
     if usable:
         yield Finding("data", "ok", f"{origin}: {folder} has {', '.join(usable)}")
@@ -261,7 +261,7 @@ def _datasets(origin: str, folder: Path, progress: Progress) -> Iterator[Finding
         )
     elif not failed:
         kind = "has no dataset" if folder.is_dir() else "is not a folder"
-        advice = "name a folder with sub-folders such as mnist"
+        advice = "choose a folder with sub-folders such as mnist"
         yield Finding("data", "problem", f"{origin}: {folder} {kind}", advice)
 
 
@@ -278,7 +278,7 @@ def _driver_cuda() -> str | None:
 
 
 def _packaged_cuda() -> list[int]:
-    """CUDA's major versions of the installed Python packages that bring its runtime."""
+    """The CUDA major versions of installed Python packages that contain its runtime."""
     majors = []
     for distribution in metadata.distributions():
         name = str(distribution.metadata["Name"] or "").lower()

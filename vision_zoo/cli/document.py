@@ -1,4 +1,4 @@
-"""The one document of `--json`, alone on stdout whatever libraries, their threads and children print."""
+"""Print exactly one document on stdout, whatever libraries, threads and child processes print."""
 
 import contextlib
 import json
@@ -10,14 +10,14 @@ import typer
 
 
 class _Stdout:
-    """`real` is a descriptor of stdout while descriptor 1 leads to stderr; `reserved` stays when that has ended."""
+    """`real` is a descriptor of stdout while descriptor 1 is redirected to stderr; `reserved` stays set afterwards."""
 
     real: int | None = None
     reserved = False
 
 
 def reserve_stdout(context: typer.Context, wanted: bool) -> bool:
-    """Until the command ends, lead to stderr what is written to stdout, but for `print_document`."""
+    """Redirect stdout to stderr until the command ends, except for `print_document`."""
     if not wanted or _Stdout.real is not None or context.resilient_parsing or not _stdout_is_descriptor_1():
         return wanted
     sys.stdout.flush()
@@ -29,7 +29,7 @@ def reserve_stdout(context: typer.Context, wanted: bool) -> bool:
 
 
 def print_document(text: str) -> None:
-    """Write `text` and a line end to the real stdout.
+    """Write `text` and a newline to the real stdout.
 
     Raises:
         OSError: it cannot be written.
@@ -48,12 +48,12 @@ def print_json(document: Any) -> None:
 
 
 def json_text(document: Any) -> str:
-    """`document` as JSON: never NaN, which few programs can read."""
+    """Format `document` as JSON without NaN, which few programs can read."""
     return json.dumps(document, indent=2, allow_nan=False)
 
 
 def close_stdout() -> None:
-    """Flush what was printed; after a document, lead to stderr what is printed while Python exits.
+    """Flush stdout; after a document, redirect to stderr what is printed while Python exits.
 
     Raises:
         OSError: it cannot be written.

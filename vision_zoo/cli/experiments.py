@@ -1,4 +1,4 @@
-"""Many runs at once: `tune` searches a grid, `reproduce` repeats published experiments."""
+"""Commands with many runs: `tune` searches hyperparameters, `reproduce` repeats published experiments."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,53 +17,56 @@ if TYPE_CHECKING:
 
 
 def tune(
-    recipe: Annotated[str, typer.Argument(help="A name from `vision-zoo list recipes`.", show_default=False)],
+    recipe: Annotated[str, typer.Argument(help="Name from `vision-zoo list recipes`.", show_default=False)],
     grid: Annotated[
         list[str] | None,
-        typer.Option(help="FIELD=VALUE,…, once a field; the report's grid where the recipe has one."),
+        typer.Option(
+            help="Values of a field: FIELD=VALUE,… Repeatable. Default: the grid of the report, if there is one."
+        ),
     ] = None,
     ranges: Annotated[
         list[str] | None,
-        typer.Option("--range", help="FIELD=LOW:HIGH or FIELD=LOW:HIGH:log, for --sampler tpe."),
+        typer.Option(
+            "--range",
+            help="Range of a field, for --sampler tpe: FIELD=LOW:HIGH or FIELD=LOW:HIGH:log. Repeatable.",
+        ),
     ] = None,
     sampler: Annotated[
-        Sampler, typer.Option(help="Every combination, or tpe: where earlier points were good.")
+        Sampler, typer.Option(help="Sampler: every combination, or a tree-structured Parzen estimator.")
     ] = "grid",
-    pruner: Annotated[
-        Pruner, typer.Option(help="Which points end early; median: those below the others' median.")
-    ] = "none",
+    pruner: Annotated[Pruner, typer.Option(help="Pruner: none, or stop trials below the median.")] = "none",
     trials: Annotated[
-        int | None, typer.Option(help="Points after which a shared search ends; --sampler tpe needs it.")
+        int | None, typer.Option(help="Number of trials in a shared search; required by --sampler tpe.")
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
             envvar="VISION_ZOO_STORAGE",
-            help="Share the search with other workers: journal:PATH or postgresql://USER:PASSWORD@HOST/DATABASE.",
+            help="Storage shared by several workers: journal:PATH or postgresql://USER:PASSWORD@HOST/DATABASE.",
         ),
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="Name of the shared search; the recipe's without it.")
+        str | None, typer.Option(help="Name of the shared search. Default: the name of the recipe.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most, for every point.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every point.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Maximum epochs per trial.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every trial.")] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Points at a time; one a core, or one on a GPU; one in a shared search."),
+        typer.Option(help="Trials at a time. Default: one per core; one on a GPU or in a shared search."),
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the grid; runs/tune/<recipe> by default.")
+        Path | None, typer.Option(help="Folder of the search. Default: runs/tune/<recipe>.")
     ] = None,
     results_dir: Annotated[
-        Path | None, typer.Option(help="Folder to keep the figures in as well, for instance results.")
+        Path | None, typer.Option(help="Folder for a copy of the metrics, such as results.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Search settings; validation chooses. Run it again to go on.
+    """Search hyperparameters; the best validation result wins. Run the same command again to continue.
 
-    With --storage any number of workers share one search: run the same command in each of them.
+    With --storage, any number of workers share one search: run the same command in each of them.
     """
     from vision_zoo.recipes import find_recipe
     from vision_zoo.recipes.grids import GRIDS
@@ -78,7 +81,7 @@ def tune(
     shared = storage is not None or study is not None or trials is not None
     if shared or sampler != "grid" or pruner != "none" or searched:
         if results_dir is not None:
-            raise UsageError("--results-dir keeps a grid's figures; leave it out of a shared search")
+            raise UsageError("--results-dir is for grid searches; omit it in a shared search")
         from vision_zoo.experiments.search.study import Place, StudySettings
 
         _search_together(
@@ -111,7 +114,7 @@ def tune(
         return
     rows = [{field: point[field] for field in values} | _reached_by(point) for point in document["points"]]
     print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
-    print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all")
+    print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all points")
 
 
 def _reached_by(point: dict[str, Any]) -> dict[str, Any]:
@@ -156,25 +159,29 @@ def _search_together(
         for trial in document["trials"]
     ]
     print(render(rows, "table", title=f"{settings.name}: {len(rows)} points"))
-    print(f"\nchosen on validation: {describe(document['chosen'])}; {place.out / 'study.json'} has all")
+    print(
+        f"\nchosen on validation: {describe(document['chosen'])}; {place.out / 'study.json'} lists all points"
+    )
 
 
 def reproduce(
     recipes: Annotated[
         list[str] | None, typer.Argument(help="Names from `vision-zoo list recipes`.", show_default=False)
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every recipe of a published report.")] = False,
-    seeds: Annotated[int, typer.Option(help="Runs of each recipe, with the seeds 0, 1, …")] = 1,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Repeat every recipe of the published reports.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="Runs per recipe, with seeds 0, 1, …")] = 1,
     runs_dir: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs"),
-    results_dir: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("results"),
-    document: Annotated[Path, typer.Option(help="The document to regenerate.")] = Path("docs/RESULTS.md"),
+    results_dir: Annotated[Path, typer.Option(help="Folder for the metrics.")] = Path("results"),
+    document: Annotated[Path, typer.Option(help="Document to regenerate.")] = Path("docs/RESULTS.md"),
     device: Device = "auto",
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Repeat published experiments, what is missing, and set their figures beside the reports'."""
+    """Repeat published experiments and compare the results with the reports. Finished runs are kept."""
     if everything == bool(recipes):
-        raise UsageError("reproduce takes recipes or --all; `vision-zoo list recipes` lists what there is")
+        raise UsageError("reproduce needs recipes or --all; `vision-zoo list recipes` lists recipes")
     from vision_zoo.experiments import report
     from vision_zoo.recipes import RECIPES, find_recipe
 
@@ -195,6 +202,4 @@ def reproduce(
         print_json(report.measured(results_dir, names))
         return
     print(report.terminal_table(results_dir, names))
-    print(
-        f"\nThe figures are in {', '.join(sorted({str(path.parent) for path in paths}))}, the report in {document}"
-    )
+    print(f"\nmetrics: {', '.join(sorted({str(path.parent) for path in paths}))}; report: {document}")

@@ -1,4 +1,4 @@
-"""`export`: a run becomes one proven file, or an entry of a Triton model repository."""
+"""`export`: write a run as a verified ONNX file, or as an entry of a Triton model repository."""
 
 import sys
 import tempfile
@@ -16,26 +16,27 @@ from vision_zoo.core.errors import UsageError
 def export(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run directory; for --triton also a model.", show_default=False),
+        typer.Argument(metavar="RUN", help="Run directory; with --triton, also a model.", show_default=False),
     ],
     onnx: Annotated[bool, typer.Option("--onnx", help="Write an ONNX file and its manifest.")] = False,
-    triton: Annotated[
-        Path | None, typer.Option(help="Add the model to a Triton model repository in this folder.")
-    ] = None,
+    triton: Annotated[Path | None, typer.Option(help="Triton model repository to add the model to.")] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
         "exported"
     ),
-    precision: Annotated[Precision, typer.Option(help="What the graph computes in.")] = "fp32",
-    weights: Annotated[Precision, typer.Option(help="How a graph in fp32 stores large weights.")] = "fp32",
+    precision: Annotated[Precision, typer.Option(help="Precision of the computation.")] = "fp32",
+    weights: Annotated[Precision, typer.Option(help="Storage of large weights in an fp32 model.")] = "fp32",
     dataset: Annotated[
         str | None,
-        typer.Option(help="folder:PATH, where the run's own folder was moved.", show_default=False),
+        typer.Option(
+            help="New location of the run's image folder, as folder:PATH, if it was moved.",
+            show_default=False,
+        ),
     ] = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run as one ONNX file, proved on its test split."""
+    """Export a run as one ONNX file, verified on its test split."""
     if not onnx and triton is None:
         raise UsageError("export needs a format; pass --onnx or --triton DIR")
     if triton is not None and not Path(run).is_dir():
@@ -54,7 +55,7 @@ def export(
         return
     from vision_zoo import api
 
-    print(f"exporting {run} and proving the file on every test image", file=sys.stderr)
+    print(f"exporting {run} and verifying the file on every test image", file=sys.stderr)
     with tempfile.TemporaryDirectory() as scratch:
         exported = api.export(
             run,
@@ -82,8 +83,8 @@ def export(
     written = exported.path if onnx else target
     print(
         f"{written}{' (replaced)' if exported.replaced else ''}: {exported.argmax_agreement:.2%} of {exported.images:,} "
-        f"predictions as the checkpoint's, largest logit difference {exported.max_logit_difference:.1e}, "
-        f"accuracy {exported.checkpoint_accuracy:.2%} before and {exported.accuracy:.2%} after"
+        f"predictions equal the checkpoint's, largest logit difference {exported.max_logit_difference:.1e}, "
+        f"accuracy {exported.checkpoint_accuracy:.2%} before and {exported.accuracy:.2%} after export"
     )
     if onnx and target is not None:
         print(f"{target} is ready for Triton")

@@ -1,4 +1,4 @@
-"""Looking at what is there: `info` at a model, `card` for others to read, `doctor` at the machine."""
+"""Commands that inspect: `info` and `card` a model, `doctor` the machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
 def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> None:
-    """Show all that an exported model says and consists of."""
+    """Show the metadata, operators and layers of an exported model."""
     from vision_zoo.cli.inspection import describe_model, overview
     from vision_zoo.core.tables import render
     from vision_zoo.serving.models import find_model
@@ -26,7 +26,7 @@ def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> N
     if described["layers"] is None:
         from vision_zoo.core.installation import install_extra
 
-        print(f"\nIts layers are shown where the package onnx is installed: {install_extra('train')}")
+        print(f"\nTo show its layers, install the package onnx: {install_extra('train')}")
         return
     layers = [{**layer, "output": " x ".join(map(str, layer["output"]))} for layer in described["layers"]]
     print("\n" + render(layers, "table", title="Layers, for one image"))
@@ -35,12 +35,13 @@ def info(model: Model, models_dir: ModelsDir = None, as_json: Json = False) -> N
 def card(
     model: Model,
     models_dir: ModelsDir = None,
-    output: Annotated[Path | None, typer.Option(help="A file to write, instead of stdout.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
     results_dir: Annotated[
-        Path | None, typer.Option(help="Folder of measured figures; those of the shipped models without it.")
+        Path | None,
+        typer.Option(help="Folder of measured results. Default: the results of the shipped models."),
     ] = None,
 ) -> None:
-    """Write a model's card, in the format of the Hugging Face Hub."""
+    """Write a model card in the format of the Hugging Face Hub."""
     from vision_zoo.core import atomic
     from vision_zoo.core.results import shipped_results
     from vision_zoo.experiments.report.model_card import model_card
@@ -56,7 +57,7 @@ def card(
 
 
 def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Look for what keeps this machine from running models, and say what to do."""
+    """Find problems that keep this machine from running models, and suggest remedies."""
     from dataclasses import asdict
 
     from vision_zoo.cli.doctor import diagnose
@@ -74,5 +75,5 @@ def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json
                 print(f"    {finding.remedy}")
     if problems:
         raise DeviceError(
-            f"{len(problems)} of {len(findings)} checks found a problem; what to do stands below each"
+            f"{len(problems)} of {len(findings)} checks found a problem; the remedy is printed below each"
         )

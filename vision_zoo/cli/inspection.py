@@ -1,4 +1,4 @@
-"""What an exported model says about itself and what its graph consists of, for `vision-zoo info`."""
+"""Metadata, operators and layers of an exported model, for `vision-zoo info`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,12 +8,12 @@ from vision_zoo.serving.session import Session
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """The metadata, the file, and the graph's operators and layers.
+    """Describe the metadata, the file, and the operators and layers of the graph.
 
-    `operators` and `layers` are None where the package onnx is not installed.
+    `operators` and `layers` are None if the package onnx is not installed.
 
     Raises:
-        ModelError: it cannot be used.
+        ModelError: the file cannot be used.
     """
     session = Session(path, provider="cpu")
     metadata = session.metadata
@@ -38,23 +38,23 @@ def describe_model(path: Path) -> dict[str, Any]:
 
 
 def overview(described: dict[str, Any]) -> list[dict[str, Any]]:
-    """Two columns for people."""
+    """Two columns for a terminal."""
     image = described["input"]
     rows = {
         "file": f"{described['path']}, {described['bytes'] / 2**20:.2f} MiB",
-        "manifest": "the file is the one that manifest.json lists"
+        "manifest": "the file matches manifest.json"
         if described["listed_in_manifest"]
-        else "no manifest lists this file",
+        else "the file is not listed in a manifest",
         "recipe": described["recipe"],
         "architecture": _with_arguments(described["architecture"], described["architecture_arguments"]),
         "dataset": f"{described['dataset']} ({described['data_variant']})",
-        "test accuracy": f"{described['test_accuracy']:.2%} of {described['test_images']:,} images, through this file",
+        "test accuracy": f"{described['test_accuracy']:.2%} of {described['test_images']:,} images, with this file",
         "labels": ", ".join(described["labels"]),
         "input": f"image: uint8 [batch, {image['height']}, {image['width']}, {image['channels']}]",
-        "a foreign image": _preparation(image),
+        "preprocessing": _preparation(image),
         "output": f"logits, probabilities: float32 [batch, {len(described['labels'])}]",
-        "computes in": described["precision"],
-        "large weights in": described["weights"],
+        "precision": described["precision"],
+        "large weights": described["weights"],
         "parameters": f"{described['parameters']:,}",
         "MACs": f"{described['macs']:,} for one image",
         "opset": described["opset"],
@@ -72,10 +72,10 @@ def _with_arguments(architecture: str, arguments: dict[str, Any]) -> str:
 
 def _preparation(image: dict[str, Any]) -> str:
     steps = ["grayscale" if image["channels"] == 1 else "RGB"]
-    steps.append("its central square" if image["crop"] == "center" else "padded to a square")
+    steps.append("cropped to the central square" if image["crop"] == "center" else "padded to a square")
     if image["polarity"] == "light_on_dark":
-        steps.append("inverted where its border is light")
+        steps.append("inverted if the border is light")
     if image["centring"] == "center_of_mass":
-        steps.append("its content scaled into 20/28 of the side, centred by mass")
+        steps.append("content scaled to 20/28 of the side, centred by mass")
     steps.append(f"scaled with a {image['resample']} filter")
     return ", ".join(steps)

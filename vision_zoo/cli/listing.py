@@ -1,4 +1,4 @@
-"""What there is: recipes, architectures, datasets, models. Needs no torch."""
+"""Listings of recipes, architectures, datasets and models. Needs no torch."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they all say on stderr."""
+"""Options and messages that several commands share."""
 
 import sys
 from pathlib import Path
@@ -11,17 +11,20 @@ from vision_zoo.core.choices import DeviceName, ProviderName
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder with the datasets; without it VISION_ZOO_DATA, the cache, then a download."),
+    typer.Option(help="Folder with the datasets. Default: VISION_ZOO_DATA, then the cache, then a download."),
 ]
-ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models, instead of exported/.")]
-Device = Annotated[DeviceName, typer.Option(help="What to train on.")]
-Provider = Annotated[ProviderName, typer.Option(help="ONNX Runtime's execution provider.")]
+ModelsDir = Annotated[Path | None, typer.Option(help="Folder of exported models. Default: exported/.")]
+Device = Annotated[DeviceName, typer.Option(help="Device to compute on.")]
+Provider = Annotated[ProviderName, typer.Option(help="Execution provider of ONNX Runtime.")]
 Json = Annotated[
     bool,
     typer.Option("--json", callback=reserve_stdout, help="Print exactly one JSON document on stdout."),
 ]
 Model = Annotated[
-    str, typer.Argument(help="The path of an .onnx file, or a name in exported/.", show_default=False)
+    str,
+    typer.Argument(
+        help="Path of an .onnx file, or a name from `vision-zoo list models`.", show_default=False
+    ),
 ]
 
 
@@ -31,11 +34,11 @@ def warn_of_fallback(*providers: str) -> None:
 
         notice = auto_notice()
         if notice:
-            print(f"warning: {notice}; `vision-zoo doctor` says more", file=sys.stderr)
+            print(f"warning: {notice}; run `vision-zoo doctor` for details", file=sys.stderr)
 
 
 def report_model(path: Path) -> None:
-    """Say on stderr which file is used."""
+    """Print on stderr which file is used."""
     from vision_zoo.artifact import manifest
 
     listed = path.name in manifest.read(path.parent)

@@ -1,4 +1,4 @@
-"""An exported model on images: `predict` classifies files, `evaluate` scores a dataset."""
+"""Run an exported model on images: `predict` classifies files, `evaluate` scores a dataset."""
 
 from typing import Annotated
 
@@ -8,14 +8,15 @@ from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, report_model, warn_of_fallback
 
 _NAMED = 10
-"""How many files that cannot be used are named."""
+"""Number of unusable files to name in the error."""
 
 
 def predict(
     model: Model,
     images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Image files.", show_default=False)],
     top: Annotated[
-        int | None, typer.Option(help="Only the K most probable labels; 3 without --json.", min=1)
+        int | None,
+        typer.Option(help="Number of most probable labels to print. Default: 3; all with --json.", min=1),
     ] = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
@@ -47,21 +48,21 @@ def predict(
         reasons = [str(failure) for failure in failures[:_NAMED]]
         if len(failures) > _NAMED:
             reasons.append(f"and {len(failures) - _NAMED} more")
-        others = f" ({len(failures)} of {len(images)} images cannot be used)" if len(images) > 1 else ""
+        others = f" ({len(failures)} of {len(images)} images could not be used)" if len(images) > 1 else ""
         raise ImageError("; ".join(reasons) + others)
 
 
 def evaluate(
     model: Model,
     dataset: Annotated[
-        str, typer.Option(help="A name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
+        str, typer.Option(help="Name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
     ],
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
     as_json: Json = False,
 ) -> None:
-    """Score an exported model on a dataset's test split, or on all pictures of folder:PATH where that has no test/."""
+    """Compute the accuracy of an exported model on a test split, or on all images of a folder without test/."""
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.core.tables import render
     from vision_zoo.serving.evaluate import dataset_to_score, evaluate_dataset
@@ -88,9 +89,9 @@ def evaluate(
             }
         )
         return
-    which = "test images" if score.split == "test" else "images, all"
+    which = "test images" if score.split == "test" else "images (all)"
     print(
         f"{session.name}: {score.accuracy:.2%} of {score.images:,} {which} of {score.dataset} ({session.provider})"
     )
-    print("\nTrue classes in rows, predicted ones in columns:")
+    print("\nConfusion matrix (rows: true class, columns: predicted class):")
     print(render(score.table(score.labels), "table"))

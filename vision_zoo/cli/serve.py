@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 AllowHost = Annotated[
     list[str] | None,
     typer.Option(
-        help="Name to answer for besides this machine's, such as *.example.org; * for any. Repeatable."
+        help="Accepted host name besides this machine's own, such as *.example.org; * for any. Repeatable."
     ),
 ]
-RootPath = Annotated[str, typer.Option(help="Prefix that a proxy puts before every path.")]
+RootPath = Annotated[str, typer.Option(help="Path prefix added by a proxy.")]
 _LARGEST_BODY_MB = 2048
 
 
@@ -26,16 +26,18 @@ def demo(
     models_dir: ModelsDir = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="Port to listen on; 0 for any free port.", min=0, max=65535)
     ] = 7860,
     provider: Provider = "auto",
-    open_to_all: Annotated[bool, typer.Option("--open-to-all", help="Listen beyond this machine.")] = False,
+    open_to_all: Annotated[
+        bool, typer.Option("--open-to-all", help="Allow other machines without an API key.")
+    ] = False,
     allow_host: AllowHost = None,
     root_path: RootPath = "",
 ) -> None:
-    """Serve a page to draw digits on and drop images into.
+    """Serve a web page for drawing digits and classifying images.
 
-    VISION_ZOO_API_KEY, if set, is the key that the page asks for.
+    If VISION_ZOO_API_KEY is set, the page asks for that key.
     """
     from vision_zoo.serving.server.settings import ServerSettings
 
@@ -56,36 +58,36 @@ def demo(
 def serve(
     models_dir: ModelsDir = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free port.")] = 8000,
     provider: Provider = "auto",
-    threads: Annotated[int, typer.Option(help="Of each model, within one operator.", min=1)] = 1,
-    page: Annotated[bool, typer.Option("--demo", help="Serve the page to draw on, too, at /demo.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads per model (intra-op).", min=1)] = 1,
+    page: Annotated[bool, typer.Option("--demo", help="Also serve the demo page at /demo.")] = False,
     open_to_all: Annotated[
-        bool, typer.Option("--open-to-all", help="Listen beyond this machine without an API key.")
+        bool, typer.Option("--open-to-all", help="Allow other machines without an API key.")
     ] = False,
     allow_host: AllowHost = None,
     cors_origin: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Origin whose web pages may use the server, such as https://example.org; * for any. Repeatable."
-        ),
+        typer.Option(help="Allowed origin of web pages, such as https://example.org; * for any. Repeatable."),
     ] = None,
     root_path: RootPath = "",
-    max_body_mb: Annotated[float, typer.Option(help="Largest request, in MiB.")] = 16.0,
-    max_batch: Annotated[int, typer.Option(help="Images of one request.")] = 256,
+    max_body_mb: Annotated[float, typer.Option(help="Largest request body, in MiB.")] = 16.0,
+    max_batch: Annotated[int, typer.Option(help="Largest number of images per request.")] = 256,
     max_pixels: Annotated[int, typer.Option(help="Largest image file, in pixels.")] = 16_000_000,
     max_concurrency: Annotated[
-        int | None, typer.Option(help="Requests that run at once; one a core without it.")
+        int | None, typer.Option(help="Requests running at once. Default: one per core.")
     ] = None,
-    max_queue: Annotated[int, typer.Option(help="Requests that wait; more are answered 503.")] = 512,
-    max_connections: Annotated[int, typer.Option(help="Connections that are open at once.")] = 1000,
-    deadline: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
-    read_seconds: Annotated[float, typer.Option(help="Seconds a client may take to send a request.")] = 10.0,
-    reload: Annotated[float, typer.Option(help="Seconds between looks at the models folder.")] = 2.0,
+    max_queue: Annotated[
+        int, typer.Option(help="Requests waiting at once; further ones are answered with 503.")
+    ] = 512,
+    max_connections: Annotated[int, typer.Option(help="Connections open at once.")] = 1000,
+    deadline: Annotated[float, typer.Option(help="Seconds until a request is answered with 504.")] = 10.0,
+    read_seconds: Annotated[float, typer.Option(help="Seconds for a client to send a request.")] = 10.0,
+    reload: Annotated[float, typer.Option(help="Seconds between checks of the models folder.")] = 2.0,
 ) -> None:
-    """Serve models over HTTP: the Open Inference Protocol, image classification, metrics.
+    """Serve models over HTTP: Open Inference Protocol v2, image classification, metrics.
 
-    VISION_ZOO_API_KEY, if set, is the key that clients must send.
+    If VISION_ZOO_API_KEY is set, clients must send that key.
     """
     from vision_zoo.serving.server.settings import ServerSettings
 

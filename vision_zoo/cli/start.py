@@ -1,4 +1,4 @@
-"""Commands to begin with: quickstart and the lists."""
+"""Commands to start with: `quickstart` and `list`."""
 
 import sys
 from pathlib import Path
@@ -12,10 +12,10 @@ from vision_zoo.core.choices import EntryKind
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for all that it writes.")] = Path("runs/quickstart"),
+    out: Annotated[Path, typer.Option(help="Folder for all output.")] = Path("runs/quickstart"),
     as_json: Json = False,
 ) -> None:
-    """The whole way with a digit classifier, in a minute."""
+    """Train, export, verify, measure and run a digit classifier in a minute."""
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.core.tables import render
     from vision_zoo.experiments.quickstart import next_steps, summary
@@ -27,7 +27,7 @@ def quickstart(
         print_json(result)
         return
     print(render(summary(result), "table", title="vision-zoo quickstart"))
-    print("\nWhat to do next:")
+    print("\nNext steps:")
     for command in next_steps(result):
         print(f"  {command}")
 
@@ -52,4 +52,4 @@ def list_entries(
     elif entries:
         print(render(summary(kind, entries), "table"))
     else:
-        print("there are no models yet; train one and export it", file=sys.stderr)
+        print("no models found; train one and export it", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`train`: a recipe becomes a run directory."""
+"""`train`: train a recipe into a run directory."""
 
 import shlex
 from pathlib import Path
@@ -14,48 +14,53 @@ from vision_zoo.core.errors import UsageError
 
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="A name from `vision-zoo list recipes`, or a .toml file.")
+        str | None, typer.Argument(help="Name from `vision-zoo list recipes`, or a .toml file.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="Instead of a recipe, with --dataset.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="Architecture, together with --dataset instead of a recipe.")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Instead of a recipe, with --architecture; or folder:PATH. With --resume, where the folder is now."
+            help="Dataset or folder:PATH, together with --architecture. With --resume: where a moved folder is now."
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after this many epochs without a lower validation loss.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the initial weights, the split and the order.")] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(help="Instead of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed for weights, split and batch order.")] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(help="Optimizer.")] = None,
     precision: Annotated[
-        Arithmetic | None, typer.Option(help="What training steps compute in; tf32 is for NVIDIA GPUs.")
+        Arithmetic | None, typer.Option(help="Precision of training steps; tf32 is for NVIDIA GPUs.")
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay of the optimizer.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop after this much training.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop after this many minutes of training.")
+    ] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(help="Pixels a side, 4 to 1024, for --dataset folder:PATH (64 without it)."),
+        typer.Option(help="Side of the images in pixels, 4 to 1024, for folder:PATH. Default: 64."),
     ] = None,
     pretrained: Annotated[
-        Path | None, typer.Option(help="Published weights as safetensors, instead of looking for them.")
+        Path | None,
+        typer.Option(help="File of pretrained weights (safetensors). Default: searched in the data folders."),
     ] = None,
     transfer: Annotated[
-        Path | None, typer.Option(help="Run that gives the feature layers' weights, which are then frozen.")
+        Path | None, typer.Option(help="Run whose feature layers are copied and frozen.")
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Run directory to create; runs/<recipe> by default.")
+    out: Annotated[Path | None, typer.Option(help="Run directory to create. Default: runs/<recipe>.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Run directory to continue, with its own settings.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Continue this run; needs nothing else.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a recipe into a run directory."""
+    """Train a network and write a run directory."""
     overrides: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -108,7 +113,7 @@ def train(
             }
         )
         return
-    print(f"{run.path}: {run.accuracy:.2%} of the test images are right; {run.epochs} epochs trained")
+    print(f"{run.path}: {run.accuracy:.2%} test accuracy after {run.epochs} epochs")
     print(f"next: {_export_command(run.path, run.recipe)}")
 
 

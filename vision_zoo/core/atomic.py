@@ -1,4 +1,4 @@
-"""Writing files so that a name holds either the old content or the new one, never a part of it."""
+"""Atomic file writes: a path holds either the old or the new content, never a part."""
 
 import errno
 import os

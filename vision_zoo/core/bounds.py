@@ -1,4 +1,4 @@
-"""Bounds of the numbers that a user gives, and the names of devices."""
+"""Bounds of numbers given by the user."""
 
 from typing import cast, get_args
 

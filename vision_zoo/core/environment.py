@@ -1,4 +1,4 @@
-"""What a figure was measured on: hardware and versions, without anything that identifies a machine."""
+"""The environment of a measurement: hardware and versions, without anything that identifies a machine."""
 
 import ctypes
 import math
@@ -75,7 +75,7 @@ def cpu_model() -> str:
 
 
 def gpu_name() -> str | None:
-    """The first NVIDIA GPU's name as the driver gives it; None where there is none. Needs no torch."""
+    """The first NVIDIA GPU's name as the driver gives it; None if there is none. Needs no torch."""
     name = ctypes.create_string_buffer(256)
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

@@ -1,4 +1,4 @@
-"""Every error that a user can cause or meet, as one tree.
+"""The tree of errors that users can cause or see.
 
     VisionZooError
     ├── UsageError          options that contradict each other or are out of range
@@ -9,7 +9,7 @@
     ├── ImageError          an image that cannot be decoded or used
     │   └── BlankImageError an image without any content to classify
     ├── ModelError          an ONNX file that is damaged, foreign or does not match its manifest
-    ├── ExportError         an export whose proof failed; nothing was written
+    ├── ExportError         an export that failed verification; nothing was written
     ├── RunError            a run directory or checkpoint that cannot be used
     │   └── RunInUseError   another process is training there
     ├── TrainingError       training that cannot go on (the loss is no longer finite)

@@ -1,6 +1,6 @@
-"""Pages of one file that need nothing from elsewhere: no scripts, no fonts, pictures as SVG inside.
+"""Self-contained HTML pages: no scripts, no external fonts, plots as inline SVG.
 
-Templates of Jinja2, in which every value is escaped; a page extends `base.html` and takes tables from `table.html`.
+The templates are Jinja2's, with every value escaped. A page extends `base.html` and takes tables from `table.html`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How vision-zoo was installed here, and the commands that change it: in a message, a command must work as it stands."""
+"""How vision-zoo was installed, and the commands to change it, as they can be typed."""
 
 import importlib.util
 import json
@@ -68,7 +68,7 @@ def missing_package(error: ModuleNotFoundError) -> MissingExtraError | None:
 
 def missing_extra(package: str, extra: str) -> str:
     """The sentence for a package that only an extra brings."""
-    return f"this needs the package {package}, of the extra `{extra}`: {install_extra(extra)}"
+    return f"the package {package} of the extra `{extra}` is required: {install_extra(extra)}"
 
 
 def _pip(command: str) -> str:

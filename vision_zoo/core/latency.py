@@ -1,4 +1,4 @@
-"""What a sample of timed calls says: percentiles that it can carry, and whether it was steady."""
+"""Summaries of timed calls: percentiles with enough samples in the tail, and stability."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Latency:
     Args:
         calls: that were timed.
         errors: calls that raised; they have no latency.
-        milliseconds: by percentile; None where there were too few calls to carry it.
+        milliseconds: by percentile; None if there were too few calls.
         max_ms: the slowest call.
         images_per_second: images of all calls over the seconds that they took.
         steady: three consecutive windows of the calls agree within 10 % in their medians (offline: in
-            throughput); None where there were too few calls to tell.
+            throughput); None if there were too few calls to tell.
         nanoseconds: of every call in order, int64 `[calls]`.
     """
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime as this project uses it: without telemetry and without its own log lines. All sessions are made here."""
+"""ONNX Runtime without telemetry and without its own log lines."""
 
 import os
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Telling the user how far a long computation is: bars on a terminal, plain lines elsewhere. On stderr."""
+"""Progress of long computations on stderr: bars on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Iterator

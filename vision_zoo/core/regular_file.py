@@ -1,4 +1,4 @@
-"""Reading a path that may be anything: a pipe, a device, a folder, a file larger than the memory."""
+"""Safe reading of paths that may be pipes, devices, folders or huge files."""
 
 import errno
 import os

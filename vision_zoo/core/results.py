@@ -1,6 +1,6 @@
-"""The figures of repeated experiments: one JSON file a recipe and environment under `results/`.
+"""Results of repeated experiments: one JSON file per recipe and environment under `results/`.
 
-    results/<environment>/<recipe>.json          every seed's figures
+    results/<environment>/<recipe>.json          the metrics of every seed
     results/<environment>/<recipe>-grid.json     every point of a grid search
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
 
@@ -21,7 +21,7 @@ SCHEMA_VERSION = 2
 
 
 def shipped_results() -> Path:
-    """The folder of the figures that come with the package: beside it in a checkout, inside an installed wheel."""
+    """The folder of the results that come with the package: beside it in a checkout, inside an installed wheel."""
     package = Path(__file__).resolve().parent.parent
     beside = package.parent / "results"
     return beside if beside.is_dir() else package / "measured"
@@ -42,12 +42,12 @@ def environment_name(described: Mapping[str, Any]) -> str:
 
 
 def result_path(results_dir: Path, environment: Mapping[str, Any], name: str) -> Path:
-    """Where the figures called `name` that were measured in `environment` are kept."""
+    """The path of the results called `name` that were measured in `environment`."""
     return results_dir / environment_name(environment) / f"{name}.json"
 
 
 def read_result(path: Path) -> dict[str, Any] | None:
-    """The figures in `path`; None where there is no such file.
+    """Read the results in `path`; None if there is no such file.
 
     Raises:
         RunError: the file is damaged.
@@ -64,10 +64,10 @@ def read_result(path: Path) -> dict[str, Any] | None:
 
 
 def write_result(path: Path, document: Mapping[str, Any]) -> None:
-    """Write figures to `path`.
+    """Write results to `path`.
 
     Raises:
-        StorageError: it cannot be written; the former figures stay.
+        StorageError: it cannot be written; the former results stay.
     """
     atomic.write_text(path, json.dumps(document, indent=1) + "\n")
 

@@ -1,9 +1,9 @@
-"""Three ways to load a model, after MLPerf Inference (Reddi et al. 2020).
+"""Three load scenarios, after MLPerf Inference (Reddi et al. 2020).
 
-- `single_stream`: one caller, the next call when the last has returned: the latency of a lone user.
-- `offline`: as many callers as there are cores, all work at hand: the throughput of a batch job.
-- `server`: calls arrive at random (Poisson) at a given rate, whether or not the last ones have returned.
-  Latency counts from the moment a call was due, so that waiting is not forgotten (coordinated omission).
+- `single_stream`: one caller, one call at a time: the latency of a single user.
+- `offline`: one caller per core, no waiting: the throughput of a batch job.
+- `server`: Poisson arrivals at a given rate, independent of earlier calls. Latency counts from the
+  scheduled arrival, which avoids coordinated omission.
 
 An arm is a function without arguments that handles one batch. Every arm is warmed up before it is timed.
 """
@@ -22,7 +22,7 @@ from vision_zoo.core.progress import Progress
 SCENARIOS = ("single-stream", "offline", "server")
 
 Arm = Callable[[], object]
-_Call = tuple[int, int | None]  # when it was due; nanoseconds until it was done, None where it failed
+_Call = tuple[int, int | None]  # when it was due; nanoseconds until it was done, None if it failed
 
 _SLICE_SECONDS = 0.1
 _WARM_UP_CALLS = 10
@@ -80,14 +80,14 @@ def offline(arm: Arm, *, batch_size: int, seconds: float, callers: int, progress
 def server(
     arm: Arm, *, batch_size: int, seconds: float, rate: float, callers: int, progress: Progress, seed: int = 0
 ) -> Latency:
-    """Call `arm` at `rate` calls a second on average, from at most `callers` threads at a time.
+    """Call `arm` at `rate` calls per second on average, from at most `callers` threads at a time.
 
     Raises:
         UsageError: `seconds` or `rate` is not above 0.
     """
     _check_seconds(seconds)
     if not rate > 0:
-        raise UsageError(f"rate {rate} is out of range; expected more than 0 calls a second")
+        raise UsageError(f"rate {rate} is out of range; expected more than 0 calls per second")
     warm_up(arm)
     progress.start(f"server, batch {batch_size}", 1)
     gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))

@@ -70,7 +70,7 @@ def prediction_interval(values: Sequence[float], *, confidence: float = CONFIDEN
 
 
 def mean_difference_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Welch's test of two models' accuracies over seeds; None where one has fewer than two."""
+    """Welch's test of two models' accuracies over seeds; None if one has fewer than two."""
     from scipy.stats import ttest_ind
 
     if min(len(first), len(second)) < 2:
@@ -129,7 +129,7 @@ def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_]
 def accuracy_by_class(
     labels: NDArray[np.int64], right: NDArray[np.bool_], *, classes: int
 ) -> NDArray[np.float64]:
-    """The share of each class's images that are right, `[classes]`; NaN for a class without images."""
+    """The accuracy of each class, `[classes]`; NaN for a class without images."""
     counts = np.bincount(labels, minlength=classes)
     hits = np.bincount(labels, weights=right.astype(np.float64), minlength=classes)
     with np.errstate(invalid="ignore"):

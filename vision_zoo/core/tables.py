@@ -1,4 +1,4 @@
-"""Rows for people and for programs: a table on the terminal, Markdown, CSV, JSON."""
+"""Tables for a terminal, and as Markdown, CSV or JSON."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Decode once: the arrays of a dataset as memory-mapped files in the user's cache.
+"""Cache of decoded datasets: memory-mapped arrays in the user's cache folder.
 
 An entry's name is a hash of all that the arrays depend on. Its files carry checksums, which are verified whenever it
 is read: an entry that is damaged is decoded anew.

@@ -1,4 +1,4 @@
-"""What a dataset is: labels, input format, statistics and a way to load it into memory."""
+"""Datasets: labels, input format, statistics and a loader."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ def report_skipped(splits: Splits, progress: Progress) -> None:
     """Warn of what is in the data but not used, of classes that a split lacks, and of pictures in two splits."""
     if splits.skipped:
         progress.line(
-            f"warning: {len(splits.skipped):,} files are no images that can be read and were left out: "
+            f"warning: {len(splits.skipped):,} files are not readable images and were skipped: "
             f"{listed([file.name for file in splits.skipped])}"
         )
     for note in (*splits.notes, *_in_two_splits(splits)):
@@ -114,9 +114,9 @@ def _in_two_splits(splits: Splits) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A dataset. `mean` and `std` are of the training pixels scaled to [0, 1], one value a channel.
+    """A dataset. `mean` and `std` are of the training pixels scaled to [0, 1], one value per channel.
 
-    `train_images` and `test_images` are what a complete copy has, None where any number will do.
+    `train_images` and `test_images` are what a complete copy has, None if any number will do.
     `drawn_from` names a dataset whose training split contains these images.
     `licence` is what its makers allow, `source` where they describe it.
     `loader` takes an explicit data folder or None and gives the splits; call `load` instead.
@@ -166,7 +166,7 @@ class Dataset:
         if expected is not None and len(split) != expected:
             raise DataError(
                 f"the {name} split of {self.name} has {len(split):,} images, expected {expected:,}: "
-                "it is no complete copy; restore the data or download it again"
+                "the copy is incomplete; restore the data or download it again"
             )
         if split.labels.min() < 0 or split.labels.max() >= len(self.labels):
             raise DataError(

@@ -1,4 +1,4 @@
-"""What differs between the files of a dataset at two times, in words."""
+"""Description of the differences between two versions of a dataset."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A dataset as a tree of image files, or a tar or zip of one: `train/<class>/…` and `test/<class>/…` (or `val`)."""
+"""Datasets of image files, in folders or in a tar or zip: `train/<class>/…` and `test/<class>/…` (or `val`)."""
 
 import lzma
 import re
@@ -54,7 +54,7 @@ def _as_image_files(_files: ImageFiles) -> str:
 
 
 def find_image_folder(folder: Path) -> Path | None:
-    """The image tree in `folder` (`folder` itself) or the one archive in it; None where there is neither."""
+    """The image tree in `folder` (`folder` itself) or the one archive in it; None if there is neither."""
     if not folder.is_dir():
         return None
     if any(SPLIT_NAMES.get(entry.name.lower()) == "train" for entry in subfolders(folder)):
@@ -129,7 +129,7 @@ def _decode(
             sizes.add(image.size)
     if failures:
         raise DataError(
-            f"{source} has {len(failures):,} files that are no images: {listed(failures)}; restore or remove them"
+            f"{source} has {len(failures):,} files that are not images: {listed(failures)}; restore or remove them"
         )
     if "test" not in found and "validation" in found:
         found["test"] = found.pop("validation")

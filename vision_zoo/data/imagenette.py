@@ -1,4 +1,4 @@
-"""Imagenette: ten easily told classes of ImageNet, here at 64 x 64, in grayscale (as report E has it) and in colour."""
+"""Imagenette: ten easy classes of ImageNet, at 64 x 64, in grayscale (as in report E) and in colour."""
 
 from dataclasses import replace
 from functools import partial

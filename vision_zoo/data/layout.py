@@ -1,4 +1,4 @@
-"""Which sub-folders of a user's folder are classes, and which are splits that hold classes."""
+"""Layout of a user's image folder: which sub-folders are classes, and which are splits."""
 
 import unicodedata
 from collections import Counter
@@ -53,7 +53,7 @@ class Layout:
         return look_through(self.root, self.folders.values() if self.split else None)
 
     def place(self, file: FoundFile) -> tuple[str, str] | None:
-        """A file's split and class; None where it lies beside the class folders."""
+        """A file's split and class; None if it lies beside the class folders."""
         folders = file.parts[:-1]
         if not self.split:
             return ("train", portable(folders[0])) if folders else None
@@ -73,7 +73,7 @@ def read_layout(root: Path, *, training: bool = True) -> Layout:
     where = portable(str(root))
     if not root.is_dir():
         kind = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"{where} {kind}; expected a folder with one sub-folder of images a class")
+        raise DataError(f"{where} {kind}; expected a folder with one sub-folder of images per class")
     entries = subfolders(root)
     known = [entry for entry in entries if entry.name.lower() in SPLIT_NAMES]
     splits = [entry for entry in known if subfolders(entry)]
@@ -82,7 +82,7 @@ def read_layout(root: Path, *, training: bool = True) -> Layout:
     if not splits:
         if flat and not others:
             raise DataError(
-                f"{where} has {listed(_names(flat))} without class folders; expected a sub-folder of images a class "
+                f"{where} has {listed(_names(flat))} without class folders; expected a sub-folder of images per class "
                 "in each"
             )
         notes = [f"{portable(entry.name)}/ is taken for a class: it holds no class folders" for entry in flat]

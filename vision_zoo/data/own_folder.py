@@ -1,4 +1,4 @@
-"""A user's own folder of images as a dataset: `folder:PATH`, one sub-folder a class, of any image size."""
+"""A user's image folder as a dataset: `folder:PATH`, one sub-folder per class, images of any size."""
 
 import hashlib
 import json
@@ -84,7 +84,7 @@ def own_folder(path: Path, image_size: int | None = None, *, target: InputFormat
     smallest, largest = IMAGE_SIZES
     if image_size is not None and not smallest <= image_size <= largest:
         raise UsageError(
-            f"image size {image_size} is out of range; expected {smallest} to {largest} pixels a side"
+            f"image size {image_size} is out of range; expected {smallest} to {largest} pixels per side"
         )
     layout = read_layout(path)
     labels = check_classes(layout, at_least=2)

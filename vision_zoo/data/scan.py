@@ -1,4 +1,4 @@
-"""Look through a folder of pictures: which files are pictures, which are not, and what is left alone.
+"""Scan of an image folder: image files, other files, and ignored ones.
 
 A picture is known by its first bytes or by its suffix. Hidden files and folders, and those that operating systems,
 file servers and notebooks leave behind, are left alone. Links are followed.
@@ -152,7 +152,7 @@ def notes_on(found: Found) -> tuple[str, ...]:
         )
     if found.others:
         others = listed([file.name for file in found.others])
-        notes.append(f"{len(found.others):,} files that are no pictures are left out: {others}")
+        notes.append(f"{len(found.others):,} files are not images and were skipped: {others}")
     return tuple(notes)
 
 

@@ -1,4 +1,4 @@
-"""Where a dataset's files come from, in order: --data-dir, VISION_ZOO_DATA, the user cache, a download."""
+"""Sources of a dataset, in order: --data-dir, VISION_ZOO_DATA, the user cache, a download."""
 
 import contextlib
 import os

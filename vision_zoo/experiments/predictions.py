@@ -1,4 +1,4 @@
-"""What every run predicted for every test image: `results/<environment>/predictions/<recipe>.npz`.
+"""Predictions of every run on the test images: `results/<environment>/predictions/<recipe>.npz`.
 
 Two models can only be told apart on the same images: a paired test needs to know which of them each one gets right.
 """
@@ -32,12 +32,12 @@ class Predictions:
 
 
 def predictions_path(result: Path) -> Path:
-    """Where the predictions stand that belong to the figures in `result`."""
+    """The path of the predictions that belong to the metrics in `result`."""
     return result.parent / "predictions" / f"{result.stem}.npz"
 
 
 def read_predictions(path: Path) -> Predictions | None:
-    """What `write_predictions` wrote; None where there is no such file.
+    """What `write_predictions` wrote; None if there is no such file.
 
     Raises:
         RunError: the file is damaged.

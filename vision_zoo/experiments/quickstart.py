@@ -1,4 +1,4 @@
-"""The whole way in a minute: train → export → prove → evaluate → measure → predict."""
+"""The whole pipeline in a minute: train → export → verify → evaluate → measure → predict."""
 
 import io
 import json
@@ -32,11 +32,11 @@ _BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=
 
 
 def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
-    """Do it all inside `folder`, replacing an earlier quickstart there, and return what was measured.
+    """Run all steps inside `folder`, replacing an earlier quickstart, and return the measurements.
 
     Raises:
-        RunError: `folder` holds something else than a quickstart.
-        VisionZooError: whatever a step meets.
+        RunError: `folder` contains something other than a quickstart.
+        VisionZooError: a step failed.
     """
     started = time.perf_counter()
     _begin(folder)
@@ -45,8 +45,8 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
     try:
         run = train.start(recipe, folder / "run", device="auto", data_dir=None, progress=progress)
     except Interrupted as error:
-        raise Interrupted("interrupted; the next quickstart begins anew") from error
-    progress.line("exporting to ONNX and proving the file on every test image")
+        raise Interrupted("interrupted; the next quickstart starts over") from error
+    progress.line("exporting to ONNX and verifying the file on every test image")
     exported = export_onnx(run.path, folder / "exported")
     session = Session(exported.path, provider="cpu")
     test = dataset.load().test
@@ -77,7 +77,7 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
 
 
 def summary(result: dict[str, Any]) -> list[dict[str, str]]:
-    """What `quickstart` returned, as rows to print."""
+    """Format what `quickstart` returned as rows to print."""
     prediction = result["prediction"]
     return [
         {
@@ -86,13 +86,13 @@ def summary(result: dict[str, Any]) -> list[dict[str, str]]:
         },
         {"step": "export", "result": f"{result['model']}, {result['bytes'] / 2**20:.1f} MiB"},
         {
-            "step": "prove",
+            "step": "verify",
             "result": f"{result['argmax_agreement']:.2%} argmax agreement with the checkpoint, "
             f"logits within {result['max_logit_difference']:.1e}",
         },
         {
             "step": "evaluate",
-            "result": f"{result['test_accuracy']:.1%} of {result['images']:,} test images right, in ONNX Runtime",
+            "result": f"{result['test_accuracy']:.1%} of {result['images']:,} test images correct, in ONNX Runtime",
         },
         *({"step": "measure", "result": line} for line in _latency_lines(result["benchmark"])),
         {
@@ -104,7 +104,7 @@ def summary(result: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def next_steps(result: dict[str, Any]) -> list[str]:
-    """Commands worth trying after the quickstart, as they can be typed here."""
+    """Commands to try after the quickstart."""
     program = "vision-zoo" if shutil.which("vision-zoo") else os.path.relpath(sys.argv[0])
     return [
         f"{program} predict {result['model']} {result['prediction']['image']}",
@@ -131,7 +131,7 @@ def _begin(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if not (marker.is_file() and _is_ours(run) and _names(exported) <= _EXPORTED):
             raise RunError(
-                f"{folder} exists and holds something else than an earlier quickstart; choose another --out"
+                f"{folder} exists and contains something other than an earlier quickstart; choose another --out"
             )
         try:
             for part in (run, exported):

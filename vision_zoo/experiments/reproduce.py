@@ -1,4 +1,4 @@
-"""Repeating published experiments: every recipe over several seeds, its figures kept after each run."""
+"""Repeat published experiments: every recipe with several seeds, its metrics saved after each run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class Folders:
-    """Where runs go, where figures go and where the data is."""
+    """Folders for runs, metrics and data."""
 
     runs: Path
     results: Path
@@ -57,8 +57,8 @@ def reproduce_all(
 ) -> list[Path]:
     """Run every recipe with the seeds 0 to `seeds` - 1, the cheapest first, but for what is there already.
 
-    A run of which a folder exists is continued. Every finished run's figures are written at once; an
-    interrupted one's row says how far it came. Returns the figures' files in the order of `recipes`.
+    A run of which a folder exists is continued. The metrics of every finished run are written at once; the row of an
+    interrupted run says how far it came. Returns the files of metrics in the order of `recipes`.
 
     Raises:
         UsageError: `seeds` is out of range.

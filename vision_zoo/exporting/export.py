@@ -1,4 +1,4 @@
-"""A finished run → one proven ONNX file."""
+"""Export a finished run as one verified ONNX file."""
 
 import logging
 import warnings
@@ -38,7 +38,7 @@ IR_VERSION = 8
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """The file that was written and the proof that let it be."""
+    """The written file and the proof."""
 
     path: Path
     proof: Proof
@@ -54,7 +54,7 @@ def export_onnx(
     precision: Precision = "fp32",
     weights: Precision = "fp32",
 ) -> ExportedModel:
-    """Export a finished run to a file in `output_dir` after proving it on the whole test split.
+    """Export a finished run to a file in `output_dir` after verifying it on the whole test split.
 
     The file is `<recipe>.onnx`, or `<recipe>-int8.onnx` for another `precision` than fp32, which is what the
     graph computes in. `weights` is how a graph that computes in single precision stores large weights.
@@ -70,7 +70,7 @@ def export_onnx(
     """
     if precision != "fp32" and weights != "fp32":
         raise UsageError(
-            f"--weights is for --precision fp32; a file in {precision} stores its weights so already"
+            f"--weights is for --precision fp32; a file in {precision} already stores its weights that way"
         )
     run = RunDirectory.open(run_path)
     if not run.finished:
@@ -153,7 +153,7 @@ def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
                 verbose=False,
             )
         if program is None:
-            raise ExportError("torch gave no ONNX program for this architecture")
+            raise ExportError("torch returned no ONNX program for this architecture")
         return bytes(program.model_proto.SerializeToString())
     except torch.onnx.OnnxExporterError as error:
         reason = str(error).strip().splitlines()[0]

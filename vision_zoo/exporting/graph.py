@@ -1,4 +1,4 @@
-"""What an ONNX graph consists of: operators, layers, their parameters and multiply-accumulate operations.
+"""Summary of an ONNX graph: operators, layers, parameters and multiply-accumulate operations.
 
 Needs the packages onnx and onnxruntime, inside functions.
 """

@@ -1,4 +1,4 @@
-"""A graph that computes in fewer bits: half precision, or 8-bit integers calibrated on training images.
+"""Conversion of a graph to half precision, or to 8-bit integers calibrated on training images.
 
 Half precision is for GPUs; a CPU computes it in single precision between conversions. 8-bit integers are for
 CPUs: convolutions and dense layers run on integers, recurrent layers stay as they are.

@@ -1,4 +1,4 @@
-"""Proving that an ONNX graph predicts what its checkpoint predicts, before anything is written."""
+"""Verify that an ONNX graph predicts what its checkpoint predicts, before anything is written."""
 
 from dataclasses import dataclass
 
@@ -88,9 +88,7 @@ def prove(
         familiar_energy=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
     )
     if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
-        raise ExportError(
-            "the graph gives values that are not finite or no probabilities; nothing was written"
-        )
+        raise ExportError("the graph returns non-finite values or no probabilities; nothing was written")
     agreed, images = proof.argmax_agreement * proof.images, proof.images
     if more is not None and tolerance.logit_difference is None and images < _ENOUGH_IMAGES:
         further = more.spread(min(len(more), _ENOUGH_IMAGES - images))

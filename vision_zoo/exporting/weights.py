@@ -1,7 +1,7 @@
-"""Weights in fewer bits inside the file: half precision, or 8 bits with a scale a channel.
+"""Compressed weights in the file: half precision, or 8 bits with a scale per channel.
 
 The graph computes in single precision all the same: it widens the weights once, when it is loaded (ONNX Runtime
-folds constants). Only the file shrinks; what rounding the weights costs is proved on the test split.
+folds constants). Only the file shrinks; the effect of rounding is verified on the test split.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The parts of an image file that the decoder needs: the size, the orientation, and the file without its metadata.
+"""Image containers: size, orientation, and the file without its metadata.
 
 Decoders read metadata that nobody asked for (EXIF, ICC profiles, text, further frames), stumble over it, or let it take
 memory and time out of all proportion to the picture. So it is taken out first, in time linear in the file's length.
@@ -99,7 +99,7 @@ def _png(content: bytes) -> Container:
         end = position + 12 + length
         chunks += 1
         if chunks > _MAX_SEGMENTS + len(content) // 1024:
-            raise ImageError("the PNG file has too many parts; save the picture again")
+            raise ImageError("the PNG file has too many parts; save the image again")
         if kind[0] & 0x20 and kind != b"tRNS":
             kept.append(view[begin:position])
             begin = min(end, len(content))
@@ -181,7 +181,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
         yield marker, start, position
         if marker == 0xDA:
             return
-    raise ImageError("the JPEG file has too many parts; save the picture again")
+    raise ImageError("the JPEG file has too many parts; save the image again")
 
 
 def _scans(content: bytes) -> int:
@@ -228,11 +228,11 @@ def _netpbm_without_comments(content: bytes) -> bytes:
     is_text = content[1:2] in b"123"
     head = _COMMENT.sub(b"", content[:_MAX_NETPBM_HEADER])
     if len(head.split(None, 4)) < (3 if content[1:2] in b"14" else 4):
-        raise ImageError("the PPM file does not tell the size of its picture; save the picture again")
+        raise ImageError("the PPM file does not state its image size; save the image again")
     if not is_text:
         return content
     if content.count(b"#") > _MAX_SEGMENTS:
-        raise ImageError("the PPM file has too many comments; save the picture again")
+        raise ImageError("the PPM file has too many comments; save the image again")
     return _COMMENT.sub(b"", content)
 
 
@@ -251,7 +251,7 @@ def _gif_without_extensions(content: bytes) -> bytes:
         position += 1
         blocks += 1
         if blocks > _MAX_SEGMENTS + len(content) // 32:
-            raise ImageError("the GIF file has too many parts; save the picture again")
+            raise ImageError("the GIF file has too many parts; save the image again")
         if content[begin + 1 : begin + 2] == b"\xf9":
             control = content[begin:position]
     return content[:start] + control + (content[found.start() :] if found else b"")

@@ -1,4 +1,4 @@
-"""An image file → upright pixels of at most 8 bits a sample. Needs numpy and Pillow only."""
+"""Decode an image file to upright pixels of at most 8 bits per sample. Needs numpy and Pillow only."""
 
 import ctypes
 import io
@@ -92,7 +92,7 @@ def open_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror}; expected an image file") from error
     except ValueError as error:  # a zero byte in the name
-        raise ImageError(f"{name!r} cannot be the name of a file; expected an image file") from error
+        raise ImageError(f"{name!r} is not a valid file name; expected an image file") from error
     with _refusing(name, max_pixels):
         container = read_container(content)
         with _opened(container, max_pixels) as image:
@@ -165,7 +165,7 @@ def _refusing(name: str, max_pixels: int) -> Iterator[None]:
         expected = ", ".join(DECODABLE_FORMATS)
         raise ImageError(f"{name} is not an image that can be read; expected one of {expected}") from error
     except MemoryError as error:
-        raise ImageError(f"{name} takes more memory than there is; make it smaller") from error
+        raise ImageError(f"{name} needs more memory than available; make it smaller") from error
     except Exception as error:  # damaged files reach every line of the decoders
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ImageError(f"{name} is a damaged image ({reason}); save or download it again") from error

@@ -1,4 +1,4 @@
-"""A picture of a digit → the digit alone, light on dark, scaled and centred as MNIST's are.
+"""Extract a digit from an image: light on dark, scaled and centred like MNIST.
 
 Needs numpy and Pillow only.
 """
@@ -186,7 +186,7 @@ def _thickened(
 
 
 def _fine_ink(figure: NDArray[np.uint8], longest: int) -> NDArray[np.uint8] | None:
-    """The figure with a longer side of so many pixels, its ink at full contrast; None where there is hardly any."""
+    """The figure with a longer side of so many pixels, its ink at full contrast; None if there is hardly any."""
     scale = longest / max(figure.shape)
     size = (max(1, round(figure.shape[1] * scale)), max(1, round(figure.shape[0] * scale)))
     resample = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR

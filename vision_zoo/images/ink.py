@@ -1,4 +1,4 @@
-"""What is drawn on a photographed sheet: how much darker it is than the paper around it, and which of it is a figure.
+"""Find ink on a photographed sheet, by its darkness relative to the paper, and cut out the digit.
 
 Needs numpy and Pillow only. Lengths are in pixels of the reduced picture.
 """
@@ -217,7 +217,7 @@ def _figure(parts: Components, masses: NDArray[np.float64]) -> list[int]:
     own = np.flatnonzero((masses >= 0.02 * masses[main]) & (sides >= 0.5 * least))
     groups = _groups(parts, masses, own[np.argsort(-masses[own])])
     if len(groups) > 1:
-        raise ImageError(f"the picture has {len(groups)} separate figures; expected one digit")
+        raise ImageError(f"the picture has {len(groups)} separate shapes; expected one digit")
     return groups[0]
 
 

@@ -1,4 +1,4 @@
-"""Grayscale morphology and connected components with numpy alone, quick enough for a photograph."""
+"""Grayscale morphology and connected components in numpy, fast enough for photographs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Any image → the uint8 array a model takes. Training and serving use the same code.
+"""Preprocess any image to the uint8 array a model expects. Training and serving use the same code.
 
 Needs numpy and Pillow only. Normalisation is not here: it is inside the exported graph.
 """
@@ -54,7 +54,7 @@ class InputFormat:
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive whole number of pixels, not {value!r}")
+                raise ValueError(f"{name} must be a positive integer of pixels, not {value!r}")
         for name, choices in (
             ("crop", get_args(Crop)),
             ("centring", get_args(Centring)),
@@ -115,9 +115,9 @@ def _from_lab(image: Image.Image) -> Image.Image:
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
     except (ImportError, ImageCms.PyCMSError) as error:
-        raise ImageError("the image has CIELAB colours, which cannot be read here; save it as RGB") from error
+        raise ImageError("the image has CIELAB colours, which are not supported; save it as RGB") from error
     if converted is None:
-        raise ImageError("the image has CIELAB colours, which cannot be read here; save it as RGB")
+        raise ImageError("the image has CIELAB colours, which are not supported; save it as RGB")
     return converted
 
 

@@ -1,4 +1,4 @@
-"""The lines of ruled and squared paper: found as straight lines across the sheet, and taken out of a picture of ink."""
+"""Detect and remove the lines of ruled and squared paper."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Samples of more than 8 bits → 8 bits, where it is known which of them are black and white."""
+"""Convert samples of more than 8 bits to 8 bits, if their black and white points are known."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from vision_zoo.core.errors import ImageError
 _PIXELS_AT_A_TIME = 2**18
 _TELLING_FRACTION = 1 / 4
 _OVERSHOOT = 1 / 32  # of interpolation that is sharper than linear
-_ADVICE = "save it with 8 bits a sample"
+_ADVICE = "save it with 8 bits per sample"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Samples:
 
 
 def eight_bits(image: Image.Image, samples: Samples | None) -> Image.Image:
-    """Bring a decoded image to 8 bits a sample.
+    """Bring a decoded image to 8 bits per sample.
 
     The range of the samples is the one that the file tells. Where it tells none, unsigned samples of 16 bits are taken
     for 0 to 65535, and floating-point ones for 0 to 1. But a picture that keeps to the darkest quarter of such a range
@@ -86,7 +86,7 @@ def _shallow(image: Image.Image, samples: Samples | None) -> Image.Image:
 def _usual_range(samples: Samples, lowest: float, highest: float) -> tuple[float, float]:
     if samples.kind == "signed" or (samples.kind == "unsigned" and samples.bits != 16):
         raise ImageError(
-            f"it does not tell the range of its {samples.kind} {samples.bits}-bit samples: {_ADVICE}"
+            f"it does not state the range of its {samples.kind} {samples.bits}-bit samples: {_ADVICE}"
         )
     white = 1 if samples.kind == "float" else 65535
     if lowest >= 0 and 0 < highest < white * _TELLING_FRACTION:

@@ -1,4 +1,4 @@
-"""What a digit lies on: a plain ground, a sheet that fills the picture, or a light sheet on something dark."""
+"""Background of a digit: plain, a sheet that fills the image, or a light sheet on a dark surface."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def reduced(picture: Image.Image, longest: int = LONGEST) -> Image.Image:
 
 
 def inside_sheet(picture: Image.Image) -> NDArray[np.bool_] | None:
-    """Where the light sheet is in a picture with a dark border, bool `[height, width]`; None where there is none."""
+    """Where the light sheet is in a picture with a dark border, bool `[height, width]`; None if there is none."""
     small = reduced(picture, _COARSE)
     gray = np.asarray(small)
     edge = border(gray)

@@ -1,4 +1,4 @@
-"""TIFF's directory of tags: read without trust, and cut down to the tags that describe the first picture's pixels.
+"""Parse TIFF tags of untrusted files, and reduce them to those of the first image.
 
 EXIF data are such a directory as well. See the TIFF 6.0 specification, sections 2 and 8 to 22.
 """
@@ -147,7 +147,7 @@ def without_metadata(content: bytes) -> PlainTiff:
     except (struct.error, OverflowError):
         entries = {}
     if _WIDTH not in entries or _HEIGHT not in entries:
-        raise ImageError("the TIFF file does not tell the size of its picture; save the picture again")
+        raise ImageError("the TIFF file does not state its image size; save the image again")
     values = {tag: entry.values for tag, entry in entries.items()}
     size = (int(values[_WIDTH][0]), int(values[_HEIGHT][0]))
     _require_plausible_parts(values, *size)
@@ -161,23 +161,23 @@ def without_metadata(content: bytes) -> PlainTiff:
 
 def _require_plausible_parts(values: dict[int, tuple[float, ...]], width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise ImageError("the TIFF file has a picture without pixels; save the picture again")
+        raise ImageError("the TIFF file has a picture without pixels; save the image again")
     planes = values.get(_SAMPLES, (1,))[0] if values.get(_PLANAR, (1,))[0] == 2 else 1
     if _TILES in values and _STRIPS not in values:
         tile_width, tile_height = values.get(_TILE_WIDTH, (0,))[0], values.get(_TILE_HEIGHT, (0,))[0]
         if not 0 < tile_width * tile_height <= max(_LARGEST_TILE, 4 * width * height):
             raise ImageError(
-                f"the TIFF file has tiles of {tile_width} x {tile_height} pixels; save the picture again"
+                f"the TIFF file has tiles of {tile_width} x {tile_height} pixels; save the image again"
             )
         parts = -(-width // tile_width) * -(-height // tile_height)
     else:
         rows = min(values.get(_ROWS_PER_STRIP, (height,))[0], height)
         if rows < 1:
-            raise ImageError("the TIFF file has strips of no rows; save the picture again")
+            raise ImageError("the TIFF file has strips of no rows; save the image again")
         parts = -(-height // rows)
     most = max(len(values.get(tag, ())) for tag in (_STRIPS, _TILES))
     if most > parts * planes:
-        raise ImageError(f"the TIFF file has {most} parts for {parts * planes:.0f}; save the picture again")
+        raise ImageError(f"the TIFF file has {most} parts for {parts * planes:.0f}; save the image again")
 
 
 def _samples(values: dict[int, tuple[float, ...]]) -> Samples:
@@ -188,7 +188,7 @@ def _samples(values: dict[int, tuple[float, ...]]) -> Samples:
 
 
 def _range(values: dict[int, tuple[float, ...]], kind: str, bits: int) -> tuple[float, float] | None:
-    """The samples that SMinSampleValue and SMaxSampleValue, or else MaxSampleValue and the bits a sample tell."""
+    """The samples that SMinSampleValue and SMaxSampleValue, or else MaxSampleValue and the bits per sample tell."""
     black, white = min(values.get(_LEAST_SAMPLE, (0,))), max(values.get(_MOST_SAMPLE, (0,)))
     if (
         _MOST_SAMPLE in values

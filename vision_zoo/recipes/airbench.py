@@ -1,4 +1,4 @@
-"""What small networks reach today: one recipe a dataset, with the means of short training runs.
+"""Modern recipes: one per dataset, with techniques for short training.
 
 Airbench's network and most of its settings (K. Jordan, https://arxiv.org/abs/2404.00498), with more epochs. Convolutions
 compute in bfloat16: half the time of single precision on processors that have it.
@@ -70,7 +70,7 @@ RECIPES = (
     _CIFAR10,
     _CIFAR10.override(
         name="airbench_cutout-cifar10",
-        title="What a small network reaches today: CIFAR-10, with cutout and faster offsets",
+        title="What a small network reaches today: CIFAR-10, with cutout and a higher learning rate for biases",
         **_REGULARISED,
     ),
     _CIFAR10.override(

@@ -12,7 +12,7 @@ _TO_ONE: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # p
 RECIPES = (
     Recipe(
         name="simple_cnn-cifar10",
-        remark="The figure of the report's epoch log; its abstract says 72 %.",
+        remark="The value in the epoch log of the report; its abstract says 72 %.",
         title="CNN against patch-LSTM: the CNN",
         report="A",
         reported={"test_accuracy": 0.7104},

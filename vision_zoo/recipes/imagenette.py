@@ -1,7 +1,7 @@
 """Published experiments of report E on Imagenette, 64 x 64 in grayscale.
 
 The report stopped at 30 minutes; the steps that it reached by then are a cap as well, so that the
-figures mean the same work on any machine. The stricter cap applies.
+results mean the same work on any machine. The stricter cap applies.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Published experiments on MNIST, from reports A, B and D, and their corrected companions."""
+"""Published experiments on MNIST, from reports A, B and D, and corrected variants."""
 
 from typing import Any
 
@@ -214,7 +214,7 @@ RECIPES = (
     Recipe(
         name="vit_standardized-mnist",
         companion_of="vit-mnist",
-        remark="Pixels with mean 0 and standard deviation 1, by MNIST's own figures.",
+        remark="Pixels with mean 0 and standard deviation 1, with the statistics of MNIST.",
         title="The vision transformer on standardized pixels",
         architecture="vit",
         parameters=803_338,

@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a training run computes, as typed data. Needs no torch."""
+"""Recipes: everything that determines a training run, as typed data. Needs no torch."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from vision_zoo.core.errors import RunError, UsageError
 Schedule = Literal["step", "one_cycle"]
 
 MAX_COUNT = 1_000_000_000
-"""Epochs, steps, minutes, images a step or pixels a side above which a number is a slip."""
+"""Epochs, steps, minutes, images per step or pixels per side above which a number is a slip."""
 _MAX_RATE = 1e38
 """About the largest number in single precision."""
 
@@ -64,11 +64,11 @@ class Augmentation:
 class Recipe:
     """One experiment.
 
-    `report` names the published report it comes from and `reported` the figures printed there (fractions,
+    `report` names the published report it comes from and `reported` the metrics printed there (fractions,
     nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
     contradictory report was read. `companion_of` names the published recipe that this one differs from in a
     single respect. `parameters` is the network's number of parameters, frozen ones too.
-    `mean` and `std` normalise pixels scaled to [0, 1], one value a channel of the network; three for a
+    `mean` and `std` normalise pixels scaled to [0, 1], one value per channel of the network; three for a
     grayscale dataset repeat its images to three channels.
 
     With `patience`, `validation_fraction` of the training split is held out (the data's own validation
@@ -77,7 +77,7 @@ class Recipe:
     loss and accuracy per epoch; they never decide anything.
 
     `step_epochs` multiplies the learning rate by `gamma` every so many epochs. With the schedule `one_cycle` it
-    instead rises from 0 to `learning_rate` over the share `warmup` of the training and falls to 0 at its end, both
+    instead rises from 0 to `learning_rate` over the fraction `warmup` of the training and falls to 0 at its end, both
     along straight lines, anew in every step. `momentum` is SGD's, in Nesterov's form. `label_smoothing` is the
     probability that training spreads evenly over all classes; losses that are reported are without. `max_steps` and
     `max_minutes` (of training and validation) end a run early, in the middle of an epoch if need be.
@@ -146,8 +146,8 @@ class Recipe:
         )
         counts = (self.patience, self.step_epochs, self.max_steps, self.image_size)
         for number in (self.epochs, self.batch_size, self.seed, *(count for count in counts if count)):
-            _require(type(number) is int, "number", number, "a whole number")
-        _require(len(self.mean) == len(self.std) > 0, "mean", self.mean, "one value a channel, as std")
+            _require(type(number) is int, "number", number, "an integer")
+        _require(len(self.mean) == len(self.std) > 0, "mean", self.mean, "one value per channel, as std")
         _require(all(value > 0 for value in self.std), "std", self.std, "values above 0")
         require_between("epochs", self.epochs, 1, MAX_COUNT)
         require_between("batch size", self.batch_size, 1, MAX_COUNT)
@@ -162,7 +162,7 @@ class Recipe:
         )
         require_between("offset learning rate factor", self.offset_lr_factor, 0, _MAX_RATE, above=True)
         _require(0 <= self.label_smoothing < 1, "label smoothing", self.label_smoothing, "0 or more, below 1")
-        _require(0 < self.warmup < 1, "warmup", self.warmup, "a share between 0 and 1")
+        _require(0 < self.warmup < 1, "warmup", self.warmup, "a fraction between 0 and 1")
         _require(
             self.schedule in get_args(Schedule), "schedule", self.schedule, ", ".join(get_args(Schedule))
         )
@@ -207,8 +207,8 @@ class Recipe:
     def learning_rate_at(self, epoch: float) -> float:
         """The learning rate when so many epochs are done; 2.5 is in the middle of the third."""
         if self.schedule == "one_cycle":
-            share = epoch / self.epochs
-            return self.learning_rate * max(0.0, min(share / self.warmup, (1 - share) / (1 - self.warmup)))
+            done = epoch / self.epochs
+            return self.learning_rate * max(0.0, min(done / self.warmup, (1 - done) / (1 - self.warmup)))
         decays = 0 if self.step_epochs is None else int(epoch) // self.step_epochs
         return self.learning_rate * self.gamma**decays
 
@@ -245,7 +245,7 @@ class Recipe:
             return cls(**value)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(
-                f"{name} is no recipe that this version can read ({error}); train again"
+                f"{name} is not a recipe that this version can read ({error}); train again"
             ) from error
 
 

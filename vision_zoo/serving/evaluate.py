@@ -1,4 +1,4 @@
-"""Scoring an exported model on labelled images, through ONNX Runtime."""
+"""Score an exported model on labelled images in ONNX Runtime."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ def evaluate(
     metadata = session.metadata
     if tuple(names) != metadata.labels:
         raise UsageError(
-            f"{session.name} tells {_sample(metadata.labels)}, the dataset has {_sample(names)}; "
+            f"{session.name} has the labels {_sample(metadata.labels)}, the dataset has {_sample(names)}; "
             f"expected a dataset with the model's labels, such as {metadata.dataset}"
         )
     if images.shape[1:] != metadata.input.shape:

@@ -1,4 +1,4 @@
-"""Trying model files out in a process of its own: a file may be made to fill the memory, to crash, or never to end.
+"""Test model files in a separate process: a file may exhaust memory, crash, or never terminate.
 
 `check_models` starts the process, `main` is what runs in it: it loads each file and runs it once, on the CPU. Only what
 has passed is then loaded by the process that serves.

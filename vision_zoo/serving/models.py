@@ -1,4 +1,4 @@
-"""Finding exported models: by path, or by name in a models folder."""
+"""Find exported models by path, or by name in a models folder."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Labels for images: files, Pillow's images and arrays."""
+"""Classify image files."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ def classify_file(session: Session, image: Path, *, top: int | None = None) -> d
 
     Raises:
         ImageError: the file is no image that can be used, whatever a decoder meets in it.
-        ModelError: the model fails or gives values that are not finite.
+        ModelError: the model fails or returns non-finite values.
     """
     (ranked,) = classify(session, [image], top=top)
     return {"image": str(image), "label": ranked[0][0], "probabilities": dict(ranked)}
@@ -118,7 +118,7 @@ def _refusing(name: str) -> Iterator[None]:
     except ImageError:
         raise
     except MemoryError as error:
-        raise ImageError(f"{name} needs more memory than there is; make it smaller") from error
+        raise ImageError(f"{name} needs more memory than available; make it smaller") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name} cannot be decoded ({reason:.200}); save it again as PNG") from error

@@ -1,4 +1,4 @@
-"""Choosing ONNX Runtime's execution provider, without falling back in silence."""
+"""Selection of ONNX Runtime's execution provider, without silent fallback."""
 
 import contextlib
 import ctypes
@@ -54,12 +54,12 @@ def check_running(name: str, running: list[str]) -> None:
     if name != "auto" and running[0] != EXECUTION_PROVIDERS[name]:
         raise DeviceError(
             f"--provider {name} cannot be used: ONNX Runtime could not start it and fell back to {running[0]}; "
-            "`vision-zoo doctor` looks for the reason"
+            "run `vision-zoo doctor` to find the reason"
         )
 
 
 def auto_notice() -> str | None:
-    """Why `auto` runs on the CPU although there is an NVIDIA driver; None where nothing is amiss."""
+    """Why `auto` runs on the CPU although there is an NVIDIA driver; None if nothing is amiss."""
     if driver_missing() is not None:
         return None
     missing = missing_for("cuda")
@@ -76,7 +76,7 @@ def missing_for(name: str) -> str | None:
         return None
     runtime = onnx_runtime.load()
     if EXECUTION_PROVIDERS[name] not in runtime.get_available_providers():
-        return f"this ONNX Runtime is built without {name} (the package onnxruntime-gpu has it)"
+        return f"this ONNX Runtime is built without {name} (install the package onnxruntime-gpu)"
     return driver_missing() or library_missing(name)
 
 
@@ -103,7 +103,7 @@ def library_missing(name: str) -> str | None:
         library = str(error).partition(":")[0]
         if "cannot open shared object file" in str(error):
             return f"the library {library} was not found"
-        return f"a library does not load ({error})"
+        return f"a library cannot be loaded ({error})"
     return None
 
 

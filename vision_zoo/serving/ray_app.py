@@ -1,4 +1,4 @@
-"""The server on several machines: its application in replicas on the nodes of a Ray cluster. Needs the extra `ray`.
+"""The server as replicas on the nodes of a Ray cluster. Needs the extra `ray`.
 
     export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=/etc/ray/token
     ray start --head --include-dashboard=false    # on one machine
@@ -73,8 +73,8 @@ def application(options: Options) -> serve.Application:
     key = os.environ.get("VISION_ZOO_API_KEY") or None
     if key is None and not options.open_to_all:
         raise UsageError(
-            "a cluster can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or say open_to_all=true "
-            "if anybody may use it"
+            "a cluster can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or pass open_to_all=true "
+            "to allow access without a key"
         )
     settings = ServerSettings(
         models_dir=options.models_dir,

@@ -1,4 +1,4 @@
-"""One exported model, ready to predict."""
+"""An exported model, ready for prediction."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -156,11 +156,11 @@ class Session:
         """Classify a black image: nobody's request pays for the first run, and a model that cannot run is noticed.
 
         Raises:
-            ModelError: the graph fails, or gives values that are not finite.
+            ModelError: the graph fails, or returns non-finite values.
         """
         prediction = self.predict(np.zeros((1, *self._shape), dtype=np.uint8))
         if not (np.isfinite(prediction.probabilities).all() and np.isfinite(prediction.logits).all()):
-            raise ModelError(f"{self.path} gives values that are not finite; export the model again")
+            raise ModelError(f"{self.path} returns non-finite values; export the model again")
 
     def runtime(self) -> Any:
         """The `onnxruntime.InferenceSession` itself, for benchmarks."""

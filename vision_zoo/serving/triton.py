@@ -1,4 +1,4 @@
-"""A model repository for NVIDIA Triton Inference Server, made of exported files.
+"""Export to a model repository for NVIDIA Triton Inference Server. Needs only the standard library.
 
 <folder>/<model>/config.pbtxt
 <folder>/<model>/labels.txt

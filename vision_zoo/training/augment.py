@@ -1,4 +1,4 @@
-"""Random augmentation of whole batches: every image gets its own rotation, shift, flip and crop, in one resampling."""
+"""Random augmentation of whole batches: rotation, shift, flip and crop per image, in one resampling."""
 
 import math
 from typing import NamedTuple
@@ -13,22 +13,22 @@ _RATIO = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
 
 
 class Changes(NamedTuple):
-    """What is drawn for the images of a batch.
+    """Random parameters of the augmentation of a batch.
 
     `maps`: float32 `[batch, 2, 3]`, affine, from a changed image's coordinates in [-1, 1] to the original's. `squares`:
-    int64 `[batch, 2, 2]`, the first row and column that are painted over and the first after them; None where none are.
+    int64 `[batch, 2, 2]`, the first row and column that are painted over and the first after them; None if none are.
     """
 
     maps: Tensor
     squares: Tensor | None
 
     def share(self, share: slice, device: torch.device) -> "Changes":
-        """Those of a part of the batch, on `device`."""
+        """The parameters of a part of the batch, on `device`."""
         squares = None if self.squares is None else self.squares[share].to(device)
         return Changes(self.maps[share].to(device), squares)
 
     def copy(self) -> "Changes":
-        """The same in memory of its own."""
+        """A copy in separate memory."""
         return Changes(self.maps.clone(), None if self.squares is None else self.squares.clone())
 
     def copy_(self, other: "Changes") -> None:
@@ -46,10 +46,10 @@ def augment(
     of: int | None = None,
     share: slice = slice(None),
 ) -> Tensor:
-    """Changed images: uint8 `[batch, height, width, channels]` → float32 of the same shape and range.
+    """Augment images: uint8 `[batch, height, width, channels]` → float32 of the same shape and range.
 
     The random numbers come from `generator`, a CPU generator, whatever device the images are on. Where the images
-    are the `share` of a larger batch `of` so many, they are changed as they would be in it. Pixels from beyond the
+    are the `share` of a larger batch `of` so many, they are augmented as they would be in it. Pixels from beyond the
     image are black.
     """
     drawn = draw(of or len(images), augmentation, generator, side=images.shape[1])
@@ -57,7 +57,7 @@ def augment(
 
 
 def draw(count: int, augmentation: Augmentation, generator: torch.Generator, *, side: int) -> Changes:
-    """The changes of `count` square images of `side` pixels, on the CPU."""
+    """Draw the parameters of `count` square images of `side` pixels, on the CPU."""
     maps = transforms(count, augmentation, generator, side=side)
     if not augmentation.cutout:
         return Changes(maps, None)
@@ -66,7 +66,7 @@ def draw(count: int, augmentation: Augmentation, generator: torch.Generator, *, 
 
 
 def changed(images: Tensor, changes: Changes) -> Tensor:
-    """Images uint8 `[batch, height, width, channels]` under their changes, as float32 of the same shape and range."""
+    """Apply the parameters to images uint8 `[batch, height, width, channels]`; float32 of the same shape and range."""
     moved = resample(images, changes.maps)
     if changes.squares is None:
         return moved

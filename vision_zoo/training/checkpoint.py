@@ -1,4 +1,4 @@
-"""Saving and loading everything that is needed to resume, exactly where a run was.
+"""Checkpoints: save and load everything needed to resume exactly.
 
 A checkpoint is a file of `torch.save`, read with `weights_only`, that carries its own SHA-256 as the comment of its
 zip archive. The one before it is kept: where the last is damaged, the run goes on from there.
@@ -75,7 +75,7 @@ def load_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
     """Bring `state` and torch's random state to what `save_state` wrote last.
 
     Returns:
-        What to tell the user where `previous` had to be taken; None where `last` was fine.
+        What to tell the user where `previous` had to be taken; None if `last` was fine.
 
     Raises:
         RunError: both files are damaged or missing, or they belong to another recipe.

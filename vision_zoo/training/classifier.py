@@ -1,4 +1,4 @@
-"""A network together with its normalisation: the one function that is trained, exported and compared."""
+"""A network with its normalisation: the function that is trained, exported and verified."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -15,7 +15,7 @@ from vision_zoo.recipes.recipe import Recipe
 class ImageClassifier(nn.Module):
     """uint8 `[batch, height, width, channels]` → logits float32 `[batch, classes]`.
 
-    `mean` and `std` are of pixels scaled to [0, 1], one value a channel of the network; three of them repeat
+    `mean` and `std` are of pixels scaled to [0, 1], one value per channel of the network; three of them repeat
     a grayscale image to three channels. Scaling and normalisation are one multiply-add: x / 255 - mean,
     over std, is x * scale + offset. Augmented images come as float32 of the same range.
 

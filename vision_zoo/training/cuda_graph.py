@@ -1,4 +1,4 @@
-"""Steps as CUDA graphs: a whole step is recorded once for each batch size and replayed with one call.
+"""Training steps as CUDA graphs: one recording per batch size, replayed with one call.
 
 Small networks leave a GPU waiting for the host, which launches a hundred kernels a step; a replay launches them
 all at once. What is recorded is the eager step itself, the optimizer's part included, so the numbers are its numbers.
@@ -51,7 +51,7 @@ class GraphedStep:
             self._can_record = False
             reason = str(error).strip().splitlines()[0]
             self._progress.line(
-                f"warning: the step cannot be a CUDA graph ({reason}); training is slower without"
+                f"warning: the step cannot be captured as a CUDA graph ({reason}); training will be slower"
             )
             return None
         self._recorded[len(batch.labels)] = recorded

@@ -1,4 +1,4 @@
-"""Choosing the device and its numeric settings."""
+"""Selection of the device and its numeric settings."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Training with several processes, as torchrun starts them: the same global batch, the same steps, one run folder.
+"""Training with several processes under torchrun: same global batch, same steps, one run folder.
 
 Every process takes every n-th image of each batch; gradients are averaged (DistributedDataParallel). Process 0
 writes. The run folder has to be on a file system that all of them see.
@@ -22,7 +22,7 @@ from vision_zoo.core.errors import UsageError
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many processes this one is."""
+    """The rank of this process and the number of processes."""
 
     rank: int = 0
     size: int = 1
@@ -34,7 +34,7 @@ class World:
 
     @property
     def share(self) -> slice:
-        """Which of the rows of anything this process works on: every `size`-th."""
+        """The rows that this process works on: every `size`-th."""
         return slice(self.rank, None, self.size)
 
     def check(self, images: int, batch_size: int) -> None:
@@ -60,12 +60,12 @@ def started_by_torchrun() -> bool:
 
 
 def speaks() -> bool:
-    """Whether this process is the one of its job that talks to the user, before and after `joined` too."""
+    """Whether this process is the one that talks to the user; also works outside of `joined`."""
     return not started_by_torchrun() or os.environ.get("RANK", "0") == "0"
 
 
 def world() -> World:
-    """This process's place; `ALONE` outside of `joined`."""
+    """The place of this process; `ALONE` outside of `joined`."""
     if not (dist.is_available() and dist.is_initialized()):
         return ALONE
     return World(dist.get_rank(), dist.get_world_size())
@@ -91,7 +91,7 @@ def joined(*, cuda: bool) -> Iterator[World]:
 
 @contextmanager
 def first_process_first() -> Iterator[None]:
-    """The block runs in process 0, then in the others: what it writes is there for them to read."""
+    """Run the block in process 0 first, then in the others, which can read what it wrote."""
     here = world()
     if here.size > 1 and not here.writes:
         dist.barrier()
@@ -101,7 +101,7 @@ def first_process_first() -> Iterator[None]:
 
 
 def wait_for_all() -> None:
-    """Until every process is here."""
+    """Wait until every process arrives."""
     if world().size > 1:
         dist.barrier()
 
@@ -173,7 +173,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
 
 
 def same_everywhere(value: float, device: torch.device) -> float:
-    """What process 0 has for `value`."""
+    """Send the value of process 0 to all processes."""
     if world().size == 1:
         return value
     shared = torch.tensor([value], dtype=torch.float64, device=device)
@@ -182,7 +182,7 @@ def same_everywhere(value: float, device: torch.device) -> float:
 
 
 def rows_of_all(rows: Tensor, count: int) -> Tensor:
-    """The `[count, …]` rows of which each process has its `World.share`, in order, in every process."""
+    """Gather the `[count, …]` rows, of which each process has its `World.share`, in order, in every process."""
     here = world()
     if here.size == 1:
         return rows

@@ -1,4 +1,4 @@
-"""What frozen feature layers give for every image, computed once and kept in the cache.
+"""Outputs of frozen feature layers, computed once and cached.
 
 Exact as long as nothing random comes before the trained layers; `can_cache` says so, and what comes from
 the cache has its digest checked and is compared with freshly computed features before it is used.

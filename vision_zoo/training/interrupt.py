@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM between steps, never within one: what is saved then is exactly what a step left."""
+"""Handling of Ctrl-C and SIGTERM between steps, so that the saved state is complete."""
 
 import signal
 import threading

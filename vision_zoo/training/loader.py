@@ -1,4 +1,4 @@
-"""Batches of a split that sits in memory, on the device when there is one."""
+"""Batches of a split in memory, on the device if there is one."""
 
 import math
 import warnings
@@ -17,7 +17,7 @@ from vision_zoo.training.distributed import ALONE, World
 
 
 def parts_of(splits: Splits, recipe: Recipe) -> dict[str, Split]:
-    """What is trained on, what early stopping looks at (with `patience` only) and what is scored at the end."""
+    """The splits for training, early stopping (`validation`, with `patience` only) and the final score, by name."""
     parts = splits.named()
     if recipe.patience is None:
         return {name: split for name, split in parts.items() if name != "validation"}

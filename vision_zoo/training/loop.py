@@ -219,7 +219,7 @@ def _require_finite(partial: PartialEpoch, epoch: int) -> None:
     if bad is not None:
         batch, loss = bad
         raise TrainingError(
-            f"the loss became {loss} in step {batch} of epoch {epoch + 1}: what was saved before is kept; "
+            f"the loss became {loss} in step {batch} of epoch {epoch + 1}: earlier checkpoints are kept; "
             "train again with a lower --lr and another --out"
         )
 
@@ -234,7 +234,7 @@ def _require_finite_network(state: TrainingState, scores: Mapping[str, float]) -
     spoilt += [name.replace("_", " ") for name, value in scores.items() if not math.isfinite(value)]
     if spoilt:
         raise TrainingError(
-            f"{spoilt[0]} is no longer finite in epoch {state.epoch + 1}: what was saved before is kept; train again "
+            f"{spoilt[0]} is no longer finite in epoch {state.epoch + 1}: earlier checkpoints are kept; train again "
             "with a lower --lr and another --out"
         )
 

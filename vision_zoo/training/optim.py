@@ -56,7 +56,7 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
 def _with_offsets_apart(
     parameters: list[nn.Parameter], network: nn.Module, recipe: Recipe
 ) -> list[dict[str, Any]]:
-    """Two groups: all others, and the offsets of batch normalisations with their factor."""
+    """Two groups: all others, and the biases of batch normalisations with their factor."""
     normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     apart = {id(module.bias) for module in normalisations}
     factor = recipe.offset_lr_factor

@@ -1,4 +1,4 @@
-"""The pictures of a run: curves, confusion matrix, samples. All PNG."""
+"""Plots of a run as PNG: curves, confusion matrix, samples."""
 
 import io
 import logging
@@ -59,7 +59,7 @@ def _draw_measure(axes: Axes, history: Sequence[Mapping[str, float]], measure: s
 def write_confusion_matrix(
     path: Path, matrix: NDArray[np.int64], labels: Sequence[str], *, title: str
 ) -> None:
-    """Counts of true (rows) against predicted (columns) classes; colour is the share of the true class.
+    """Counts of true (rows) against predicted (columns) classes; colour is the fraction of the true class.
 
     Raises:
         StorageError: the file cannot be written.
@@ -67,8 +67,8 @@ def write_confusion_matrix(
     size = min(_LARGEST_MATRIX, max(4.5, 0.55 * len(labels) + 1.5))
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    fraction = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
     if len(labels) <= 20:
         for row, column in np.argwhere(matrix > 0):
             axes.text(
@@ -78,7 +78,7 @@ def write_confusion_matrix(
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="white" if share[row, column] > 0.5 else "black",
+                color="white" if fraction[row, column] > 0.5 else "black",
             )
     # Of more classes than there is room for, every second one is named, or third.
     step = math.ceil(len(labels) / _MOST_NAMES)
@@ -89,7 +89,7 @@ def write_confusion_matrix(
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(f"{title}: {np.trace(matrix)} of {matrix.sum()} test images right", fontsize=10)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, label="fraction of the true class")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     _save(figure, path)
 

@@ -1,4 +1,4 @@
-"""The data of a run: what it was trained with is recorded, and compared with whatever is loaded for it later.
+"""The data of a run: recorded at the start of training, compared with data that is loaded later.
 
 labels.json   labels in their order, input format, name and content hash of the dataset
 split.csv     every image's split, file (or index), label, and the hash of its content where it is a user's file

@@ -1,4 +1,4 @@
-"""One run's folder: what was asked for, on what, what came of it, and what is needed to go on.
+"""The folder of a run: recipe, environment, results, and the state for resuming.
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/
@@ -126,7 +126,7 @@ class RunDirectory:
         run = cls(path)
         if not run.recipe_file.is_file():
             raise RunError(
-                f"{path} is no run directory; expected a folder with recipe.json, as `vision-zoo train` writes"
+                f"{path} is not a run directory; expected a folder with recipe.json, as `vision-zoo train` writes"
             )
         return run
 
@@ -176,7 +176,7 @@ class RunDirectory:
         atomic.write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """One line an epoch; the columns are the keys of the first epoch's record."""
+        """One line per epoch; the columns are the keys of the first epoch's record."""
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
         writer.writeheader()

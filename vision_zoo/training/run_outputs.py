@@ -1,4 +1,4 @@
-"""What a finished run leaves: metrics, predictions, plots, TensorBoard scalars."""
+"""Outputs of a finished run: metrics, predictions, plots, TensorBoard scalars."""
 
 import shutil
 import tempfile
@@ -110,4 +110,4 @@ def finished(run: RunDirectory) -> TrainedRun:
             run.path, run.recipe().name, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"]
         )
     except KeyError as error:
-        raise RunError(f"{run.metrics_file} misses {error}; train again") from error
+        raise RunError(f"{run.metrics_file} lacks {error}; train again") from error

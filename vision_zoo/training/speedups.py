@@ -1,4 +1,4 @@
-"""What makes a network's steps faster and leaves what it computes: memory format, dropout, allocator."""
+"""Optimisations that make training steps faster without changing results: memory format, dropout, allocator."""
 
 import ctypes
 import os
@@ -23,7 +23,7 @@ _LOWEST = -(2**15)
 
 
 class QuickDropout(nn.Dropout):
-    """`nn.Dropout` from 16 random bits an element, of torch's generator.
+    """`nn.Dropout` with 16 random bits per element from torch's generator.
 
     The probability is `p` to the nearest 1/65,536, and what is kept is scaled accordingly: the mean stays exact. Off
     the CPU, and in another type than float32, it is torch's own.
@@ -42,7 +42,7 @@ class QuickDropout(nn.Dropout):
 
 
 def with_quick_dropout(network: nn.Module) -> nn.Module:
-    """`network` itself, each `nn.Dropout` in it replaced."""
+    """Replace each `nn.Dropout` in `network`, in place."""
     for module in list(network.modules()):
         for name, child in module._modules.items():  # `named_children` leaves out what is there twice
             if type(child) is nn.Dropout:

@@ -1,4 +1,4 @@
-"""What a run has reached, down to the step."""
+"""The state of a run, down to the step."""
 
 import math
 from dataclasses import dataclass, field

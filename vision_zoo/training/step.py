@@ -1,4 +1,4 @@
-"""One step of training: from a batch to new weights, its loss and how many of its images were right."""
+"""One training step: new weights, the loss, and the number of correct images."""
 
 from collections.abc import Callable
 from typing import NamedTuple

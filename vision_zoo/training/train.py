@@ -1,4 +1,4 @@
-"""A training run from recipe to finished run directory."""
+"""Train a recipe into a finished run directory."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext

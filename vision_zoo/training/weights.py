@@ -1,4 +1,4 @@
-"""Weights: saved, published, and those that training begins with."""
+"""Weights: saved, pretrained, and initial ones."""
 
 import tempfile
 from collections.abc import Mapping
@@ -67,11 +67,11 @@ def load_pretrained(
 
     Raises:
         DataError: the file is missing, damaged, or of another network.
-        UsageError: the architecture takes no published weights.
+        UsageError: the architecture has no pretrained weights.
     """
     network = classifier.network
     if not hasattr(network, "load_pretrained"):
-        raise UsageError(f"{type(network).__name__} takes no published weights; leave --pretrained out")
+        raise UsageError(f"{type(network).__name__} has no pretrained weights; omit --pretrained")
     file = path or _find(name, data_dir)
     try:
         cast("Any", network).load_pretrained(safetensors.torch.load(file.read_bytes()))
@@ -171,7 +171,7 @@ def initialise(
     Raises:
         DataError: the published weights are missing or damaged.
         RunError: the run that gives weights is missing, unfinished or another architecture's.
-        UsageError: the architecture takes no published weights.
+        UsageError: the architecture has no pretrained weights.
     """
     if hasattr(classifier.network, "initialise"):
         _, height, width, _ = training.images.shape
@@ -190,7 +190,7 @@ def _source(name: str, seed: int, folder: Path) -> Path:
     source = folder / run_name(name, seed)
     if not (source / "recipe.json").is_file():
         raise RunError(
-            f"the recipe starts from a run of {name}, and {source} is none; "
+            f"the recipe starts from a run of {name}, and {source} is not one; "
             "train that first or name one with --transfer RUN"
         )
     return source

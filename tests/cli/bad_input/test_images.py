@@ -90,7 +90,7 @@ def test_whatever_a_decoder_raises_is_the_images_fault(
 
 def test_two_thousand_bad_images_are_one_short_line(cli: Cli, exported_model: Path) -> None:
     error = cli("predict", exported_model, *(f"missing{number}.png" for number in range(2000))).error
-    assert "and 1990 more (2000 of 2000 images cannot be used)" in error
+    assert "and 1990 more (2000 of 2000 images could not be used)" in error
     assert len(error) < 1000
 
 

@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up_leaves_no_half_written_file(finished_run: Path, tm
 def test_quickstart_does_not_touch_a_folder_that_is_not_its_own(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
-    assert "something else than an earlier quickstart" in cli("quickstart", "--out", "mine").error
+    assert "something other than an earlier quickstart" in cli("quickstart", "--out", "mine").error
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
 
 
@@ -60,7 +60,7 @@ def test_quickstart_does_not_delete_what_it_did_not_write(cli: Cli, tmp_path: Pa
     (tmp_path / "mine" / "exported").mkdir(parents=True)
     (tmp_path / "mine" / "quickstart.json").write_text("{}")
     (tmp_path / "mine" / "exported" / "precious.onnx").write_text("precious")
-    assert "something else than an earlier quickstart" in cli("quickstart", "--out", "mine").error
+    assert "something other than an earlier quickstart" in cli("quickstart", "--out", "mine").error
     assert (tmp_path / "mine" / "exported" / "precious.onnx").read_text() == "precious"
 
 

@@ -12,7 +12,7 @@ from vision_zoo.experiments.compare.settings import ComparisonSettings
 @pytest.mark.parametrize(
     ("training_images", "batch_size", "patience", "epochs"),
     [
-        (60, 32, 150, 300),  # 51 to train on are 2 steps an epoch
+        (60, 32, 150, 300),  # 51 to train on are 2 steps per epoch
         (240, 32, 43, 100),
         (50_000, 128, 10, 100),
     ],

@@ -60,7 +60,7 @@ def test_from_a_folder_to_a_recommendation(
     assert name in {model["model"] for model in document["models"]}
 
     page = (tmp_path / "own" / "comparison.html").read_text()
-    assert f"Take {name}" in page
+    assert f"Recommended: {name}" in page
     assert "vision-zoo serve --models-dir own/models" in page
     assert "<script" not in page
     assert not re.search(r'(src|href)="(?!#)', page)  # namespaces are names, not addresses
@@ -122,7 +122,10 @@ def test_bad_input_is_one_line(cli: Callable[..., Completed], pictures: Path, tm
     for arguments, said in (
         (("--dataset", f"folder:{few}"), "'single' has 1"),
         (("--dataset", "folder:nowhere"), "does not exist"),
-        (("--dataset", f"folder:{pictures}", "--budget", "soon"), "is no time; expected one such as 20m"),
+        (
+            ("--dataset", f"folder:{pictures}", "--budget", "soon"),
+            "is not a duration; expected for example 20m",
+        ),
         (("--dataset", f"folder:{pictures}", "--architectures", "resnet"), "resnet"),
         (
             ("--dataset", f"folder:{pictures}", "--min-accuracy", "90"),

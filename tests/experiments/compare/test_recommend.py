@@ -59,7 +59,7 @@ def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
     assert recommend(models, Limits(), by_chance=0.48).warning is None
     warning = recommend(models, Limits(), by_chance=0.5).warning
     assert warning is not None
-    assert "best is not shown to do better than always naming the most frequent class" in warning
+    assert "best is not significantly better than always predicting the most frequent class" in warning
     assert "50.0% of the test images" in warning
 
 
@@ -94,7 +94,7 @@ def test_a_budget_is_a_time(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "-5m", "5d", "m"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no time; expected one such as 20m"):
+    with pytest.raises(UsageError, match="is not a duration; expected for example 20m"):
         parse_budget(text)
 
 

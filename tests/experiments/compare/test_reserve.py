@@ -33,7 +33,7 @@ def test_the_dearest_are_left_out_first_and_one_always_stays(
     assert [one.architecture for one in found] == kept
     assert {*left_out, *kept} == {"vit", "small_cnn", "lenet"}
     for reason in left_out.values():
-        assert f"the budget of {budget:.0f} s has no time beside the others; give a larger --budget" in reason
+        assert f"the budget of {budget:.0f} s has no time after the others; use a larger --budget" in reason
 
     slower = [_candidate(one.architecture, 10 * one.epoch_seconds) for one in reversed(_FOUND)]
     again, _ = affordable(slower, settings, Journal(tmp_path / "journal.json", settings.to_json()))

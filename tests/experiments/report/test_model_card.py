@@ -23,8 +23,8 @@ def test_every_shipped_model_has_its_card_in_the_documents(path: Path) -> None:
     assert result.metric_value == metadata.test_accuracy
     assert (card.data.license, card.data.datasets) == ("mit", [metadata.dataset])
     assert "not known" not in text
-    assert f"{metadata.test_accuracy:.2%} of {metadata.test_images:,} test images" in text
-    for heading in ("Use", "Data", "Training", "Figures", "Limits"):
+    assert f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images" in text
+    for heading in ("Use", "Data", "Training", "Results", "Limitations"):
         assert f"## {heading}" in text
 
 

@@ -50,7 +50,7 @@ def test_a_range_that_cannot_be_used_is_refused(option: str) -> None:
 
 
 def test_a_grid_has_no_ranges(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="take --sampler tpe"):
+    with pytest.raises(UsageError, match="use --sampler tpe"):
         open_study(
             QUICK, {"learning_rate": Range(0.1, 1)}, StudySettings("x"), f"journal:{tmp_path / 'j'}"
         ).__enter__()

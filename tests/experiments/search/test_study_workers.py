@@ -135,7 +135,7 @@ def test_workers_of_one_call_go_on_without_the_one_that_is_killed(tmp_path: Path
         os.kill(killed, signal.SIGKILL)
         stdout, stderr = call.communicate(timeout=_SECONDS)
     assert call.returncode == 0, stderr
-    assert "warning: a worker was lost (exit code -9); the others go on" in stderr
+    assert "warning: a worker was lost (exit code -9); the others continue" in stderr
     assert "chosen on validation: learning rate" in stdout
     assert len(list(out.glob("*/metrics.json"))) == 3
 

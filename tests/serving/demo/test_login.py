@@ -129,7 +129,7 @@ def test_the_page_is_opened_in_a_browser(browser: Browser, keyed: Demo) -> None:
     page.goto(keyed.url)
     page.get_by_label("API key").fill("not the key at all")
     page.get_by_role("button", name="Open the page").click()
-    expect(page.get_by_role("alert")).to_have_text("This is not the key.")
+    expect(page.get_by_role("alert")).to_have_text("The key is wrong.")
     page.get_by_label("API key").fill(KEY)
     page.get_by_role("button", name="Open the page").click()
     wait_for_pad(page)

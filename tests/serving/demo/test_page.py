@@ -78,8 +78,7 @@ def test_a_port_in_use_is_one_clear_line(served: str, tmp_path: Path) -> None:
 def test_a_folder_without_models_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     assert (
-        "no models to show"
-        in run_command("demo", "--port", "0", "--models-dir", "models", cwd=tmp_path).error
+        "no models found" in run_command("demo", "--port", "0", "--models-dir", "models", cwd=tmp_path).error
     )
 
 
@@ -137,7 +136,7 @@ def test_cards_say_what_screen_readers_need_and_escape_labels(answer: Answer) ->
     assert 'role="status"' in shown
     hostile = Answer(answer.session, answer.pixels, (("<script>", 1.0),), 1.0, familiar=False)
     assert "<script>" not in cards([hostile], nothing="")
-    assert "Unlike the images" in cards([hostile], nothing="")
+    assert "Unlike the training data" in cards([hostile], nothing="")
     assert "2 models say" in cards([answer, answer], nothing="")
 
 

@@ -94,7 +94,7 @@ def test_labels_that_break_lists_are_refused(folder: Path, exported_model: Path)
     (folder / "surrogate.onnx").write_bytes(content)
     opened = _opened(folder)
     assert list(opened.sessions) == ["good"]
-    assert "no single line" in opened.failures["surrogate"]
+    assert "not a single line" in opened.failures["surrogate"]
 
 
 def test_a_refused_file_is_loaded_once_its_manifest_fits(folder: Path, exported_model: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which architecture to deploy for a dataset: trained within a budget, exported, proved, measured and recommended.
+"""Compare architectures on a dataset within a time budget, and recommend one.
 
 settings → candidates → reserve → search (successive halving, other seeds) → measure → recommend → page
 """
@@ -69,7 +69,7 @@ def compare(
         )
     finished = read_result(out / _DOCUMENT) if ended is not None else None
     if finished is not None:
-        progress.line(f"{out} holds this comparison, finished")
+        progress.line(f"{out} contains this comparison, finished")
         return finished
     place = Place(out, settings.device, data_dir)
     bar = BudgetProgress(progress, lambda: journal.spent, settings.budget_seconds)
@@ -89,7 +89,7 @@ def compare(
             other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=bar)
         models, refused = _models(outcome.standings, settings, place, splits, bar)
     except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; run the same command again to go on") from error
+        raise Interrupted("interrupted; run the same command again to continue") from error
     if not models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
         raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")

@@ -1,4 +1,4 @@
-"""One bar over a whole comparison: the seconds of its budget, whatever is being trained or measured in them."""
+"""Progress bar over the time budget of a comparison."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

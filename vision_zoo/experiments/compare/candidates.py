@@ -1,4 +1,4 @@
-"""The architectures that can take part: what each is trained with, what an image costs it, and how long an epoch takes.
+"""Candidate architectures: their recipes, cost per image, and time per epoch.
 
 Latency and size do not depend on the weights, so they are measured before anything is trained: what breaks a limit
 on them is left out at once.

@@ -1,4 +1,4 @@
-"""What a trained candidate is worth: exported, proved, timed, and scored on the test images, as they are and worse."""
+"""Measurement of a trained candidate: export, verification, latency, accuracy and robustness."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -46,14 +46,14 @@ def measured(
     test: Split,
     progress: BudgetProgress,
 ) -> MeasuredModel:
-    """Finish, export, prove and measure a candidate's run with seed 0.
+    """Finish, export, verify and measure a candidate's run with seed 0.
 
     Raises:
         ExportError: the file does not predict what the checkpoint predicts.
     """
     recipe = standing.candidate.recipe
     run = RunDirectory(place.run(recipe))
-    progress.describe(f"{recipe.architecture}: export, proof, figures")
+    progress.describe(f"{recipe.architecture}: export, verification, metrics")
     train.finish(
         run.path, device=place.device, data_dir=place.data_dir, progress=progress.part(recipe.architecture)
     )

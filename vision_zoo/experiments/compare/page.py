@@ -1,4 +1,4 @@
-"""The comparison as one page: what to take and how to serve it, then everything that this rests on."""
+"""The comparison as one page: the recommendation, then the evidence for it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,7 +63,7 @@ def _summary(document: Mapping[str, Any]) -> str:
 
 
 def serve_command(folder: Path) -> str:
-    """What serves the exported models."""
+    """The command that serves the exported models."""
     return f"vision-zoo serve --models-dir {folder}"
 
 
@@ -82,10 +82,10 @@ def _accuracy(model: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
     return {
         "model": model["model"] + (" ◆" if model["model"] in document["pareto_front"] else ""),
         "test accuracy": f"{model['test_accuracy']:.2%}",
-        "over images": f"{low:.1%} to {high:.1%}",
+        "interval over images": f"{low:.1%} to {high:.1%}",
         "runs": len(seeds),
-        "mean of the runs": f"{sum(seeds) / len(seeds):.2%}" if seeds else None,
-        "over seeds": None if over is None else f"{over[0]:.1%} to {over[1]:.1%}",
+        "mean of runs": f"{sum(seeds) / len(seeds):.2%}" if seeds else None,
+        "interval over seeds": None if over is None else f"{over[0]:.1%} to {over[1]:.1%}",
         "calibration error": f"{model['calibration_error']:.3f}",
     }
 
@@ -95,11 +95,11 @@ def _cost(model: Mapping[str, Any]) -> dict[str, Any]:
         "model": model["model"],
         "p50 ms": f"{model['p50_ms']:.3g}",
         "p99 ms": None if model["p99_ms"] is None else f"{model['p99_ms']:.3g}",
-        "images a second": f"{model['images_per_second']:,.0f}",
+        "images per second": f"{model['images_per_second']:,.0f}",
         "provider": model["provider"],
         "MiB": f"{model['size_mb']:.2f}",
         "memory, MiB": None if model["memory_mib"] is None else f"{model['memory_mib']:.0f}",
-        "trained, s": f"{model['train_seconds']:.0f}",
+        "training, s": f"{model['train_seconds']:.0f}",
         "epochs": model["epochs"],
         "ended by": "itself" if model["came_to_its_end"] else "the budget",
     }
@@ -112,8 +112,8 @@ def _differences(comparisons: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
         {
             "model": entry["model"],
             f"points against {best}": f"{entry['points']:+.2f}",
-            "only the best right": entry["only_best_right"],
-            "only this right": entry["only_model_right"],
+            "only best correct": entry["only_best_right"],
+            "only this correct": entry["only_model_right"],
             "p, corrected": shown_p_value(entry["p_value"]),
             "verdict": "worse" if entry["worse"] else "no difference shown",
         }

@@ -1,4 +1,4 @@
-"""How long training will take, before it is begun."""
+"""Estimate training time before training starts."""
 
 from collections.abc import Callable
 

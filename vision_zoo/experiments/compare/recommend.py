@@ -1,4 +1,4 @@
-"""Which model to take: of those within the limits that are as good as the best, the quickest.
+"""The recommendation: the fastest model among those within the limits that are as good as the best.
 
 As good is what lies within a standard error of the best, after the rule of Breiman et al., 1984, and is not shown to
 be worse by a paired test. With few test images the test alone would let anything pass, with many the rule alone.
@@ -18,7 +18,7 @@ from vision_zoo.experiments.compare.settings import Limits
 
 @dataclass(frozen=True)
 class Recommendation:
-    """`model` is None where nothing keeps to the limits; `reason` says why, or what speaks for it.
+    """`model` is None if no model is within the limits; `reason` explains the choice.
 
     `warning` is there where the model may have learnt nothing.
     """
@@ -57,13 +57,13 @@ def commonest_share(labels: NDArray[np.int64]) -> float:
 
 
 def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: float = 0.0) -> Recommendation:
-    """The model to take. `by_chance` is the accuracy of one that always names the most frequent class."""
+    """Recommend a model. `by_chance` is the accuracy of always predicting the most frequent class."""
     allowed = [model for model in models if not _broken(model, limits)]
     if not allowed:
         reasons = "; ".join(
             f"{model.figures['model']}: {', '.join(_broken(model, limits))}" for model in models
         )
-        return Recommendation(None, f"no model keeps to the limits ({reasons or 'none was trained'})")
+        return Recommendation(None, f"no model is within the limits ({reasons or 'none was trained'})")
     comparisons = against_the_best(allowed)
     worse = {comparison["model"] for comparison in comparisons if comparison["worse"]}
     best = max(allowed, key=lambda model: float(model.figures["test_accuracy"]))
@@ -76,21 +76,21 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: flo
     chosen = min(as_good, key=lambda model: float(model.figures["p50_ms"]))
     name, most_accurate = chosen.figures["model"], best.figures["model"]
     if chosen is best:
-        reason = "the most accurate of them"
+        reason = "the most accurate model"
         if len(as_good) > 1:
-            reason += ", and the quickest of those within its standard error"
+            reason += ", and the fastest of those within its standard error"
     else:
         reason = (
-            f"the quickest of those within a standard error, {100 * _standard_error(best):.1f} points, of the most "
-            f"accurate one, {most_accurate} ({best.figures['test_accuracy']:.2%} against "
-            f"{chosen.figures['test_accuracy']:.2%}), from which the test images do not tell it apart"
+            f"the fastest model within one standard error ({100 * _standard_error(best):.1f} points) of the most "
+            f"accurate one, {most_accurate} ({chosen.figures['test_accuracy']:.2%} against "
+            f"{best.figures['test_accuracy']:.2%}); the difference is not significant"
         )
     others = tuple(model.figures["model"] for model in as_good if model.figures["model"] != name)
     warning = None
     if accuracy_interval(int(chosen.right.sum()), len(chosen.right)).low <= by_chance:
         warning = (
-            f"{name} is not shown to do better than always naming the most frequent class, which is right for "
-            f"{by_chance:.1%} of the test images: give more images of each class, or a larger --budget"
+            f"{name} is not significantly better than always predicting the most frequent class "
+            f"({by_chance:.1%} accuracy): add images of each class, or use a larger --budget"
         )
     return Recommendation(name, reason, others, warning)
 

@@ -1,4 +1,4 @@
-"""What of the budget is kept for measuring, and whom it leaves no time for."""
+"""Budget reserved for measurements, and the candidates that do not fit."""
 
 from collections.abc import Sequence
 
@@ -36,8 +36,8 @@ def affordable(
         kept = [one.architecture for one in cheapest]
         journal.keep(_KEY, kept)
     left_out = {
-        one.architecture: f"an epoch and its measuring would take about {_cost(one, settings):.0f} s, for which the "
-        f"budget of {settings.budget_seconds:.0f} s has no time beside the others; give a larger --budget"
+        one.architecture: f"one epoch and its measurement take about {_cost(one, settings):.0f} s, for which the "
+        f"budget of {settings.budget_seconds:.0f} s has no time after the others; use a larger --budget"
         for one in found
         if one.architecture not in kept
     }

@@ -1,4 +1,4 @@
-"""What pictures lose on their way: shifts, noise and blur, at stated strengths.
+"""Perturbations of test images: shifts, noise and blur of given strength.
 
 Strengths are fractions of the image's side and of the pixels' range, so that they mean the same at every size.
 """

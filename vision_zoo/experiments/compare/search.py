@@ -1,4 +1,4 @@
-"""Successive halving: all architectures for a little while, the better half for longer, and so on.
+"""Successive halving: all architectures for a short time, the better half for longer, and so on.
 
 Better is decided on validation images alone, and by two things: an architecture stays as long as no other is both
 quicker for an image and more accurate (non-dominated sorting), so that small models are not lost to large ones. Every
@@ -232,13 +232,13 @@ def other_seeds(
                 place.train(recipe, inside)
                 journal.keep(key, True)
     if missing:
-        progress.line(f"no time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
+        progress.line(f"not enough time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
 
 
 def _train_for(
     candidate: Candidate, seconds: float, key: str, place: Place, journal: Journal, progress: BudgetProgress
 ) -> tuple[int, float] | None:
-    """Epochs and validation accuracy reached; None where not even one epoch fits."""
+    """Epochs and validation accuracy reached; None if not even one epoch fits."""
     kept = journal.done(key)
     if kept is not None:
         return int(kept[0]), float(kept[1])
@@ -253,9 +253,7 @@ def _train_for(
 
     place.train(candidate.recipe, progress.part(candidate.architecture), watch)
     reached = _reached(run)
-    progress.line(
-        f"{candidate.architecture}: {reached[1]:.2%} of the validation images right after {reached[0]} epochs"
-    )
+    progress.line(f"{candidate.architecture}: {reached[1]:.2%} validation accuracy after {reached[0]} epochs")
     journal.keep(key, reached)
     return reached
 
@@ -269,6 +267,6 @@ def _reached(run: RunDirectory) -> tuple[int, float]:
 def _too_long(candidate: Candidate, seconds: float) -> str:
     needed = candidate.start_seconds + candidate.epoch_seconds
     return (
-        f"a first epoch would take about {needed:.0f} s, and its share of the budget is {seconds:.0f} s; "
-        "give a larger --budget"
+        f"the first epoch takes about {needed:.0f} s, more than its part of the budget, {seconds:.0f} s; "
+        "use a larger --budget"
     )

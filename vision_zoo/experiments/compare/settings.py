@@ -1,4 +1,4 @@
-"""What is compared, how long it may take, and what the user can live with. Checked before anything is loaded."""
+"""Settings of a comparison: candidates, budget and limits. Checked before anything is loaded."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class Limits:
         if self.max_size_mb is not None and size_mb > self.max_size_mb:
             broken.append(f"{size_mb:.3g} MiB, more than {self.max_size_mb:g}")
         if self.min_accuracy is not None and accuracy is not None and accuracy < self.min_accuracy:
-            broken.append(f"{accuracy:.2%} right, less than {self.min_accuracy:.2%}")
+            broken.append(f"{accuracy:.2%} accuracy, less than {self.min_accuracy:.2%}")
         return broken
 
 
@@ -68,7 +68,7 @@ class ComparisonSettings:
             find_architecture(name)
         if len(set(self.architectures)) < len(self.architectures) or not self.architectures:
             raise UsageError(
-                "--architectures names one twice, or none; expected a list such as lenet,mobilenet"
+                "--architectures is empty or has duplicates; expected a list such as lenet,mobilenet"
             )
         check_provider_name(self.provider)
         for precision in self.precisions:
@@ -131,5 +131,5 @@ def parse_budget(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
     if found is None:
-        raise UsageError(f"budget {text!r} is no time; expected one such as 20m, 90s or 1h")
+        raise UsageError(f"budget {text!r} is not a duration; expected for example 20m, 90s or 1h")
     return float(found[1]) * _SECONDS[found[2]]

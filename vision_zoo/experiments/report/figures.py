@@ -1,4 +1,4 @@
-"""Figures of a recipe's runs: their mean and spread, and what they say of the reported one."""
+"""Metrics of the runs of a recipe: mean, spread, and the verdict on the reported value."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +25,12 @@ def headline(recipe: Recipe) -> str:
 
 
 def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
-    """What the measured values say of the reported one."""
+    """Compare the measured values with the reported one."""
     reported = recipe.reported.get(headline(recipe))
     if not values:
         return "not finished"
     if reported is None:
-        return "no reported figure"
+        return "no reported value"
     points = POINTS_ON_COPY if variant == _COPY else POINTS
     difference = 100 * (statistics.fmean(values) - reported)
     if difference > POINTS:
@@ -39,13 +39,13 @@ def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
 
 
 def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
-    """A sentence on runs that never learnt anything; None where all did."""
+    """A sentence on runs that stayed at chance level; None if there are none."""
     classes = len(find_dataset(recipe.dataset).labels)
     others = [value for value in accuracies if value * classes > _CHANCE]
     lost = len(accuracies) - len(others)
     if not lost:
         return None
-    text = f"{lost} of {len(accuracies)} runs never learnt (chance is {1 / classes:.0%})"
+    text = f"{lost} of {len(accuracies)} runs stayed at chance level ({1 / classes:.0%})"
     if not others:
         return f"{text}."
     named = ", ".join(f"{value:.2%}" for value in others)
@@ -53,7 +53,7 @@ def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
 
 
 def formatted(measure: str, value: float) -> str:
-    """A figure as the report shows it."""
+    """Format a metric for the report."""
     if "accuracy" in measure:
         return f"{value:.2%}"
     if measure in _SECONDS:
@@ -90,7 +90,7 @@ def train_seconds(run: Mapping[str, Any]) -> float:
 
 
 def cpu_share(run: Mapping[str, Any]) -> float:
-    """How many cores worked on average."""
+    """The average number of busy cores."""
     return float(run["cpu_seconds"] / run["train_seconds"])
 
 

@@ -1,4 +1,4 @@
-"""A model's card in the format of the Hugging Face Hub: what it is, for what, on what data, how good, and its limits.
+"""Model cards in the format of the Hugging Face Hub: purpose, data, results and limitations.
 
 Everything in it comes from the exported file, the dataset's entry, the recipe and `results/`.
 """
@@ -22,9 +22,9 @@ _LIBRARY = "onnx"
 
 
 def model_card(path: Path, results_dir: Path | None) -> str:
-    """The card of the exported model at `path`, as Markdown with its front matter.
+    """Write the card of the exported model at `path`, as Markdown with front matter.
 
-    `results_dir` holds measured figures of the shipped models; without them the card has the file's own.
+    `results_dir` holds measured results of the shipped models; without them the card has those in the file.
 
     Raises:
         ModelError: the file cannot be used.
@@ -65,7 +65,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
 
 
 def _dataset(metadata: Metadata) -> Dataset | None:
-    """None for a user's own folder, which is not here any more."""
+    """None for a folder of the user, which may no longer exist."""
     return None if metadata.dataset.startswith("folder-") else find_dataset(metadata.dataset)
 
 
@@ -75,7 +75,7 @@ def _introduction(name: str, metadata: Metadata, dataset: Dataset | None) -> str
         f"# {name}\n\nAn image classifier for {of}: {len(metadata.labels)} classes ({_listed(metadata.labels)}), "
         f"architecture `{metadata.architecture}`, {metadata.parameters:,} parameters, as one ONNX file with its "
         "preprocessing inside. "
-        f"{metadata.test_accuracy:.2%} of {metadata.test_images:,} test images are right, measured through this file."
+        f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images, measured with this file."
     )
 
 
@@ -85,17 +85,17 @@ def _use(session: Session, path: Path) -> str:
         "## Use\n\n"
         f"```sh\nvision-zoo predict {path.name} IMAGE\nvision-zoo serve --models-dir {path.parent.name or '.'}\n```\n\n"
         f"The input `image` is uint8 `[batch, {image.height}, {image.width}, {image.channels}]`, the outputs `logits` "
-        f"and `probabilities` are float32 `[batch, {len(session.metadata.labels)}]`; any ONNX Runtime runs it. The "
-        "file's metadata says how a foreign image is brought to that input; `vision-zoo` does it.\n\n"
-        "Intended for learning, teaching, comparing and as a starting point for small images of the same kind."
+        f"and `probabilities` are float32 `[batch, {len(session.metadata.labels)}]`; any ONNX Runtime can run it. The "
+        "metadata of the file describes the preprocessing of other images, which `vision-zoo` applies.\n\n"
+        "Intended for learning, teaching and comparison, and as a starting point for similar images."
     )
 
 
 def _data(metadata: Metadata, dataset: Dataset | None) -> str:
     if dataset is None:
         return (
-            f"## Data\n\nA folder of images, `{metadata.dataset}`; its licence, and with it the model's, is its owner's "
-            "to say."
+            f"## Data\n\nA folder of images, `{metadata.dataset}`; the owner of the images "
+            "determines their licence, and that of the model."
         )
     copy = "" if metadata.data_variant == "original" else f" The copy used here: {metadata.data_variant}."
     source = f" {dataset.source}" if dataset.source else ""
@@ -108,7 +108,7 @@ def _training(recipe: Recipe | None) -> str:
     rows = [
         {"setting": key.replace("_", " "), "value": f"{value}"} for key, value in recipe.settings().items()
     ]
-    report = f" It is an experiment of report {recipe.report}." if recipe.report else ""
+    report = f" An experiment of report {recipe.report}." if recipe.report else ""
     remark = f" {recipe.remark}" if recipe.remark else ""
     return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(rows)}"
 
@@ -121,10 +121,10 @@ def _figures(session: Session, results_dir: Path | None) -> str:
             rows.append(_figure_row(row, document))
     own = (
         f"Accuracy {session.metadata.test_accuracy:.2%} on {session.metadata.test_images:,} test images; "
-        f"{session.size / 2**20:.2f} MiB; {session.metadata.macs:,} multiply-accumulate operations for one image; "
-        f"computes in {session.metadata.precision}, large weights in {session.metadata.weights}."
+        f"{session.size / 2**20:.2f} MiB; {session.metadata.macs:,} multiply-accumulate operations per image; "
+        f"precision {session.metadata.precision}, large weights in {session.metadata.weights}."
     )
-    return f"## Figures\n\n{own}" + (f"\n\n{markdown(rows)}" if rows else "")
+    return f"## Results\n\n{own}" + (f"\n\n{markdown(rows)}" if rows else "")
 
 
 def _figure_row(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,21 +133,22 @@ def _figure_row(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
         "threads": row["threads"],
         "p50 ms": row["p50_ms"],
         "p99 ms": row["p99_ms"],
-        "images a second": round(row["images_per_second"]),
+        "images per second": round(row["images_per_second"]),
         "memory, MiB": row["memory_mib"],
     }
 
 
 def _limits(metadata: Metadata) -> str:
     unfamiliar = (
-        " An image whose logits have less energy than those of 98 % of the test images is reported as unlike them."
+        " An image whose energy score is worse than that of 98 % of the test images is reported as unlike them."
         if metadata.familiar_energy is not None
         else ""
     )
     return (
-        "## Limits\n\nIt knows its classes and nothing else: any image is given one of them, with a probability that "
-        f"may be high.{unfamiliar} Its accuracy is of test images from the same source as its training images; on "
-        "others it is lower. It was not examined for fairness or safety, and is not meant for decisions about people."
+        "## Limitations\n\nThe model assigns every image to one of its classes, possibly with high confidence, even "
+        f"if the image belongs to none.{unfamiliar} The accuracy was measured on test images from the same source as the "
+        "training images and is lower on others. The model was not examined for fairness or safety; do not use it for "
+        "decisions about people."
     )
 
 

@@ -1,4 +1,4 @@
-"""What there is to say of a row: how the report was read, and what the measurements tell of a gap."""
+"""Notes on a row: how the report was interpreted, and what may explain a gap."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,9 +38,9 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
 
 
 def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
-    """Whether seeds alone may make a run as good as the report's; None where nothing falls short, or there is one run.
+    """Whether the choice of seed may explain the gap; None if nothing falls short, or there is only one run.
 
-    Where some runs never learnt, no interval: what it is made of would be two groups, not one.
+    If some runs stayed at chance level, there is no interval: the runs form two groups.
     """
     measure = headline(recipe)
     values = values_of(document, measure)
@@ -53,10 +53,10 @@ def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
     if interval is None:
         return None
     interval = interval.clipped()
-    where = "within that" if recipe.reported[measure] <= interval.high else "above that"
+    where = "inside" if recipe.reported[measure] <= interval.high else "above it"
     return (
-        f"A further run would be expected between {interval.low:.2%} and {interval.high:.2%} "
-        f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs): the report's single one lies {where}."
+        f"Another run is expected between {interval.low:.2%} and {interval.high:.2%} "
+        f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs): the single run of the report lies {where}."
     )
 
 
@@ -64,7 +64,7 @@ def _companion(recipe: Recipe, companion: Recipe, own: Mapping[str, Any], other:
     measure = headline(recipe)
     values, others = values_of(own, measure), values_of(other, measure)
     points = 100 * (mean_of(other, lambda run: run[measure]) - mean_of(own, lambda run: run[measure]))
-    text = f"`{companion.name}` measures {spread(others)}, {points:+.2f} points."
+    text = f"`{companion.name}` reaches {spread(others)}, {points:+.2f} points."
     if verdict(recipe, values, own["data"]["variant"]) == FALLS_SHORT and measure == "test_accuracy":
         text += f" {_crossing(recipe.reported[measure], other)}"
     return text

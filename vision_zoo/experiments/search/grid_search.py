@@ -1,4 +1,4 @@
-"""A grid search's outcome: `grid.json`, a heat map, and the figures kept in `results/`."""
+"""The outcome of a grid search: `grid.json`, a heat map, and the metrics kept in `results/`."""
 
 import itertools
 import json

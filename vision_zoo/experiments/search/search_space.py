@@ -1,4 +1,4 @@
-"""What a search varies: fields of a recipe, each with a list of values or a range."""
+"""Search spaces: fields of a recipe, each with a list of values or a range."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def parse_grid(options: Sequence[str]) -> dict[str, list[float]]:
         try:
             values[field] = [_FIELDS[field](text) for text in listed.split(",")]
         except ValueError as error:
-            raise UsageError(f"--grid {option!r} has a value that is no number of that kind") from error
+            raise UsageError(f"--grid {option!r} has a value of the wrong type") from error
         if len(set(values[field])) != len(values[field]):
             raise UsageError(f"--grid {option!r} has a value twice")
     return values
@@ -72,7 +72,7 @@ def parse_ranges(options: Sequence[str]) -> dict[str, Range]:
         try:
             low, high = (_FIELDS[field](text) for text in parts[:2])
         except ValueError as error:
-            raise UsageError(f"--range {option!r} has a limit that is no number of that kind") from error
+            raise UsageError(f"--range {option!r} has a limit of the wrong type") from error
         log = parts[2:] == ["log"]
         if parts[2:] not in ([], ["log"]) or not low < high or (log and low <= 0):
             raise UsageError(

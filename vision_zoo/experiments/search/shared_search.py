@@ -1,4 +1,4 @@
-"""A search shared by workers: those of this call, others elsewhere, and `study.json` with what all of them reached."""
+"""A search shared by workers, local and remote, summarised in `study.json`."""
 
 import json
 import math
@@ -147,7 +147,7 @@ def _work_in_processes(
     codes = [worker.exitcode for worker in workers.values()]
     if all(codes):
         raise RunError(
-            f"all workers were lost (exit code {codes[0]}), killed for memory perhaps; {_GO_ON}, with fewer --jobs"
+            f"all workers were lost (exit code {codes[0]}), perhaps for lack of memory; {_GO_ON}, with fewer --jobs"
         )
 
 

@@ -1,4 +1,4 @@
-"""A search that any number of workers share, on one machine or many, through a storage of Optuna's.
+"""A worker of a shared search, with a storage of Optuna, on one machine or many.
 
 Every worker asks the study for a point, trains it in the point's own folder below a common one, and reports each
 epoch's validation accuracy. Storages: a journal file for workers that see the same file system, PostgreSQL for all
@@ -62,7 +62,7 @@ class StudySettings:
         if self.trials is not None:
             require_between("trials", self.trials, 1, MAX_COUNT)
         if self.sampler == "tpe" and self.trials is None:
-            raise UsageError("the sampler tpe does not end by itself; say after how many --trials")
+            raise UsageError("the sampler tpe does not end by itself; pass --trials")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def work(
         except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(
                 f"interrupted; {len(study.get_trials(deepcopy=False, states=_ENDED))} points are finished: "
-                "run the same command again to go on"
+                "run the same command again to continue"
             ) from error
 
 
@@ -122,7 +122,7 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
     if not space:
         raise UsageError("there is nothing to search; give --grid FIELD=VALUE,… or --range FIELD=LOW:HIGH")
     if settings.sampler == "grid" and ranges:
-        raise UsageError(f"a grid has no ranges; give the values of {ranges[0]}, or take --sampler tpe")
+        raise UsageError(f"a grid has no ranges; give the values of {ranges[0]}, or use --sampler tpe")
     for field, values in space.items():
         for value in (values.low, values.high) if isinstance(values, Range) else values:
             recipe.override(**{field: value})  # raises UsageError before a worker meets it

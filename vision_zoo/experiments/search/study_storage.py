@@ -1,4 +1,4 @@
-"""Where shared searches are kept: a journal file or a PostgreSQL database, and their errors in one line."""
+"""Storage of shared searches: a journal file or a PostgreSQL database, with errors in one line."""
 
 import time
 import warnings

@@ -1,4 +1,4 @@
-"""The page: draw a digit or drop an image, and the whole zoo answers.
+"""The web page: draw a digit or drop an image, and see the predictions of all models.
 
 inputs       what a visitor gave, as an image
 answers      what models say of an image

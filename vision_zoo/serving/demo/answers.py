@@ -1,4 +1,4 @@
-"""What models say of an image."""
+"""Predictions of several models for an image."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class Answer:
     """One model's: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` the most probable label first.
 
     `milliseconds` are of the model alone. `familiar` says whether the input looks like the model's test images
-    (see `Metadata.is_familiar`), None where the file does not say how to tell.
+    (see `Metadata.is_familiar`), None if the file does not say how to tell.
     """
 
     session: Session

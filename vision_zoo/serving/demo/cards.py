@@ -1,4 +1,4 @@
-"""Answers as HTML: a card a model, readable by a screen reader and in light and dark."""
+"""Predictions as HTML: one card per model, readable by a screen reader and in light and dark."""
 
 import html
 from collections import Counter
@@ -83,9 +83,7 @@ def _card(answer: Answer) -> str:
         f"{answer.milliseconds:.2f} ms · {answer.session.size / 2**20:.2f} MiB · {metadata.test_accuracy:.2%} of "
         f"{metadata.test_images:,} test images"
     )
-    warning = (
-        '<p class="vz-warning">⚠ Unlike the images it was tested on.</p>' if answer.familiar is False else ""
-    )
+    warning = '<p class="vz-warning">⚠ Unlike the training data.</p>' if answer.familiar is False else ""
     return (
         f'<article class="vz-card" aria-label="{name}: {html.escape(label)}, {share:.1%}"><h3>{name}</h3>'
         f'<div class="vz-label">{html.escape(label)}</div>{bars}{warning}<p class="vz-facts">{facts}</p></article>'

@@ -1,4 +1,4 @@
-"""What the page shows of every model beside the others: a table and a plot."""
+"""The comparison of all models on the page: a table and a plot."""
 
 import html
 import json
@@ -21,7 +21,7 @@ _SECONDS = 0.3
 
 
 def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
-    """The figures that were measured for the shipped files, and on what; no latency where there are none."""
+    """The measurements of the shipped files and their hardware; no latency if there are none."""
     for path in sorted(shipped_results().glob("*/zoo.json")):
         try:
             document = json.loads(path.read_text())
@@ -33,7 +33,7 @@ def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
 
 
 def measure(session: Session) -> Row | None:
-    """Measure one model on this machine, one image at a time; None where it fails."""
+    """Measure one model on this machine, one image at a time; None if it fails."""
     import numpy as np
 
     image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The tab to draw a digit on."""
+"""The tab for drawing a digit."""
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -11,9 +11,9 @@ from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
 from vision_zoo.serving.session import Session
 
-_NOTHING = "Draw a digit: every model answers at each stroke."
+_NOTHING = "Draw a digit; all models classify it after each stroke."
 _PAD = """<div class="vz-pad">
-<canvas width="280" height="280" role="img" aria-label="Pad to draw on with mouse, pen or finger"></canvas>
+<canvas width="280" height="280" role="img" aria-label="Drawing pad for mouse, pen or finger"></canvas>
 <div class="vz-tools" role="toolbar" aria-label="Tools">
 <button type="button" aria-label="Brush" aria-pressed="true">Brush</button>
 <button type="button" aria-label="Erase" aria-pressed="false">Erase</button>

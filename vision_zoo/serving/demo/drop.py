@@ -1,4 +1,4 @@
-"""The tab to drop a picture into."""
+"""The tab for image files."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
 from vision_zoo.serving.session import Session
 
-_NOTHING = "Choose or drop a picture."
+_NOTHING = "Choose or drop an image."
 _PREFERRED = ("cifar10", "fashion-mnist")
 
 
@@ -38,7 +38,7 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
         with gr.Column(scale=1, min_width=300):
             dataset = gr.Radio(datasets_of(sessions()), value=preferred, label="Models trained on")
             picture = gr.Image(
-                label="A picture: drop, paste, or take one",
+                label="Image: drop, paste, or take a photo",
                 elem_id="picture",
                 type="filepath",
                 image_mode=None,

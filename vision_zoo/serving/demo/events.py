@@ -1,4 +1,4 @@
-"""What the page can be asked to do, and what a request for it may hold."""
+"""The events of the page, and validation of requests for them."""
 
 import re
 import secrets
@@ -166,9 +166,9 @@ class PageEvents:
         raise RequestError(404, "the page has no such event")
 
     def _values(self, data: Any, function: "BlockFunction") -> list[Any]:
-        """One value an input; a program may leave out those that only the page knows."""
+        """One value per input; a program may leave out those that only the page knows."""
         if not isinstance(data, list):
-            raise RequestError(400, "data must be a list of one value an input")
+            raise RequestError(400, "data must be a list of one value per input")
         shown = [block for block in function.inputs if not getattr(block, "skip_api", False)]
         if len(data) == len(shown) != len(function.inputs):
             given = iter(data)

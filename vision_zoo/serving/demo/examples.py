@@ -1,4 +1,4 @@
-"""Pictures to begin with: drawings, nobody's photographs."""
+"""Example images, generated here."""
 
 from dataclasses import dataclass
 from pathlib import Path

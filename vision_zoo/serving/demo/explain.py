@@ -1,4 +1,4 @@
-"""Which parts of an image mattered: what covering them does to the answer (Zeiler and Fergus 2014)."""
+"""Occlusion maps: how the prediction changes if parts of an image are covered (Zeiler and Fergus 2014)."""
 
 from collections.abc import Iterator
 

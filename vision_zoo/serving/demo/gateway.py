@@ -1,4 +1,4 @@
-"""What is let through to Gradio: the page's own files, its events, and no reference to any other file.
+"""Filter in front of Gradio: only the page's own files and events, no references to other files.
 
 Gradio offers far more paths than this page needs, and reads what a posted file reference names. Uploads and
 downloads are answered here, and every event is written anew from what has been checked.
@@ -88,7 +88,7 @@ class Gateway:
             await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Response | None:
-        """The response; None where Gradio has sent one."""
+        """The response; None if Gradio has sent one."""
         request = Request(scope, receive)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if scope["method"] in ("GET", "HEAD"):

@@ -1,4 +1,4 @@
-"""What a visitor gave, as an image file."""
+"""Input of a visitor as an image file."""
 
 import binascii
 import re
@@ -46,7 +46,7 @@ class Chosen:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise ImageError("this picture is no longer kept here; choose it again") from error
+            raise ImageError("this picture is no longer available; choose it again") from error
 
 
 Picture = Drawn | Chosen

@@ -1,4 +1,4 @@
-"""Gradio without what this page does not use, and a visitor could make expensive."""
+"""Gradio without features that the page does not use and that visitors could abuse."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The key, asked for at the page: a form, and a cookie that stands for the key in this browser.
+"""Login form for the API key, and a cookie that replaces the key in the browser.
 
 The cookie holds for the page's paths alone, no script can read it, and no other site's request carries it.
 """
@@ -70,7 +70,7 @@ class Login:
         return self._is_ours(_cookie(headers.get(b"cookie", b"")))
 
     async def answers(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer what belongs to logging in; False where nothing of it was asked for.
+        """Answer what belongs to logging in; False if nothing of it was asked for.
 
         That is the form itself, and what a browser gets that opens the page without being admitted.
         """
@@ -102,7 +102,7 @@ class Login:
         body = await read_body(request, max_bytes=_LARGEST_FORM, seconds=10)
         given = parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0]
         if not hmac.compare_digest(given.encode(), self._key):
-            return self._form(root, status=401, message="This is not the key.")
+            return self._form(root, status=401, message="The key is wrong.")
         response = RedirectResponse(f"{root}{self._page}/", 303, _HEADERS)
         response.set_cookie(
             _COOKIE,

@@ -1,4 +1,4 @@
-"""The page as a part of the server: in front of it the gateway and the login, behind it the server's own limits."""
+"""Mount the page in the server, behind the gateway and the login, within the limits of the server."""
 
 import asyncio
 import contextlib

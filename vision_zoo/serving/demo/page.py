@@ -1,4 +1,4 @@
-"""The layout, in Gradio. Nothing is fetched from elsewhere."""
+"""The layout of the page in Gradio. Nothing is loaded from other sites."""
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
@@ -17,8 +17,8 @@ from vision_zoo.serving.session import Session
 Sessions = Callable[[], Mapping[str, Session]]
 
 _HOW_FAMILIAR = (
-    "⚠ marks an input whose energy, ln Σ exp(logit), is below that of the lowest 2 % of the model's test images: "
-    "the model has seen nothing like it, and its probabilities mean little."
+    "⚠ marks an input whose energy score, ln Σ exp(logit), is below that of 98 % of the test images: the input is "
+    "unlike the training data, and the probabilities are unreliable."
 )
 
 
@@ -29,7 +29,7 @@ def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
         ModelError: there are none.
     """
     if not sessions():
-        raise ModelError("there are no models to show; train one and export it, or pass --models-dir")
+        raise ModelError("no models found; train one and export it, or pass --models-dir")
     model = None
     with gr.Blocks(title="vision-zoo", analytics_enabled=False, fill_width=False) as page:
         gr.Markdown("# vision-zoo\nSmall image classifiers, running on this machine in ONNX Runtime.")

@@ -1,4 +1,4 @@
-"""The page's work, done as the server's other requests are: in its turns, its decoders and its time."""
+"""Run the work of the page like other requests: with the queue, the decoders and the deadline."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -91,7 +91,7 @@ class Runner:
     def _decode_small(
         self, formats: Collection[InputFormat], picture: Picture
     ) -> tuple[bytes, Inputs | None]:
-        """The file's content, and None where a process has to decode it."""
+        """The file's content, and None if a process has to decode it."""
         content = picture.read_bytes()
         max_pixels = self._state.settings.max_pixels
         probed = probe_files([content], max_pixels=max_pixels)

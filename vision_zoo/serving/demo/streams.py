@@ -1,4 +1,4 @@
-"""Streams that visitors hold open: so many of one session, so many in all."""
+"""Limits on open streams, per session and in total."""
 
 from collections import Counter
 from collections.abc import Iterator

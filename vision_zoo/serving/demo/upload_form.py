@@ -1,4 +1,4 @@
-"""A form of files that is written to the disk while it arrives: an upload of any size takes next to no memory."""
+"""Streaming parser of upload forms: files are written to disk while they arrive."""
 
 from pathlib import PurePath
 

@@ -1,4 +1,4 @@
-"""The files of the page: its examples, and the pictures that visitors upload, for as long as they need them.
+"""Files of the page: examples and uploads, which are deleted when no longer needed.
 
 A path that was not given out here is no file of the page, whatever it names: nothing is looked up in the file system.
 """
@@ -191,7 +191,7 @@ class PageFiles:
 
 def foreign_file() -> RequestError:
     """The answer to a reference to a file that is not the visitor's."""
-    return RequestError(403, "this picture was not uploaded here, or is no longer kept; choose it again")
+    return RequestError(403, "this picture was not uploaded here or is no longer available; choose it again")
 
 
 def _too_many() -> RequestError:
@@ -199,7 +199,7 @@ def _too_many() -> RequestError:
 
 
 def _disk_full() -> RequestError:
-    return RequestError(503, "the server cannot keep a picture now; try again later", _RETRY)
+    return RequestError(503, "the server cannot store an image now; try again later", _RETRY)
 
 
 def _remove_abandoned() -> None:

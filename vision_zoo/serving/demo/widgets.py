@@ -1,4 +1,4 @@
-"""Parts that two tabs share, in Gradio."""
+"""Gradio widgets shared by two tabs."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.session import Session
 
-_NOT_SERVED = "No model for this is served any more: reload the page."
+_NOT_SERVED = "This model is no longer served; reload the page."
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def explain_row(name: str, models: list[str] | None) -> tuple[Any, Any, Any]:
     """A button that shows what mattered, the image that it shows, and with `models` a choice among them."""
     with gr.Accordion("What mattered?", open=False):
         gr.Markdown(
-            "Parts of the picture are covered one after the other. Orange: covering it lowers the answer's probability. "
-            "Blue: it raises it."
+            "Parts of the image are covered one at a time. Orange: covering lowers the probability of the prediction. "
+            "Blue: covering raises it."
         )
         with gr.Row():
             with gr.Column():
@@ -120,7 +120,7 @@ async def explained(runner: Runner, sessions: list[Session], picture: Picture | 
     if not sessions:
         raise complaint(_NOT_SERVED)
     if picture is None:
-        raise complaint("There is nothing to explain: the picture is empty.")
+        raise complaint("The image is empty; there is nothing to explain.")
     try:
         return await runner.first_answer(
             most_accurate_first(sessions),

@@ -1,4 +1,4 @@
-"""How much work is let in: a few requests at a time, some that wait, and an answer at once for the rest."""
+"""Admission control: a few requests run, some wait, the rest are refused immediately."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The ASGI application: what is answered at which path."""
+"""The ASGI application and its routes."""
 
 import asyncio
 import contextlib

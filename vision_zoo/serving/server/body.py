@@ -1,4 +1,4 @@
-"""Reading a request's body within limits: bytes, time, what it grows to when it is decompressed, and the sum of all."""
+"""Read request bodies within limits: size, time, decompressed size, and total memory."""
 
 import asyncio
 import contextlib

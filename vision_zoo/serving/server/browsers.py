@@ -1,4 +1,4 @@
-"""What web pages may do: which hosts are answered for, which origins may send, and headers that browsers obey.
+"""Protection against hostile web pages: allowed hosts, allowed origins, and security headers.
 
 A page of any origin can send requests to a server on its reader's machine. It cannot choose their Host and Origin
 headers: a name that was rebound to this machine shows in Host, a foreign page in Origin.
@@ -168,7 +168,7 @@ class BrowserRules:
         return _split(authority.encode("latin-1"), port) == (own[0], own[1] or port)
 
     def _is_allowed_name(self, given: bytes) -> bool | None:
-        """Whether the server answers for a Host header; None where it is malformed."""
+        """Whether the server answers for a Host header; None if it is malformed."""
         split = _split(given)
         if split is None:
             return None
@@ -189,7 +189,7 @@ def address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 
 def _split(authority: bytes, default_port: int | None = None) -> tuple[str, int | None] | None:
-    """A name and a port; None where `authority` is malformed."""
+    """A name and a port; None if `authority` is malformed."""
     found = _AUTHORITY.fullmatch(authority.decode("latin-1").lower())
     if found is None or (found[2] and int(found[2]) > 65535):
         return None
@@ -214,7 +214,8 @@ def _checked_host(name: str) -> str:
         lowered = ""
     if lowered != ANY and address_of(lowered) is None and not _HOST.fullmatch(lowered):
         raise UsageError(
-            f"--allow-host {name!r} is no host; expected a name such as example.org, *.example.org, an address, or *"
+            f"--allow-host {name!r} is not a host name; expected a name, a pattern such as *.example.org, "
+            "an address, or *"
         )
     return lowered
 
@@ -222,7 +223,7 @@ def _checked_host(name: str) -> str:
 def _checked_origin(origin: str) -> str:
     if origin not in (ANY, "null") and not _ORIGIN.fullmatch(origin.lower()):
         raise UsageError(
-            f"--cors-origin {origin!r} is no origin; expected scheme, host and port such as https://example.org:8443, "
+            f"--cors-origin {origin!r} is not an origin; expected for example https://example.org:8443, "
             "without a path, or *"
         )
     return origin.lower()

@@ -1,4 +1,4 @@
-"""Answers compressed with gzip, for clients that accept it."""
+"""Gzip compression of responses."""
 
 import asyncio
 import functools

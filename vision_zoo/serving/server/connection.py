@@ -1,4 +1,4 @@
-"""A client's connection: when its requests begin, what is answered without the application, and when it is closed."""
+"""A client connection: start of requests, responses without the application, and closing."""
 
 import asyncio
 import functools
@@ -220,7 +220,7 @@ class Connection(RequestReader):
 
     @property
     def stalled_since(self) -> float | None:
-        """Since when the client keeps the server waiting, by sending or reading slowly; None where it does not."""
+        """Since when the client keeps the server waiting, by sending or reading slowly; None if it does not."""
         if self._timeouts.unsent_since is not None:
             return self._timeouts.unsent_since
         return None if self._is_unread() else self._timeouts.waiting_since

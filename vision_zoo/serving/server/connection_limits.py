@@ -1,4 +1,4 @@
-"""How many connections there may be, and how long their clients may keep the server waiting."""
+"""Limits on the number of connections and on waiting for clients."""
 
 import asyncio
 import heapq
@@ -81,7 +81,7 @@ class Limited(Protocol):
 
     @property
     def stalled_since(self) -> float | None:
-        """Since when the client keeps the server waiting; None where it does not."""
+        """Since when the client keeps the server waiting; None if it does not."""
 
     def abort(self) -> None:
         """Close at once."""

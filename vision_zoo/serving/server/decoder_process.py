@@ -1,4 +1,4 @@
-"""A process that decodes image files for the server, which ends it when it takes too long.
+"""A process that decodes image files, and that the server can kill.
 
 It reads requests from its standard input and ends with it: no decoder outlives its server. What it decodes may take
 no more memory than the number of pixels allows.
@@ -106,7 +106,7 @@ def _answer(
     except RequestError as error:
         return {"status": error.status, "error": error.message}, b""
     except MemoryError:
-        return {"status": 422, "error": "the request takes more memory than there is; make it smaller"}, b""
+        return {"status": 422, "error": "the request needs more memory than available; make it smaller"}, b""
     send(answers, {"pixels": max((header.pixels for header in probed.headers), default=0)})
     granted, _ = messages.get()
     _limit_memory(_SPARE_BYTES + granted["bytes"])

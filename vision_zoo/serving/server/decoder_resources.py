@@ -1,4 +1,4 @@
-"""What decoding takes: processes, and memory."""
+"""Resources of decoding: processes and memory."""
 
 import contextlib
 import json

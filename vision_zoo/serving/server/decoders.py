@@ -1,4 +1,4 @@
-"""Processes that decode the image files that are not small and ordinary: a decoder cannot be stopped, a process can."""
+"""Decoder processes for large or unusual image files: a process can be killed, a thread cannot."""
 
 import asyncio
 import contextlib

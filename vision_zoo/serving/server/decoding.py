@@ -1,4 +1,4 @@
-"""Image files → what a model takes. Runs in the server and in the processes that decode."""
+"""Decode image files to model input, in the server or in decoder processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,4 +65,4 @@ def _decode(content: bytes, target: InputFormat, max_pixels: int) -> Decoded:
     except ImageError as error:
         return error
     except MemoryError:
-        return ImageError("the image takes more memory than there is; make it smaller")
+        return ImageError("the image needs more memory than available; make it smaller")

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: a client's fault is 4xx and says what was expected, everything else is 5xx."""
+"""Errors as HTTP responses: 4xx for errors of the client, 5xx for all others."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def as_request_error(error: VisionZooError) -> RequestError:
         return RequestError(422, str(error))
     if isinstance(error, UsageError):
         return RequestError(400, str(error))
-    return RequestError(500, "the model failed; the server's log says why")
+    return RequestError(500, "the model failed; see the server log")
 
 
 _DESCRIPTIONS: dict[int | str, str] = {

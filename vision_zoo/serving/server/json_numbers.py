@@ -1,4 +1,4 @@
-"""The numbers of a JSON request, checked before anything is made of them.
+"""Check the numbers of a JSON request before they are parsed.
 
 A short document is parsed as it is. Of a longer one the numbers are cut out first and read in parts: parsed as it is,
 16 MiB of `[],[],…` are millions of lists, and nothing else happens in the process for seconds.
@@ -54,7 +54,7 @@ def parse(text: bytes) -> Any:
         document = orjson.loads(b'%b"%b"%b' % (text[:start], _PLACE.encode(), text[end:]))
     except orjson.JSONDecodeError as error:
         # Where the numbers end early, because one is 1.5 or true, the document may be JSON.
-        raise RequestError(400, f"the body is no JSON, or data holds something else: {_EXPECTED}") from error
+        raise RequestError(400, f"the body is not JSON, or data holds something else: {_EXPECTED}") from error
     try:
         tensor = document["inputs"][0]
         is_there = tensor["data"] == _PLACE
@@ -161,7 +161,7 @@ def _loads(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise RequestError(400, f"the body is no JSON ({reason(error)})") from error
+        raise RequestError(400, f"the body is not JSON ({reason(error)})") from error
 
 
 def reason(error: orjson.JSONDecodeError) -> str:

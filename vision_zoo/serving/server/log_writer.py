@@ -1,4 +1,4 @@
-"""Lines to a file descriptor that may be full, closed or never read: whoever writes one does not wait."""
+"""Non-blocking log writer for a file descriptor that may be full, closed or never read."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""One JSON object a line on stderr, with the request's id. Nothing waits until a line is written."""
+"""Logging as one JSON object per line on stderr, with the request id, without blocking."""
 
 import contextlib
 import functools

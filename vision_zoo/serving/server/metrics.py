@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus."""
+"""Prometheus metrics for `/metrics`."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -25,32 +25,30 @@ class Metrics:
         )
         self._seconds = Histogram(
             "vision_zoo_request_seconds",
-            "From the arrival of a request to its answer.",
+            "Time from the arrival of a request to its response.",
             ("route",),
             buckets=_BUCKETS,
             registry=registry,
         )
         self._inference = Histogram(
             "vision_zoo_inference_seconds",
-            "A model's run of one request's images.",
+            "Inference time of one request.",
             ("model", "provider"),
             buckets=_BUCKETS,
             registry=registry,
         )
         self._images = Counter("vision_zoo_images", "Images classified.", ("model",), registry=registry)
         self._failures = Counter(
-            "vision_zoo_model_failures", "Runs of a model that failed.", ("model",), registry=registry
+            "vision_zoo_model_failures", "Failed inferences.", ("model",), registry=registry
         )
         self._models = Gauge(
             "vision_zoo_model_loaded",
-            "1 for every model that is served.",
+            "1 for every served model.",
             ("model", "provider"),
             registry=registry,
         )
-        Gauge("vision_zoo_running", "Requests that run.", registry=registry).set_function(running)
-        Gauge("vision_zoo_waiting", "Requests that wait for their turn.", registry=registry).set_function(
-            waiting
-        )
+        Gauge("vision_zoo_running", "Requests running.", registry=registry).set_function(running)
+        Gauge("vision_zoo_waiting", "Requests waiting in the queue.", registry=registry).set_function(waiting)
         registry.register(_DroppedLines())
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -88,6 +86,6 @@ class _DroppedLines(Collector):
         """Counted where they are dropped, asked for when the page is."""
         yield CounterMetricFamily(
             "vision_zoo_log_lines_dropped",
-            "Lines of the log that could not be written.",
+            "Log lines that could not be written.",
             value=logs.dropped_lines(),
         )

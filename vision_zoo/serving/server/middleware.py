@@ -1,4 +1,4 @@
-"""Around every request: its id, who may ask, its errors as JSON, metrics and a line in the log."""
+"""Middleware around every request: id, authentication, JSON errors, metrics and a log line."""
 
 import asyncio
 import hmac
@@ -108,7 +108,7 @@ class RequestContext:
             # Not the error itself: with its traceback it would be a cycle, and keep a body until that is collected.
             failure = RequestError(error.status, error.message, error.headers)
         except asyncio.CancelledError:
-            failure = RequestError(503, "the server stops", {"Connection": "close"})
+            failure = RequestError(503, "the server is shutting down", {"Connection": "close"})
         except Exception:  # noqa: BLE001  (the last resort: an answer instead of a broken connection)
             _LOG.exception("unforeseen error", extra={"request_id": identifier})
             failure = UNFORESEEN
@@ -183,7 +183,7 @@ _NUMBERS = itertools.count()
 _READ_HEADERS = frozenset({b"x-request-id", b"x-api-key", b"authorization", b"cookie"}) | READ_HEADERS
 _ERROR_SECONDS = 5.0
 _ONCE = frozenset({b"host", b"origin"})
-UNFORESEEN = RequestError(500, "the server failed; its log says why")
+UNFORESEEN = RequestError(500, "the server failed; see its log")
 
 
 class HeadAsGet:

@@ -1,4 +1,4 @@
-"""Counts and times of every model, in the shape of Triton's statistics extension.
+"""Counts and times of every model, in the format of Triton's statistics extension.
 
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_statistics.md
 """

@@ -69,7 +69,7 @@ def json_length(body: bytes, header_length: str | None) -> int:
     if header_length is None:
         return len(body)
     if not (header_length.isascii() and header_length.isdigit() and len(header_length) <= 12):
-        raise RequestError(400, f"{HEADER_LENGTH} {header_length[:20]!r} is no number of bytes")
+        raise RequestError(400, f"{HEADER_LENGTH} {header_length[:20]!r} is not a number of bytes")
     length = int(header_length)
     if length > len(body):
         raise RequestError(400, f"{HEADER_LENGTH} is {length}, but the body has {len(body)} bytes")
@@ -126,14 +126,14 @@ def _json_object(text: bytes) -> dict[str, Any]:
         raise RequestError(400, "the body is empty; expected a JSON object with inputs")
     document = json_numbers.parse(text)
     if not isinstance(document, dict):
-        raise RequestError(400, "the body is no JSON object; expected one")
+        raise RequestError(400, "the body is not a JSON object")
     return document
 
 
 def _id(document: Mapping[str, Any]) -> str | None:
     identifier = document.get("id")
     if identifier is not None and not (isinstance(identifier, str) and len(identifier) <= _MAX_NAME):
-        raise RequestError(400, f"id must be a text of at most {_MAX_NAME} characters")
+        raise RequestError(400, f"id must be a string of at most {_MAX_NAME} characters")
     return identifier or None
 
 
@@ -187,7 +187,7 @@ def _shape(shape: Any, expected: str) -> tuple[int, ...]:
     if not isinstance(shape, list) or len(shape) != 4:
         raise RequestError(400, f"shape must be a list of 4 sizes; expected {expected}")
     if not all(type(size) is int and 0 <= size < 2**31 for size in shape):
-        raise RequestError(400, f"shape has sizes that are no whole numbers from 0; expected {expected}")
+        raise RequestError(400, f"shape has sizes that are not non-negative integers; expected {expected}")
     return tuple(shape)
 
 
@@ -217,7 +217,7 @@ def _outputs(document: Mapping[str, Any], metadata: Metadata) -> tuple[Requested
         parameters = _parameters(entry)
         classes = parameters.get("classification", 0)
         if type(classes) is not int or classes < 0:
-            raise RequestError(400, "classification must be a whole number from 0")
+            raise RequestError(400, "classification must be an integer from 0")
         classes = min(classes, len(metadata.labels))
         outputs.append(RequestedOutput(name, _flag(parameters, "binary_data", default=binary), classes))
     return tuple(outputs)

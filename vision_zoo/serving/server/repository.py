@@ -1,4 +1,4 @@
-"""The models of a folder as a server holds them: loaded once, loaded again when their files change."""
+"""The served models of a folder: loaded once, and again when their files change."""
 
 import logging
 import threading
@@ -94,7 +94,7 @@ class Repository:
         if loaded is not None:
             return loaded.session
         if name in self._refused:
-            raise RequestError(503, f"the model {name} cannot be loaded; the server's log says why")
+            raise RequestError(503, f"the model {name} cannot be loaded; see the server log")
         known = ", ".join(sorted(self._loaded)) or "none"
         raise RequestError(404, f"there is no model {name[:60]!r}; expected one of {known}")
 
@@ -170,7 +170,7 @@ def _shown(name: str) -> str:
 
 
 def _signature(path: Path) -> _Signature:
-    """What changes when a file is replaced, or may be read; None where there is none."""
+    """What changes when a file is replaced, or may be read; None if there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The head of a request: how large it may be, and what is checked or changed before the request begins."""
+"""Request heads: size limits, checks and normalisation."""
 
 from collections.abc import Iterable
 from typing import Any

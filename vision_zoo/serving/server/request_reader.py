@@ -1,4 +1,4 @@
-"""Reading the requests of a connection: none that is too large, and no more of them than are answered."""
+"""Read the requests of a connection, with limits on their size and number."""
 
 import asyncio
 from typing import Any
@@ -164,14 +164,14 @@ class RequestReader(HttpToolsProtocol):
             return error.__context__
         if self._reading is BODY:
             return RequestError(400, "the body's chunks are malformed")
-        return RequestError(400, "this is no HTTP/1.1 request")
+        return RequestError(400, "this is not an HTTP/1.1 request")
 
     def _without_upgrade(self) -> bytes:
         """The head again, as if nothing had been offered."""
         self._upgrading = False
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(RequestError(405, "this server is no proxy"))
+            self._refuse(RequestError(405, "this server is not a proxy"))
             return b""
         head = without_upgrade(method, self.url, self.parser.get_http_version(), self.headers)
         self.parser = httptools.HttpRequestParser(self)

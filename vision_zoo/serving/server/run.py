@@ -1,4 +1,4 @@
-"""The process: sockets, files, signals."""
+"""The server process: sockets, file limits, signals."""
 
 import asyncio
 import gc
@@ -41,8 +41,8 @@ def serve(settings: ServerSettings) -> None:
         app = create_app(settings)
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        what = "the page is" if settings.demo else "serving"
-        print(f"{what} at http://{shown}:{port}{settings.root_path} (Ctrl-C stops it)", file=sys.stderr)
+        what = "serving the page" if settings.demo else "serving"
+        print(f"{what} at http://{shown}:{port}{settings.root_path} (Ctrl-C to stop)", file=sys.stderr)
         limits = connection_limits.ConnectionLimits(
             connections=connections, read_seconds=settings.read_seconds
         )
@@ -106,12 +106,12 @@ def _affordable(wanted: int) -> tuple[int, int]:
     connections = min(wanted, soft - _OTHER_FILES - backlog)
     if connections < min(wanted, _FEWEST_CONNECTIONS):
         raise DeviceError(
-            f"this process may open {soft} files; expected {_OTHER_FILES + 2 * _FEWEST_CONNECTIONS} or more: "
+            f"the limit of open files is {soft}; expected {_OTHER_FILES + 2 * _FEWEST_CONNECTIONS} or more: "
             "raise `ulimit -n`"
         )
     if connections < wanted:
         print(
-            f"warning: {connections} connections instead of {wanted}: this process may open {soft} files "
+            f"warning: {connections} connections instead of {wanted}: the limit of open files is {soft} "
             "(`ulimit -n`)",
             file=sys.stderr,
         )
@@ -123,7 +123,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, number)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "this is no name of a host"
+        reason = getattr(error, "strerror", None) or "not a host name"
         raise DeviceError(f"cannot listen on {host[:100]} ({reason}); choose another --host") from error
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Health, metadata, the list of models and metrics: what needs no inference."""
+"""Routes without inference: health, metadata, list of models, metrics."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a server is started with, checked before anything is opened."""
+"""Settings of the server, checked before anything is opened."""
 
 import re
 from dataclasses import dataclass, field
@@ -73,13 +73,13 @@ class ServerSettings:
                 )
         self.browser_rules()
         if not _ROOT_PATH.fullmatch(self.root_path):
-            raise UsageError(f"the root path {self.root_path!r} is malformed; expected one such as /models")
+            raise UsageError(f"the root path {self.root_path!r} is malformed; expected for example /models")
         if self.api_key is not None and len(self.api_key) < SHORTEST_KEY:
             raise UsageError(f"the API key is too short; expected {SHORTEST_KEY} characters or more")
         if self.api_key is None and not self.open_to_all and not is_loopback(self.host):
             raise UsageError(
-                f"{self.host} can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or say "
-                "--open-to-all if anybody may use this server"
+                f"{self.host} can be reached from other machines: set an API key (VISION_ZOO_API_KEY), or pass "
+                "--open-to-all to allow access without a key"
             )
 
     def browser_rules(self) -> BrowserRules:

@@ -1,4 +1,4 @@
-"""A server that ends in time when it is told to, whatever its threads do."""
+"""Shutdown within a deadline, regardless of threads."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What the routes share."""
+"""State shared by the routes."""
 
 import asyncio
 import contextlib
@@ -72,7 +72,7 @@ class State:
             try:
                 prediction = session.predict(images)
                 if not np.isfinite(prediction.probabilities).all():
-                    raise ModelError(f"{session.path} gives values that are not finite")
+                    raise ModelError(f"{session.path} returns non-finite values")
             except VisionZooError as error:
                 self.metrics.failed(session.name)
                 raise as_request_error(error) from error

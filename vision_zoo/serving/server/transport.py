@@ -1,4 +1,4 @@
-"""Between the event loop and a connection: bytes in bounded pieces, answers that are counted, turns."""
+"""Transport between the event loop and a connection: bounded reads, counted responses, turns."""
 
 import asyncio
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""The image files in the body of a request: the body itself, a form, or JSON with base64.
+"""Image files in a request: the body itself, a form, or JSON with base64.
 
 Runs in the server and in the processes that decode: no more is imported than these need.
 """

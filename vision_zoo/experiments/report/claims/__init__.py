@@ -1,1 +1,1 @@
-"""What the reports claimed, and whether it holds: `docs/CLAIMS.md`, generated from `results/`."""
+"""The claims of the reports and their verdicts: `docs/CLAIMS.md`, generated from `results/`."""

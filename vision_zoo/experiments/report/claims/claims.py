@@ -1,4 +1,4 @@
-"""The claims of the five reports, each with the comparisons that bear on it and the rule that decides it.
+"""The claims of the five reports, each with its comparisons and the rule for its verdict.
 
 A rule is written down here, before anything is measured; what it gives depends on `results/` alone.
 """
@@ -10,7 +10,7 @@ from typing import Literal
 from vision_zoo.experiments.report.claims.evidence import Comparison, Measured
 from vision_zoo.experiments.report.figures import POINTS, collapse
 
-Verdict = Literal["holds", "does not hold", "cannot be told"]
+Verdict = Literal["holds", "does not hold", "inconclusive"]
 
 _FASTER = 1.1  # times: less is noise
 _NEAR = 1.0  # points that a claimed difference may be off
@@ -31,8 +31,8 @@ Rule = Callable[[Mapping[str, Measured], list[Comparison]], Finding]
 class Claim:
     """A sentence of a report.
 
-    `pairs` are the recipes that are compared, (first, second); `others` stand beside them as companions and decide
-    nothing. `losses` has every run's loss drawn over its epochs.
+    `pairs` are the recipes that are compared, (first, second); `others` are shown beside them and have no
+    influence on the verdict. `losses` plots the loss of every run over its epochs.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Claim:
 
     @property
     def recipes(self) -> tuple[str, ...]:
-        """All that are compared, each once, in order."""
+        """The compared recipes, each once, in order."""
         return tuple(dict.fromkeys(name for pair in self.pairs for name in pair))
 
 
@@ -56,20 +56,20 @@ def _all_better(_measured: Mapping[str, Measured], comparisons: list[Comparison]
         return Finding("holds", reasons)
     if any(comparison.shown and comparison.points < 0 for comparison in comparisons):
         return Finding("does not hold", reasons)
-    return Finding("cannot be told", reasons)
+    return Finding("inconclusive", reasons)
 
 
 def _difference(comparison: Comparison) -> str:
     first, second = comparison.first.recipe.name, comparison.second.recipe.name
     if not comparison.shown:
-        return f"Between `{first}` and `{second}` no difference is shown ({comparison.points:+.2f} points)."
+        return f"No difference is shown between `{first}` and `{second}` ({comparison.points:+.2f} points)."
     better = "above" if comparison.points > 0 else "below"
     text = f"`{first}` is {abs(comparison.points):.2f} points {better} `{second}`."
-    return f"{text[:-1]}, with one run of one of them." if comparison.one_run_each else text
+    return f"{text[:-1]}, with a single run of one of them." if comparison.one_run_each else text
 
 
 def _worth(points: float) -> Rule:
-    """The first is better than the second by about so many points."""
+    """The first is better than the second by about `points`."""
 
     def rule(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:
         (comparison,) = comparisons
@@ -81,11 +81,11 @@ def _worth(points: float) -> Rule:
         reasons = (
             _difference(comparison),
             *lost,
-            f"The claim is {points:+.1f} points, to be met within {_NEAR:g}.",
+            f"The claim is {points:+.1f} points; the tolerance is {_NEAR:g} points.",
         )
         near = abs(comparison.points - points) <= _NEAR
         if not comparison.shown:
-            return Finding("cannot be told", reasons)
+            return Finding("inconclusive", reasons)
         return Finding("holds" if near else "does not hold", reasons)
 
     return rule
@@ -106,16 +106,16 @@ def _fastest(name: str) -> Rule:
         for what, values in seconds.items():
             best = min((value, key) for key, value in values.items() if key != name)
             reasons.append(
-                f"`{name}` takes {values[name]:.1f} s {what}; the fastest of the others is `{best[1]}` with "
+                f"`{name}` takes {values[name]:.1f} s {what}; the fastest of the others, `{best[1]}`, takes "
                 f"{best[0]:.1f} s."
             )
             fastest &= values[name] * _FASTER <= best[0]
             slower |= values[name] >= best[0] * _FASTER
         if len({other.environment for other in measured.values()}) > 1:
-            return Finding("cannot be told", (*reasons, "They were not measured in one environment."))
+            return Finding("inconclusive", (*reasons, "They were not measured in the same environment."))
         if own.runs and fastest:
             return Finding("holds", tuple(reasons))
-        return Finding("does not hold" if slower else "cannot be told", tuple(reasons))
+        return Finding("does not hold" if slower else "inconclusive", tuple(reasons))
 
     return rule
 
@@ -133,27 +133,27 @@ def _no_gain(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -
         comparison.shown and comparison.points > 0 and comparison.second is best for comparison in comparisons
     )
     if first.latency_ms is None or best.latency_ms is None:
-        return Finding("cannot be told", (*reasons, "No exported file of one of them is shipped."))
+        return Finding("inconclusive", (*reasons, "One of them has no shipped model."))
     ratio = first.latency_ms / best.latency_ms
     reasons.append(
-        f"One image takes {first.latency_ms:.3f} ms through `{first.recipe.name}` and {best.latency_ms:.3f} ms through "
-        f"the architecture of `{best.recipe.name}`, {ratio:.1f}x; parameters: {first.parameters:,} and "
+        f"Latency of one image: {first.latency_ms:.3f} ms with `{first.recipe.name}`, {best.latency_ms:.3f} ms with "
+        f"the architecture of `{best.recipe.name}`, {ratio:.1f}x. Parameters: {first.parameters:,} and "
         f"{best.parameters:,}."
     )
     return Finding("does not hold" if gains or ratio < 1 / _FASTER else "holds", tuple(reasons))
 
 
 def _matches(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:
-    """The first's mean is no further below the second's than a report's figure may be missed by."""
+    """The mean of the first is at most the tolerance of a reproduction below that of the second."""
     (comparison,) = comparisons
     epochs = (comparison.first.recipe.epochs, comparison.second.recipe.epochs)
     reasons = (
         _difference(comparison),
-        f"To match is read as at most {POINTS:g} points below. Epochs: {epochs[0]} and {epochs[1]}.",
+        f"A match means at most {POINTS:g} points below. Epochs: {epochs[0]} and {epochs[1]}.",
     )
     if comparison.points >= -POINTS:
         return Finding("holds", reasons)
-    return Finding("does not hold" if comparison.shown else "cannot be told", reasons)
+    return Finding("does not hold" if comparison.shown else "inconclusive", reasons)
 
 
 def _in_fewer_steps(measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:

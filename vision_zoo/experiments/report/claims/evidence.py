@@ -1,4 +1,4 @@
-"""What was measured of a recipe, gathered for a claim, and the comparisons that decide one."""
+"""Measurements and comparisons as evidence for a claim."""
 
 import statistics
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Measured:
 class Comparison:
     """`first` against `second`: the difference of the mean accuracies, over seeds and over test images.
 
-    `seeds_p` is of Welch's test over the seeds, None where one has a single run. `images` is McNemar's test of the
+    `seeds_p` is of Welch's test over the seeds, None if one has a single run. `images` is McNemar's test of the
     two runs with seed 0 on the same test images, `images_p` its p-value corrected for the claim's other comparisons.
     """
 

@@ -1,4 +1,4 @@
-"""`docs/CLAIMS.md`: every claim with its verdict, its reasons, the evidence and a picture."""
+"""`docs/CLAIMS.md`: every claim with its verdict, its reasons, the evidence and a plot."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from vision_zoo.experiments.report.figures import headline
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 
-_INTRODUCTION = f"""# The reports' claims
+_INTRODUCTION = f"""# Claims of the reports
 
-Generated from `results/` by `make docs`; nothing here is typed by hand. None of the reports repeats a run or
-gives an interval. A claim *holds* or *does not hold* only where the measurements show a difference; otherwise it
-*cannot be told*. Two questions are kept apart:
+This file is generated from `results/` by `make docs`. None of the reports repeats a run or gives an interval. The verdict
+on a claim is *holds* or *does not hold* only if the measurements show a difference; otherwise it is *inconclusive*. Two
+sources of variation are treated separately:
 
-- **Would other seeds say the same?** The interval of the mean over runs (Student) and Welch's test over seeds.
-- **Would other test images say the same?** Wilson's interval of an accuracy on so many images, and McNemar's exact test
-  of two runs (seed 0) on the same images, corrected after Holm for the comparisons of the claim.
+- **Seeds.** Student's confidence interval of the mean over runs, and Welch's test over seeds.
+- **Test images.** Wilson's interval of the accuracy, and McNemar's exact test of two runs (seed 0) on the same images,
+  with Holm's correction for the comparisons of the claim.
 
-A difference is *shown* where every one of these tests that can be made gives p < {SIGNIFICANT:g}; intervals are of
-{CONFIDENCE:.0%}. One run tells of itself, not of its recipe: where a recipe has only one, that is said."""
+A difference is *shown* if every applicable test gives p < {SIGNIFICANT:g}. Intervals have {CONFIDENCE:.0%}
+confidence. A single run says nothing about the variation of its recipe; the tables state the number of runs."""
 
 
 def evidence_of(claim: Claim, measured: dict[str, Measured]) -> tuple[list[Comparison], Finding]:
-    """The claim's comparisons, and what its rule makes of them; `cannot be told` where something was not run."""
+    """Compare the recipes of a claim and apply its rule; `inconclusive` if something was not run."""
     missing = [name for name in claim.recipes if name not in measured]
     known = [
         (measured[one], measured[other]) for one, other in claim.pairs if not {one, other} & set(missing)
@@ -42,7 +42,7 @@ def evidence_of(claim: Claim, measured: dict[str, Measured]) -> tuple[list[Compa
     comparisons = compare(known)
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
-        return comparisons, Finding("cannot be told", (f"Not run yet: {names}.",))
+        return comparisons, Finding("inconclusive", (f"Not run yet: {names}.",))
     return comparisons, claim.rule({name: measured[name] for name in claim.recipes}, comparisons)
 
 
@@ -127,10 +127,10 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
         "second": f"`{comparison.second.recipe.name}`",
         "points": f"{comparison.points:+.2f}",
         "p over seeds": "one run" if comparison.seeds_p is None else shown_p_value(comparison.seeds_p),
-        "only the first right": None if images is None else images.only_first,
-        "only the second right": None if images is None else images.only_second,
+        "only first correct": None if images is None else images.only_first,
+        "only second correct": None if images is None else images.only_second,
         "p over images, corrected": None
         if comparison.images_p is None
         else shown_p_value(comparison.images_p),
-        "a difference": "shown" if comparison.shown else "not shown",
+        "difference": "shown" if comparison.shown else "not shown",
     }

@@ -1,4 +1,4 @@
-"""A claim's picture: the test accuracy of every run, the mean with its interval, and what was reported.
+"""The plot of a claim: test accuracy of every run, mean with interval, and reported value.
 
 Where the claim asks for it, every run's loss over its epochs as well.
 """
@@ -19,7 +19,7 @@ _COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def draw(claim: Claim, measured: dict[str, Measured]) -> "Figure":
-    """A line a recipe, those that decide nothing below the others in grey."""
+    """A line per recipe, those that decide nothing below the others in grey."""
     from matplotlib.figure import Figure
 
     height = 0.42 * (len(claim.recipes) + len(claim.others)) + 1.3
