@@ -75,7 +75,7 @@ def test_a_publication_that_fails_half_way_is_undone(tmp_path: Path, monkeypatch
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from vision_zoo import manifest
+from vision_zoo.artifact import manifest
 
 step, path, content = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3].encode()
 replace = Path.replace
