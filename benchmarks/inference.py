@@ -28,7 +28,7 @@ from vision_zoo.core.environment import describe, usable_cores
 from vision_zoo.core.latency import Latency, summarise
 from vision_zoo.core.progress import Progress, progress_on_stderr
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
-from vision_zoo.core.scenarios import Arm, offline, single_stream
+from vision_zoo.core.scenarios import Runner, offline, single_stream
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
 
@@ -38,9 +38,11 @@ _TURNS = 4
 _SLOWEST_IMPORTS = 12
 
 
-def compare(arms: Mapping[str, Arm], *, batch: int, seconds: float, progress: Progress) -> dict[str, Any]:
-    """p50 and p99 of every arm in turns, and both as multiples of the first arm's."""
-    return table(single_stream(arms, batch_size=batch, seconds=seconds, progress=progress), batch)
+def compare(
+    runners: Mapping[str, Runner], *, batch: int, seconds: float, progress: Progress
+) -> dict[str, Any]:
+    """p50 and p99 of every runner in turns, and both as multiples of the first runner's."""
+    return table(single_stream(runners, batch_size=batch, seconds=seconds, progress=progress), batch)
 
 
 def table(measured: Mapping[str, Latency], batch: int) -> dict[str, Any]:
@@ -70,13 +72,13 @@ def images_for(session: Session, batch: int) -> Any:
     return np.random.default_rng(0).integers(0, 256, (batch, *session.metadata.input.shape), dtype=np.uint8)
 
 
-def bare_run(runtime: Any, images: Any) -> Arm:
+def bare_run(runtime: Any, images: Any) -> Runner:
     feed = {INPUT_NAME: images}
     outputs = list(OUTPUT_NAMES)
     return lambda: runtime.run(outputs, feed)
 
 
-def predicting(session: Session, images: Any) -> Arm:
+def predicting(session: Session, images: Any) -> Runner:
     return lambda: session.predict(images)
 
 
@@ -84,37 +86,37 @@ def overhead(session: Session, seconds: float, progress: Progress) -> list[dict[
     rows = []
     for batch in (1, 64):
         images = images_for(session, batch)
-        arms = {
+        runners = {
             "session.run": bare_run(session.runtime(), images),
             "Session.predict": predicting(session, images),
         }
-        rows.append(compare(arms, batch=batch, seconds=seconds, progress=progress))
+        rows.append(compare(runners, batch=batch, seconds=seconds, progress=progress))
     return rows
 
 
 def engines(session: Session, seconds: float, progress: Progress) -> list[dict[str, Any]]:
     images = images_for(session, 1)
-    arms = {
+    runners = {
         "onnxruntime": predicting(session, images),
         "torch": eager_call(session.metadata, images, device="cpu", threads=1),
     }
-    compared = compare(arms, batch=1, seconds=seconds, progress=progress)
+    compared = compare(runners, batch=1, seconds=seconds, progress=progress)
     return [{"architecture": session.metadata.architecture, **compared}]
 
 
 def options(session: Session, seconds: float, progress: Progress) -> list[dict[str, Any]]:
     """As many callers as cores at once, which is when threads that spin get in each other's way."""
     images = images_for(session, 1)
-    arms = {
+    runners = {
         "shipped options": bare_run(session.runtime(), images),
         "default options": bare_run(session.with_options(onnx_runtime.load().SessionOptions()), images),
     }
     callers = usable_cores()
-    taken: dict[str, list[Any]] = {name: [] for name in arms}
+    taken: dict[str, list[Any]] = {name: [] for name in runners}
     for _ in range(_TURNS):
-        for name, arm in arms.items():
+        for name, runner in runners.items():
             measured = offline(
-                arm, batch_size=1, seconds=seconds / _TURNS, callers=callers, progress=progress
+                runner, batch_size=1, seconds=seconds / _TURNS, callers=callers, progress=progress
             )
             taken[name].append(measured.nanoseconds)
     summaries = {name: summarise(np.concatenate(all_), batch_size=1) for name, all_ in taken.items()}
@@ -172,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each arm")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each runner")
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     chosen = parser.parse_args()
     models = list_models(ROOT / "exported")

@@ -37,7 +37,7 @@ _ROUNDS = 3
 
 
 def ready_requests() -> dict[str, bytes]:
-    """By arm: what its clients send."""
+    """By runner: what its clients send."""
     plain = json.dumps({"shape": list(_SHAPE), "data": _IMAGE.ravel().tolist()}).encode()
     ours = json.dumps(
         {"inputs": [{**_TENSOR, "data": _IMAGE.ravel().tolist()}], "outputs": _OUTPUTS}
@@ -60,7 +60,7 @@ def ready_requests() -> dict[str, bytes]:
 
 
 def commands(port: int) -> dict[str, list[str]]:
-    """By arm: how its server is started."""
+    """By runner: how its server is started."""
     model = str(ROOT / "exported" / f"{MODEL}.onnx")
     servers = ROOT / "benchmarks" / "servers"
     own = ["-m", "vision_zoo", "serve", "--port", str(port), "--models-dir", str(ROOT / "exported")]
@@ -73,13 +73,13 @@ def commands(port: int) -> dict[str, list[str]]:
 
 
 @contextmanager
-def running(arm: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    """The arm's server on a free port, answering already."""
+def running(runner: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """The runner's server on a free port, answering already."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, *commands(port)[arm]],
+        [sys.executable, *commands(port)[runner]],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
@@ -89,9 +89,9 @@ def running(arm: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     try:
         deadline = time.monotonic() + 60
         connection = Connection(port)
-        while connection.ask(ready_requests()[arm]) != 200:
+        while connection.ask(ready_requests()[runner]) != 200:
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"error: the server of {arm} does not answer")
+                sys.exit(f"error: the server of {runner} does not answer")
             time.sleep(0.2)
         yield port, process
     finally:
@@ -104,18 +104,18 @@ def running(arm: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
 
 
 def compare(seconds: float) -> list[dict[str, Any]]:
-    """Every arm on one connection and on eight, in rounds; the median round counts."""
+    """Every runner on one connection and on eight, in rounds; the median round counts."""
     rounds: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for _ in range(_ROUNDS):
-        for arm, request in ready_requests().items():
-            with running(arm) as (port, _):
+        for runner, request in ready_requests().items():
+            with running(runner) as (port, _):
                 closed_loop(port, request, connections=8, seconds=min(1.0, seconds))
                 for connections in (1, 8):
                     load = closed_loop(port, request, connections=connections, seconds=seconds)
-                    rounds.setdefault((arm, connections), []).append(load.summary())
+                    rounds.setdefault((runner, connections), []).append(load.summary())
     return [
-        {"server": arm, "connections": connections, **_median(taken)}
-        for (arm, connections), taken in rounds.items()
+        {"server": runner, "connections": connections, **_median(taken)}
+        for (runner, connections), taken in rounds.items()
     ]
 
 
@@ -133,9 +133,9 @@ def poisson(rate: float, seconds: float) -> dict[str, Any]:
 
 
 def _poisson_round(rate: float, seconds: float) -> dict[str, Any]:
-    arm = "vision-zoo, JSON"
-    with running(arm) as (port, _):
-        request = ready_requests()[arm]
+    runner = "vision-zoo, JSON"
+    with running(runner) as (port, _):
+        request = ready_requests()[runner]
         closed_loop(port, request, connections=8, seconds=1.0)
         load = open_loop(port, request, rate=rate, connections=16, seconds=seconds)
     return {"rate": rate, **load.summary()}
@@ -143,9 +143,9 @@ def _poisson_round(rate: float, seconds: float) -> dict[str, Any]:
 
 def overload(peak: float, seconds: float) -> dict[str, Any]:
     """Three times what eight connections reached: how much of that is still answered well."""
-    arm = "vision-zoo, JSON"
-    with running(arm) as (port, _):
-        request = ready_requests()[arm]
+    runner = "vision-zoo, JSON"
+    with running(runner) as (port, _):
+        request = ready_requests()[runner]
         load = open_loop(port, request, rate=3 * peak, connections=128, seconds=seconds)
     summary = load.summary()
     share = len(load.nanoseconds) / load.seconds / peak
@@ -154,9 +154,9 @@ def overload(peak: float, seconds: float) -> dict[str, Any]:
 
 def memory(requests: int) -> dict[str, Any]:
     """Resident memory of the server before and after many requests."""
-    arm = "vision-zoo, JSON"
-    with running(arm) as (port, process):
-        request = ready_requests()[arm]
+    runner = "vision-zoo, JSON"
+    with running(runner) as (port, process):
+        request = ready_requests()[runner]
         closed_loop(port, request, connections=8, seconds=5.0)
         before = _resident_mib(process.pid)
         done = 0

@@ -2,7 +2,7 @@
 
 Of several recipes the one with the highest mean accuracy in `results/` is exported, always its run with seed 0, so
 that no seed is picked by its test score. A model that 8 bits make at least 1.4 times faster, without losing more than the
-proof allows, computes in them; other large models store their weights in fewer bits. The accuracy that is kept in
+verification allows, computes in them; other large models store their weights in fewer bits. The accuracy that is kept in
 `results/<environment>/zoo.json` is the file's own, in ONNX Runtime. A file that is there stays where no run of a better
 recipe is at hand, and all of them are timed anew together.
 
@@ -67,7 +67,7 @@ def weights_for(parameters: int) -> Precision:
 
 
 def publish(recipe: str, options: argparse.Namespace, progress: Progress) -> Published | None:
-    """Export a recipe's run with seed 0 and say so; None if it is not finished or no file passes its proof."""
+    """Export a recipe's run with seed 0 and say so; None if it is not finished or no file passes verification."""
     run = default_path(find_recipe(recipe), options.runs_dir)
     if not (run / "metrics.json").is_file():
         print(f"{recipe}: no finished run in {run}", file=sys.stderr)
@@ -80,7 +80,7 @@ def publish(recipe: str, options: argparse.Namespace, progress: Progress) -> Pub
             return None
         path = options.models_dir / exported.path.name
         manifest.publish(path, exported.path.read_bytes())
-    print(f"{path}: {exported.proof.accuracy:.2%}, int8 {speedup or '–'}x", file=sys.stderr)
+    print(f"{path}: {exported.verification.accuracy:.2%}, int8 {speedup or '–'}x", file=sys.stderr)
     return Published(replace(exported, path=path), speedup)
 
 
@@ -103,7 +103,7 @@ def smallest(
 
 
 def in_eight_bits(run: Path, folder: Path, options: argparse.Namespace) -> ExportedModel | None:
-    """The run as a file that computes in 8 bits; None if it does not pass its proof."""
+    """The run as a file that computes in 8 bits; None if it does not pass verification."""
     try:
         return export_onnx(run, folder, data_dir=options.data_dir, precision="int8")
     except ExportError as error:
@@ -115,12 +115,12 @@ def measured_speedup(
     eight: ExportedModel, single: ExportedModel, options: argparse.Namespace, progress: Progress
 ) -> float:
     """p50 of one image in single precision over that in 8 bits, in turns."""
-    arms = {}
+    runners = {}
     for exported in (eight, single):
         session = Session(exported.path, provider="cpu")
         images = random_images(session, 1)
-        arms[exported.path.stem] = lambda session=session, images=images: session.predict(images)
-    measured = single_stream(arms, batch_size=1, seconds=options.seconds, progress=progress)
+        runners[exported.path.stem] = lambda session=session, images=images: session.predict(images)
+    measured = single_stream(runners, batch_size=1, seconds=options.seconds, progress=progress)
     fewer, full = (latency.milliseconds[50] or 0.0 for latency in measured.values())
     return round(full / fewer, 2)
 
@@ -144,7 +144,7 @@ def left_in_place(
 def entry(published: Published) -> dict[str, Any]:
     """What `zoo.json` keeps of a file."""
     session = Session(published.exported.path, provider="cpu")
-    metadata, proof = session.metadata, published.exported.proof
+    metadata, verification = session.metadata, published.exported.verification
     return {
         "model": session.name,
         "recipe": metadata.recipe,
@@ -157,11 +157,11 @@ def entry(published: Published) -> dict[str, Any]:
         "weights": metadata.weights,
         "int8_speedup": published.int8_speedup,
         "bytes": session.size,
-        "test_accuracy": proof.accuracy,
-        "test_images": proof.images,
-        "checkpoint_accuracy": proof.checkpoint_accuracy,
-        "argmax_agreement": proof.argmax_agreement,
-        "max_logit_difference": proof.max_logit_difference,
+        "test_accuracy": verification.accuracy,
+        "test_images": verification.images,
+        "checkpoint_accuracy": verification.checkpoint_accuracy,
+        "argmax_agreement": verification.argmax_agreement,
+        "max_logit_difference": verification.max_logit_difference,
     }
 
 

@@ -1,5 +1,6 @@
 """A new field with its default changes no document and no earlier result."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from vision_zoo.recipes import RECIPES
-from vision_zoo.recipes.recipe import Augmentation, Recipe
+from vision_zoo.recipes.recipe import JSON_NAMES, Augmentation, Recipe
 
 _DOCUMENTS = (
     "README.md",
@@ -66,3 +67,11 @@ def test_default_values_are_left_out_of_nested_settings() -> None:
         augmentation=Augmentation(shift=2),
     )
     assert recipe.settings()["augmentation"] == {"shift": 2}
+
+
+def test_keys_of_published_results_stay() -> None:
+    assert JSON_NAMES == {"bias_lr_factor": "offset_lr_factor", "warmup_fraction": "warmup"}
+    recipe = RECIPES["airbench-mnist"].override(bias_lr_factor=64.0, warmup_fraction=0.5)
+    assert {"offset_lr_factor", "warmup"} <= recipe.settings().keys()
+    assert not JSON_NAMES.keys() & json.loads(recipe.to_json()).keys()
+    assert Recipe.from_json(recipe.to_json(), name="r") == recipe

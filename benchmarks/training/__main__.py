@@ -2,8 +2,8 @@
 
     python -m benchmarks.training [RECIPE…] [--rounds 5] [--seconds 4] [--data-dir DIR]
 
-Every arm runs in a process of its own, in turns, one round after the other; medians are kept. Of the tuned loops the
-one with the best number of workers takes part, found in a round of its own. How many images an arm
+Every runner runs in a process of its own, in turns, one round after the other; medians are kept. Of the tuned loops the
+one with the best number of workers takes part, found in a round of its own. How many images a runner
 trains on is chosen so that the course's loop takes `--seconds`. The rate of a large matrix product, measured in the
 same rounds, gives the time below which no loop in single precision can come on this machine.
 """
@@ -47,11 +47,11 @@ _SMALLEST, _LARGEST = 128, 20_000
 def main() -> None:
     parser = command.parser(__doc__, recipes=RECIPES, rounds=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of the course's loop, in one round")
-    parser.add_argument("--arm", help=argparse.SUPPRESS)  # in a process of its own
+    parser.add_argument("--runner", help=argparse.SUPPRESS)  # in a process of its own
     parser.add_argument("--images", type=int, default=_PROBE_IMAGES, help=argparse.SUPPRESS)
     parser.add_argument("--epochs", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.arm:
+    if options.runner:
         from benchmarks.training.process import run
 
         print(json.dumps(run(options)))
@@ -74,12 +74,12 @@ def _loops() -> dict[str, Any]:
     return {"loops": installed(("lightning", "timm"))}
 
 
-def arms() -> list[str]:
+def runners() -> list[str]:
     """Those that can run here."""
-    from benchmarks.training.arms import ARMS
+    from benchmarks.training.runners import RUNNERS
 
     missing = {name for name in ("lightning", "timm") if importlib.util.find_spec(name) is None}
-    return [name for name in ARMS if name not in missing]
+    return [name for name in RUNNERS if name not in missing]
 
 
 def _is_tuned(name: str) -> bool:
@@ -96,10 +96,10 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
     images = max(_SMALLEST, min(_LARGEST, images))
     sweep = {
         name: _in_process(recipe, name, images, epochs, options)["seconds"]
-        for name in arms()
+        for name in runners()
         if _is_tuned(name)
     }
-    names = [name for name in arms() if not _is_tuned(name) or name == min(sweep, key=sweep.__getitem__)]
+    names = [name for name in runners() if not _is_tuned(name) or name == min(sweep, key=sweep.__getitem__)]
     taken: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     progress.start(recipe, options.rounds * len(names))
     rates = []
@@ -141,9 +141,9 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
 
 
 def _in_process(
-    recipe: str, arm: str, images: int, epochs: int, options: argparse.Namespace
+    recipe: str, runner: str, images: int, epochs: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    line = [sys.executable, "-m", "benchmarks.training", recipe, "--arm", arm, "--images", str(images)]
+    line = [sys.executable, "-m", "benchmarks.training", recipe, "--runner", runner, "--images", str(images)]
     line += ["--epochs", str(epochs), "--threads", str(options.threads)]
     line += ["--device", options.device]
     if options.data_dir is not None:
@@ -159,7 +159,7 @@ def _in_process(
             check=False,
         )
     if done.returncode:
-        sys.exit(f"error: {arm} of {recipe} failed: {done.stderr.strip().splitlines()[-1]}")
+        sys.exit(f"error: {runner} of {recipe} failed: {done.stderr.strip().splitlines()[-1]}")
     measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return {**measured, "process_seconds": time.perf_counter() - started}
 

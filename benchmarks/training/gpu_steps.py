@@ -34,7 +34,7 @@ from vision_zoo.training.device import (
 )
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.speedups import quickened
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.step import EagerStep, Step
 
 RECIPES = (
@@ -102,7 +102,7 @@ def _milliseconds(
     torch.manual_seed(recipe.seed)
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     classifier = build_classifier(recipe, dataset).to(device)
-    quickened(classifier.network, device)
+    apply_speedups(classifier.network, device)
     classifier.train()
     eager = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)
     step: Step = GraphedStep(eager, progress) if graphed else eager
@@ -120,7 +120,7 @@ def _milliseconds(
             changes = None
             if recipe.augmentation is not None:
                 drawn = draw(batch.size, recipe.augmentation, generator, side=batch.images.shape[1])
-                changes = drawn.share(slice(None), device)
+                changes = drawn.shard(slice(None), device)
             step(batch, changes)
         wait_for(device)
 

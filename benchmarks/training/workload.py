@@ -1,4 +1,4 @@
-"""What every arm trains: a recipe's first images, for some epochs, with an evaluation after each."""
+"""What every runner trains: a recipe's first images, for some epochs, with an evaluation after each."""
 
 import resource
 import sys
@@ -32,7 +32,7 @@ class Workload:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A workload's recipe, data and freshly initialised network on its device, the same in every arm."""
+    """A workload's recipe, data and freshly initialised network on its device, the same in every runner."""
 
     recipe: Recipe
     device: torch.device
@@ -95,7 +95,7 @@ def _require_plain(recipe: Recipe) -> None:
         recipe.label_smoothing,
         recipe.test_time_flip,
         moved,
-        recipe.offset_lr_factor != 1,
+        recipe.bias_lr_factor != 1,
     )
     if any(settings) or recipe.schedule != "step" or recipe.precision != "fp32":
         raise UsageError(f"{recipe.name} has settings that the other loops of the benchmark do not have")

@@ -42,7 +42,7 @@ def _inference(document: dict[str, Any]) -> list[str]:
     return [table, how]
 
 
-def _range(rows: list[dict[str, Any]], arm: str, percentile: str, batch: int) -> tuple[str, str]:
-    ratios = [row["arms"][arm][f"{percentile}_ratio"] for row in rows if row["batch"] == batch]
+def _range(rows: list[dict[str, Any]], runner: str, percentile: str, batch: int) -> tuple[str, str]:
+    ratios = [row["arms"][runner][f"{percentile}_ratio"] for row in rows if row["batch"] == batch]
     known = [ratio for ratio in ratios if ratio is not None]
     return percentile, f"{min(known):.2f} to {max(known):.2f}"

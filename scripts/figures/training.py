@@ -27,8 +27,8 @@ def picture(results: Results) -> str:
     recipes = document["recipes"]
     figure = Figure(figsize=(8.5, 0.34 * len(recipes) + 1.6), layout="constrained")
     axes = figure.subplots()
-    for index, (label, arm) in enumerate(_LOOPS.items()):
-        found = [(place, _multiple(recipe, arm)) for place, recipe in enumerate(recipes.values())]
+    for index, (label, runner) in enumerate(_LOOPS.items()):
+        found = [(place, _multiple(recipe, runner)) for place, recipe in enumerate(recipes.values())]
         points = [(multiple, place) for place, multiple in found if multiple is not None]
         multiples, places = [point[0] for point in points], [point[1] for point in points]
         axes.plot(multiples, places, MARKERS[index], color=PALETTE[index], markersize=7, label=label)
@@ -68,8 +68,8 @@ def table(results: Results) -> str:
             f"{versions(document['environment'])}, {loops}. Columns of other loops are their time relative to the "
             "engine. *Floor*: the recipe's arithmetic at the speed of a large matrix product, measured in the same "
             "rounds. ¹ The engine computes frozen features once, the other loops in every epoch. *Time to "
-            "report*: seconds until the test curve first reaches the reported accuracy, with the engine and with the course loop; the mean of the runs in "
-            "docs/RESULTS.md that reach it."
+            "report*: seconds until the test curve first reaches the reported accuracy, with the engine and with the "
+            "course loop; the mean of the runs in docs/RESULTS.md that reach it."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)
@@ -84,7 +84,7 @@ def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]
     return {
         "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
         "images per second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
-        **{label: _times(_multiple(measured, arm)) for label, arm in _LOOPS.items()},
+        **{label: _times(_multiple(measured, runner)) for label, runner in _LOOPS.items()},
         "engine over floor": f"{measured['engine_over_floor']:.1f}x",
         "time to report": _to_the_report(name, measured, runs),
     }
@@ -100,15 +100,15 @@ def _to_the_report(name: str, measured: dict[str, Any], runs: list[dict[str, Any
     if not steps:
         return None
     seen = statistics.fmean(steps) * recipe.batch_size
-    engine, course = (seen / measured["arms"][arm]["images_per_second"] for arm in ("engine", "course"))
+    engine, course = (seen / measured["arms"][runner]["images_per_second"] for runner in ("engine", "course"))
     return f"{engine:,.0f} / {course:,.0f} s"
 
 
-def _multiple(measured: dict[str, Any], arm: str) -> float | None:
-    """The arm's time over the engine's; None if it was not measured."""
-    arms = measured["arms"]
-    found = next((entry["seconds"] for name, entry in arms.items() if name.startswith(arm)), None)
-    return None if found is None else float(found / arms["engine"]["seconds"])
+def _multiple(measured: dict[str, Any], runner: str) -> float | None:
+    """The runner's time over the engine's; None if it was not measured."""
+    runners = measured["arms"]
+    found = next((entry["seconds"] for name, entry in runners.items() if name.startswith(runner)), None)
+    return None if found is None else float(found / runners["engine"]["seconds"])
 
 
 def _times(multiple: float | None) -> str:

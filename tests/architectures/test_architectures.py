@@ -12,7 +12,7 @@ from vision_zoo.core.errors import UnknownNameError, UsageError
 from vision_zoo.data import DATASETS
 from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.export import to_onnx
-from vision_zoo.exporting.verify import prove
+from vision_zoo.exporting.verify import verify_graph
 from vision_zoo.recipes import RECIPES, recipe_for
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 
@@ -94,8 +94,8 @@ def test_exports_with_a_dynamic_batch(name: str, channels: int, size: int, class
     classifier = ImageClassifier(network, mean=[0.5] * wanted, std=[0.5] * wanted).eval()
     content = to_onnx(classifier, (size, size, channels))
     images = np.random.default_rng(0).integers(0, 256, (70, size, size, channels), dtype=np.uint8)
-    proof = prove(content, classifier, Split(images, np.zeros(70, dtype=np.int64)))
-    assert proof.argmax_agreement == 1.0
+    verification = verify_graph(content, classifier, Split(images, np.zeros(70, dtype=np.int64)))
+    assert verification.argmax_agreement == 1.0
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
@@ -114,8 +114,10 @@ def test_a_test_time_flip_is_the_mean_over_both_images_and_is_exported() -> None
     with torch.no_grad():
         expected = (plain(batch) + plain(batch.flip(2))) / 2
         torch.testing.assert_close(flipped(batch), expected)
-    proof = prove(to_onnx(flipped, (28, 28, 1)), flipped, Split(images, np.zeros(70, dtype=np.int64)))
-    assert proof.argmax_agreement == 1.0
+    verification = verify_graph(
+        to_onnx(flipped, (28, 28, 1)), flipped, Split(images, np.zeros(70, dtype=np.int64))
+    )
+    assert verification.argmax_agreement == 1.0
     assert count_macs(flipped, DATASETS["mnist"]) == 2 * count_macs(plain, DATASETS["mnist"])
     assert torch.equal(flipped.train()(batch), plain.train()(batch))
 

@@ -1,5 +1,5 @@
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -37,6 +37,14 @@ PROBABILITIES = Tensor("probabilities", "tensor(float)", ["batch", 2])
 
 def test_metadata_survives_the_file() -> None:
     assert metadata_of({METADATA_KEY: METADATA.to_json()}, name="m") == METADATA
+
+
+def test_keys_of_published_files_stay() -> None:
+    metadata = replace(METADATA, ood_energy_threshold=-3.0)
+    value = json.loads(metadata.to_json())
+    assert value["familiar_energy"] == metadata.to_dict()["familiar_energy"] == -3.0
+    assert "ood_energy_threshold" not in value
+    assert metadata_of({METADATA_KEY: metadata.to_json()}, name="m") == metadata
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:

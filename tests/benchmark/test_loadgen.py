@@ -14,12 +14,12 @@ pytestmark = pytest.mark.alone
 _MODEL = Path(__file__).resolve().parents[2] / "exported" / "simple_cnn-mnist.onnx"
 
 
-def _loadgen_p50_ms(arm: Any, folder: Path, seconds: float) -> float:
+def _loadgen_p50_ms(runner: Any, folder: Path, seconds: float) -> float:
     import mlperf_loadgen as loadgen
 
     def issue(samples: list[Any]) -> None:
         for sample in samples:
-            arm()
+            runner()
             loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(sample.id, 0, 0)])
 
     settings = loadgen.TestSettings()
@@ -46,7 +46,7 @@ def test_the_median_is_within_ten_per_cent_of_mlperfs(tmp_path: Path) -> None:
     session = Session(_MODEL, provider="cpu")
     images = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1), dtype=np.uint8)
 
-    def arm() -> object:
+    def runner() -> object:
         return session.predict(images)
 
     # Other work on the machine shifts either; the closest of a few pairs is what the clocks differ by.
@@ -54,8 +54,8 @@ def test_the_median_is_within_ten_per_cent_of_mlperfs(tmp_path: Path) -> None:
     for attempt in range(5):
         folder = tmp_path / str(attempt)
         folder.mkdir()
-        ours = single_stream({"": arm}, batch_size=8, seconds=0.5, progress=SilentProgress())[""]
-        theirs = _loadgen_p50_ms(arm, folder, seconds=0.5)
+        ours = single_stream({"": runner}, batch_size=8, seconds=0.5, progress=SilentProgress())[""]
+        theirs = _loadgen_p50_ms(runner, folder, seconds=0.5)
         ratios.append((ours.milliseconds[50] or 0) / theirs)
         if ratios[-1] == pytest.approx(1, abs=0.1):
             return

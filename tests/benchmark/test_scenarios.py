@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vision_zoo.benchmark.cold import measure_cold
-from vision_zoo.benchmark.sessions import bound_arm, cuda_graph_arm, measure_stages, placement
+from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner, measure_stages, placement
 from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.core.latency import percentile_name, summarise
 from vision_zoo.core.progress import SilentProgress
@@ -150,10 +150,10 @@ def test_bound_memory_gives_the_same_answer(exported_model: Path) -> None:
     session = Session(exported_model, provider="cpu")
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     expected = session.predict(images)
-    np.testing.assert_array_equal(bound_arm(session, images)(), [expected.logits, expected.probabilities])
+    np.testing.assert_array_equal(bound_runner(session, images)(), [expected.logits, expected.probabilities])
 
 
 def test_a_cuda_graph_needs_cuda(exported_model: Path) -> None:
     session = Session(exported_model, provider="cpu")
     with pytest.raises(UsageError, match="runs on CPUExecutionProvider"):
-        cuda_graph_arm(session, np.zeros((1, 28, 28, 1), dtype=np.uint8), threads=1)
+        cuda_graph_runner(session, np.zeros((1, 28, 28, 1), dtype=np.uint8), threads=1)

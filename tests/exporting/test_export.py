@@ -14,7 +14,14 @@ from vision_zoo.core.errors import ExportError
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.exporting.export import OPSET, export_onnx, to_onnx
-from vision_zoo.exporting.verify import FULL_PRECISION, REDUCED_PRECISION, Proof, Tolerance, prove, require
+from vision_zoo.exporting.verify import (
+    FULL_PRECISION,
+    REDUCED_PRECISION,
+    Tolerance,
+    Verification,
+    require,
+    verify_graph,
+)
 from vision_zoo.exporting.weights import store_weights
 from vision_zoo.recipes import find_recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
@@ -91,7 +98,7 @@ def test_the_proof_refuses_when_predictions_differ(
     classifier: ImageClassifier, mnist_5k: Splits, change: float, says: str
 ) -> None:
     with pytest.raises(ExportError, match=says):
-        prove(_other_weights(classifier, change), classifier, mnist_5k.test)
+        verify_graph(_other_weights(classifier, change), classifier, mnist_5k.test)
 
 
 def test_a_refused_export_writes_nothing(
@@ -108,7 +115,7 @@ def test_a_refused_export_writes_nothing(
 
 def test_the_proof_refuses_what_does_not_run(classifier: ImageClassifier, mnist_5k: Splits) -> None:
     with pytest.raises(ExportError, match="cannot run the exported graph"):
-        prove(b"no model", classifier, mnist_5k.test)
+        verify_graph(b"no model", classifier, mnist_5k.test)
 
 
 @pytest.mark.parametrize(("weights", "share"), [("fp16", 0.52), ("int8", 0.27)])
@@ -117,7 +124,7 @@ def test_weights_in_fewer_bits_shrink_the_file_and_keep_the_accuracy(
 ) -> None:
     exported = export_onnx(finished_run, tmp_path, weights=weights)
     assert exported.path.stat().st_size < share * exported_model.stat().st_size
-    assert exported.proof.accuracy >= exported.proof.checkpoint_accuracy - 0.002
+    assert exported.verification.accuracy >= exported.verification.checkpoint_accuracy - 0.002
     model = onnx.load(exported.path)
     onnx.checker.check_model(model, full_check=True)
     assert json.loads(model.metadata_props[0].value)["weights"] == weights
@@ -128,8 +135,8 @@ def test_the_matrices_of_a_recurrent_layer_take_eight_bits(mnist_5k: Splits) -> 
     content = to_onnx(classifier, (28, 28, 1))
     stored = store_weights(content, "int8")
     assert len(content) - len(stored) > 2.9 * count_parameters(classifier)  # bytes, of four a parameter
-    proof = prove(stored, classifier, mnist_5k.test, Tolerance(0.0, None, accuracy_loss=1.0))
-    assert 0 < proof.max_logit_difference < 0.01  # of logits around 0.1, with random weights
+    verification = verify_graph(stored, classifier, mnist_5k.test, Tolerance(0.0, None, accuracy_loss=1.0))
+    assert 0 < verification.max_logit_difference < 0.01  # of logits around 0.1, with random weights
 
 
 def _few(split: Split, count: int) -> Split:
@@ -141,14 +148,16 @@ def _few(split: Split, count: int) -> Split:
 def test_a_file_in_fewer_bits_may_lose_one_image_however_few_there_are(
     images: int, lost: int, refused: bool
 ) -> None:
-    proof = Proof(images, 1.0, 0.1, checkpoint_accuracy=1.0, accuracy=1 - lost / images, familiar_energy=0.0)
+    verification = Verification(
+        images, 1.0, 0.1, checkpoint_accuracy=1.0, accuracy=1 - lost / images, ood_energy_threshold=0.0
+    )
     if refused:
         with pytest.raises(ExportError, match=f"it loses {lost} of {images:,} test images, expected at most"):
-            require(proof, REDUCED_PRECISION, 1.0, images, largest_logit=1.0)
+            require(verification, REDUCED_PRECISION, 1.0, images, largest_logit=1.0)
     else:
-        require(proof, REDUCED_PRECISION, 1.0, images, largest_logit=1.0)
+        require(verification, REDUCED_PRECISION, 1.0, images, largest_logit=1.0)
     with pytest.raises(ExportError, match="points below the checkpoint's"):
-        require(proof, FULL_PRECISION, 1.0, images, largest_logit=1000.0)
+        require(verification, FULL_PRECISION, 1.0, images, largest_logit=1000.0)
 
 
 def test_agreement_on_few_test_images_is_judged_on_more(
@@ -157,21 +166,21 @@ def test_agreement_on_few_test_images_is_judged_on_more(
     changed = _other_weights(classifier, -2.0)
     disagreeing = Tolerance(0.9, None, accuracy_loss=1.0)
     with pytest.raises(ExportError, match="on 500 images"):
-        prove(changed, classifier, _few(mnist_5k.test, 4), disagreeing, more=mnist_5k.train)
+        verify_graph(changed, classifier, _few(mnist_5k.test, 4), disagreeing, more=mnist_5k.train)
     content = to_onnx(classifier, (28, 28, 1))
-    proof = prove(content, classifier, _few(mnist_5k.test, 4), disagreeing, more=mnist_5k.train)
-    assert proof.images == 4
+    verification = verify_graph(content, classifier, _few(mnist_5k.test, 4), disagreeing, more=mnist_5k.train)
+    assert verification.images == 4
 
 
 def test_weights_that_lose_too_much_are_refused(classifier: ImageClassifier, mnist_5k: Splits) -> None:
     content = store_weights(to_onnx(classifier, (28, 28, 1)), "int8")
     untrained = build_classifier(find_recipe("simple_cnn-mnist_5k"), find_dataset("mnist-5k")).eval()
     with pytest.raises(ExportError, match="points below the checkpoint"):
-        prove(
+        verify_graph(
             to_onnx(untrained, (28, 28, 1)),
             classifier,
             mnist_5k.test,
             Tolerance(0.0, None, accuracy_loss=0.002),
         )
     with pytest.raises(ExportError, match="does not predict what the checkpoint predicts"):
-        prove(content, classifier, mnist_5k.test, Tolerance(0.0, 1e-6, accuracy_loss=1.0))
+        verify_graph(content, classifier, mnist_5k.test, Tolerance(0.0, 1e-6, accuracy_loss=1.0))

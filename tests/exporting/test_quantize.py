@@ -26,16 +26,16 @@ def test_the_name_and_the_metadata_tell_the_precision(reduced: ExportedModel, ex
     precision = session.metadata.precision
     assert precision in ("fp16", "int8")
     assert reduced.path.name == f"simple_cnn-mnist_5k-{precision}.onnx"
-    assert session.metadata.test_accuracy == reduced.proof.accuracy
+    assert session.metadata.test_accuracy == reduced.verification.accuracy
     share = session.size / exported_model.stat().st_size
     assert share < (0.52 if precision == "fp16" else 0.28)
 
 
 def test_little_is_lost_and_the_proof_says_how_much(reduced: ExportedModel) -> None:
-    assert reduced.proof.images == 1000
-    assert reduced.proof.checkpoint_accuracy - reduced.proof.accuracy <= 0.002 + 1e-9
-    assert reduced.proof.argmax_agreement >= 0.98
-    assert reduced.proof.max_logit_difference > 0
+    assert reduced.verification.images == 1000
+    assert reduced.verification.checkpoint_accuracy - reduced.verification.accuracy <= 0.002 + 1e-9
+    assert reduced.verification.argmax_agreement >= 0.98
+    assert reduced.verification.max_logit_difference > 0
 
 
 def test_the_graph_really_computes_in_it(reduced: ExportedModel) -> None:

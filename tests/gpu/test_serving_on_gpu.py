@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import ROOT, run_command
 from tests.serving.server.conftest import running
-from vision_zoo.benchmark.sessions import bound_arm, cuda_graph_arm
+from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner
 from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.session import Session
 
@@ -57,12 +57,12 @@ def test_cuda_gives_the_cpus_answers(path: Path) -> None:
 def test_bound_memory_and_cuda_graphs_give_the_same_answers(path: Path, count: int) -> None:
     session = Session(path, provider="cuda")
     images = _images(session, count)
-    calls = [bound_arm(session, images)]
+    calls = [bound_runner(session, images)]
     if session.metadata.precision == "int8":
         with pytest.raises(UsageError, match="every operator on the GPU"):
-            cuda_graph_arm(session, images, threads=1)
+            cuda_graph_runner(session, images, threads=1)
     else:
-        calls.append(cuda_graph_arm(session, images, threads=1))
+        calls.append(cuda_graph_runner(session, images, threads=1))
     for call in calls:
         for seed in (0, 1, 2):  # a replay reads what is there now
             images[:] = _images(session, count, seed)

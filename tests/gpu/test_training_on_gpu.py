@@ -16,13 +16,13 @@ from vision_zoo.data.dataset import Split
 from vision_zoo.recipes import RECIPES, find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
-from vision_zoo.training.augment import Changes, draw
+from vision_zoo.training.augment import AugmentParams, draw
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.cuda_graph import GraphedStep
 from vision_zoo.training.device import make_repeatable, use_precision
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import build_optimizer, set_learning_rate
-from vision_zoo.training.speedups import quickened
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.step import EagerStep, Step
 
 _CUDA = torch.device("cuda")
@@ -42,7 +42,7 @@ def _random_split(recipe: Recipe, count: int) -> Split:
     return Split(images, generator.integers(0, len(dataset.labels), count))
 
 
-def _batches(recipe: Recipe) -> list[tuple[Batch, Changes | None]]:
+def _batches(recipe: Recipe) -> list[tuple[Batch, AugmentParams | None]]:
     """Of 32 images, the last of each epoch smaller."""
     loader = Loader(_random_split(recipe, 80), batch_size=32, seed=0, device=_CUDA)
     generator = torch.Generator().manual_seed(0)
@@ -53,7 +53,7 @@ def _batches(recipe: Recipe) -> list[tuple[Batch, Changes | None]]:
             if recipe.augmentation is not None:
                 side = batch.images.shape[1]
                 drawn = draw(len(batch.labels), recipe.augmentation, generator, side=side)
-                changes = drawn.share(slice(None), _CUDA)
+                changes = drawn.shard(slice(None), _CUDA)
             made.append((batch, changes))
     return made
 
@@ -64,7 +64,7 @@ def _trained(recipe: Recipe, *, graphed: bool) -> tuple[list[float], dict[str, T
     make_repeatable(_CUDA)
     dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
     classifier: ImageClassifier = build_classifier(recipe, dataset).to(_CUDA)
-    quickened(classifier.network, _CUDA)
+    apply_speedups(classifier.network, _CUDA)
     classifier.train()
     eager = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)
     step: Step = GraphedStep(eager, _NoWarning()) if graphed else eager

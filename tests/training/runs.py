@@ -13,7 +13,7 @@ from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.run_outputs import TrainedRun
+from vision_zoo.training.run_outputs import TrainResult
 from vision_zoo.training.state import TrainingState
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=3, batch_size=512)
@@ -31,11 +31,11 @@ class InterruptAfter(SilentProgress):
             raise KeyboardInterrupt
 
 
-def start(recipe: Recipe, path: Path, progress: SilentProgress | None = None) -> TrainedRun:
+def start(recipe: Recipe, path: Path, progress: SilentProgress | None = None) -> TrainResult:
     return train.start(recipe, path, device="cpu", data_dir=None, progress=progress or SilentProgress())
 
 
-def resume(path: Path, progress: SilentProgress | None = None) -> TrainedRun:
+def resume(path: Path, progress: SilentProgress | None = None) -> TrainResult:
     return train.resume(path, device="cpu", data_dir=None, progress=progress or SilentProgress())
 
 

@@ -139,9 +139,9 @@ def test_augmentation_of_a_share_is_the_share_of_the_augmentation() -> None:
     settings = Augmentation(rotation=10, horizontal_flip=0.5, crop_scale=(0.8, 1.0), cutout=8)
     whole = augment(images, settings, torch.Generator().manual_seed(1))
     for rank in range(3):
-        share = World(rank, 3).share
-        part = augment(images[share], settings, torch.Generator().manual_seed(1), of=7, share=share)
-        assert torch.equal(part, whole[share])
+        shard = World(rank, 3).shard
+        part = augment(images[shard], settings, torch.Generator().manual_seed(1), of=7, shard=shard)
+        assert torch.equal(part, whole[shard])
 
 
 def test_batches_with_fewer_images_than_processes_are_refused() -> None:

@@ -8,7 +8,7 @@ from tests.training.runs import QUICK, state_of
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data.dataset import Splits
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.augment import Changes
+from vision_zoo.training.augment import AugmentParams
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.state import TrainingState
@@ -37,7 +37,7 @@ def _train(recipe: Recipe, splits: Splits, *, saving_seconds: float) -> _Trained
     clock, trained = _Clock(), _Trained(state_of(recipe))
     state = trained.state
 
-    def step(_batch: Batch, _changes: Changes | None) -> StepResult:
+    def step(_batch: Batch, _changes: AugmentParams | None) -> StepResult:
         clock.now += 10
         return StepResult(torch.tensor(1.0), torch.tensor(1))
 

@@ -18,7 +18,7 @@ from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.speedups import quickened
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 
@@ -76,7 +76,7 @@ def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
 
 def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     classifier = _classifier(recipe)
-    quickened(classifier.network, torch.device("cpu"))
+    apply_speedups(classifier.network, torch.device("cpu"))
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     model: nn.Module = classifier
     if can_cache(recipe):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vision_zoo.architectures import build
-from vision_zoo.training.speedups import QuickDropout, quickened, with_quick_dropout
+from vision_zoo.training.speedups import FastDropout, apply_speedups, with_fast_dropout
 
 _CHURN = """
 import resource, sys
@@ -51,7 +51,7 @@ COUNT = 1_000_003  # no multiple of the four numbers that a word gives
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_the_stated_share_is_dropped_and_the_rest_keeps_the_mean(p: float) -> None:
     torch.manual_seed(0)
-    changed = QuickDropout(p)(torch.ones(COUNT))
+    changed = FastDropout(p)(torch.ones(COUNT))
     deviation = math.sqrt(p * (1 - p) / COUNT)
     dropped = (changed == 0).double().mean().item()
     assert abs(dropped - p) < 5 * deviation
@@ -61,7 +61,7 @@ def test_the_stated_share_is_dropped_and_the_rest_keeps_the_mean(p: float) -> No
 
 
 def test_masks_follow_torchs_seed() -> None:
-    values, layer = torch.ones(999), QuickDropout(0.5)
+    values, layer = torch.ones(999), FastDropout(0.5)
     torch.manual_seed(3)
     first, second = layer(values), layer(values)
     torch.manual_seed(3)
@@ -71,7 +71,7 @@ def test_masks_follow_torchs_seed() -> None:
 
 def test_gradients_pass_where_values_did() -> None:
     values = torch.ones(50, requires_grad=True)
-    changed = QuickDropout(0.5)(values)
+    changed = FastDropout(0.5)(values)
     changed.sum().backward()
     assert values.grad is not None
     assert torch.equal(values.grad, changed.detach())
@@ -79,31 +79,31 @@ def test_gradients_pass_where_values_did() -> None:
 
 def test_the_memory_format_stays() -> None:
     values = torch.ones(2, 8, 5, 5).to(memory_format=torch.channels_last)
-    assert QuickDropout(0.3)(values).stride() == values.stride()
-    assert QuickDropout(0.3)(torch.ones(6, 4).t()).shape == (4, 6)
-    assert QuickDropout(0.3)(torch.ones(0, 4)).shape == (0, 4)
+    assert FastDropout(0.3)(values).stride() == values.stride()
+    assert FastDropout(0.3)(torch.ones(6, 4).t()).shape == (4, 6)
+    assert FastDropout(0.3)(torch.ones(0, 4)).shape == (0, 4)
 
 
 def test_weights_are_channels_last_for_a_gpu_alone() -> None:
     for kind, expected in (("cpu", torch.contiguous_format), ("cuda", torch.channels_last)):
         convolution = nn.Conv2d(3, 8, 3)
-        network = quickened(nn.Sequential(convolution, nn.Dropout()), torch.device(kind))
+        network = apply_speedups(nn.Sequential(convolution, nn.Dropout()), torch.device(kind))
         assert convolution.weight.is_contiguous(memory_format=expected)
-        assert any(isinstance(module, QuickDropout) for module in network.modules())
+        assert any(isinstance(module, FastDropout) for module in network.modules())
 
 
 def test_it_steps_aside_where_there_is_nothing_to_draw() -> None:
     values = torch.rand(99)
-    assert torch.equal(QuickDropout(0.5).eval()(values), values)
-    assert torch.equal(QuickDropout(0.0)(values), values)
-    assert not QuickDropout(1.0)(values).any()
-    assert QuickDropout(0.5)(values.bfloat16()).dtype == torch.bfloat16
+    assert torch.equal(FastDropout(0.5).eval()(values), values)
+    assert torch.equal(FastDropout(0.0)(values), values)
+    assert not FastDropout(1.0)(values).any()
+    assert FastDropout(0.5)(values.bfloat16()).dtype == torch.bfloat16
 
 
 def test_every_dropout_of_a_network_is_replaced() -> None:
     network = build("all_cnn", channels=1, image_size=28, classes=10)
     replaced = sum(isinstance(module, nn.Dropout) for module in network.modules())
     keys = list(network.state_dict())
-    with_quick_dropout(network)
-    assert sum(isinstance(module, QuickDropout) for module in network.modules()) == replaced > 1
+    with_fast_dropout(network)
+    assert sum(isinstance(module, FastDropout) for module in network.modules()) == replaced > 1
     assert list(network.state_dict()) == keys

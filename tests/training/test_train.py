@@ -23,12 +23,12 @@ from vision_zoo.training.evaluate import confusion_matrix
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer, loss_function, scored_loss, set_learning_rate
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.run_outputs import TrainedRun
+from vision_zoo.training.run_outputs import TrainResult
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)
 
 
-def _train(recipe: Recipe, path: Path) -> TrainedRun:
+def _train(recipe: Recipe, path: Path) -> TrainResult:
     return train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
 
 
@@ -157,7 +157,7 @@ def test_the_learning_rate_falls_in_steps() -> None:
 
 
 def test_one_cycle_rises_and_falls_in_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = QUICK.override(learning_rate=0.1, schedule="one_cycle", warmup=0.25, epochs=2)
+    recipe = QUICK.override(learning_rate=0.1, schedule="one_cycle", warmup_fraction=0.25, epochs=2)
     assert [recipe.learning_rate_at(epoch) for epoch in (0, 0.25, 0.5, 1.25, 2)] == pytest.approx(
         [0, 0.05, 0.1, 0.05, 0]
     )
@@ -185,7 +185,7 @@ def test_momentum_is_nesterovs() -> None:
 
 def test_offsets_of_batch_normalisations_learn_at_their_multiple() -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    recipe = QUICK.override(learning_rate=0.5, weight_decay=0.01, offset_lr_factor=64.0)
+    recipe = QUICK.override(learning_rate=0.5, weight_decay=0.01, bias_lr_factor=64.0)
     optimizer = build_optimizer(recipe, network)
     others, offsets = optimizer.param_groups
     assert [id(one) for one in offsets["params"]] == [id(network[1].bias)]
@@ -200,12 +200,12 @@ def test_offsets_of_batch_normalisations_learn_at_their_multiple() -> None:
     "wrong",
     [
         {"momentum": 0.9},
-        {"offset_lr_factor": 0.0},
+        {"bias_lr_factor": 0.0},
         {"optimizer": "sgd", "momentum": 1.0},
         {"label_smoothing": 1.0},
         {"schedule": "cosine"},
         {"schedule": "one_cycle", "step_epochs": 2},
-        {"warmup": 0.0},
+        {"warmup_fraction": 0.0},
         {"test_time_flip": True, "frozen": True},
     ],
 )

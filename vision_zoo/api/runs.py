@@ -156,14 +156,14 @@ def export(
         precision=computed,
         weights=stored,
     )
-    proof = exported.proof
+    verification = exported.verification
     return ExportedFile(
         path=exported.path,
-        accuracy=proof.accuracy,
-        checkpoint_accuracy=proof.checkpoint_accuracy,
-        argmax_agreement=proof.argmax_agreement,
-        max_logit_difference=proof.max_logit_difference,
-        images=proof.images,
+        accuracy=verification.accuracy,
+        checkpoint_accuracy=verification.checkpoint_accuracy,
+        argmax_agreement=verification.argmax_agreement,
+        max_logit_difference=verification.max_logit_difference,
+        images=verification.images,
         replaced=exported.replaced,
         triton=None if triton is None else add_model(Path(triton), exported.path),
     )

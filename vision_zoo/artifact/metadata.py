@@ -72,6 +72,11 @@ class TensorInfo(Protocol):
     def shape(self) -> Sequence[int | str | None]: ...
 
 
+_JSON_NAMES = {"ood_energy_threshold": "familiar_energy"}
+"""The keys of fields in JSON that are not the names of the fields; published files have them."""
+_FIELD_NAMES = {key: name for name, key in _JSON_NAMES.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
     """The metadata of an exported file.
@@ -79,7 +84,7 @@ class Metadata:
     `test_accuracy` is a fraction of `test_images`, measured with this graph; `macs` are
     multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
     how the file stores large weights; `architecture_arguments` are those that the input format does not
-    give; `data_variant` says which copy of the dataset the metrics refer to. `familiar_energy` is the 2nd
+    give; `data_variant` says which copy of the dataset the metrics refer to. `ood_energy_threshold` is the 2nd
     percentile of `energy` over the test images: inputs below it are unlike them.
     """
 
@@ -98,7 +103,7 @@ class Metadata:
     architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: str = "fp32"
-    familiar_energy: float | None = None
+    ood_energy_threshold: float | None = None
 
     def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
         """Whether logits `[classes]` have more energy than those of the lowest 2 % of the test images.
@@ -106,11 +111,17 @@ class Metadata:
         It tells that an image is unusual to the model, not that it is wrong. None if the file does not say
         how much the test images have.
         """
-        return None if self.familiar_energy is None else bool(energy(logits) >= self.familiar_energy)
+        return (
+            None if self.ood_energy_threshold is None else bool(energy(logits) >= self.ood_energy_threshold)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by their keys in JSON."""
+        return {_JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
 
     def to_json(self) -> str:
         """The JSON text that goes under `METADATA_KEY`."""
-        return json.dumps({"schema": SCHEMA_VERSION, **asdict(self)}, sort_keys=True)
+        return json.dumps({"schema": SCHEMA_VERSION, **self.to_dict()}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, *, name: str) -> "Metadata":
@@ -135,7 +146,8 @@ class Metadata:
             _check_types(value)
             value["input"] = InputFormat(**value["input"])
             value["labels"] = tuple(value["labels"])
-            metadata = cls(**{key: entry for key, entry in value.items() if key in known})
+            named = {_FIELD_NAMES.get(key, key): entry for key, entry in value.items()}
+            metadata = cls(**{name: entry for name, entry in named.items() if name in known})
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{name} has incomplete metadata ({error}); export the model again") from error
         if not metadata.labels or len(set(metadata.labels)) != len(metadata.labels):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.benchmark.cold import measure_cold
-from vision_zoo.benchmark.engines import ONE_CALLER, REFERENCE, arms
+from vision_zoo.benchmark.engines import ONE_CALLER, REFERENCE, runners
 from vision_zoo.benchmark.sessions import measure_stages, placement
 from vision_zoo.benchmark.settings import BenchmarkSettings
 from vision_zoo.core import scenarios
@@ -15,7 +15,7 @@ from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import ModelError
 from vision_zoo.core.latency import Latency, percentile_name
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.scenarios import Arm
+from vision_zoo.core.scenarios import Runner
 from vision_zoo.serving.session import Session
 
 __all__ = ["BenchmarkSettings", "Row", "benchmark"]
@@ -23,7 +23,7 @@ __all__ = ["BenchmarkSettings", "Row", "benchmark"]
 Row = dict[str, Any]
 
 _RAW = 2000
-"""How many latencies of an arm are kept in order, evenly spread, to draw their distribution."""
+"""How many latencies of a runner are kept in order, evenly spread, to draw their distribution."""
 _LARGEST_DEFAULT_RATE = 2000
 """Calls a second above which handing them from thread to thread would be what is measured."""
 
@@ -74,7 +74,7 @@ def _once(session: Session, provider: str, settings: BenchmarkSettings) -> Row:
 
 def _timed(session: Session, settings: BenchmarkSettings, progress: Progress, *, raw: bool) -> Iterator[Row]:
     for batch_size in settings.batch_sizes:
-        calls = arms(session, batch_size, settings)
+        calls = runners(session, batch_size, settings)
         for scenario in settings.scenarios:
             measured, rate = _run(scenario, calls, batch_size, settings, progress)
             for engine, latency in measured.items():
@@ -89,7 +89,7 @@ def _timed(session: Session, settings: BenchmarkSettings, progress: Progress, *,
 
 
 def _run(
-    scenario: str, calls: dict[str, Arm], batch_size: int, settings: BenchmarkSettings, progress: Progress
+    scenario: str, calls: dict[str, Runner], batch_size: int, settings: BenchmarkSettings, progress: Progress
 ) -> tuple[dict[str, Latency], float | None]:
     seconds = settings.seconds
     if scenario == "single-stream":
@@ -98,30 +98,30 @@ def _run(
     if scenario == "offline":
         return {
             engine: scenarios.offline(
-                arm,
+                runner,
                 batch_size=batch_size,
                 seconds=seconds,
                 callers=1 if engine in ONE_CALLER else callers,
                 progress=progress,
             )
-            for engine, arm in calls.items()
+            for engine, runner in calls.items()
         }, None
     rate = settings.rate or _half_of_what_one_caller_reaches(calls[REFERENCE], batch_size, progress)
     return {
         engine: scenarios.server(
-            arm,
+            runner,
             batch_size=batch_size,
             seconds=seconds,
             rate=rate,
             callers=1 if engine in ONE_CALLER else callers,
             progress=progress,
         )
-        for engine, arm in calls.items()
+        for engine, runner in calls.items()
     }, round(rate, 1)
 
 
-def _half_of_what_one_caller_reaches(arm: Arm, batch_size: int, progress: Progress) -> float:
-    probe = scenarios.single_stream({"": arm}, batch_size=batch_size, seconds=0.3, progress=progress)[""]
+def _half_of_what_one_caller_reaches(runner: Runner, batch_size: int, progress: Progress) -> float:
+    probe = scenarios.single_stream({"": runner}, batch_size=batch_size, seconds=0.3, progress=progress)[""]
     return min(_LARGEST_DEFAULT_RATE, probe.images_per_second / batch_size / 2)
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.benchmark.sessions import bound_arm, cuda_graph_arm
+from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner
 from vision_zoo.benchmark.settings import BenchmarkSettings
-from vision_zoo.core.scenarios import Arm
+from vision_zoo.core.scenarios import Runner
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
 from vision_zoo.serving.session import Session
 
@@ -14,7 +14,7 @@ ONE_CALLER = {"io-binding", "cuda-graph"}
 """Engines whose calls share memory: they are never called from several threads."""
 
 
-def arms(session: Session, batch_size: int, settings: BenchmarkSettings) -> dict[str, Arm]:
+def runners(session: Session, batch_size: int, settings: BenchmarkSettings) -> dict[str, Runner]:
     """By engine, from uint8 images as an array to probabilities as an array.
 
     Raises:
@@ -27,11 +27,11 @@ def arms(session: Session, batch_size: int, settings: BenchmarkSettings) -> dict
     if on_cuda:
         unasked = ("io-binding",) if session.metadata.precision == "int8" else ("io-binding", "cuda-graph")
         wanted += [engine for engine in unasked if engine not in wanted]
-    made: dict[str, Arm] = {REFERENCE: lambda: session.predict(images)}
+    made: dict[str, Runner] = {REFERENCE: lambda: session.predict(images)}
     for engine in wanted:
         if engine == "cuda-graph" and not on_cuda and "cuda" in settings.providers:
             continue  # asked for together with other providers
-        made[engine] = _arm(engine, session, images, settings.threads)
+        made[engine] = _runner(engine, session, images, settings.threads)
     return made
 
 
@@ -41,11 +41,11 @@ def random_images(session: Session, batch_size: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _arm(engine: str, session: Session, images: NDArray[np.uint8], threads: int) -> Arm:
+def _runner(engine: str, session: Session, images: NDArray[np.uint8], threads: int) -> Runner:
     if engine == "io-binding":
-        return bound_arm(session, images)
+        return bound_runner(session, images)
     if engine == "cuda-graph":
-        return cuda_graph_arm(session, images, threads=threads)
+        return cuda_graph_runner(session, images, threads=threads)
     from vision_zoo.benchmark.eager import eager_call
 
     device = "cpu" if session.provider == EXECUTION_PROVIDERS["cpu"] else "cuda"

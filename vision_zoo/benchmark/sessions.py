@@ -15,22 +15,22 @@ from PIL import Image
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import onnx_runtime
 from vision_zoo.core.errors import ModelError, UsageError
-from vision_zoo.core.scenarios import Arm
+from vision_zoo.core.scenarios import Runner
 from vision_zoo.images.preprocess import prepare
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
 from vision_zoo.serving.session import Session
 
 
-def bound_arm(session: Session, images: NDArray[np.uint8]) -> Arm:
+def bound_runner(session: Session, images: NDArray[np.uint8]) -> Runner:
     """A call with memory bound once: images go in, logits and probabilities come back as arrays.
 
     Not safe for several callers at once: they would share that memory.
     """
     device = "cpu" if session.provider == EXECUTION_PROVIDERS["cpu"] else "cuda"
-    return _arm(session.runtime(), images, len(session.metadata.labels), device)
+    return _runner(session.runtime(), images, len(session.metadata.labels), device)
 
 
-def cuda_graph_arm(session: Session, images: NDArray[np.uint8], *, threads: int) -> Arm:
+def cuda_graph_runner(session: Session, images: NDArray[np.uint8], *, threads: int) -> Runner:
     """The same, replayed as one CUDA graph that is captured at the first call.
 
     Raises:
@@ -47,10 +47,10 @@ def cuda_graph_arm(session: Session, images: NDArray[np.uint8], *, threads: int)
     runtime = session.with_options(
         onnx_runtime.session_options(threads), provider_options={"enable_cuda_graph": "1"}
     )
-    return _arm(runtime, images, len(session.metadata.labels), "cuda")
+    return _runner(runtime, images, len(session.metadata.labels), "cuda")
 
 
-def _arm(runtime: Any, images: NDArray[np.uint8], classes: int, device: str) -> Arm:
+def _runner(runtime: Any, images: NDArray[np.uint8], classes: int, device: str) -> Runner:
     ort_value = onnx_runtime.load().OrtValue
     bound_input = ort_value.ortvalue_from_numpy(images, device, 0)
     outputs = [

@@ -27,7 +27,7 @@ class BenchmarkSettings:
             with bound memory, and are measured on CUDA without being asked for.
         scenarios: see `vision_zoo.core.scenarios`.
         threads: of each engine, within one operator.
-        seconds: how long every arm is timed.
+        seconds: how long every runner is timed.
         rate: calls per second in the scenario `server`; without it half of what one caller reaches,
             at most 2,000.
     """

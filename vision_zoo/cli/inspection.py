@@ -22,7 +22,7 @@ def describe_model(path: Path) -> dict[str, Any]:
         "path": str(path),
         "bytes": session.size,
         "listed_in_manifest": session.verified,
-        **asdict(metadata),
+        **metadata.to_dict(),
         "operators": None,
         "layers": None,
     }

@@ -99,9 +99,9 @@ def train(
             out=out,
             **overrides,
         )
-    from vision_zoo.training.distributed import speaks
+    from vision_zoo.training.distributed import is_main_process
 
-    if not speaks():
+    if not is_main_process():
         return
     if as_json:
         print_json(

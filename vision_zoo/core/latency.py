@@ -18,7 +18,7 @@ _SMALLEST_WINDOW = 5
 
 @dataclass(frozen=True, eq=False)
 class Latency:
-    """Of one arm in one scenario.
+    """Of one runner in one scenario.
 
     Args:
         calls: that were timed.

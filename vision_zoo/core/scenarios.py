@@ -5,7 +5,7 @@
 - `server`: Poisson arrivals at a given rate, independent of earlier calls. Latency counts from the
   scheduled arrival, which avoids coordinated omission.
 
-An arm is a function without arguments that handles one batch. Every arm is warmed up before it is timed.
+A runner is a function without arguments that handles one batch. Every runner is warmed up before it is timed.
 """
 
 import queue
@@ -21,7 +21,7 @@ from vision_zoo.core.progress import Progress
 
 SCENARIOS = ("single-stream", "offline", "server")
 
-Arm = Callable[[], object]
+Runner = Callable[[], object]
 _Call = tuple[int, int | None]  # when it was due; nanoseconds until it was done, None if it failed
 
 _SLICE_SECONDS = 0.1
@@ -31,37 +31,37 @@ _SPIN_SECONDS = 0.0002  # sleeping is coarse: the last stretch before a call is 
 
 
 def single_stream(
-    arms: Mapping[str, Arm], *, batch_size: int, seconds: float, progress: Progress
+    runners: Mapping[str, Runner], *, batch_size: int, seconds: float, progress: Progress
 ) -> dict[str, Latency]:
-    """Time every arm for `seconds`, in turns of a short slice each.
+    """Time every runner for `seconds`, in turns of a short slice each.
 
-    A machine that slows down slows all arms alike then, and their ratios stay.
+    A machine that slows down slows all runners alike then, and their ratios stay.
 
     Raises:
         UsageError: `seconds` is not above 0.
     """
     _check_seconds(seconds)
-    for arm in arms.values():
-        warm_up(arm)
-    samples: dict[str, list[int]] = {name: [] for name in arms}
-    spent = dict.fromkeys(arms, 0)
-    progress.start(f"single-stream, batch {batch_size}", len(arms) * round(seconds * 10))
+    for runner in runners.values():
+        warm_up(runner)
+    samples: dict[str, list[int]] = {name: [] for name in runners}
+    spent = dict.fromkeys(runners, 0)
+    progress.start(f"single-stream, batch {batch_size}", len(runners) * round(seconds * 10))
     while min(spent.values(), default=1e99) < seconds * 1e9:
-        for name, arm in arms.items():
-            taken = _time_slice(arm, samples[name])
+        for name, runner in runners.items():
+            taken = _time_slice(runner, samples[name])
             spent[name] += taken
             progress.advance(max(1, round(taken / 1e8)))
     return {name: summarise(np.asarray(taken), batch_size=batch_size) for name, taken in samples.items()}
 
 
-def offline(arm: Arm, *, batch_size: int, seconds: float, callers: int, progress: Progress) -> Latency:
-    """Call `arm` from `callers` threads for `seconds`: `images_per_second` is what the machine can do.
+def offline(runner: Runner, *, batch_size: int, seconds: float, callers: int, progress: Progress) -> Latency:
+    """Call `runner` from `callers` threads for `seconds`: `images_per_second` is what the machine can do.
 
     Raises:
         UsageError: `seconds` is not above 0.
     """
     _check_seconds(seconds)
-    warm_up(arm)
+    warm_up(runner)
     progress.start(f"offline, batch {batch_size}", 1)
     samples: list[list[_Call]] = [[] for _ in range(callers)]
     started = time.perf_counter_ns()
@@ -69,7 +69,7 @@ def offline(arm: Arm, *, batch_size: int, seconds: float, callers: int, progress
 
     def call_until_deadline(mine: list[_Call]) -> None:
         while (begun := time.perf_counter_ns()) < deadline:
-            mine.append(_timed(arm, since=begun))
+            mine.append(_timed(runner, since=begun))
 
     _in_threads(call_until_deadline, samples)
     took = (time.perf_counter_ns() - started) / 1e9
@@ -78,9 +78,16 @@ def offline(arm: Arm, *, batch_size: int, seconds: float, callers: int, progress
 
 
 def server(
-    arm: Arm, *, batch_size: int, seconds: float, rate: float, callers: int, progress: Progress, seed: int = 0
+    runner: Runner,
+    *,
+    batch_size: int,
+    seconds: float,
+    rate: float,
+    callers: int,
+    progress: Progress,
+    seed: int = 0,
 ) -> Latency:
-    """Call `arm` at `rate` calls per second on average, from at most `callers` threads at a time.
+    """Call `runner` at `rate` calls per second on average, from at most `callers` threads at a time.
 
     Raises:
         UsageError: `seconds` or `rate` is not above 0.
@@ -88,7 +95,7 @@ def server(
     _check_seconds(seconds)
     if not rate > 0:
         raise UsageError(f"rate {rate} is out of range; expected more than 0 calls per second")
-    warm_up(arm)
+    warm_up(runner)
     progress.start(f"server, batch {batch_size}", 1)
     gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))
     waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -98,7 +105,7 @@ def server(
 
     def serve(mine: list[_Call]) -> None:
         while (due := waiting.get()) is not None:
-            mine.append(_timed(arm, since=due))
+            mine.append(_timed(runner, since=due))
 
     def arrive() -> None:
         for due in due_at.tolist():
@@ -115,23 +122,23 @@ def server(
     return _merged(samples, batch_size=batch_size, seconds=took)
 
 
-def warm_up(arm: Arm) -> None:
-    """Call `arm` until its caches, its memory and the processor's clock have settled."""
+def warm_up(runner: Runner) -> None:
+    """Call `runner` until its caches, its memory and the processor's clock have settled."""
     deadline = time.perf_counter() + _WARM_UP_SECONDS
     calls = 0
     while calls < _WARM_UP_CALLS or time.perf_counter() < deadline:
-        arm()
+        runner()
         calls += 1
 
 
-def _time_slice(arm: Arm, samples: list[int]) -> int:
-    # The first call after a change of arm finds the other arm's data in the caches: not counted.
-    arm()
+def _time_slice(runner: Runner, samples: list[int]) -> int:
+    # The first call after a change of runner finds the other runner's data in the caches: not counted.
+    runner()
     clock = time.perf_counter_ns
     begun = clock()
     while True:
         started = clock()
-        arm()
+        runner()
         ended = clock()
         samples.append(ended - started)
         if ended - begun >= _SLICE_SECONDS * 1e9:
@@ -146,9 +153,9 @@ def _wait_until(nanoseconds: int) -> None:
         time.sleep(0)  # lets the callers run
 
 
-def _timed(arm: Arm, *, since: int) -> _Call:
+def _timed(runner: Runner, *, since: int) -> _Call:
     try:
-        arm()
+        runner()
     except VisionZooError:
         return since, None
     return since, time.perf_counter_ns() - since

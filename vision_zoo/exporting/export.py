@@ -23,7 +23,7 @@ from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, RunError, UsageError
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.exporting.quantize import to_precision
-from vision_zoo.exporting.verify import FULL_PRECISION, REDUCED_PRECISION, Proof, prove
+from vision_zoo.exporting.verify import FULL_PRECISION, REDUCED_PRECISION, Verification, verify_graph
 from vision_zoo.exporting.weights import store_weights
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
@@ -38,10 +38,10 @@ IR_VERSION = 8
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """The written file and the proof."""
+    """The written file and the verification."""
 
     path: Path
-    proof: Proof
+    verification: Verification
     replaced: bool
 
 
@@ -83,7 +83,7 @@ def export_onnx(
     content = store_weights(to_onnx(classifier, data.input.shape), weights)
     content = to_precision(content, precision, splits.train)
     tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
-    proof = prove(content, classifier, splits.test, tolerance, more=splits.train)
+    verification = verify_graph(content, classifier, splits.test, tolerance, more=splits.train)
     metadata = Metadata(
         recipe=recipe.name,
         architecture=recipe.architecture,
@@ -96,16 +96,16 @@ def export_onnx(
         opset=OPSET,
         parameters=count_parameters(classifier.network),
         macs=count_macs(classifier, data),
-        test_accuracy=proof.accuracy,
+        test_accuracy=verification.accuracy,
         test_images=len(splits.test),
-        familiar_energy=round(proof.familiar_energy, 4),
+        ood_energy_threshold=round(verification.ood_energy_threshold, 4),
         data_variant=splits.variant,
         versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
     )
     path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()
     manifest.publish(path, _with_metadata(content, metadata))
-    return ExportedModel(path, proof, replaced)
+    return ExportedModel(path, verification, replaced)
 
 
 def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:

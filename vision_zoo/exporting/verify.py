@@ -42,10 +42,10 @@ REDUCED_PRECISION = Tolerance(argmax_agreement=0.9, logit_difference=None, accur
 
 
 @dataclass(frozen=True)
-class Proof:
+class Verification:
     """`argmax_agreement` and both accuracies are fractions of `images`; `accuracy` is the graph's.
 
-    `familiar_energy` is the 2nd percentile of the energy of the graph's logits over the images.
+    `ood_energy_threshold` is the 2nd percentile of the energy of the graph's logits over the images.
     """
 
     images: int
@@ -53,17 +53,17 @@ class Proof:
     max_logit_difference: float
     checkpoint_accuracy: float
     accuracy: float
-    familiar_energy: float
+    ood_energy_threshold: float
 
 
-def prove(
+def verify_graph(
     content: bytes,
     classifier: ImageClassifier,
     split: Split,
     tolerance: Tolerance = FULL_PRECISION,
     *,
     more: Split | None = None,
-) -> Proof:
+) -> Verification:
     """Compare a serialised graph with `classifier` on every image of `split`, in batches and one by one.
 
     Both run in single precision on the CPU, where no TF32 can blur the comparison. Where the graph may differ and
@@ -79,47 +79,51 @@ def prove(
         float(np.abs(logits - expected.logits).max()),
         float(np.abs(single - expected.logits[: len(single)]).max()),
     )
-    proof = Proof(
+    verification = Verification(
         images=len(split),
         argmax_agreement=float((logits.argmax(axis=1) == expected.predictions).mean()),
         max_logit_difference=difference,
         checkpoint_accuracy=expected.accuracy,
         accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
-        familiar_energy=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
+        ood_energy_threshold=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
     )
     if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise ExportError("the graph returns non-finite values or no probabilities; nothing was written")
-    agreed, images = proof.argmax_agreement * proof.images, proof.images
+    agreed, images = verification.argmax_agreement * verification.images, verification.images
     if more is not None and tolerance.logit_difference is None and images < _ENOUGH_IMAGES:
         further = more.spread(min(len(more), _ENOUGH_IMAGES - images))
         predictions = _run(content, further.images, onnx_runtime.BATCH)[0].argmax(axis=1)
         agreed += float((predictions == evaluate(classifier, further).predictions).sum())
         images += len(further)
-    require(proof, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max()))
-    return proof
+    require(
+        verification, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max())
+    )
+    return verification
 
 
 def require(
-    proof: Proof, tolerance: Tolerance, agreement: float, images: int, *, largest_logit: float
+    verification: Verification, tolerance: Tolerance, agreement: float, images: int, *, largest_logit: float
 ) -> None:
-    """Raise ExportError where `proof`, or the agreement on so many images, is beyond `tolerance`."""
+    """Raise ExportError where `verification`, or the agreement on so many images, is beyond `tolerance`."""
     limit = None
     if tolerance.logit_difference is not None:
         limit = tolerance.logit_difference * max(1.0, largest_logit)
-    if agreement < tolerance.argmax_agreement or (limit is not None and proof.max_logit_difference > limit):
+    if agreement < tolerance.argmax_agreement or (
+        limit is not None and verification.max_logit_difference > limit
+    ):
         expected = "any" if limit is None else f"at most {limit:.3g}"
         raise ExportError(
             f"the graph does not predict what the checkpoint predicts: argmax agreement {agreement:.4%} "
             f"(expected at least {tolerance.argmax_agreement:.2%}), largest logit difference "
-            f"{proof.max_logit_difference:.3g} (expected {expected}) on {images} images; nothing was written"
+            f"{verification.max_logit_difference:.3g} (expected {expected}) on {images} images; nothing was written"
         )
-    lost = (proof.checkpoint_accuracy - proof.accuracy) * proof.images
-    allowed = tolerance.images_lost(proof.images)
+    lost = (verification.checkpoint_accuracy - verification.accuracy) * verification.images
+    allowed = tolerance.images_lost(verification.images)
     if lost > allowed + _ROUNDING:
         raise ExportError(
-            f"the graph's accuracy is {100 * lost / proof.images:.2f} points below the checkpoint's "
-            f"{proof.checkpoint_accuracy:.2%}: it loses {lost:.0f} of {proof.images:,} test images, expected at most "
-            f"{int(allowed + _ROUNDING)}; nothing was written"
+            f"the graph's accuracy is {100 * lost / verification.images:.2f} points below the checkpoint's "
+            f"{verification.checkpoint_accuracy:.2%}: it loses {lost:.0f} of {verification.images:,} test images, "
+            f"expected at most {int(allowed + _ROUNDING)}; nothing was written"
         )
 
 

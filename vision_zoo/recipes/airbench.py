@@ -35,7 +35,7 @@ _CIFAR10 = Recipe(
 )
 
 _REGULARISED: dict[str, Any] = {
-    "offset_lr_factor": 64.0,
+    "bias_lr_factor": 64.0,
     "augmentation": Augmentation(shift=2, horizontal_flip=0.5, cutout=12),
 }
 

@@ -60,6 +60,11 @@ class Augmentation:
         _require(0 < low <= high <= 1, "crop scale", self.crop_scale, "a range between 0 and 1")
 
 
+JSON_NAMES = {"bias_lr_factor": "offset_lr_factor", "warmup_fraction": "warmup"}
+"""The keys of fields in JSON that are not the names of the fields; published files have them."""
+_FIELD_NAMES = {key: name for name, key in JSON_NAMES.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One experiment.
@@ -77,12 +82,12 @@ class Recipe:
     loss and accuracy per epoch; they never decide anything.
 
     `step_epochs` multiplies the learning rate by `gamma` every so many epochs. With the schedule `one_cycle` it
-    instead rises from 0 to `learning_rate` over the fraction `warmup` of the training and falls to 0 at its end, both
-    along straight lines, anew in every step. `momentum` is SGD's, in Nesterov's form. `label_smoothing` is the
+    instead rises from 0 to `learning_rate` over the fraction `warmup_fraction` of the training and falls to 0 at its
+    end, both along straight lines, anew in every step. `momentum` is SGD's, in Nesterov's form. `label_smoothing` is the
     probability that training spreads evenly over all classes; losses that are reported are without. `max_steps` and
     `max_minutes` (of training and validation) end a run early, in the middle of an epoch if need be.
 
-    Offsets of batch normalisations have `offset_lr_factor` times the learning rate, and the weight decay over it.
+    Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it.
 
     `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as report A does: the
     loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
@@ -115,13 +120,13 @@ class Recipe:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.0
-    offset_lr_factor: float = 1.0
+    bias_lr_factor: float = 1.0
     label_smoothing: float = 0.0
     test_time_flip: bool = False
     softmax_before_loss: bool = False
     precision: Arithmetic = "fp32"
     schedule: Schedule = "step"
-    warmup: float = 0.25
+    warmup_fraction: float = 0.25
     step_epochs: int | None = None
     gamma: float = 0.1
     augmentation: Augmentation | None = None
@@ -160,9 +165,14 @@ class Recipe:
             self.momentum,
             f"none with {self.optimizer}",
         )
-        require_between("offset learning rate factor", self.offset_lr_factor, 0, _MAX_RATE, above=True)
+        require_between("bias learning rate factor", self.bias_lr_factor, 0, _MAX_RATE, above=True)
         _require(0 <= self.label_smoothing < 1, "label smoothing", self.label_smoothing, "0 or more, below 1")
-        _require(0 < self.warmup < 1, "warmup", self.warmup, "a fraction between 0 and 1")
+        _require(
+            0 < self.warmup_fraction < 1,
+            "warmup fraction",
+            self.warmup_fraction,
+            "a fraction between 0 and 1",
+        )
         _require(
             self.schedule in get_args(Schedule), "schedule", self.schedule, ", ".join(get_args(Schedule))
         )
@@ -208,7 +218,9 @@ class Recipe:
         """The learning rate when so many epochs are done; 2.5 is in the middle of the third."""
         if self.schedule == "one_cycle":
             done = epoch / self.epochs
-            return self.learning_rate * max(0.0, min(done / self.warmup, (1 - done) / (1 - self.warmup)))
+            return self.learning_rate * max(
+                0.0, min(done / self.warmup_fraction, (1 - done) / (1 - self.warmup_fraction))
+            )
         decays = 0 if self.step_epochs is None else int(epoch) // self.step_epochs
         return self.learning_rate * self.gamma**decays
 
@@ -225,7 +237,9 @@ class Recipe:
         return settings is not None and _without_defaults(Recipe, settings) == self.settings()
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        values = dataclasses.asdict(self)
+        named = {JSON_NAMES.get(name, name): value for name, value in values.items()}
+        return json.dumps(named, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, name: str) -> "Recipe":
@@ -242,7 +256,7 @@ class Recipe:
                 scale = augmentation.get("crop_scale")
                 augmentation["crop_scale"] = None if scale is None else tuple(scale)
                 value["augmentation"] = Augmentation(**augmentation)
-            return cls(**value)
+            return cls(**{_FIELD_NAMES.get(name, name): entry for name, entry in value.items()})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(
                 f"{name} is not a recipe that this version can read ({error}); train again"
@@ -256,8 +270,9 @@ def _without_defaults(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
         kept["augmentation"] = _without_defaults(Augmentation, kept["augmentation"])
     for entry in dataclasses.fields(kind):
         default = entry.default_factory() if callable(entry.default_factory) else entry.default
-        if entry.name in kept and kept[entry.name] == default:
-            del kept[entry.name]
+        name = JSON_NAMES.get(entry.name, entry.name)
+        if name in kept and kept[name] == default:
+            del kept[name]
     return kept
 
 

@@ -12,7 +12,7 @@ from vision_zoo.recipes.recipe import Augmentation
 _RATIO = (3 / 4, 4 / 3)  # torchvision's RandomResizedCrop
 
 
-class Changes(NamedTuple):
+class AugmentParams(NamedTuple):
     """Random parameters of the augmentation of a batch.
 
     `maps`: float32 `[batch, 2, 3]`, affine, from a changed image's coordinates in [-1, 1] to the original's. `squares`:
@@ -22,16 +22,16 @@ class Changes(NamedTuple):
     maps: Tensor
     squares: Tensor | None
 
-    def share(self, share: slice, device: torch.device) -> "Changes":
+    def shard(self, shard: slice, device: torch.device) -> "AugmentParams":
         """The parameters of a part of the batch, on `device`."""
-        squares = None if self.squares is None else self.squares[share].to(device)
-        return Changes(self.maps[share].to(device), squares)
+        squares = None if self.squares is None else self.squares[shard].to(device)
+        return AugmentParams(self.maps[shard].to(device), squares)
 
-    def copy(self) -> "Changes":
+    def copy(self) -> "AugmentParams":
         """A copy in separate memory."""
-        return Changes(self.maps.clone(), None if self.squares is None else self.squares.clone())
+        return AugmentParams(self.maps.clone(), None if self.squares is None else self.squares.clone())
 
-    def copy_(self, other: "Changes") -> None:
+    def copy_(self, other: "AugmentParams") -> None:
         """Take over the values of `other`, of as many images; tensors stay where they are."""
         self.maps.copy_(other.maps)
         if self.squares is not None and other.squares is not None:
@@ -44,28 +44,28 @@ def augment(
     generator: torch.Generator,
     *,
     of: int | None = None,
-    share: slice = slice(None),
+    shard: slice = slice(None),
 ) -> Tensor:
     """Augment images: uint8 `[batch, height, width, channels]` → float32 of the same shape and range.
 
     The random numbers come from `generator`, a CPU generator, whatever device the images are on. Where the images
-    are the `share` of a larger batch `of` so many, they are augmented as they would be in it. Pixels from beyond the
+    are the `shard` of a larger batch `of` so many, they are augmented as they would be in it. Pixels from beyond the
     image are black.
     """
     drawn = draw(of or len(images), augmentation, generator, side=images.shape[1])
-    return changed(images, drawn.share(share, images.device))
+    return apply_augmentation(images, drawn.shard(shard, images.device))
 
 
-def draw(count: int, augmentation: Augmentation, generator: torch.Generator, *, side: int) -> Changes:
+def draw(count: int, augmentation: Augmentation, generator: torch.Generator, *, side: int) -> AugmentParams:
     """Draw the parameters of `count` square images of `side` pixels, on the CPU."""
     maps = transforms(count, augmentation, generator, side=side)
     if not augmentation.cutout:
-        return Changes(maps, None)
+        return AugmentParams(maps, None)
     first = torch.randint(side, (count, 2), generator=generator) - augmentation.cutout // 2
-    return Changes(maps, torch.stack([first, first + augmentation.cutout], dim=1))
+    return AugmentParams(maps, torch.stack([first, first + augmentation.cutout], dim=1))
 
 
-def changed(images: Tensor, changes: Changes) -> Tensor:
+def apply_augmentation(images: Tensor, changes: AugmentParams) -> Tensor:
     """Apply the parameters to images uint8 `[batch, height, width, channels]`; float32 of the same shape and range."""
     moved = resample(images, changes.maps)
     if changes.squares is None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.core.progress import Progress
-from vision_zoo.training.augment import Changes
+from vision_zoo.training.augment import AugmentParams
 from vision_zoo.training.distributed import World
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.step import EagerStep, Step, StepResult
@@ -34,13 +34,13 @@ class GraphedStep:
         self._can_record = True
         keep_learning_rate_on_device(step.optimizer)
 
-    def __call__(self, batch: Batch, changes: Changes | None) -> StepResult:
+    def __call__(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
         recorded = self._recorded.get(len(batch.labels)) or self._record(batch, changes)
         if recorded is None:
             return self._step(batch, changes)
         return recorded.replay(batch, changes)
 
-    def _record(self, batch: Batch, changes: Changes | None) -> "_RecordedStep | None":
+    def _record(self, batch: Batch, changes: AugmentParams | None) -> "_RecordedStep | None":
         if not self._can_record:
             return None
         try:
@@ -66,7 +66,7 @@ def fastest_step(step: EagerStep, device: torch.device, here: World, progress: P
 class _RecordedStep:
     """A step on batches of one size, at fixed addresses."""
 
-    def __init__(self, step: EagerStep, batch: Batch, changes: Changes | None) -> None:
+    def __init__(self, step: EagerStep, batch: Batch, changes: AugmentParams | None) -> None:
         self._batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
         self._changes = None if changes is None else changes.copy()
         with unchanged(step.model, step.optimizer):
@@ -75,7 +75,7 @@ class _RecordedStep:
         with torch.cuda.graph(self._graph):
             self._result = step(self._batch, self._changes)
 
-    def replay(self, batch: Batch, changes: Changes | None) -> StepResult:
+    def replay(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
         self._batch.images.copy_(batch.images)
         self._batch.labels.copy_(batch.labels)
         if self._changes is not None and changes is not None:

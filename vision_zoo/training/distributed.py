@@ -28,12 +28,12 @@ class World:
     size: int = 1
 
     @property
-    def writes(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes files and talks to the user."""
         return self.rank == 0
 
     @property
-    def share(self) -> slice:
+    def shard(self) -> slice:
         """The rows that this process works on: every `size`-th."""
         return slice(self.rank, None, self.size)
 
@@ -59,7 +59,7 @@ def started_by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def speaks() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that talks to the user; also works outside of `joined`."""
     return not started_by_torchrun() or os.environ.get("RANK", "0") == "0"
 
@@ -93,10 +93,10 @@ def joined(*, cuda: bool) -> Iterator[World]:
 def first_process_first() -> Iterator[None]:
     """Run the block in process 0 first, then in the others, which can read what it wrote."""
     here = world()
-    if here.size > 1 and not here.writes:
+    if here.size > 1 and not here.is_main:
         dist.barrier()
     yield
-    if here.size > 1 and here.writes:
+    if here.size > 1 and here.is_main:
         dist.barrier()
 
 
@@ -172,7 +172,7 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return values
 
 
-def same_everywhere(value: float, device: torch.device) -> float:
+def broadcast(value: float, device: torch.device) -> float:
     """Send the value of process 0 to all processes."""
     if world().size == 1:
         return value
@@ -181,8 +181,8 @@ def same_everywhere(value: float, device: torch.device) -> float:
     return float(shared)
 
 
-def rows_of_all(rows: Tensor, count: int) -> Tensor:
-    """Gather the `[count, …]` rows, of which each process has its `World.share`, in order, in every process."""
+def all_gather(rows: Tensor, count: int) -> Tensor:
+    """Gather the `[count, …]` rows, of which each process has its `World.shard`, in order, in every process."""
     here = world()
     if here.size == 1:
         return rows

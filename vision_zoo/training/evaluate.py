@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vision_zoo.data.dataset import Split
-from vision_zoo.training.distributed import ALONE, rows_of_all, world
+from vision_zoo.training.distributed import ALONE, all_gather, world
 from vision_zoo.training.optim import LossFunction, cross_entropy
 
 _BATCH = 250  # small enough for the activations to stay in a processor's caches
@@ -35,15 +35,15 @@ class Evaluation:
 def evaluate(classifier: nn.Module, split: Split, loss: LossFunction = cross_entropy) -> Evaluation:
     """Score `classifier`, which takes batches of `split.images`, in evaluation mode on the device it is on.
 
-    Its mode is restored. Where several processes train, each scores its share and all have the result.
+    Its mode is restored. Where several processes train, each scores its shard and all have the result.
     """
     was_training = classifier.training
     classifier.eval()
     here = world() if len(split) >= world().size else ALONE
-    images = split.images if here is ALONE else split.images[here.share]
+    images = split.images if here is ALONE else split.images[here.shard]
     logits = torch.cat(list(in_batches(classifier, images, next(classifier.parameters()).device)))
     classifier.train(was_training)
-    logits = (logits if here is ALONE else rows_of_all(logits, len(split))).cpu()
+    logits = (logits if here is ALONE else all_gather(logits, len(split))).cpu()
     labels = torch.from_numpy(np.array(split.labels))
     return Evaluation(
         logits=logits.numpy(),

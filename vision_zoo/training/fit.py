@@ -17,12 +17,12 @@ from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
-from vision_zoo.training.loader import Loader, parts_of
+from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.optim import build_optimizer, scored_loss
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.run_outputs import write_outcome
-from vision_zoo.training.speedups import quickened
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 from vision_zoo.training.weights import save_weights
@@ -50,16 +50,16 @@ def fit(
         StorageError, TrainingError, Interrupted
     """
     here = distributed.world()
-    quickened(classifier.network, classifier.scale.device)
+    apply_speedups(classifier.network, classifier.scale.device)
     distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
-    parts = parts_of(splits, recipe)
+    parts = training_splits(splits, recipe)
     if has_state(run.last, run.previous):
         warning = load_state(run.last, run.previous, state, recipe)
         if warning is not None:
             progress.line(f"warning: {warning}")
         progress.line(f"{'resuming' if watch is not None else 'ending'} after {state.reached}")
-        if here.writes and state.history:
+        if here.is_main and state.history:
             run.write_history(state.history)  # it may have died between its checkpoint and its history
     if here.rank:
         torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
@@ -80,7 +80,7 @@ def fit(
     started = time.perf_counter()
     scores["test"] = evaluate(classifier, splits.test, loss)
     inference_seconds = time.perf_counter() - started
-    if here.writes:
+    if here.is_main:
         save_weights(run.best, state.best_weights)
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
         write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
@@ -104,7 +104,7 @@ def _run_loop(
     def save() -> None:
         nonlocal saved
         saved = state.reached
-        if not here.writes:
+        if not here.is_main:
             return
         save_state(run.last, run.previous, state, recipe)
         if state.history:

@@ -16,7 +16,7 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.distributed import ALONE, World
 
 
-def parts_of(splits: Splits, recipe: Recipe) -> dict[str, Split]:
+def training_splits(splits: Splits, recipe: Recipe) -> dict[str, Split]:
     """The splits for training, early stopping (`validation`, with `patience` only) and the final score, by name."""
     parts = splits.named()
     if recipe.patience is None:
@@ -41,9 +41,9 @@ def as_tensor(array: NDArray[Any], device: torch.device) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Images uint8 `[share, height, width, channels]` (or features) and labels int64 `[share]`.
+    """Images uint8 `[shard, height, width, channels]` (or features) and labels int64 `[shard]`.
 
-    They are this process's share of a batch of `size` images: all of them where it is alone.
+    They are this process's shard of a batch of `size` images: all of them where it is alone.
     """
 
     images: Tensor
@@ -81,5 +81,5 @@ class Loader:
         order = torch.randperm(len(self.labels), generator=generator).to(self.labels.device)
         for first in range(start * self.batch_size, len(order), self.batch_size):
             indices = order[first : first + self.batch_size]
-            mine = indices[self.here.share]
+            mine = indices[self.here.shard]
             yield Batch(self.images[mine], self.labels[mine], len(indices))

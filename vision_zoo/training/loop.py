@@ -12,9 +12,9 @@ from vision_zoo.core.errors import TrainingError
 from vision_zoo.core.progress import Progress
 from vision_zoo.data.dataset import Split
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.augment import Changes, draw
+from vision_zoo.training.augment import AugmentParams, draw
 from vision_zoo.training.device import wait_for
-from vision_zoo.training.distributed import same_everywhere, sum_over_processes
+from vision_zoo.training.distributed import broadcast, sum_over_processes
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
@@ -150,7 +150,7 @@ class TrainingLoop:
                 if self.recipe.augmentation is not None:
                     partial.augmentation = generator.get_state()
                 if self.recipe.max_minutes is not None:
-                    partial.seconds = same_everywhere(partial.seconds, batch.labels.device)
+                    partial.seconds = broadcast(partial.seconds, batch.labels.device)
             self.progress.advance()
             if self.clock() - saved >= self.saving.seconds:
                 self._save()
@@ -171,17 +171,17 @@ class TrainingLoop:
         partial.add(loss, correct, batch.size)
         self.state.steps += 1
 
-    def _changes(self, batch: Batch, generator: torch.Generator) -> Changes | None:
-        """Of this process's share of the batch, drawn as those of the whole."""
+    def _changes(self, batch: Batch, generator: torch.Generator) -> AugmentParams | None:
+        """Of this process's shard of the batch, drawn as those of the whole."""
         if self.recipe.augmentation is None:
             return None
         side = batch.images.shape[1]
         drawn = draw(batch.size, self.recipe.augmentation, generator, side=side)
-        return drawn.share(self.loader.here.share, batch.images.device)
+        return drawn.shard(self.loader.here.shard, batch.images.device)
 
     def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
         state = self.state
-        state.train_seconds += same_everywhere(partial.seconds, self.loader.labels.device)
+        state.train_seconds += broadcast(partial.seconds, self.loader.labels.device)
         state.cpu_seconds += partial.cpu_seconds
         state.partial = None
         state.history.append({**record, "steps": state.steps, "seconds": round(state.train_seconds, 3)})

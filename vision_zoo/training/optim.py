@@ -41,7 +41,7 @@ _FACTOR = "lr_factor"  # of a group of parameters
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimizer over the trainable parameters, with torch's fused step."""
     parameters: list[Any] = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if recipe.offset_lr_factor != 1:
+    if recipe.bias_lr_factor != 1:
         parameters = _with_offsets_apart(parameters, network, recipe)
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
@@ -59,7 +59,7 @@ def _with_offsets_apart(
     """Two groups: all others, and the biases of batch normalisations with their factor."""
     normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     apart = {id(module.bias) for module in normalisations}
-    factor = recipe.offset_lr_factor
+    factor = recipe.bias_lr_factor
     return [
         {"params": [one for one in parameters if id(one) not in apart]},
         {

@@ -31,7 +31,7 @@ from vision_zoo.data.own_folder import (
 from vision_zoo.data.scan import portable
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.loader import parts_of
+from vision_zoo.training.loader import training_splits
 from vision_zoo.training.run_directory import RunDirectory
 
 _SCHEMA = 1
@@ -74,7 +74,7 @@ class RecordedData:
 def data_to_record(dataset: Dataset, splits: Splits, recipe: Recipe) -> RecordedData:
     """What a run of `recipe` on `splits` has to keep."""
     rows = []
-    for name, split in {**splits.named(), **parts_of(splits, recipe)}.items():
+    for name, split in {**splits.named(), **training_splits(splits, recipe)}.items():
         labels = [dataset.labels[number] for number in np.asarray(split.labels)]
         if split.files:
             rows += [

@@ -42,7 +42,7 @@ def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
 
 
 @dataclass(frozen=True)
-class TrainedRun:
+class TrainResult:
     """A finished run. `test_accuracy` is a fraction; `epochs` is how many were trained."""
 
     path: Path
@@ -98,7 +98,7 @@ def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> No
     run.write_predictions(np.asarray(split.labels), scored.predictions, probabilities.max(axis=1), files)
 
 
-def finished(run: RunDirectory) -> TrainedRun:
+def finished(run: RunDirectory) -> TrainResult:
     """What `run` reached.
 
     Raises:
@@ -106,7 +106,7 @@ def finished(run: RunDirectory) -> TrainedRun:
     """
     metrics = run.metrics()
     try:
-        return TrainedRun(
+        return TrainResult(
             run.path, run.recipe().name, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"]
         )
     except KeyError as error:

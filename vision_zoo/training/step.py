@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training.augment import Changes, changed
+from vision_zoo.training.augment import AugmentParams, apply_augmentation
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch
 from vision_zoo.training.optim import loss_function
@@ -20,7 +20,7 @@ class StepResult(NamedTuple):
     correct: Tensor
 
 
-Step = Callable[[Batch, Changes | None], StepResult]
+Step = Callable[[Batch, AugmentParams | None], StepResult]
 """Takes a batch and what its augmentation has drawn for it, on its device, if there is one."""
 
 
@@ -40,8 +40,8 @@ class EagerStep:
         self._bf16 = recipe.precision == "bf16"
         self._loss_of = loss_function(recipe)
 
-    def __call__(self, batch: Batch, changes: Changes | None) -> StepResult:
-        images = batch.images if changes is None else changed(batch.images, changes)
+    def __call__(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
+        images = batch.images if changes is None else apply_augmentation(batch.images, changes)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
             logits = self.model(images)
         logits = logits.float()

@@ -24,11 +24,11 @@ from vision_zoo.training.device import (
     use_precision,
 )
 from vision_zoo.training.fit import fit
-from vision_zoo.training.loader import parts_of
+from vision_zoo.training.loader import training_splits
 from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_data import data_to_record, load_for_run
 from vision_zoo.training.run_directory import RunDirectory, run_name
-from vision_zoo.training.run_outputs import TrainedRun, finished
+from vision_zoo.training.run_outputs import TrainResult, finished
 from vision_zoo.training.speedups import keep_freed_memory
 from vision_zoo.training.weights import Origins, initialise
 
@@ -46,7 +46,7 @@ def start(
     progress: Progress,
     pretrained: Path | None = None,
     transfer: Path | None = None,
-) -> TrainedRun:
+) -> TrainResult:
     """Train `recipe` in a new run directory.
 
     `pretrained` is a file of the published weights that the recipe names, `transfer` the run that gives
@@ -65,7 +65,7 @@ def start(
 
 def resume(
     path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress, dataset: str | None = None
-) -> TrainedRun:
+) -> TrainResult:
     """Continue an interrupted run in place; a finished one is returned as it is.
 
     `dataset` is `folder:PATH` where the run's folder of pictures was moved; its content has to be the same.
@@ -104,7 +104,7 @@ def start_or_resume(
     return run.finished
 
 
-def finish(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainedRun:
+def finish(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainResult:
     """End a run that was left before its last epoch: score the best weights that it has; a finished one is returned.
 
     Raises:
@@ -129,7 +129,7 @@ def _start(
     use_precision(recipe.precision, chosen)
     make_repeatable(chosen)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
-        progress = progress if here.writes else SilentProgress()
+        progress = progress if here.is_main else SilentProgress()
         if distributed.started_by_torchrun() and run.recipe_file.exists():
             run.require_recipe(recipe)
             _continue(run, chosen, origins.data_dir, None, progress, watch)
@@ -143,12 +143,12 @@ def _start(
         classifier = build_classifier(
             recipe, dataset
         )  # refuses an architecture that does not work on this dataset
-        train_split = parts_of(splits, recipe)["train"]
+        train_split = training_splits(splits, recipe)["train"]
         here.check(len(train_split), recipe.batch_size)
         initialise(classifier, recipe, train_split, run.path, origins)
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), run.saying_how_to_resume(recipe.epochs):
-            if here.writes:
+            if here.is_main:
                 recorded = data_to_record(dataset, splits, recipe)
                 run.require_free()
                 recorded.save(run)
@@ -166,7 +166,7 @@ def _resume(
 ) -> None:
     chosen = choose_device(device)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
-        _continue(run, chosen, data_dir, named, progress if here.writes else SilentProgress(), watch)
+        _continue(run, chosen, data_dir, named, progress if here.is_main else SilentProgress(), watch)
 
 
 def _continue(
@@ -193,7 +193,7 @@ def _continue(
     torch.manual_seed(recipe.seed)
     classifier = build_classifier(recipe, dataset)
     if not has_state(run.last, run.previous):
-        train_split = parts_of(splits, recipe)["train"]
+        train_split = training_splits(splits, recipe)["train"]
         initialise(classifier, recipe, train_split, path, replace(origins, data_dir=data_dir))
     with _writing(run), run.saying_how_to_resume(recipe.epochs):
         fit(run, recipe, dataset, splits, classifier.to(device), progress, watch)
@@ -202,7 +202,7 @@ def _continue(
 @contextmanager
 def _writing(run: RunDirectory) -> Iterator[None]:
     """Keep other jobs out of the folder; of several processes, the first does."""
-    with run.locked() if distributed.world().writes else nullcontext():
+    with run.locked() if distributed.world().is_main else nullcontext():
         yield
 
 

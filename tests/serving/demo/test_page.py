@@ -141,7 +141,7 @@ def test_cards_say_what_screen_readers_need_and_escape_labels(answer: Answer) ->
 
 
 def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Session, answer: Answer) -> None:
-    assert session.metadata.familiar_energy is not None
+    assert session.metadata.ood_energy_threshold is not None
     assert answer.familiar is True
     assert session.metadata.is_familiar(np.zeros(10, dtype=np.float32)) is False
 

@@ -77,8 +77,8 @@ def compare(
         found, left_out = candidates(
             settings, dataset, splits, device=device, data_dir=data_dir, progress=bar, clock=clock
         )
-        found, too_dear = affordable(found, settings, journal)
-        left_out |= too_dear
+        found, too_expensive = affordable(found, settings, journal)
+        left_out |= too_expensive
         aside = sum(measuring_seconds(one, settings) for one in found)
         seconds = max(journal.spent, settings.budget_seconds - aside)
         outcome = successive_halving(

@@ -138,8 +138,8 @@ def _measured(
     content = to_onnx(classifier.eval(), dataset.input.shape)
     runtime = onnx_runtime.make_session(content, onnx_runtime.session_options())
     image = np.zeros((1, *dataset.input.shape), dtype=np.uint8)
-    arms = {recipe.architecture: lambda: runtime.run(list(OUTPUT_NAMES), {INPUT_NAME: image})}
-    latency = single_stream(arms, batch_size=1, seconds=_TIMED_SECONDS, progress=SilentProgress())
+    runners = {recipe.architecture: lambda: runtime.run(list(OUTPUT_NAMES), {INPUT_NAME: image})}
+    latency = single_stream(runners, batch_size=1, seconds=_TIMED_SECONDS, progress=SilentProgress())
     start, epoch = training_seconds(recipe, classifier, splits, device, clock)
     return Candidate(
         recipe,

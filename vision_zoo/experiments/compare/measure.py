@@ -24,7 +24,10 @@ from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
-_SHORTEST, _SHARE = 1.0, 1 / 60  # seconds an arm is timed, and the share of the budget that is the most of it
+_SHORTEST, _SHARE = (
+    1.0,
+    1 / 60,
+)  # seconds a runner is timed, and the share of the budget that is the most of it
 _CALLS_FOR_P99 = 1000
 _ROBUSTNESS_IMAGES = 2000
 SCENARIOS = ("single-stream", "offline")

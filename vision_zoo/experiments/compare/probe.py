@@ -10,9 +10,9 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.features import can_cache
-from vision_zoo.training.loader import Loader, parts_of
+from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.speedups import quickened
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.step import EagerStep
 
 _PROBED_IMAGES = 64
@@ -30,12 +30,12 @@ def training_seconds(
     `classifier` is moved to `device` and trained by two steps. `clock` gives seconds.
     """
     classifier.to(device)
-    parts = parts_of(splits, recipe)
+    parts = training_splits(splits, recipe)
     images = sum(len(part) for part in parts.values())
     forward = _timed_forward(classifier, splits, device, clock)
     if can_cache(recipe):
         return forward * images, forward * len(parts["train"]) / 100
-    quickened(classifier.network, device)
+    apply_speedups(classifier.network, device)
     classifier.train()
     loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=0, device=device)
     step = EagerStep(classifier, build_optimizer(recipe, classifier.network), recipe)

@@ -14,7 +14,7 @@ from vision_zoo.core.tables import markdown
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes import RECIPES
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.recipe import JSON_NAMES, Recipe
 from vision_zoo.serving.session import Session
 
 _LICENCE = "mit"
@@ -105,8 +105,10 @@ def _data(metadata: Metadata, dataset: Dataset | None) -> str:
 def _training(recipe: Recipe | None) -> str:
     if recipe is None:
         return ""
+    names = {key: name for name, key in JSON_NAMES.items()}
     rows = [
-        {"setting": key.replace("_", " "), "value": f"{value}"} for key, value in recipe.settings().items()
+        {"setting": names.get(key, key).replace("_", " "), "value": f"{value}"}
+        for key, value in recipe.settings().items()
     ]
     report = f" An experiment of report {recipe.report}." if recipe.report else ""
     remark = f" {recipe.remark}" if recipe.remark else ""
@@ -141,7 +143,7 @@ def _figure_row(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str
 def _limits(metadata: Metadata) -> str:
     unfamiliar = (
         " An image whose energy score is worse than that of 98 % of the test images is reported as unlike them."
-        if metadata.familiar_energy is not None
+        if metadata.ood_energy_threshold is not None
         else ""
     )
     return (

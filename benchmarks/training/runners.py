@@ -30,11 +30,11 @@ from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer, loss_function
-from vision_zoo.training.speedups import quickened
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.step import EagerStep
 
-Arm = Callable[[Prepared], list[float]]
+Runner = Callable[[Prepared], list[float]]
 
 
 def picture_transform(recipe: Recipe, split: Split, *, training: bool) -> transforms.Compose:
@@ -126,7 +126,7 @@ def resident(prepared: Prepared) -> list[float]:
 def engine(prepared: Prepared) -> list[float]:
     """The steps and evaluation of `vision-zoo train`, frozen features computed anew."""
     classifier, recipe = prepared.classifier, prepared.recipe
-    quickened(classifier.network, prepared.device)
+    apply_speedups(classifier.network, prepared.device)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     parts = {"train": prepared.train, "test": prepared.test}
     model: nn.Module = classifier
@@ -253,17 +253,17 @@ def timm(prepared: Prepared) -> list[float]:
     return losses
 
 
-def _printed(arm: Arm) -> Arm:
-    """`arm` on the network as its report prints it."""
+def _printed(runner: Runner) -> Runner:
+    """`runner` on the network as its report prints it."""
 
     def run(prepared: Prepared) -> list[float]:
         prepared.classifier.network = as_printed(prepared.classifier.network)
-        return arm(prepared)
+        return runner(prepared)
 
     return run
 
 
-ARMS: dict[str, Arm] = {
+RUNNERS: dict[str, Runner] = {
     "course": _printed(course),
     "tuned, 0 workers": _printed(partial(course, tuned=True)),
     "tuned, 1 worker": _printed(partial(course, workers=1, tuned=True)),
