@@ -179,10 +179,8 @@ def test_what_is_wrong_is_the_commands_message(tmp_path: Path, monkeypatch: pyte
             lambda: vz.train("lenet-fashion_mnist", epochs=0),
             ["train", "lenet-fashion_mnist", "--epochs", "0"],
         ),
-        (lambda: vz.train("lenet-fashion_mnist", device="tpu"), ["train", "x", "--device", "tpu"]),
         (lambda: vz.resume("nowhere"), ["train", "--resume", "nowhere"]),
         (lambda: vz.export("nowhere"), ["export", "nowhere", "--onnx"]),
-        (lambda: vz.export("nowhere", precision="fp8"), ["export", "x", "--onnx", "--precision", "fp8"]),
         (lambda: vz.evaluate("x", "mnist-6k"), ["evaluate", "x", "--dataset", "mnist-6k"]),
         (
             lambda: vz.compare("mnist-5k", budget="soon"),

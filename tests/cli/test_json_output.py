@@ -53,7 +53,7 @@ def test_nothing_but_the_document_is_on_stdout(tmp_path: Path) -> None:
 
 def test_an_error_is_still_one_line_and_nothing_is_on_stdout(tmp_path: Path) -> None:
     done = _run("list", "recipe", "--json", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] != []
     assert "Traceback" not in done.stderr
 

@@ -112,7 +112,7 @@ def choose_recipe(
         if dataset is not None:
             refuse_path(dataset)
         raise UsageError(
-            "train takes a recipe, or --architecture and --dataset together; `vision-zoo list recipes` lists recipes"
+            "train needs a recipe, or both --architecture and --dataset; `vision-zoo list recipes` lists recipes"
         )
     return chosen.override(**changes)
 

@@ -62,7 +62,7 @@ class Augmentation:
 
 JSON_NAMES = {"bias_lr_factor": "offset_lr_factor", "warmup_fraction": "warmup"}
 """The keys of fields in JSON that are not the names of the fields; published files have them."""
-_FIELD_NAMES = {key: name for name, key in JSON_NAMES.items()}
+FIELD_NAMES = {key: name for name, key in JSON_NAMES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +256,7 @@ class Recipe:
                 scale = augmentation.get("crop_scale")
                 augmentation["crop_scale"] = None if scale is None else tuple(scale)
                 value["augmentation"] = Augmentation(**augmentation)
-            return cls(**{_FIELD_NAMES.get(name, name): entry for name, entry in value.items()})
+            return cls(**{FIELD_NAMES.get(name, name): entry for name, entry in value.items()})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(
                 f"{name} is not a recipe that this version can read ({error}); train again"

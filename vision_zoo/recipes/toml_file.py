@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from vision_zoo.core import regular_file
 from vision_zoo.core.errors import UsageError
 from vision_zoo.core.registry import near_misses
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.recipe import FIELD_NAMES, Recipe
 
 _MAX_BYTES = 2**20
 _REQUIRED = ("architecture", "dataset")
@@ -33,6 +33,7 @@ def read_fields(path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is not TOML that can be read ({reason:.200}); correct it there") from error
     try:
+        document = {FIELD_NAMES.get(key, key): value for key, value in document.items()}
         fields = _fields(Recipe, document, "")
         for key in _REQUIRED:
             if key not in fields:

@@ -37,7 +37,7 @@ Cli = Callable[..., Completed]
         (["train", "simple_cnn-mnist_5k", "--lr", "-1"], "learning rate -1.0 is out of range"),
         (["train", "simple_cnn-mnist_5k", "--lr", "nan"], "learning rate nan is out of range"),
         (["train", "simple_cnn-mnist_5k", "--seed", "-1"], "seed -1 is out of range"),
-        (["train", "simple_cnn-mnist_5k", "--device", "tpu"], "expected auto, cpu or cuda"),
+        (["train", "simple_cnn-mnist_5k", "--device", "tpu"], "is not one of 'auto', 'cpu', 'cuda'"),
         (["train", "--resume", "nowhere"], "is not a run directory"),
         (["train", "--resume", "nowhere", "--lr", "0.1", "simple_cnn-mnist"], "leave out the recipe, --lr"),
         (["train", "simple_cnn-mnist", "--data-dir", "nowhere"], "data folder nowhere does not exist"),

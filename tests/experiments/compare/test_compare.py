@@ -106,7 +106,7 @@ def test_few_classes_and_many(
     ]  # fmt: skip
     app(arguments, standalone_mode=False)
     said = capsys.readouterr().out
-    assert "take small_cnn-folder_own" in said
+    assert "recommended: small_cnn-folder_own" in said
     document = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert document["data"]["classes"] == classes
     page = (tmp_path / "out" / "comparison.html").read_text()

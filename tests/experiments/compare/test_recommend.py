@@ -60,7 +60,7 @@ def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
     warning = recommend(models, Limits(), by_chance=0.5).warning
     assert warning is not None
     assert "best is not significantly better than always predicting the most frequent class" in warning
-    assert "50.0% of the test images" in warning
+    assert "50.0% accuracy" in warning
 
 
 def test_limits_come_first() -> None:
@@ -71,7 +71,7 @@ def test_limits_come_first() -> None:
     nothing = recommend(models, Limits(max_latency_ms=1.0, min_accuracy=0.92))
     assert nothing.model is None
     assert "2 ms, more than 1" in nothing.reason
-    assert "90.00% right, less than 92.00%" in nothing.reason
+    assert "90.00% accuracy, less than 92.00%" in nothing.reason
 
 
 def test_a_single_model_is_compared_with_nobody() -> None:

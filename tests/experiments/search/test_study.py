@@ -25,7 +25,7 @@ GRID: Space = {"batch_size": [128, 256, 512], "learning_rate": [0.001, 0.01]}
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"sampler": "tpe"}, "after how many --trials"),
+        ({"sampler": "tpe"}, "pass --trials"),
         ({"trials": 0}, "trials 0 is out of range"),
     ],
 )

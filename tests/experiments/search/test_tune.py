@@ -89,7 +89,7 @@ def _killed(*_arguments: object) -> None:
 def test_where_all_workers_are_lost_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_search, "_work_in_process", _killed)
     with pytest.raises(
-        RunError, match=r"all workers were lost \(exit code -9\), killed for memory perhaps; run"
+        RunError, match=r"all workers were lost \(exit code -9\), perhaps for lack of memory; run"
     ):
         _search(tmp_path)
 

@@ -25,7 +25,7 @@ from vision_zoo.training.device import choose_device, describe_environment, limi
 from vision_zoo.training.run_data import require_runs_on
 
 _GRACE_SECONDS = 10
-_GO_ON = "run the same command again to go on"
+_GO_ON = "run the same command again to continue"
 
 
 def search(
@@ -60,7 +60,7 @@ def search_together(
     """Be `jobs` workers of the study until it has ended; returns what every point reached, as `trials_of` says.
 
     On a CPU every worker has its share of the cores, and all read the same cached arrays. Where one is lost, killed
-    for memory for instance, the others go on and take up its point.
+    for memory for instance, the others continue and take up its point.
 
     Raises:
         UsageError: `jobs` is out of range.
@@ -127,7 +127,7 @@ def _work_in_processes(
                     worker.join()
                     if worker.exitcode and running:
                         progress.line(
-                            f"warning: a worker was lost (exit code {worker.exitcode}); the others go on"
+                            f"warning: a worker was lost (exit code {worker.exitcode}); the others continue"
                         )
                     continue
                 if isinstance(message, VisionZooError):
