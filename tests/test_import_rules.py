@@ -96,7 +96,7 @@ except Exception as error:
     assert done.returncode == 0, done.stderr
     label, refused = done.stdout.splitlines()
     assert label == "7"
-    assert refused.startswith("MissingExtraError this needs the package torch, of the extra `train`: ")
+    assert refused.startswith("MissingExtraError the package torch of the extra `train` is required: ")
 
 
 def test_every_serving_module_imports_where_torch_cannot_be_imported(tmp_path: Path) -> None:
