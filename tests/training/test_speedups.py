@@ -42,7 +42,7 @@ def test_freed_memory_is_not_mapped_again() -> None:
     kept, faults = _faults("keep")
     assert kept
     assert given_back > 500  # fewer where the system maps many pages at a time
-    assert faults < given_back / 10
+    assert faults < given_back / 2  # none, but that the system may take memory back once
 
 
 COUNT = 1_000_003  # no multiple of the four numbers that a word gives
