@@ -10,7 +10,7 @@ from vision_zoo.architectures import build
 from vision_zoo.training.speedups import FastDropout, apply_speedups, with_fast_dropout
 
 _CHURN = """
-import resource, sys
+import resource, statistics, sys
 from vision_zoo.training.speedups import keep_freed_memory
 
 kept = "keep" in sys.argv and keep_freed_memory()
@@ -21,10 +21,12 @@ def churn():
 
 for _ in range(3):
     churn()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+faults = []
 for _ in range(5):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     churn()
-print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(int(kept), 5 * statistics.median(faults))  # beside other work the system takes memory back once
 """
 
 
@@ -42,7 +44,7 @@ def test_freed_memory_is_not_mapped_again() -> None:
     kept, faults = _faults("keep")
     assert kept
     assert given_back > 500  # fewer where the system maps many pages at a time
-    assert faults < given_back / 2  # none, but that the system may take memory back once
+    assert faults < given_back / 10
 
 
 COUNT = 1_000_003  # no multiple of the four numbers that a word gives
