@@ -8,6 +8,7 @@ from vision_zoo.api.arguments import optional_path, progress_shown, saying_which
 
 if TYPE_CHECKING:
     from vision_zoo.recipes.recipe import Recipe
+    from vision_zoo.training.run_outputs import TrainResult
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class ExportedFile:
     images: int
     replaced: bool
     triton: Path | None
+
+
+def _finished(result: "TrainResult") -> FinishedRun:
+    return FinishedRun(result.path, result.recipe, result.test_accuracy, result.train_seconds, result.epochs)
 
 
 @saying_which_extra
@@ -79,7 +84,7 @@ def train(
     from vision_zoo.training import train as training
 
     with progress_shown(progress) as shown:
-        run = training.start(
+        result = training.start(
             chosen,
             optional_path(out) or training.default_path(chosen),
             device=chosen_device,
@@ -88,7 +93,7 @@ def train(
             pretrained=optional_path(pretrained),
             transfer=transfer,
         )
-    return FinishedRun(run.path, run.recipe, run.test_accuracy, run.train_seconds, run.epochs)
+    return _finished(result)
 
 
 @saying_which_extra
@@ -114,10 +119,10 @@ def resume(
     from vision_zoo.training import train as training
 
     with progress_shown(progress) as shown:
-        ended = training.resume(
+        result = training.resume(
             Path(run), device=chosen_device, data_dir=optional_path(data_dir), dataset=dataset, progress=shown
         )
-    return FinishedRun(ended.path, ended.recipe, ended.test_accuracy, ended.train_seconds, ended.epochs)
+    return _finished(result)
 
 
 @saying_which_extra

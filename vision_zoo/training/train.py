@@ -123,11 +123,8 @@ def default_path(recipe: Recipe, runs_dir: Path = Path("runs")) -> Path:
 def _start(
     recipe: Recipe, run: RunDirectory, device: DeviceName, origins: Origins, progress: Progress, watch: Watch
 ) -> None:
-    keep_freed_memory()
-    limit_threads()
     chosen = choose_device(device)
-    use_precision(recipe.precision, chosen)
-    make_repeatable(chosen)
+    _set_up_torch(recipe, chosen)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
         progress = progress if here.is_main else SilentProgress()
         if distributed.started_by_torchrun() and run.recipe_file.exists():
@@ -140,9 +137,8 @@ def _start(
             splits = dataset.load(origins.data_dir)
         report_skipped(splits, progress)
         torch.manual_seed(recipe.seed)
-        classifier = build_classifier(
-            recipe, dataset
-        )  # refuses an architecture that does not work on this dataset
+        # Refuses an architecture that does not work on this dataset.
+        classifier = build_classifier(recipe, dataset)
         train_split = training_splits(splits, recipe)["train"]
         here.check(len(train_split), recipe.batch_size)
         initialise(classifier, recipe, train_split, run.path, origins)
@@ -178,11 +174,8 @@ def _continue(
     watch: Watch | None,
 ) -> None:
     """Train on, shown to `watch`, or without one only score what there is."""
-    keep_freed_memory()
-    limit_threads()
     path, recipe = run.path, run.recipe()
-    use_precision(recipe.precision, device)
-    make_repeatable(device)
+    _set_up_torch(recipe, device)
     if run.finished:
         progress.line(f"{path} is already finished")
         return
@@ -197,6 +190,14 @@ def _continue(
         initialise(classifier, recipe, train_split, path, replace(origins, data_dir=data_dir))
     with _writing(run), run.saying_how_to_resume(recipe.epochs):
         fit(run, recipe, dataset, splits, classifier.to(device), progress, watch)
+
+
+def _set_up_torch(recipe: Recipe, device: torch.device) -> None:
+    """Memory, threads and arithmetic of this process, before anything is computed."""
+    keep_freed_memory()
+    limit_threads()
+    use_precision(recipe.precision, device)
+    make_repeatable(device)
 
 
 @contextmanager

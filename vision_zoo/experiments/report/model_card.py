@@ -14,7 +14,7 @@ from vision_zoo.core.tables import markdown
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes import RECIPES
-from vision_zoo.recipes.recipe import JSON_NAMES, Recipe
+from vision_zoo.recipes.recipe import FIELD_NAMES, Recipe
 from vision_zoo.serving.session import Session
 
 _LICENCE = "mit"
@@ -105,9 +105,8 @@ def _data(metadata: Metadata, dataset: Dataset | None) -> str:
 def _training(recipe: Recipe | None) -> str:
     if recipe is None:
         return ""
-    names = {key: name for name, key in JSON_NAMES.items()}
     rows = [
-        {"setting": names.get(key, key).replace("_", " "), "value": f"{value}"}
+        {"setting": FIELD_NAMES.get(key, key).replace("_", " "), "value": f"{value}"}
         for key, value in recipe.settings().items()
     ]
     report = f" An experiment of report {recipe.report}." if recipe.report else ""
