@@ -13,14 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
-from tests.serving.server import bombs
+from tests.serving.server import bombs, fakes
 from tests.serving.server.conftest import CLASSIFY, INFER, Server, running, tensor_body, until
-from vision_zoo.serving.server.connection import Connection
-from vision_zoo.serving.server.connection_limits import ConnectionLimits
-from vision_zoo.serving.server.transport import Turns
 
 MIB = 2**20
 LARGE = 15 * MIB
@@ -98,25 +93,10 @@ def test_a_lost_connection_is_freed_before_its_request_has_begun() -> None:
         begun.append((await receive())["type"])
 
     async def requests() -> None:
-        turns = Turns()
-        config = uvicorn.Config(app, log_config=None)
-        state = ServerState()
-        limits = ConnectionLimits(connections=1000, read_seconds=60)
-        connections = [
-            Connection(
-                config=config,
-                server_state=state,
-                app_state={},
-                limits=limits,
-                turns=turns,
-                refused=lambda *_: None,
-            )
-            for _ in range(100)
-        ]
+        connections, _, turns, state = fakes.connect(app, 100)
         body = bytes(50_000)
         head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         for connection in connections:
-            connection.connection_made(_Transport())
             connection.data_received(head + body)
         waiting = len(turns)
         assert waiting >= 90
@@ -131,25 +111,3 @@ def test_a_lost_connection_is_freed_before_its_request_has_begun() -> None:
     asyncio.run(requests())
     assert set(begun) == {"http.disconnect"}
     assert len(begun) < 10
-
-
-class _Transport(asyncio.Transport):
-    """Of a connection that nothing is read from."""
-
-    def write(self, data: Any) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def close(self) -> None:
-        pass
-
-    def is_closing(self) -> bool:
-        return False

@@ -14,7 +14,6 @@ from vision_zoo.serving.server.connection_limits import (
     SPARE_CONNECTIONS,
     ConnectionLimits,
     Timeouts,
-    make_room,
 )
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.middleware import send_error
@@ -63,10 +62,10 @@ class Connection(RequestReader):
         self.transport = cast(asyncio.Transport, self._answering)
         self._wait(self._limits.read_seconds)
         if len(self.connections) > self._limits.connections:
-            others = cast("set[Connection]", self.connections) - {self}
-            if not make_room(others, max(1, self._limits.connections // 32)):
+            connections = cast("set[Connection]", self.connections)
+            if not self._limits.room.make(connections, self):
                 self._is_spare = True
-                if len(self.connections) > self._limits.connections + SPARE_CONNECTIONS:
+                if len(connections) > self._limits.connections + SPARE_CONNECTIONS:
                     self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -135,11 +134,15 @@ class Connection(RequestReader):
         is_probe = cycle.scope["path"] in _PROBES
         if self._is_spare and not is_probe:
             app = _no_connection_left
-        start = functools.partial(super()._start_asgi_task, cycle, app)
         if self._is_spare or is_probe:
-            start()
-        else:
-            self._turns.take(self.loop, self, start)
+            super()._start_asgi_task(cycle, app)
+        elif not self._turns.take(self.loop, self, functools.partial(self._start, cycle, app)):
+            self._flow.hold()
+
+    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if not self._kept:
+            self._flow.release()
+        super()._start_asgi_task(cycle, app)
 
     def _close_when_read(self) -> None:
         """Close; where a body is still arriving, only then: the answer would be lost with the connection's end."""
@@ -203,6 +206,7 @@ class Connection(RequestReader):
 
     def sweep(self, now: float) -> int:
         """Close the connection if its client is too slow: the bytes that wait to be sent."""
+        self._flow.unpace()
         unsent = self._socket.get_write_buffer_size()
         written, seconds = self._answering.written, self._limits.read_seconds
         if self._timeouts.reads_too_slowly(now, written=written, unsent=unsent, seconds=seconds):
@@ -244,7 +248,7 @@ class Connection(RequestReader):
 
     def _is_unread(self) -> bool:
         """Whether a body is late because the server does not read it."""
-        return self._reading is BODY and self.flow.read_paused
+        return self._reading is BODY and self._flow.waits_for_answer
 
     def _wait(self, seconds: float) -> None:
         """The client's turn, for so long."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+import operator
+from collections.abc import Hashable, Iterable, Set
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 MAX_UNSENT_BYTES = 64 * 2**20
 """Answers of all connections that wait in memory for their clients to read them."""
@@ -16,25 +17,6 @@ _SWEPT_AT_ONCE = 32
 
 _SLOWEST_BYTES_PER_SECOND = 1024
 _NEVER = float("inf")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConnectionLimits:
-    """Limits of the connections of one process.
-
-    Args:
-        connections: open at once. When there are more, those whose clients keep the server waiting longest are closed.
-        read_seconds: for a request's head, again for its body, and for a client to read a part of its answer; three
-            times as long may pass between two requests.
-    """
-
-    connections: int
-    read_seconds: float
-
-    @property
-    def idle_seconds(self) -> float:
-        """Between two requests."""
-        return 3 * self.read_seconds
 
 
 class Timeouts:
@@ -76,7 +58,7 @@ class Timeouts:
         return False
 
 
-class Limited(Protocol):
+class Limited(Hashable, Protocol):
     """A connection, as far as its limits are concerned."""
 
     @property
@@ -85,6 +67,65 @@ class Limited(Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+
+
+class Room:
+    """Makes room for new connections at the expense of those whose clients keep the server waiting longest."""
+
+    def __init__(self) -> None:
+        self._candidates: list[tuple[float, Limited]] = []  # those that wait longest come last
+        self._calls_until_search = 0
+
+    def make(self, connections: Set[Limited], newest: Limited) -> bool:
+        """Close one of the connections but the newest: whether there was one whose client keeps the server waiting.
+
+        Looking through all of them finds enough for many calls, or is not repeated for as many: with thousands of new
+        connections a second, it would cost most.
+        """
+        if self._close_one(connections):
+            return True
+        if self._calls_until_search > 0:
+            self._calls_until_search -= 1
+            return False
+        at_once = max(1, len(connections) // 16)
+        stalled = [
+            (since, connection)
+            for connection in connections
+            if (since := connection.stalled_since) is not None and connection is not newest
+        ]
+        self._candidates = heapq.nsmallest(at_once, stalled, key=operator.itemgetter(0))[::-1]
+        if len(self._candidates) < at_once:
+            self._calls_until_search = at_once
+        return self._close_one(connections)
+
+    def _close_one(self, connections: Set[Limited]) -> bool:
+        while self._candidates:
+            since, connection = self._candidates.pop()
+            if connection in connections and connection.stalled_since == since:
+                connection.abort()
+                return True
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionLimits:
+    """Limits of the connections of one process.
+
+    Args:
+        connections: open at once. When there are more, those whose clients keep the server waiting longest are closed.
+        read_seconds: for a request's head, again for its body, and for a client to read a part of its answer; three
+            times as long may pass between two requests.
+        room: of all connections.
+    """
+
+    connections: int
+    read_seconds: float
+    room: Room = field(default_factory=Room)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Between two requests."""
+        return 3 * self.read_seconds
 
 
 async def sweep(connections: Iterable[Any]) -> None:
@@ -103,11 +144,3 @@ async def sweep(connections: Iterable[Any]) -> None:
             if excess > 0 and unsent[connection]:
                 excess -= unsent[connection]
                 connection.abort()
-
-
-def make_room(connections: Iterable[Limited], count: int) -> bool:
-    """Close the `count` connections that keep the server waiting longest: whether there are any."""
-    stalled = [connection for connection in connections if connection.stalled_since is not None]
-    for connection in heapq.nsmallest(count, stalled, key=lambda one: cast(float, one.stalled_since)):
-        connection.abort()
-    return bool(stalled)

@@ -27,6 +27,8 @@ _STEP = 1024
 """Bytes that are parsed at a time, where they may hold more than one request."""
 _LINE_STEP = 16 * 2**10
 """Where no line ends in them, and so no request: with each part, the parser copies what it has of a header."""
+_SMALL_BYTES, _SMALL_READS = 1024, 16
+"""A request that comes in more than so many smaller pieces is read no oftener than connections are swept."""
 _MAX_HEAD_BYTES = MAX_TARGET_BYTES + MAX_HEADER_BYTES + 2**10
 
 
@@ -46,6 +48,11 @@ class RequestReader(HttpToolsProtocol):
         self._head_bytes = 0  # also those that the parser has not yet told of
         self._header_bytes = 0
         self._remaining: int | None = None  # of a body of known length
+        self._small_reads = 0  # of one request
+
+    def reads_body(self) -> bool:
+        """Whether the next bytes belong to a body."""
+        return self._reading is BODY
 
     def _refuse(self, reason: RequestError) -> None:
         """Set `_refusal`, and answer it."""
@@ -64,10 +71,13 @@ class RequestReader(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
+        self._small_reads += len(data) < _SMALL_BYTES
         if self._kept:
             self._kept = memoryview(bytes(self._kept) + data)
         else:
             self._feed(memoryview(data))
+        if self._small_reads > _SMALL_READS:
+            self._flow.pace()
 
     def _feed_kept(self) -> None:
         """Go on with what was kept."""
@@ -158,6 +168,7 @@ class RequestReader(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._reading = BETWEEN
+        self._small_reads = 0
 
     def _reason(self, error: httptools.HttpParserError) -> RequestError:
         if isinstance(error.__context__, RequestError):  # raised by one of the methods above

@@ -50,7 +50,7 @@ def serve(settings: ServerSettings) -> None:
 
         def protocol(**options: Any) -> asyncio.BaseProtocol:
             own = connection.Connection(limits=limits, turns=turns, refused=app.refused, **options)
-            return transport.Reader(own)
+            return transport.Reader(own, own.reads_body)
 
         config = uvicorn.Config(
             app,

@@ -10,43 +10,81 @@ TURNS = "turns"
 """Where a request's state has those of its server."""
 
 _READ_BYTES = 64 * 2**10
+_HEAD_BYTES = 16 * 2**10
+"""Read at a time where a head is expected: most of a body is read when its request's turn has come."""
 _STARTS_A_ROUND = 4
 
 
 class Reader(asyncio.BufferedProtocol):
-    """Hands a connection what arrives, in pieces of bounded size: else one client's fill the memory."""
+    """Hands a connection what arrives, in pieces of bounded size: else one client's fill the memory.
+
+    Args:
+        connection: that reads.
+        reads_body: whether it is reading a body now.
+    """
 
     _buffer = memoryview(bytearray(_READ_BYTES))  # one for all: what is in it is copied at once
 
-    def __init__(self, connection: asyncio.Protocol) -> None:
+    _head_buffer = _buffer[:_HEAD_BYTES]
+
+    def __init__(self, connection: asyncio.Protocol, reads_body: Callable[[], bool]) -> None:
         self._connection = connection
+        self._reads_body = reads_body
         self.connection_made = connection.connection_made  # type: ignore[method-assign]
         self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
         self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
         self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        return self._buffer
+        return self._buffer if self._reads_body() else self._head_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         self._connection.data_received(bytes(self._buffer[:nbytes]))
 
 
 class Flow(FlowControl):
-    """Does not read on while there are requests to answer, whatever an answer asks for."""
+    """Reads on only when the answer, the connection and the pace all allow it."""
 
-    _held = False
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._paused = False  # by an answer that has not read what is there
+        self._held = False  # by requests that are to be answered first
+        self._paced = False
 
-    def hold(self) -> None:
-        self._held = True
-        self.pause_reading()
+    @property
+    def waits_for_answer(self) -> bool:
+        """Whether nothing is read because an answer has not read what is there."""
+        return self._paused
 
-    def release(self) -> None:
-        self._held = False
-        self.resume_reading()
+    def pause_reading(self) -> None:
+        self._paused = True
+        super().pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._held:
+        self._paused = False
+        self._read_on()
+
+    def hold(self) -> None:
+        """Read nothing more until `release`."""
+        self._held = True
+        super().pause_reading()
+
+    def release(self) -> None:
+        """Read on, whatever an answer asked for."""
+        self._held = self._paused = False
+        self._read_on()
+
+    def pace(self) -> None:
+        """Read nothing more until `unpace`: what comes in small pieces is then read at once."""
+        self._paced = True
+        super().pause_reading()
+
+    def unpace(self) -> None:
+        self._paced = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not (self._paused or self._held or self._paced):
             super().resume_reading()
 
 
@@ -89,16 +127,21 @@ class Turns:
         """Requests that wait."""
         return len(self._waiting)
 
-    def take(self, loop: asyncio.AbstractEventLoop, owner: object, start: Callable[[], None]) -> None:
-        """Call `start` now, or when those before it have been called; `owner` waits for one call at a time."""
-        if self._started < _STARTS_A_ROUND and not self._waiting:
-            self._started += 1
-            start()
-        else:
-            self._waiting[owner] = start
+    def take(self, loop: asyncio.AbstractEventLoop, owner: object, start: Callable[[], None]) -> bool:
+        """Call `start` now, or when those before it have been called; `owner` waits for one call at a time.
+
+        Returns:
+            whether it has been called.
+        """
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._next_round, loop)
+        if self._started < _STARTS_A_ROUND and not self._waiting:
+            self._started += 1
+            start()
+            return True
+        self._waiting[owner] = start
+        return False
 
     async def come(self) -> None:
         """Wait for a turn."""
