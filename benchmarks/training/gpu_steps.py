@@ -100,7 +100,7 @@ def _milliseconds(
 ) -> float:
     use_precision(recipe.precision, device)
     torch.manual_seed(recipe.seed)
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
     classifier = build_classifier(recipe, dataset).to(device)
     apply_speedups(classifier.network, device)
     classifier.train()

@@ -47,9 +47,9 @@ def picture_transform(recipe: Recipe, split: Split, *, training: bool) -> transf
         steps.append(transforms.RandomResizedCrop(split.images.shape[1], scale=augmentation.crop_scale))
     if augmentation is not None and augmentation.horizontal_flip:
         steps.append(transforms.RandomHorizontalFlip(augmentation.horizontal_flip))
-    if split.images.shape[3] == 1 and len(recipe.mean) == 3:
+    if split.images.shape[3] == 1 and len(recipe.data.mean) == 3:
         steps.append(transforms.Grayscale(3))
-    steps += [transforms.ToTensor(), transforms.Normalize(recipe.mean, recipe.std)]
+    steps += [transforms.ToTensor(), transforms.Normalize(recipe.data.mean, recipe.data.std)]
     return transforms.Compose(steps)
 
 
@@ -82,7 +82,7 @@ def course(prepared: Prepared, *, workers: int = 0, tuned: bool = False) -> list
     optimizer = _optimizer(recipe, network, fused=tuned)
     loss_of = loss_function(recipe)
     losses = []
-    for _ in range(recipe.epochs):
+    for _ in range(recipe.stopping.epochs):
         _training_mode(prepared)
         total = 0.0
         for images, labels in batches:
@@ -106,7 +106,7 @@ def resident(prepared: Prepared) -> list[float]:
     loss_of = loss_function(recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
     losses = []
-    for epoch in range(recipe.epochs):
+    for epoch in range(recipe.stopping.epochs):
         _training_mode(prepared)
         total = 0.0
         for images, labels, _ in loader.epoch(epoch):
@@ -181,7 +181,7 @@ def lightning(prepared: Prepared) -> list[float]:
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
-            max_epochs=recipe.epochs,
+            max_epochs=recipe.stopping.epochs,
             accelerator=prepared.device.type,
             logger=False,
             enable_checkpointing=False,
@@ -216,15 +216,15 @@ def timm(prepared: Prepared) -> list[float]:
 
         def __getitem__(self, index: int) -> tuple[Any, int]:
             picture = Image.fromarray(self._images[index].squeeze())
-            if len(recipe.mean) == 3:
+            if len(recipe.data.mean) == 3:
                 picture = picture.convert("RGB")
             return self.transform(picture), int(self._labels[index])
 
     height = prepared.train.images.shape[1]
     common: dict[str, Any] = {
-        "input_size": (len(recipe.mean), height, height),
-        "mean": recipe.mean,
-        "std": recipe.std,
+        "input_size": (len(recipe.data.mean), height, height),
+        "mean": recipe.data.mean,
+        "std": recipe.data.std,
         "use_prefetcher": False,
         "num_workers": 0,
         "persistent_workers": False,
@@ -235,11 +235,14 @@ def timm(prepared: Prepared) -> list[float]:
     training.transform = picture_transform(recipe, prepared.train, training=True)
     tests = create_loader(Raw(prepared.test), batch_size=256, is_training=False, crop_pct=1.0, **common)
     optimizer = create_optimizer_v2(
-        network, opt=recipe.optimizer, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        network,
+        opt=recipe.optimizer.kind,
+        lr=recipe.optimizer.learning_rate,
+        weight_decay=recipe.optimizer.weight_decay,
     )
     loss_of = loss_function(recipe)
     losses = []
-    for _ in range(recipe.epochs):
+    for _ in range(recipe.stopping.epochs):
         _training_mode(prepared)
         meter = AverageMeter()
         for images, labels in cast("Iterable[tuple[Tensor, Tensor]]", batches):
@@ -302,8 +305,8 @@ def _optimizer(recipe: Recipe, network: nn.Module, *, fused: bool) -> torch.opti
         "sgd": torch.optim.SGD,
     }
     options: dict[str, Any] = {"fused": True} if fused else {}
-    return classes[recipe.optimizer](
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **options
+    return classes[recipe.optimizer.kind](
+        parameters, lr=recipe.optimizer.learning_rate, weight_decay=recipe.optimizer.weight_decay, **options
     )
 
 

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -70,8 +70,8 @@ def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
     device = choose_device(workload.device)
     recipe = find_recipe(workload.recipe)
     _require_plain(recipe)
-    recipe = replace(recipe, epochs=workload.epochs, max_steps=None, max_minutes=None)
-    dataset = find_dataset(recipe.dataset)
+    recipe = recipe.replace(epochs=workload.epochs, max_steps=None, max_minutes=None)
+    dataset = find_dataset(recipe.data.dataset)
     splits = dataset.load(data_dir)
     torch.manual_seed(recipe.seed)
     classifier = build_classifier(recipe, dataset)
@@ -91,13 +91,13 @@ def _require_plain(recipe: Recipe) -> None:
     augmentation = recipe.augmentation
     moved = augmentation is not None and (augmentation.shift or augmentation.cutout)
     settings = (
-        recipe.momentum,
+        recipe.optimizer.momentum,
         recipe.label_smoothing,
         recipe.test_time_flip,
         moved,
-        recipe.bias_lr_factor != 1,
+        recipe.optimizer.bias_lr_factor != 1,
     )
-    if any(settings) or recipe.schedule != "step" or recipe.precision != "fp32":
+    if any(settings) or recipe.schedule.kind != "step" or recipe.precision != "fp32":
         raise UsageError(f"{recipe.name} has settings that the other loops of the benchmark do not have")
 
 

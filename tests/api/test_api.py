@@ -190,7 +190,7 @@ def test_what_is_wrong_is_the_commands_message(tmp_path: Path, monkeypatch: pyte
         with pytest.raises((UsageError, UnknownNameError, RunError, DeviceError)) as caught:
             call()
         assert run_command(*arguments, cwd=tmp_path).error == str(caught.value)
-    with pytest.raises(UsageError, match="'epoch' is no field of a recipe: did you mean 'epochs'"):
+    with pytest.raises(UsageError, match="unknown key 'epoch': did you mean 'epochs'"):
         vz.train(find_recipe("lenet-fashion_mnist"), epoch=3)
 
 

@@ -100,7 +100,7 @@ def test_exports_with_a_dynamic_batch(name: str, channels: int, size: int, class
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 def test_has_the_parameters_its_recipe_states(recipe) -> None:  # type: ignore[no-untyped-def]
-    classifier = build_classifier(recipe, DATASETS[recipe.dataset])
+    classifier = build_classifier(recipe, DATASETS[recipe.data.dataset])
     assert count_parameters(classifier.network) == recipe.parameters
 
 

@@ -185,7 +185,7 @@ def test_class_names_are_never_taken_for_formulas(tmp_path: Path) -> None:
 
 def test_a_recipe_for_a_folder_is_named_after_it_and_fits_the_architecture(folder: Path) -> None:
     recipe = recipe_for("simple_cnn", f"folder:{folder}", image_size=48)
-    assert (recipe.name, recipe.image_size) == ("simple_cnn-folder_my_pets", 48)
+    assert (recipe.name, recipe.data.image_size) == ("simple_cnn-folder_my_pets", 48)
     assert recipe_for("alexnet_finetuned", f"folder:{folder}").frozen
 
 

@@ -35,7 +35,7 @@ class _NoWarning(SilentProgress):
 
 
 def _random_split(recipe: Recipe, count: int) -> Split:
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
     generator = np.random.default_rng(0)
     shape = (count, dataset.input.height, dataset.input.width, dataset.input.channels)
     images = generator.integers(0, 256, shape, dtype=np.uint8)
@@ -62,7 +62,7 @@ def _trained(recipe: Recipe, *, graphed: bool) -> tuple[list[float], dict[str, T
     torch.manual_seed(0)
     use_precision(recipe.precision, _CUDA)
     make_repeatable(_CUDA)
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
     classifier: ImageClassifier = build_classifier(recipe, dataset).to(_CUDA)
     apply_speedups(classifier.network, _CUDA)
     classifier.train()
@@ -70,7 +70,7 @@ def _trained(recipe: Recipe, *, graphed: bool) -> tuple[list[float], dict[str, T
     step: Step = GraphedStep(eager, _NoWarning()) if graphed else eager
     losses = []
     for number, (batch, changes) in enumerate(_batches(recipe)):
-        rate = recipe.learning_rate / (1 + number)  # a schedule reaches the recorded steps
+        rate = recipe.optimizer.learning_rate / (1 + number)  # a schedule reaches the recorded steps
         set_learning_rate(eager.optimizer, rate)
         losses.append(step(batch, changes).loss)
     return torch.stack(losses).tolist(), classifier.state_dict()

@@ -1,6 +1,5 @@
 """Recipes as TOML files."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -44,15 +43,14 @@ def test_what_the_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     text = _HEAD + "epochs = 3\nlearning_rate = 1\n[augmentation]\nshift = 2\ncrop_scale = [0.5, 1]\n"
     recipe = read_recipe(_write(tmp_path, text))
     plain = recipe_for("lenet", "mnist-5k")
-    expected = dataclasses.replace(
-        plain,
+    expected = plain.replace(
         name="mine",
         epochs=3,
         learning_rate=1.0,
         augmentation=Augmentation(shift=2, crop_scale=(0.5, 1.0)),
     )
     assert recipe == expected
-    assert recipe.to_json() == expected.to_json()
+    assert json.loads(recipe.to_json()) == json.loads(expected.to_json())
 
 
 def test_a_folder_is_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +62,9 @@ def test_a_folder_is_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = _write(tmp_path / "recipes", 'architecture = "lenet"\ndataset = "folder:pets"\nimage_size = 32')
     monkeypatch.chdir(tmp_path)
     recipe = read_recipe(Path("recipes") / path.name)
-    assert recipe.dataset == f"folder:{(tmp_path / 'recipes' / 'pets').resolve()}"
-    assert recipe.image_size == 32
-    assert read_recipe(path, image_size=16).image_size == 16
+    assert recipe.data.dataset == f"folder:{(tmp_path / 'recipes' / 'pets').resolve()}"
+    assert recipe.data.image_size == 32
+    assert read_recipe(path, image_size=16).data.image_size == 16
 
 
 @pytest.mark.parametrize(
@@ -74,22 +72,22 @@ def test_a_folder_is_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     [
         ("epoch = 3", "unknown key 'epoch': did you mean 'epochs'"),
         ("xyzzy = 3", "unknown key 'xyzzy'"),
-        ("epochs = 3.0", "the key 'epochs' is 3.0; expected a whole number"),
-        ("epochs = true", "the key 'epochs' is True; expected a whole number"),
-        ('epochs = "3"', "the key 'epochs' is '3'; expected a whole number"),
+        ("epochs = 3.0", "epochs 3.0 is out of range; expected a whole number, at least 1"),
+        ("epochs = true", "epochs True is out of range; expected a whole number"),
+        ('epochs = "3"', "epochs '3' is out of range; expected a whole number"),
         ("epochs = 0", "epochs 0 is out of range"),
-        ("learning_rate = nan", "the key 'learning_rate' is nan; expected a finite number"),
-        ("optimizer = 'adm'", "the key 'optimizer' is 'adm'; expected one of 'adam', 'adamw', 'sgd'"),
-        ("mean = 0.5", "the key 'mean' is 0.5; expected a list of numbers"),
-        ("mean = ['a']", "the key 'mean' is 'a'; expected a finite number"),
-        ("frozen = 1", "the key 'frozen' is 1; expected true or false"),
-        ("augmentation = 3", "the key 'augmentation' is 3; expected a table"),
+        ("learning_rate = nan", "learning rate nan is out of range; expected a number, above 0"),
+        ("optimizer = 'adm'", "optimizer 'adm' is out of range; expected adam, adamw, sgd"),
+        ("mean = 0.5", "mean 0.5 is out of range; expected a list of values"),
+        ("mean = ['a']", "mean ('a',) is out of range; expected a list of values, each a number"),
+        ("frozen = 1", "frozen 1 is out of range; expected true or false"),
+        ("augmentation = 3", "augmentation 3 is out of range; expected a table"),
         ("augmentation.shfit = 3", "unknown key 'augmentation.shfit': did you mean 'shift'"),
         ("augmentation.shift = -1", "shift -1 is out of range"),
-        ("augmentation.crop_scale = [1]", "the key 'augmentation.crop_scale' is [1]; expected a list of 2"),
-        ("architecture_arguments.when = 2020-01-01", "the key 'architecture_arguments.when' is"),
-        ("reported.accuracy = 'good'", "the key 'reported.accuracy' is 'good'"),
-        ("name = 'a b'", "name a b is out of range"),
+        ("augmentation.crop_scale = [1]", "crop scale (1,) is out of range; expected a list of 2 values"),
+        ("architecture_arguments.when = 2020-01-01", "the key 'architecture_arguments' is {'when': "),
+        ("reported.accuracy = 'good'", "reported {'accuracy': 'good'} is out of range"),
+        ("name = 'a b'", "name 'a b' is out of range"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_names_file_and_key(tmp_path: Path, text: str, says: str) -> None:

@@ -56,5 +56,7 @@ def assert_same(first: Path, second: Path) -> None:
 
 def state_of(recipe: Recipe) -> TrainingState:
     """Of a freshly initialised network."""
-    network = build_classifier(recipe, find_dataset(recipe.dataset, image_size=recipe.image_size)).network
+    network = build_classifier(
+        recipe, find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
+    ).network
     return TrainingState(network, build_optimizer(recipe, network))

@@ -40,7 +40,7 @@ def test_a_failed_download_leaves_nothing(cache: Path, name: str) -> None:
 
 def test_a_failed_download_of_weights_leaves_nothing(cache: Path) -> None:
     recipe = find_recipe("alexnet_finetuned-mnist")
-    classifier = build_classifier(recipe, find_dataset(recipe.dataset))
+    classifier = build_classifier(recipe, find_dataset(recipe.data.dataset))
     with pytest.raises(DataError, match="could not be downloaded"):
         load_pretrained(classifier, str(recipe.pretrained), path=None, data_dir=None)
     assert not list(cache.iterdir())

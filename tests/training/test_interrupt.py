@@ -50,8 +50,8 @@ def test_a_step_that_was_left_half_way_is_not_saved() -> None:
         signal.raise_signal(signal.SIGTERM)
 
     state.network.register_forward_pre_hook(press_twice)
-    classifier = ImageClassifier(state.network, mean=QUICK.mean, std=QUICK.std)
-    split = find_dataset(QUICK.dataset).load(None).train
+    classifier = ImageClassifier(state.network, mean=QUICK.data.mean, std=QUICK.data.std)
+    split = find_dataset(QUICK.data.dataset).load(None).train
     loader = Loader(split, batch_size=8, seed=0, device=torch.device("cpu"))
     saving = Saving(lambda: saves.append(state.steps), 3600)
     step = EagerStep(classifier, state.optimizer, QUICK)

@@ -48,9 +48,9 @@ def _classifier(recipe: Recipe) -> ImageClassifier:
 def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
     """As a course would write it: pixels to [0, 1], mean and deviation, one tensor per step, no fused optimizer."""
     network = _classifier(recipe).network.train()
-    channels = len(recipe.mean)
-    mean = torch.tensor(recipe.mean).view(channels, 1, 1)
-    deviation = torch.tensor(recipe.std).view(channels, 1, 1)
+    channels = len(recipe.data.mean)
+    mean = torch.tensor(recipe.data.mean).view(channels, 1, 1)
+    deviation = torch.tensor(recipe.data.std).view(channels, 1, 1)
 
     def prepared(images: Tensor) -> Tensor:
         pixels = images.permute(0, 3, 1, 2).to(torch.float32).div(255).expand(-1, channels, -1, -1)
@@ -58,7 +58,11 @@ def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
 
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(
-        trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, foreach=False, fused=False
+        trainable,
+        lr=recipe.optimizer.learning_rate,
+        weight_decay=recipe.optimizer.weight_decay,
+        foreach=False,
+        fused=False,
     )
     loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
     losses = []

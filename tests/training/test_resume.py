@@ -115,7 +115,7 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_the_same(
     recipe = _stops_early(architecture, few_digits)
     whole = tmp_path / "whole"
     _run_to_its_end(_process(recipe, whole))
-    assert len(RunDirectory.open(whole).history()) < recipe.epochs
+    assert len(RunDirectory.open(whole).history()) < recipe.stopping.epochs
     moments, killed, ended = random.Random(0), 0, 0
     while killed < _KILLS:
         run = RunDirectory(tmp_path / str(ended))

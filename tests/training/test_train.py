@@ -130,7 +130,7 @@ def test_a_damaged_recipe_file_is_refused(text: str) -> None:
 
 def test_recipes_are_named_after_architecture_and_dataset() -> None:
     for recipe in RECIPES.values():
-        assert recipe.name.endswith(f"-{recipe.dataset.replace('-', '_')}")
+        assert recipe.name.endswith(f"-{recipe.data.dataset.replace('-', '_')}")
 
 
 def test_a_pair_without_a_recipe_gets_the_datasets_statistics() -> None:

@@ -187,7 +187,7 @@ def reproduce(
 
     chosen = [find_recipe(name) for name in recipes or RECIPES]
     if everything:
-        chosen = [recipe for recipe in chosen if recipe.dataset != "mnist-5k"]
+        chosen = [recipe for recipe in chosen if recipe.data.dataset != "mnist-5k"]
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.experiments.reproduce import Folders, reproduce_all
 

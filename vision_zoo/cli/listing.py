@@ -64,14 +64,14 @@ def _recipes() -> list[Entry]:
             "name": recipe.name,
             "title": recipe.title,
             "architecture": recipe.architecture,
-            "dataset": recipe.dataset,
+            "dataset": recipe.data.dataset,
             "report": recipe.report,
             "reported": dict(recipe.reported),
             "parameters": recipe.parameters,
-            "epochs": recipe.epochs,
+            "epochs": recipe.stopping.epochs,
             "batch_size": recipe.batch_size,
-            "optimizer": recipe.optimizer,
-            "learning_rate": recipe.learning_rate,
+            "optimizer": recipe.optimizer.kind,
+            "learning_rate": recipe.optimizer.learning_rate,
         }
         for recipe in _usable(REGISTRY)
     ]

@@ -41,7 +41,7 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
     started = time.perf_counter()
     _begin(folder)
     recipe = find_recipe(RECIPE)
-    dataset = find_dataset(recipe.dataset)
+    dataset = find_dataset(recipe.data.dataset)
     try:
         run = train.start(recipe, folder / "run", device="auto", data_dir=None, progress=progress)
     except Interrupted as error:

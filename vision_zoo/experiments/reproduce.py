@@ -96,14 +96,14 @@ def _schedule(recipes: Sequence[Recipe], seeds: int) -> list[tuple[Recipe, int]]
 
 def _cost(recipe: Recipe) -> float:
     """Multiply-accumulate operations of the whole training, roughly: frozen features are computed once."""
-    dataset = find_dataset(recipe.dataset)
+    dataset = find_dataset(recipe.data.dataset)
     macs = count_macs(build_classifier(recipe, dataset), dataset)
     images = dataset.train_images or 0
     if recipe.frozen:
         return float(macs * images)
-    passes = recipe.epochs * images
-    if recipe.max_steps is not None:
-        passes = min(passes, recipe.max_steps * recipe.batch_size)
+    passes = recipe.stopping.epochs * images
+    if recipe.stopping.max_steps is not None:
+        passes = min(passes, recipe.stopping.max_steps * recipe.batch_size)
     return 3.0 * macs * passes
 
 
@@ -188,7 +188,7 @@ def _document(
         "architecture": recipe.architecture,
         "settings": recipe.settings(),
         "parameters": parameters,
-        "data": {"dataset": recipe.dataset, **environment["data"]},
+        "data": {"dataset": recipe.data.dataset, **environment["data"]},
         "environment": {key: environment[key] for key in hardware if key in environment},
         "runs": [],
         "unfinished": [],

@@ -110,7 +110,7 @@ def export_onnx(
 
 def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
     # A grayscale image that the graph repeats to three channels: the network takes more than the input has.
-    repeated = {} if len(recipe.mean) == dataset.input.channels else {"channels": len(recipe.mean)}
+    repeated = {} if len(recipe.data.mean) == dataset.input.channels else {"channels": len(recipe.data.mean)}
     flipped = {"test_time_flip": True} if recipe.test_time_flip else {}
     return {**repeated, **flipped, **recipe.architecture_arguments}
 

@@ -1,20 +1,19 @@
 """The registry of recipes: one file per dataset for the reports, and one for modern recipes."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vision_zoo.architectures import Architecture, find_architecture
 from vision_zoo.core.errors import UsageError, VisionZooError
-from vision_zoo.core.registry import Registry, near_misses
-from vision_zoo.data import find_dataset, refuse_path
-from vision_zoo.data.dataset import Dataset
-from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
+from vision_zoo.core.registry import Registry
 from vision_zoo.recipes import airbench, cifar10, fashion_mnist, imagenette, mnist, mnist_5k
-from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.recipes.toml_file import read_fields
+from vision_zoo.recipes.recipe import SETTINGS, Recipe
+from vision_zoo.recipes.settings import lookup
+
+if TYPE_CHECKING:
+    from vision_zoo.data.dataset import Dataset
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -27,7 +26,6 @@ REGISTRY = Registry("recipe", RECIPES, Recipe)
 """`RECIPES` and the plug-ins of installed packages."""
 
 _TOML = ".toml"
-_FIELDS = tuple(entry.name for entry in dataclasses.fields(Recipe))
 
 
 def find_recipe(name: str) -> Recipe:
@@ -50,6 +48,8 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
         DataError, UsageError: the folder is no dataset, or the size is not one's to choose.
         PluginError: a package that offers one of them is broken.
     """
+    from vision_zoo.data import find_dataset
+
     entry = find_architecture(architecture)
     data = find_dataset(dataset, image_size=image_size)
     name = f"{architecture}-{data.name.replace('-', '_')}"
@@ -57,7 +57,7 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
 
 
 def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
-    """The recipe in a TOML file: fields of `Recipe` as keys, `augmentation` a table of fields of `Augmentation`.
+    """The recipe in a TOML file: keys as in its JSON, `augmentation` a table.
 
     `architecture` and `dataset` have to be there. `name` is the file's without its suffix; `mean` and `std` are the
     dataset's, and what the architecture needs on any dataset is set, where the file says nothing else. A dataset
@@ -68,15 +68,19 @@ def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
         UnknownNameError: no such architecture or dataset.
         DataError: the folder is no dataset.
     """
-    fields = read_fields(path)
+    from vision_zoo.data import find_dataset
+    from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
+    from vision_zoo.recipes.toml_file import read_settings
+
+    settings = read_settings(path)
     if image_size is not None:
-        fields["image_size"] = image_size
+        settings["image_size"] = image_size
     with _naming(path):
-        entry, dataset = find_architecture(fields["architecture"]), fields.pop("dataset")
+        entry, dataset = find_architecture(settings["architecture"]), settings.pop("dataset")
         if is_own_folder(dataset):
             dataset = f"{PREFIX}{path.parent / folder_path(dataset)}"
-        data = find_dataset(dataset, image_size=fields.get("image_size"))
-        return Recipe(**{**_defaults(entry, dataset, data), **fields})
+        data = find_dataset(dataset, image_size=settings.get("image_size"))
+        return Recipe(**{**_defaults(entry, dataset, data), **settings})
 
 
 def choose_recipe(
@@ -89,16 +93,15 @@ def choose_recipe(
 ) -> Recipe:
     """The recipe that a user names: by its name or its TOML file, or by an architecture and a dataset together.
 
-    `changes` are fields of it, None where nothing is to change.
+    `changes` are settings of it, None where nothing is to change.
 
     Raises:
         UsageError: neither or both of them, an unknown field, or a value out of range.
         UnknownNameError: no such recipe, architecture or dataset.
         DataError: a folder is no dataset.
     """
-    unknown = sorted(set(changes) - set(_FIELDS))
-    if unknown:
-        raise UsageError(f"{unknown[0]!r} is no field of a recipe{near_misses(unknown[0], _FIELDS)}")
+    for name in changes:
+        lookup(SETTINGS, name)
     if recipe is not None and architecture is None and dataset is None:
         if isinstance(recipe, Recipe):
             chosen = recipe.override(image_size=image_size)
@@ -110,6 +113,8 @@ def choose_recipe(
         chosen = recipe_for(architecture, dataset, image_size=image_size)
     else:
         if dataset is not None:
+            from vision_zoo.data import refuse_path
+
             refuse_path(dataset)
         raise UsageError(
             "train needs a recipe, or both --architecture and --dataset; `vision-zoo list recipes` lists recipes"
@@ -126,10 +131,12 @@ def _naming(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _defaults(architecture: Architecture, dataset: str, data: Dataset) -> dict[str, Any]:
-    """The fields of a recipe that nobody has thought about: `data` is the dataset called `dataset`."""
-    fields: dict[str, Any] = {"architecture": architecture.name, "mean": data.mean, "std": data.std}
+def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict[str, Any]:
+    """The settings of a recipe that nobody has thought about: `data` is the dataset called `dataset`."""
+    from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
+
+    settings: dict[str, Any] = {"architecture": architecture.name, "mean": data.mean, "std": data.std}
     if is_own_folder(dataset):
         dataset = f"{PREFIX}{folder_path(dataset).resolve()}"
-        fields["image_size"] = data.input.height
-    return {**fields, "dataset": dataset, **architecture.recipe_defaults}
+        settings["image_size"] = data.input.height
+    return {**settings, "dataset": dataset, **architecture.recipe_defaults}

@@ -5,18 +5,23 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeAlias
 
-from vision_zoo.core.bounds import require_between
+from msgspec import Meta
+
 from vision_zoo.core.choices import Arithmetic, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
-
-Schedule = Literal["step", "one_cycle"]
+from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of
 
 MAX_COUNT = 1_000_000_000
 """Epochs, steps, minutes, images per step or pixels per side above which a number is a slip."""
 _MAX_RATE = 1e38
 """About the largest number in single precision."""
+
+_Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+_Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+_Rate: TypeAlias = Annotated[float, Meta(gt=0, le=_MAX_RATE)]
+_Part: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]
 
 # Fields that have no part in what a run computes, but the seed, which results keep apart.
 _DESCRIPTIONS = {
@@ -33,31 +38,108 @@ _DESCRIPTIONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Random changes of training images, drawn for every image anew.
+class DataSettings(Group):
+    """What a network is trained on.
 
-    `rotation` is the largest angle in degrees either way, with black corners; `shift` the most pixels that an image
-    is moved along each axis, a whole number of them, black coming in; `horizontal_flip` a probability; `crop_scale`
-    the range of the area that a random resized crop keeps, of side ratios between 3:4 and 4:3; `cutout` the side in
-    pixels of a square that is painted over with the image's mean colour, its centre anywhere (DeVries and Taylor, 2017).
+    `mean` and `std` normalise pixels scaled to [0, 1], one value per channel of the network; three for a grayscale
+    dataset repeat its images to three channels. `image_size` is for `folder:PATH` alone.
     """
 
-    rotation: float = 0.0
-    shift: int = 0
-    horizontal_flip: float = 0.0
-    crop_scale: tuple[float, float] | None = None
-    cutout: int = 0
+    dataset: str
+    mean: tuple[Annotated[float, Meta(ge=-_MAX_RATE, le=_MAX_RATE)], ...]
+    std: tuple[_Rate, ...]
+    image_size: _Count | None = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError for values out of range."""
-        _require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
-        _require(type(self.shift) is int and self.shift >= 0, "shift", self.shift, "0 or more whole pixels")
-        _require(
-            type(self.cutout) is int and self.cutout >= 0, "cutout", self.cutout, "0 or more whole pixels"
-        )
-        _require(0 <= self.horizontal_flip <= 1, "horizontal flip", self.horizontal_flip, "a probability")
-        low, high = self.crop_scale or (1.0, 1.0)
-        _require(0 < low <= high <= 1, "crop scale", self.crop_scale, "a range between 0 and 1")
+        super().__post_init__()
+        if not len(self.mean) == len(self.std) > 0:
+            raise refuse("mean", self.mean, "one value per channel, as std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoppingSettings(Group):
+    """When training ends. `max_steps` and `max_minutes` (of training and validation) may be within an epoch.
+
+    With `patience`, `validation_fraction` of the training split is held out (the data's own validation split, where it
+    has one), training stops after that many epochs without a lower validation loss, and the best epoch's weights are
+    kept; without it the last epoch's are.
+    """
+
+    epochs: Annotated[_Count, "Passes over the training split."] = 10
+    max_steps: Annotated[_Count | None, "Stop after this many optimizer steps."] = None
+    max_minutes: Annotated[
+        Annotated[float, Meta(gt=0, le=MAX_COUNT)] | None, "Stop after this many minutes of training."
+    ] = None
+    patience: Annotated[_Count | None, "Stop after this many epochs without a lower validation loss."] = None
+    validation_fraction: Annotated[_Part, "Fraction of the training split for validation."] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Group):
+    """How weights change. `momentum` is SGD's, in Nesterov's form.
+
+    Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it.
+    """
+
+    kind: Annotated[Optimizer, "Optimizer."] = "adam"
+    learning_rate: Annotated[_Rate, "Learning rate."] = 1e-3
+    weight_decay: Annotated[float, Meta(ge=0, le=_MAX_RATE), "Weight decay."] = 0.0
+    momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD."] = 0.0
+    bias_lr_factor: Annotated[_Rate, "Factor of the learning rate for biases of batch normalisations."] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.momentum and self.kind != "sgd":
+            raise refuse("momentum", self.momentum, f"none with {self.kind}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings(Group):
+    """How the learning rate changes.
+
+    `step` multiplies it by `gamma` every `step_epochs`. `one_cycle` lets it rise from 0 over the fraction
+    `warmup_fraction` of the training and fall to 0 at its end, both along straight lines, anew in every step.
+    """
+
+    kind: Annotated[Literal["step", "one_cycle"], "Schedule of the learning rate."] = "step"
+    warmup_fraction: Annotated[_Part, "Fraction of training in which one_cycle rises."] = 0.25
+    step_epochs: Annotated[_Count | None, "Epochs between two falls by --gamma."] = None
+    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate every --step-epochs."] = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step_epochs is not None and self.kind != "step":
+            raise refuse("step_epochs", self.step_epochs, f"none with {self.kind}")
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """What the learning rate is multiplied by when `epoch` of `epochs` are done."""
+        if self.kind == "one_cycle":
+            done = epoch / epochs
+            return max(0.0, min(done / self.warmup_fraction, (1 - done) / (1 - self.warmup_fraction)))
+        return self.gamma ** (0 if self.step_epochs is None else int(epoch) // self.step_epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation(Group):
+    """Random changes of training images, drawn for every image anew.
+
+    Rotations have black corners; a shift is along each axis, black coming in; a crop is resized, with side ratios from
+    3:4 to 4:3; the centre of a cut square is anywhere (DeVries and Taylor, 2017).
+    """
+
+    rotation: Annotated[float, Meta(ge=0, le=180), "Largest rotation either way, in degrees."] = 0.0
+    shift: Annotated[_Pixels, "Largest shift, in whole pixels."] = 0
+    horizontal_flip: Annotated[float, Meta(ge=0, le=1), "Probability of a horizontal flip."] = 0.0
+    crop_scale: Annotated[
+        tuple[Annotated[float, Meta(gt=0, le=1)], Annotated[float, Meta(gt=0, le=1)]] | None,
+        "Fractions of the area that a random crop keeps.",
+    ] = None
+    cutout: Annotated[_Pixels, "Side of a square painted in the mean colour, in pixels."] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.crop_scale is not None and self.crop_scale[0] > self.crop_scale[1]:
+            raise refuse("crop_scale", self.crop_scale, "the smaller fraction first")
 
 
 JSON_NAMES = {"bias_lr_factor": "offset_lr_factor", "warmup_fraction": "warmup"}
@@ -66,47 +148,10 @@ FIELD_NAMES = {key: name for name, key in JSON_NAMES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """One experiment.
-
-    `report` names the published report it comes from and `reported` the metrics printed there (fractions,
-    nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
-    contradictory report was read. `companion_of` names the published recipe that this one differs from in a
-    single respect. `parameters` is the network's number of parameters, frozen ones too.
-    `mean` and `std` normalise pixels scaled to [0, 1], one value per channel of the network; three for a
-    grayscale dataset repeat its images to three channels.
-
-    With `patience`, `validation_fraction` of the training split is held out (the data's own validation
-    split, where it has one), training stops after that many epochs without a lower validation loss, and the
-    best epoch's weights are kept; without it the last epoch's are. `test_curve` draws the test split's
-    loss and accuracy per epoch; they never decide anything.
-
-    `step_epochs` multiplies the learning rate by `gamma` every so many epochs. With the schedule `one_cycle` it
-    instead rises from 0 to `learning_rate` over the fraction `warmup_fraction` of the training and falls to 0 at its
-    end, both along straight lines, anew in every step. `momentum` is SGD's, in Nesterov's form. `label_smoothing` is the
-    probability that training spreads evenly over all classes; losses that are reported are without. `max_steps` and
-    `max_minutes` (of training and validation) end a run early, in the middle of an epoch if need be.
-
-    Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it.
-
-    `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as report A does: the
-    loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported probabilities are the same.
-
-    `test_time_flip` classifies an image by the mean of its logits and its mirror image's, in evaluation and in the
-    exported file, at twice the work.
-
-    `precision` is what matrix products and convolutions of the training steps compute in: single precision, TF32
-    (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast. Weights and loss are in single precision.
-
-    `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
-    feature layers; `frozen` keeps the feature layers as they are. `image_size` is for `folder:PATH` alone.
-    """
-
+class _Fields(Group):
     name: str
     architecture: str
-    dataset: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    data: DataSettings
     title: str = ""
     remark: str = ""
     report: str | None = None
@@ -114,115 +159,72 @@ class Recipe:
     companion_of: str | None = None
     parameters: int | None = None
     architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: Optimizer = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    momentum: float = 0.0
-    bias_lr_factor: float = 1.0
-    label_smoothing: float = 0.0
-    test_time_flip: bool = False
+    stopping: StoppingSettings = StoppingSettings()
+    batch_size: Annotated[_Count, "Images per step."] = 128
+    optimizer: OptimizerSettings = OptimizerSettings()
+    label_smoothing: Annotated[float, Meta(ge=0, lt=1), "Probability spread evenly over all classes."] = 0.0
+    test_time_flip: Annotated[bool, "Classify by the mean of an image and its mirror image."] = False
     softmax_before_loss: bool = False
-    precision: Arithmetic = "fp32"
-    schedule: Schedule = "step"
-    warmup_fraction: float = 0.25
-    step_epochs: int | None = None
-    gamma: float = 0.1
+    precision: Annotated[Arithmetic, "Precision of training steps; tf32 is for NVIDIA GPUs."] = "fp32"
+    schedule: ScheduleSettings = ScheduleSettings()
     augmentation: Augmentation | None = None
-    max_steps: int | None = None
-    max_minutes: float | None = None
     pretrained: str | None = None
     transfer_from: str | None = None
     frozen: bool = False
-    image_size: int | None = None
-    patience: int | None = None
-    validation_fraction: float = 0.1
     test_curve: bool = False
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1), "Seed for weights, split and batch order."] = 0
 
     def __post_init__(self) -> None:
-        """Raises UsageError for values out of range."""
-        _require(
-            re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name) is not None,
-            "name",
-            self.name,
-            "letters, digits, '.', '_' and '-': it becomes a file name",
-        )
-        counts = (self.patience, self.step_epochs, self.max_steps, self.image_size)
-        for number in (self.epochs, self.batch_size, self.seed, *(count for count in counts if count)):
-            _require(type(number) is int, "number", number, "an integer")
-        _require(len(self.mean) == len(self.std) > 0, "mean", self.mean, "one value per channel, as std")
-        _require(all(value > 0 for value in self.std), "std", self.std, "values above 0")
-        require_between("epochs", self.epochs, 1, MAX_COUNT)
-        require_between("batch size", self.batch_size, 1, MAX_COUNT)
-        require_between("learning rate", self.learning_rate, 0, _MAX_RATE, above=True)
-        require_between("weight decay", self.weight_decay, 0, _MAX_RATE)
-        _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 or more, below 1")
-        _require(
-            self.optimizer == "sgd" or not self.momentum,
-            "momentum",
-            self.momentum,
-            f"none with {self.optimizer}",
-        )
-        require_between("bias learning rate factor", self.bias_lr_factor, 0, _MAX_RATE, above=True)
-        _require(0 <= self.label_smoothing < 1, "label smoothing", self.label_smoothing, "0 or more, below 1")
-        _require(
-            0 < self.warmup_fraction < 1,
-            "warmup fraction",
-            self.warmup_fraction,
-            "a fraction between 0 and 1",
-        )
-        _require(
-            self.schedule in get_args(Schedule), "schedule", self.schedule, ", ".join(get_args(Schedule))
-        )
-        _require(
-            self.schedule == "step" or self.step_epochs is None,
-            "step epochs",
-            self.step_epochs,
-            "none with one_cycle",
-        )
-        _require(
-            not (self.test_time_flip and self.frozen), "test-time flip", True, "none with frozen features"
-        )
-        for what, count in zip(("patience", "step epochs", "max steps", "image size"), counts, strict=True):
-            if count is not None:
-                require_between(what, count, 1, MAX_COUNT)
-        if self.max_minutes is not None:
-            require_between("max minutes", self.max_minutes, 0, MAX_COUNT, above=True)
-        _require(0 < self.gamma <= 1, "gamma", self.gamma, "above 0, at most 1")
-        require_between("seed", self.seed, 0, 2**32 - 1)
-        _require(
-            0 < self.validation_fraction < 1,
-            "validation fraction",
-            self.validation_fraction,
-            "between 0 and 1",
-        )
-        _require(
-            self.precision in get_args(Arithmetic),
-            "precision",
-            self.precision,
-            ", ".join(get_args(Arithmetic)),
-        )
-        _require(
-            self.optimizer in get_args(Optimizer), "optimizer", self.optimizer, ", ".join(get_args(Optimizer))
-        )
+        super().__post_init__()
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name) is None:
+            raise refuse("name", self.name, "letters, digits, '.', '_' and '-': it becomes a file name")
+        if self.test_time_flip and self.frozen:
+            raise refuse("test_time_flip", True, "none with frozen features")
+
+
+class Recipe(_Fields):
+    """One experiment. Its settings are in groups, but are given, overridden and written without: `Recipe(epochs=3, …)`.
+
+    `report` names the published report it comes from and `reported` the metrics printed there (fractions,
+    nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
+    contradictory report was read. `companion_of` names the published recipe that this one differs from in a
+    single respect. `parameters` is the network's number of parameters, frozen ones too. `test_curve` draws the test
+    split's loss and accuracy per epoch; they never decide anything.
+
+    Losses that are reported are without `label_smoothing`. `softmax_before_loss` gives cross-entropy probabilities where
+    it expects logits, as report A does: the loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported
+    probabilities are the same.
+
+    `test_time_flip` averages the logits of an image and its mirror image in evaluation and in the exported file, at
+    twice the work. `precision` is what matrix products and convolutions of the training steps compute in: single
+    precision, TF32 (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast. Weights and loss are in single
+    precision.
+
+    `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
+    feature layers; `frozen` keeps the feature layers as they are.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        """Take settings by the names of `SETTINGS`, or whole groups.
+
+        Raises:
+            UsageError: an unknown name, or a value of another type or out of bounds.
+        """
+        super().__init__(**grouped(Recipe, settings))
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """The same recipe with `changes`. With the schedule one_cycle the epochs of another one are left out."""
+        if changes.get("schedule") == "one_cycle":
+            changes = {"step_epochs": None, **changes}
+        return Recipe(**{**self._flat(), **changes})
 
     def override(self, **changes: Any) -> "Recipe":
         """The same recipe with those of `changes` that are not None."""
-        return dataclasses.replace(
-            self, **{key: value for key, value in changes.items() if value is not None}
-        )
+        return self.replace(**{key: value for key, value in changes.items() if value is not None})
 
     def learning_rate_at(self, epoch: float) -> float:
         """The learning rate when so many epochs are done; 2.5 is in the middle of the third."""
-        if self.schedule == "one_cycle":
-            done = epoch / self.epochs
-            return self.learning_rate * max(
-                0.0, min(done / self.warmup_fraction, (1 - done) / (1 - self.warmup_fraction))
-            )
-        decays = 0 if self.step_epochs is None else int(epoch) // self.step_epochs
-        return self.learning_rate * self.gamma**decays
+        return self.optimizer.learning_rate * self.schedule.factor(epoch, self.stopping.epochs)
 
     def settings(self) -> dict[str, Any]:
         """What decides the run's outcome but the seed, as JSON values.
@@ -237,9 +239,8 @@ class Recipe:
         return settings is not None and _without_defaults(Recipe, settings) == self.settings()
 
     def to_json(self) -> str:
-        values = dataclasses.asdict(self)
-        named = {JSON_NAMES.get(name, name): value for name, value in values.items()}
-        return json.dumps(named, indent=2) + "\n"
+        values = {JSON_NAMES.get(name, name): value for name, value in self._flat().items()}
+        return json.dumps(values, indent=2, default=dataclasses.asdict) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, name: str) -> "Recipe":
@@ -249,33 +250,30 @@ class Recipe:
             RunError: the text is not a recipe of this version.
         """
         try:
-            value = json.loads(text)
-            value["mean"], value["std"] = tuple(value["mean"]), tuple(value["std"])
-            augmentation = value.get("augmentation")
-            if augmentation is not None:
-                scale = augmentation.get("crop_scale")
-                augmentation["crop_scale"] = None if scale is None else tuple(scale)
-                value["augmentation"] = Augmentation(**augmentation)
-            return cls(**{FIELD_NAMES.get(name, name): entry for name, entry in value.items()})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+            return cls(**{FIELD_NAMES.get(key, key): value for key, value in json.loads(text).items()})
+        except (ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(
                 f"{name} is not a recipe that this version can read ({error}); train again"
             ) from error
 
+    def _flat(self) -> dict[str, Any]:
+        return {name: setting.of(self) for name, setting in SETTINGS.items() if not setting.nested}
+
+
+SETTINGS = settings_of(Recipe)
+"""All settings of a recipe by their names in files and options."""
+OPTIONS = {name: setting for name, setting in SETTINGS.items() if setting.help}
+"""Those that are options of `train`; the numbers among them can be searched."""
+
 
 def _without_defaults(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values of a `kind`'s fields without those that are the field's default, in nested ones too."""
-    kept = dict(values)
-    if isinstance(kept.get("augmentation"), Mapping):
-        kept["augmentation"] = _without_defaults(Augmentation, kept["augmentation"])
-    for entry in dataclasses.fields(kind):
-        default = entry.default_factory() if callable(entry.default_factory) else entry.default
-        name = JSON_NAMES.get(entry.name, entry.name)
-        if name in kept and kept[name] == default:
-            del kept[name]
+    kept = {}
+    for key, value in values.items():
+        setting = settings_of(kind).get(FIELD_NAMES.get(key, key))
+        plain = value
+        if setting is not None and setting.is_group and isinstance(value, Mapping):
+            plain = _without_defaults(setting.type, value)
+        if setting is None or plain != setting.default:
+            kept[key] = plain
     return kept
-
-
-def _require(condition: bool, what: str, value: object, expected: str) -> None:
-    if not condition:
-        raise UsageError(f"{what} {value} is out of range; expected {expected}")

@@ -116,7 +116,7 @@ def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path
         raise RunError(
             f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
         )
-    if not content["epoch"] == len(content["history"]) <= recipe.epochs:
+    if not content["epoch"] == len(content["history"]) <= recipe.stopping.epochs:
         raise ValueError("epochs and history differ")
     state.network.load_state_dict(content["network"])
     state.optimizer.load_state_dict(content["optimizer"])

@@ -87,7 +87,7 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
     Raises:
         UsageError: the recipe or its architecture does not fit the dataset.
     """
-    channels = len(recipe.mean)
+    channels = len(recipe.data.mean)
     if dataset.input.channels not in (1, channels):
         raise UsageError(
             f"{recipe.name} normalises {channels} channels, {dataset.name} has {dataset.input.channels}"
@@ -105,8 +105,8 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
         )
     return ImageClassifier(
         network,
-        mean=recipe.mean,
-        std=recipe.std,
+        mean=recipe.data.mean,
+        std=recipe.data.std,
         frozen=recipe.frozen,
         test_time_flip=recipe.test_time_flip,
     )

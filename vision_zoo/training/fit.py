@@ -132,7 +132,7 @@ def _run_loop(
         ).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"interrupted; {saved} (of {recipe.epochs} epochs) are saved: {run.resume_hint}"
+            f"interrupted; {saved} (of {recipe.stopping.epochs} epochs) are saved: {run.resume_hint}"
         ) from error
 
 

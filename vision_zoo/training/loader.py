@@ -19,10 +19,10 @@ from vision_zoo.training.distributed import ALONE, World
 def training_splits(splits: Splits, recipe: Recipe) -> dict[str, Split]:
     """The splits for training, early stopping (`validation`, with `patience` only) and the final score, by name."""
     parts = splits.named()
-    if recipe.patience is None:
+    if recipe.stopping.patience is None:
         return {name: split for name, split in parts.items() if name != "validation"}
     if "validation" not in parts:
-        held_out = max(1, round(len(splits.train) * recipe.validation_fraction))
+        held_out = max(1, round(len(splits.train) * recipe.stopping.validation_fraction))
         kept, out = stratified_holdout(np.asarray(splits.train.labels), held_out, seed=recipe.seed)
         parts |= {"train": splits.train.take(kept), "validation": splits.train.take(out)}
     return parts

@@ -89,21 +89,21 @@ class TrainingLoop:
         return True
 
     def _goes_on(self) -> bool:
-        state, patience = self.state, self.recipe.patience
+        state, patience = self.state, self.recipe.stopping.patience
         stopped_early = patience is not None and state.epoch - state.best_epoch >= patience
-        return state.epoch < self.recipe.epochs and not stopped_early and not self._capped()
+        return state.epoch < self.recipe.stopping.epochs and not stopped_early and not self._capped()
 
     def _capped(self) -> bool:
         state, recipe = self.state, self.recipe
-        if recipe.max_steps is not None and state.steps >= recipe.max_steps:
+        if recipe.stopping.max_steps is not None and state.steps >= recipe.stopping.max_steps:
             return True
         seconds = state.train_seconds + (0.0 if state.partial is None else state.partial.seconds)
-        return recipe.max_minutes is not None and seconds >= recipe.max_minutes * 60
+        return recipe.stopping.max_minutes is not None and seconds >= recipe.stopping.max_minutes * 60
 
     def _epoch(self) -> bool:
         """The rest of an epoch; whether to go on after it."""
         state, recipe, scored = self.state, self.recipe, self.scored
-        self.progress.start(f"epoch {state.epoch + 1}/{recipe.epochs}", len(self.loader))
+        self.progress.start(f"epoch {state.epoch + 1}/{recipe.stopping.epochs}", len(self.loader))
         set_learning_rate(state.optimizer, recipe.learning_rate_at(state.epoch))
         if state.partial is None:
             state.partial = PartialEpoch()
@@ -142,14 +142,14 @@ class TrainingLoop:
             if self._capped():
                 break
             with self.interrupt:
-                if self.recipe.schedule == "one_cycle":
+                if self.recipe.schedule.kind == "one_cycle":
                     done = self.state.epoch + partial.batches / len(self.loader)
                     set_learning_rate(self.state.optimizer, self.recipe.learning_rate_at(done))
                 self._count(partial, batch, self.step(batch, self._changes(batch, generator)))
                 stopwatch.read()
                 if self.recipe.augmentation is not None:
                     partial.augmentation = generator.get_state()
-                if self.recipe.max_minutes is not None:
+                if self.recipe.stopping.max_minutes is not None:
                     partial.seconds = broadcast(partial.seconds, batch.labels.device)
             self.progress.advance()
             if self.clock() - saved >= self.saving.seconds:
@@ -250,4 +250,6 @@ def _describe(record: dict[str, float], recipe: Recipe) -> str:
         f"{split} loss {record[f'{split}_loss']:.4f} acc {record[f'{split}_accuracy']:.2%}"
         for split in scored
     ]
-    return "  ".join([f"epoch {record['epoch']}/{recipe.epochs}", *figures, f"{record['seconds']:.1f} s"])
+    return "  ".join(
+        [f"epoch {record['epoch']}/{recipe.stopping.epochs}", *figures, f"{record['seconds']:.1f} s"]
+    )

@@ -41,16 +41,18 @@ _FACTOR = "lr_factor"  # of a group of parameters
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimizer over the trainable parameters, with torch's fused step."""
     parameters: list[Any] = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if recipe.bias_lr_factor != 1:
+    if recipe.optimizer.bias_lr_factor != 1:
         parameters = _with_offsets_apart(parameters, network, recipe)
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "sgd": torch.optim.SGD,
     }
-    build = classes[recipe.optimizer]
-    options: dict[str, Any] = {"momentum": recipe.momentum, "nesterov": True} if recipe.momentum else {}
-    return build(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, **options)
+    settings = recipe.optimizer
+    options: dict[str, Any] = {"momentum": settings.momentum, "nesterov": True} if settings.momentum else {}
+    return classes[settings.kind](
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True, **options
+    )
 
 
 def _with_offsets_apart(
@@ -59,13 +61,13 @@ def _with_offsets_apart(
     """Two groups: all others, and the biases of batch normalisations with their factor."""
     normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     apart = {id(module.bias) for module in normalisations}
-    factor = recipe.bias_lr_factor
+    factor = recipe.optimizer.bias_lr_factor
     return [
         {"params": [one for one in parameters if id(one) not in apart]},
         {
             "params": [one for one in parameters if id(one) in apart],
-            "lr": recipe.learning_rate * factor,
-            "weight_decay": recipe.weight_decay / factor,
+            "lr": recipe.optimizer.learning_rate * factor,
+            "weight_decay": recipe.optimizer.weight_decay / factor,
             _FACTOR: factor,
         },
     ]

@@ -137,19 +137,21 @@ def load_for_run(
         RunError: it is not what the run was trained with; the message says what differs.
     """
     recorded = read_recorded(run)
-    named = recipe.dataset if dataset is None else dataset
-    if is_own_folder(named) != is_own_folder(recipe.dataset) or (
-        named != recipe.dataset and not is_own_folder(named)
+    named = recipe.data.dataset if dataset is None else dataset
+    if is_own_folder(named) != is_own_folder(recipe.data.dataset) or (
+        named != recipe.data.dataset and not is_own_folder(named)
     ):
-        if is_own_folder(recipe.dataset):
+        if is_own_folder(recipe.data.dataset):
             refuse_path(named)
-        raise RunError(f"{run.path} was trained on {recipe.dataset}, not on {named}; leave --dataset out")
+        raise RunError(
+            f"{run.path} was trained on {recipe.data.dataset}, not on {named}; leave --dataset out"
+        )
     if not is_own_folder(named):
         kept = run.environment().get("data_dir")
         return _built_in(run, recipe, recorded, data_dir or (Path(kept) if kept else None))
     path = folder_path(named)
     if dataset is None and data_dir is not None:
-        require_folder(data_dir, recipe.dataset)
+        require_folder(data_dir, recipe.data.dataset)
         path = _moved_below(data_dir, path, recorded) or path
     return _own(run, recipe, recorded, path)
 
@@ -157,7 +159,7 @@ def load_for_run(
 def _built_in(
     run: RunDirectory, recipe: Recipe, recorded: RecordedData | None, data_dir: Path | None
 ) -> tuple[Dataset, Splits]:
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
     splits = dataset.load(data_dir)
     require_recorded(run, recipe, dataset, splits)
     if recorded is not None:
@@ -180,7 +182,9 @@ def _own(
         raise
     _refuse(run, recorded, _rows_of(contents), path)
     dataset = find_dataset(
-        f"folder:{path}", image_size=recipe.image_size, target=None if recorded is None else recorded.input
+        f"folder:{path}",
+        image_size=recipe.data.image_size,
+        target=None if recorded is None else recorded.input,
     )
     if recorded is not None:
         dataset = replace(dataset, name=recorded.dataset, labels=recorded.labels)
@@ -231,7 +235,9 @@ def require_recorded(run: RunDirectory, recipe: Recipe, dataset: Dataset, splits
     if not found and recorded.rows != now.rows:
         found = ["other files are held out for the test or validation split, or can be read"]
     if found:
-        raise _not_the_same(run, recipe.dataset, "; ".join(found), own=is_own_folder(recipe.dataset))
+        raise _not_the_same(
+            run, recipe.data.dataset, "; ".join(found), own=is_own_folder(recipe.data.dataset)
+        )
     _require_environment(run, recipe, splits)
 
 
@@ -260,12 +266,12 @@ def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> N
     expected = data.get("sha256") if isinstance(data, dict) else None
     if not splits.has_content(expected):
         what = "the files or their names differ, by their hash"
-        raise _not_the_same(run, recipe.dataset, what, own=is_own_folder(recipe.dataset))
+        raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))
     if run.predictions_file.is_file() and not np.array_equal(
         run.predictions()[0], np.asarray(splits.test.labels)
     ):
         what = "the test split is another one"
-        raise _not_the_same(run, recipe.dataset, what, own=is_own_folder(recipe.dataset))
+        raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))
 
 
 def _moved_below(data_dir: Path, old: Path, recorded: RecordedData | None) -> Path | None:

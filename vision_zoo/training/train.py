@@ -132,7 +132,7 @@ def _start(
             _continue(run, chosen, origins.data_dir, None, progress, watch)
             return
         run.require_free()
-        dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+        dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
         with distributed.first_process_first():
             splits = dataset.load(origins.data_dir)
         report_skipped(splits, progress)
@@ -143,7 +143,7 @@ def _start(
         here.check(len(train_split), recipe.batch_size)
         initialise(classifier, recipe, train_split, run.path, origins)
         distributed.wait_for_all()  # nobody looks for a free folder any more
-        with _writing(run), run.saying_how_to_resume(recipe.epochs):
+        with _writing(run), run.saying_how_to_resume(recipe.stopping.epochs):
             if here.is_main:
                 recorded = data_to_record(dataset, splits, recipe)
                 run.require_free()
@@ -188,7 +188,7 @@ def _continue(
     if not has_state(run.last, run.previous):
         train_split = training_splits(splits, recipe)["train"]
         initialise(classifier, recipe, train_split, path, replace(origins, data_dir=data_dir))
-    with _writing(run), run.saying_how_to_resume(recipe.epochs):
+    with _writing(run), run.saying_how_to_resume(recipe.stopping.epochs):
         fit(run, recipe, dataset, splits, classifier.to(device), progress, watch)
 
 

@@ -24,4 +24,8 @@ def test_early_stopping_waits_for_three_hundred_steps_and_ten_epochs(
         striped_picture(tmp_path / "own" / f"class{label}" / "0.png", label, label)
     settings = ComparisonSettings(dataset=f"folder:{tmp_path / 'own'}")
     recipe = recipe_of("lenet", settings, training_images)
-    assert (recipe.batch_size, recipe.patience, recipe.epochs) == (batch_size, patience, epochs)
+    assert (recipe.batch_size, recipe.stopping.patience, recipe.stopping.epochs) == (
+        batch_size,
+        patience,
+        epochs,
+    )

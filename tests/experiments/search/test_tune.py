@@ -41,8 +41,8 @@ def test_a_recipe_without_a_published_grid_needs_one() -> None:
 
 def test_every_point_has_a_validation_split_to_choose_by() -> None:
     assert combinations(GRID)[1] == {"batch_size": 256, "learning_rate": 0.01}
-    assert QUICK.patience is None
-    assert tuned(QUICK).patience == QUICK.epochs
+    assert QUICK.stopping.patience is None
+    assert tuned(QUICK).stopping.patience == QUICK.stopping.epochs
 
 
 def test_validation_chooses_and_test_does_not() -> None:
@@ -162,4 +162,4 @@ def test_the_published_grids_are_complete() -> None:
     for grid in GRIDS.values():
         recipe = find_recipe(grid.recipe)
         assert len(grid.reported) == len(combinations(grid.values)) == 12
-        assert max(grid.reported.values()) == grid.reported[recipe.batch_size, recipe.learning_rate]
+        assert max(grid.reported.values()) == grid.reported[recipe.batch_size, recipe.optimizer.learning_rate]

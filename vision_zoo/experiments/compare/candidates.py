@@ -4,7 +4,6 @@ Latency and size do not depend on the weights, so they are measured before anyth
 on them is left out at once.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,13 +83,13 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         "softmax_before_loss": False,
         "transfer_from": None,
     }
-    if recipe.schedule == "one_cycle":
+    if recipe.schedule.kind == "one_cycle":
         # It has no end to fall to here: a halving or early stopping ends training.
         plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
         changes |= {"schedule": "step", **plain}
     if own and not recipe.frozen:
         changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
-    return dataclasses.replace(recipe, **changes)
+    return recipe.replace(**changes)
 
 
 def candidates(

@@ -138,7 +138,9 @@ def _came_to_its_end(run: RunDirectory) -> bool:
     """Whether early stopping or the last epoch ended the run, not the budget."""
     recipe, metrics = run.recipe(), run.metrics()
     waited = metrics["epochs"] - metrics["best_epoch"]
-    return metrics["epochs"] >= recipe.epochs or (recipe.patience is not None and waited >= recipe.patience)
+    return metrics["epochs"] >= recipe.stopping.epochs or (
+        recipe.stopping.patience is not None and waited >= recipe.stopping.patience
+    )
 
 
 def _predictions(

@@ -100,7 +100,7 @@ def terminal_table(results_dir: Path, names: Sequence[str]) -> str:
 
 def _sections() -> Iterator[tuple[str, list[Recipe]]]:
     """Headings and their recipes."""
-    shown = [recipe for recipe in RECIPES.values() if recipe.dataset != "mnist-5k"]
+    shown = [recipe for recipe in RECIPES.values() if recipe.data.dataset != "mnist-5k"]
     for report, heading in _REPORTS.items():
         yield heading, [recipe for recipe in shown if recipe.report == report]
     for companions, heading in ((True, _COMPANIONS), (False, _OWN)):
@@ -165,7 +165,7 @@ def _measured_cells(recipe: Recipe, document: Mapping[str, Any], reported: float
         cells["measured"] += " (validation)"
     if document["unfinished"] and not values:
         reached = document["unfinished"][0]
-        cells["measured"] = f"stopped after epoch {reached['epochs']} of {recipe.epochs}"
+        cells["measured"] = f"stopped after epoch {reached['epochs']} of {recipe.stopping.epochs}"
     if values:
         seconds = mean_of(document, train_seconds)
         cells["seconds, measured"] = f"{seconds:.1f}"

@@ -40,7 +40,7 @@ def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
 
 def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
     """A sentence on runs that stayed at chance level; None if there are none."""
-    classes = len(find_dataset(recipe.dataset).labels)
+    classes = len(find_dataset(recipe.data.dataset).labels)
     others = [value for value in accuracies if value * classes > _CHANCE]
     lost = len(accuracies) - len(others)
     if not lost:

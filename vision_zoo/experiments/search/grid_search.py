@@ -81,7 +81,7 @@ def search_grid(
         "recipe": recipe.name,
         "settings": recipe.settings(),
         "seed": recipe.seed,
-        "data": {"dataset": recipe.dataset, **first["data"]},
+        "data": {"dataset": recipe.data.dataset, **first["data"]},
         "environment": {**described, "threads": first["threads"]},
         "values": {field: list(listed) for field, listed in values.items()},
         "points": points,

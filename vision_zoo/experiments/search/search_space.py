@@ -94,7 +94,9 @@ def _split(option: str, name: str, form: str) -> tuple[str, str]:
 
 def tuned(recipe: Recipe) -> Recipe:
     """The recipe as a point of a search: validation decides, and the best epoch is kept where nothing stops early."""
-    return recipe if recipe.patience is not None else recipe.override(patience=recipe.epochs)
+    return (
+        recipe if recipe.stopping.patience is not None else recipe.override(patience=recipe.stopping.epochs)
+    )
 
 
 def describe(values: Mapping[str, float]) -> str:

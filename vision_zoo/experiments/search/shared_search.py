@@ -70,7 +70,7 @@ def search_together(
     require_between("jobs", jobs, 1, MAX_JOBS)
     with open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
-    dataset = find_dataset(recipe.dataset, image_size=recipe.image_size)
+    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
     require_runs_on(place.out, dataset, dataset.load(place.data_dir))  # decoded once
     sizes = [len(values) for values in space.values() if not isinstance(values, Range)]
     points = math.prod(sizes) if settings.sampler == "grid" else MAX_COUNT

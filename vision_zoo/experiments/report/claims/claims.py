@@ -146,7 +146,7 @@ def _no_gain(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -
 def _matches(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:
     """The mean of the first is at most the tolerance of a reproduction below that of the second."""
     (comparison,) = comparisons
-    epochs = (comparison.first.recipe.epochs, comparison.second.recipe.epochs)
+    epochs = (comparison.first.recipe.stopping.epochs, comparison.second.recipe.stopping.epochs)
     reasons = (
         _difference(comparison),
         f"A match means at most {POINTS:g} points below. Epochs: {epochs[0]} and {epochs[1]}.",

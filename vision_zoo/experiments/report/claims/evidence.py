@@ -88,7 +88,7 @@ def gather(results_dir: Path) -> dict[str, Measured]:
             statistics.fmean(train_seconds(run) for run in document["runs"]),
             tuple(document["runs"]),
             read_predictions(predictions_path(place)),
-            latencies.get((recipe.architecture, recipe.dataset)),
+            latencies.get((recipe.architecture, recipe.data.dataset)),
         )
     return found
 
