@@ -47,11 +47,13 @@ class Completed:
 
 
 @pytest.fixture(autouse=True)
-def _same_threads() -> Iterator[None]:
+def _same_torch() -> Iterator[None]:
     """Leave torch with as many threads as training takes: with another number sums differ in their last bits."""
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(usable_cores())
+    if "torch.onnx" in sys.modules:
+        warm.read_operators_once()
 
 
 @pytest.fixture(scope="session", autouse=True)

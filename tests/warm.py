@@ -4,16 +4,26 @@ A command takes as long as it takes, without the seconds that importing torch co
 tested about imports and the interpreter itself runs in a process of its own instead (`run_command`).
 """
 
+import functools
+import importlib
 import multiprocessing
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 if sys.platform == "win32":
     CONTEXT = multiprocessing.get_context("spawn")
 else:
     CONTEXT = multiprocessing.get_context("forkserver")
     CONTEXT.set_forkserver_preload(["tests.warm_imports"])
+
+
+def read_operators_once() -> None:
+    """Let torch.onnx read the sources of its operators once a process; by itself it does for every file."""
+    apis: Any = importlib.import_module("torch.onnx._internal.exporter._registration").onnxscript_apis
+    if not hasattr(apis.get_torchlib_ops, "cache_info"):
+        apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
 
 
 def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, seconds: float) -> int:

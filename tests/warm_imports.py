@@ -2,16 +2,19 @@
 
 from importlib import import_module
 
+from tests import warm
 from vision_zoo.core import onnx_runtime
+from vision_zoo.exporting import export
 
 for name in (
     "onnx",
     "torch._dynamo",  # torch imports it when the first optimizer is made
     "vision_zoo.cli",
-    "vision_zoo.exporting.export",
     "vision_zoo.training.plots",
     "vision_zoo.training.run_outputs",
     "vision_zoo.training.train",
 ):
     import_module(name)
 onnx_runtime.load()
+warm.read_operators_once()
+export.load_exporter()

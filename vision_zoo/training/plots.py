@@ -22,6 +22,8 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache folder is n
 _STYLES = {"train": ("#0072B2", "-"), "validation": ("#E69F00", "--"), "test": ("#D55E00", ":")}
 _RIGHT, _WRONG = "#00795c", "#c0392b"
 _COLUMNS, _ROWS = 8, 2
+_COLUMN, _ROW, _IMAGE = 1.25, 1.62, 1.14  # inches
+_HEADING, _PART = 0.65, 3.7  # inches: down to the first row, and of the right or the wrong ones together
 _LARGEST_MATRIX = 16.0  # inches
 _MOST_NAMES = 40
 _LONGEST_NAME = 30
@@ -103,28 +105,32 @@ def write_samples(
         StorageError: the file cannot be written.
     """
     correct = predictions == np.asarray(split.labels)
-    figure = Figure(figsize=(1.25 * _COLUMNS, 7.4), layout="constrained")
-    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    for part, heading, indices, color in (
-        (parts[0], f"{title}: right", np.flatnonzero(correct), _RIGHT),
-        (
-            parts[1],
-            f"{title}: wrong ({np.count_nonzero(~correct)} of {len(split)})",
-            np.flatnonzero(~correct),
-            _WRONG,
-        ),
+    wrong = f"{title}: wrong ({np.count_nonzero(~correct)} of {len(split)})"
+    width, height = _COLUMNS * _COLUMN, 2 * _PART
+    figure = Figure(figsize=(width, height))
+    # One system of axes in inches: one for each image takes longer to draw than a small network to train.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    for top, heading, of_part, color in (
+        (0.0, f"{title}: right", correct, _RIGHT),
+        (_PART, wrong, ~correct, _WRONG),
     ):
-        part.suptitle(heading)
-        for axes, index in zip(part.subplots(_ROWS, _COLUMNS).flat, _padded(indices), strict=True):
-            axes.axis("off")
-            if index is None:
-                continue
-            axes.imshow(split.images[index].squeeze(), cmap="gray", vmin=0, vmax=255)
+        axes.text(width / 2, top + 0.1, heading, ha="center", va="top", fontsize=12)
+        for place, index in enumerate(_spread(np.flatnonzero(of_part))):
+            row, column = divmod(place, _COLUMNS)
+            middle, above = (column + 0.5) * _COLUMN, top + _HEADING + row * _ROW
+            _draw_image(axes, split.images[index], (middle, above))
             predicted, true = (_shown(labels[of[index]]) for of in (predictions, split.labels))
-            axes.set_title(
-                predicted if predicted == true else f"{predicted}\ntrue: {true}", fontsize=9, color=color
-            )
+            name = predicted if predicted == true else f"{predicted}\ntrue: {true}"
+            axes.text(middle, above - 0.05, name, ha="center", va="bottom", fontsize=9, color=color)
     _save(figure, path)
+
+
+def _draw_image(axes: Axes, image: NDArray[np.uint8], top: tuple[float, float]) -> None:
+    """An image whose upper side has its middle at `top`, in inches."""
+    height, width = (_IMAGE * side / max(image.shape[:2]) for side in image.shape[:2])
+    extent = (top[0] - width / 2, top[0] + width / 2, top[1] + height, top[1])
+    axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
 
 
 def write_heat_map(
@@ -172,13 +178,12 @@ def _shown(label: str) -> str:
     return short.replace("$", r"\$")
 
 
-def _padded(indices: NDArray[np.int64]) -> list[int | None]:
-    # Evenly spread, because many splits are sorted by class.
+def _spread(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As many as there is room for, evenly spread, because many splits are sorted by class."""
     places = _ROWS * _COLUMNS
-    chosen = (
+    return (
         indices if len(indices) <= places else indices[np.linspace(0, len(indices) - 1, places).astype(int)]
     )
-    return [int(index) for index in chosen] + [None] * (places - len(chosen))
 
 
 def _save(figure: Figure, path: Path) -> None:
