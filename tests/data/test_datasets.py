@@ -226,7 +226,7 @@ def test_files_that_are_no_images_are_counted_and_named(
 def test_a_folder_that_is_no_class_is_named(image_files: dict[str, bytes], tmp_path: Path) -> None:
     image_files["train/ten/0.png"] = image_files["train/1/0.png"]
     _write_tree(tmp_path / "mnist", image_files)
-    with pytest.raises(DataError, match="folder 'ten', expected one of the classes 0, 1"):
+    with pytest.raises(DataError, match="a class 'ten'; expected one of 0, 1"):
         find_dataset("mnist").load(tmp_path)
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from vision_zoo.core.errors import DataError
 from vision_zoo.data.cache import content_hash, decoded_once
 from vision_zoo.data.dataset import Dataset, Split, Splits
-from vision_zoo.data.image_folder import ImageFiles, find_image_folder, load_image_folder
+from vision_zoo.data.image_folder import find_image_folder, load_image_folder
+from vision_zoo.data.pictures import Decoded
 from vision_zoo.data.sources import locate, remedy
 from vision_zoo.images.preprocess import InputFormat, prepare
 
@@ -38,9 +39,10 @@ def _load(dataset: str, target: InputFormat, data_dir: Path | None) -> Splits:
     )
 
 
-def _variant(files: ImageFiles) -> str:
+def _variant(decoded: Decoded) -> str:
     # CIFAR-10 was published as raw pixels: a JPEG file is a re-encoded one.
-    return "JPEG copy" if files.suffixes & {".jpg", ".jpeg"} else "image files"
+    names = (file.name.lower() for split in decoded.splits.values() for file in split.files)
+    return "JPEG copy" if any(name.endswith((".jpg", ".jpeg")) for name in names) else "image files"
 
 
 def _decode_batches(folder: Path, target: InputFormat, key: str) -> Splits:

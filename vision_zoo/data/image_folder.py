@@ -5,16 +5,14 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vision_zoo.core.errors import DataError, ImageError
+from vision_zoo.core.errors import DataError
 from vision_zoo.data.cache import content_hash, decoded_once
-from vision_zoo.data.dataset import SourceFile, Split, Splits
+from vision_zoo.data.dataset import Splits
+from vision_zoo.data.pictures import Decoded, Picture, decode
 from vision_zoo.data.scan import (
     SPLIT_NAMES,
     FoundFile,
@@ -22,11 +20,10 @@ from vision_zoo.data.scan import (
     is_picture,
     listed,
     look_through,
-    portable,
     subfolders,
 )
 from vision_zoo.data.sources import remedy
-from vision_zoo.images.preprocess import InputFormat, open_image, prepare
+from vision_zoo.images.preprocess import InputFormat
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _DAMAGED = (
@@ -39,18 +36,6 @@ _DAMAGED = (
     RuntimeError,  # an encrypted zip
     NotImplementedError,  # a compression that zipfile does not know
 )
-
-
-@dataclass(frozen=True)
-class ImageFiles:
-    """What the image files of a tree are like: their suffixes in lower case and their sizes (width, height)."""
-
-    suffixes: frozenset[str]
-    sizes: frozenset[tuple[int, int]]
-
-
-def _as_image_files(_files: ImageFiles) -> str:
-    return "image files"
 
 
 def find_image_folder(folder: Path) -> Path | None:
@@ -69,7 +54,7 @@ def load_image_folder(
     folders: Sequence[str],
     target: InputFormat,
     *,
-    variant: Callable[[ImageFiles], str] = _as_image_files,
+    variant: Callable[[Decoded], str] = lambda _: "image files",
 ) -> Splits:
     """Load the images of a tree or archive, in the order of their paths.
 
@@ -92,84 +77,44 @@ def load_image_folder(
         "folders": list(folders),
         "input": asdict(as_stored),
     }
-    pictures = None if files is None else files.pictures
-    return decoded_once(
-        dataset, depends_on, lambda: _decode(source, pictures, folders, as_stored, variant, key)
-    )
 
-
-def _decode(
-    source: Path,
-    files: Sequence[FoundFile] | None,
-    folders: Sequence[str],
-    target: InputFormat,
-    variant: Callable[[ImageFiles], str],
-    key: str,
-) -> Splits:
-    index = {_folded(folder): number for number, folder in enumerate(folders)}
-    found: dict[str, list[tuple[str, int, NDArray[np.uint8]]]] = {}
-    failures = []
-    suffixes, sizes = set(), set()
-    for path, content in _archived(source) if files is None else _read(files):
-        split, folder = SPLIT_NAMES.get(path.parts[-3].lower()), path.parts[-2]
-        if split is None:
-            continue
-        if _folded(folder) not in index:
+    def load() -> Splits:
+        pictures = _in_classes(_archived(source) if files is None else files.pictures, folders)
+        decoded = decode(pictures, folders, as_stored, str(source))
+        if decoded.skipped:
+            names = [file.name for file in decoded.skipped]
             raise DataError(
-                f"{source} has a folder {folder!r}, expected one of the classes {', '.join(folders)}"
+                f"{source} has {len(names):,} files that are not images: {listed(names)}; restore or remove them"
             )
-        try:
-            image = open_image(content)
-            pixels = prepare(image, target)
-        except ImageError:
-            failures.append(str(path))
-        else:
-            found.setdefault(split, []).append((portable(str(path)), index[_folded(folder)], pixels))
-            suffixes.add(path.suffix.lower())
-            sizes.add(image.size)
-    if failures:
-        raise DataError(
-            f"{source} has {len(failures):,} files that are not images: {listed(failures)}; restore or remove them"
-        )
-    if "test" not in found and "validation" in found:
-        found["test"] = found.pop("validation")
-    for split in ("train", "test"):
-        if split not in found:
-            raise DataError(
-                f"{source} has no images for the {split} split; expected {split}/<class>/<image files>"
-            )
-    return Splits(
-        train=_as_split(found["train"]),
-        test=_as_split(found["test"]),
-        variant=variant(ImageFiles(frozenset(suffixes), frozenset(sizes))),
-        sha256=key,
-    )
+        splits = dict(decoded.splits)
+        if "test" not in splits and "validation" in splits:
+            splits["test"] = splits["validation"]
+        for name in ("train", "test"):
+            if name not in splits:
+                raise DataError(
+                    f"{source} has no images for the {name} split; expected {name}/<class>/<image files>"
+                )
+        return Splits(splits["train"], splits["test"], variant(decoded), key)
+
+    return decoded_once(dataset, depends_on, load)
 
 
-def _as_split(entries: Sequence[tuple[str, int, NDArray[np.uint8]]]) -> Split:
-    """(path, label, pixels) of every image as one split, in the order of the paths."""
-    ordered = sorted(entries, key=lambda entry: entry[0])
-    labels = np.array([label for _, label, _ in ordered], dtype=np.int64)
-    files = tuple(SourceFile(name) for name, _, _ in ordered)
-    return Split(np.stack([pixels for _, _, pixels in ordered]), labels, files)
-
-
-def _read(files: Sequence[FoundFile]) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Path and content of every picture that lies at least two folders deep."""
+def _in_classes(files: Iterable[FoundFile], folders: Sequence[str]) -> Iterator[Picture]:
+    """The files that lie in a class folder of a split."""
+    labels = {_folded(folder): folder for folder in folders}
     for file in files:
-        path = PurePosixPath(*file.parts)
-        if len(path.parts) >= 3:
-            yield path, file.path.read_bytes()
+        split = SPLIT_NAMES.get(file.parts[-3].lower()) if len(file.parts) >= 3 else None
+        if split is not None:
+            yield Picture(file, split, labels.get(_folded(file.parts[-2]), file.parts[-2]))
 
 
-def _archived(source: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Path and content of every picture in an archive that lies at least two folders deep."""
+def _archived(source: Path) -> Iterator[FoundFile]:
+    """The pictures in an archive, with their contents."""
     try:
         for name, content in _members(source):
-            path = PurePosixPath(name)
-            hidden = any(is_ignored(part) for part in path.parts)
-            if len(path.parts) >= 3 and not hidden and is_picture(path.name, content):
-                yield path, content
+            parts = PurePosixPath(name).parts
+            if parts and not any(map(is_ignored, parts)) and is_picture(parts[-1], content):
+                yield FoundFile(source, parts, content)
     except _DAMAGED as error:
         raise DataError(f"{source} is damaged or truncated ({error}); {remedy(source)}") from error
 

@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from vision_zoo.data.dataset import Dataset, Splits
-from vision_zoo.data.image_folder import ImageFiles, find_image_folder, load_image_folder
+from vision_zoo.data.image_folder import find_image_folder, load_image_folder
+from vision_zoo.data.pictures import Decoded
 from vision_zoo.data.sources import locate
 from vision_zoo.images.preprocess import InputFormat
 
@@ -39,9 +40,9 @@ def _load(dataset: str, target: InputFormat, data_dir: Path | None) -> Splits:
     return load_image_folder(dataset, source, tuple(FOLDERS), target, variant=_variant)
 
 
-def _variant(files: ImageFiles) -> str:
+def _variant(decoded: Decoded) -> str:
     # The published pictures are 160 pixels on their shorter side only.
-    return "square JPEG copy" if files.sizes == _SQUARE else "original"
+    return "square JPEG copy" if decoded.sizes == _SQUARE else "original"
 
 
 def _download(folder: Path) -> None:

@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vision_zoo.core.errors import DataError, ImageError, UsageError
+from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.data.cache import decoded_once, file_hash
-from vision_zoo.data.dataset import Dataset, SourceFile, Split, Splits
+from vision_zoo.data.dataset import Dataset, Splits
 from vision_zoo.data.differences import FileRow, former_sha256
 from vision_zoo.data.layout import Layout, check_classes, notes_of, read_layout
+from vision_zoo.data.pictures import Picture, decode
 from vision_zoo.data.scan import IMAGE_SUFFIXES, FoundFile, listed, look_through, portable
 from vision_zoo.data.split import stratified_holdout
-from vision_zoo.images.preprocess import InputFormat, open_image, prepare
+from vision_zoo.images.preprocess import InputFormat
 
 PREFIX = "folder:"
 DEFAULT_IMAGE_SIZE = 64
@@ -50,16 +50,6 @@ def folder_path(name: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise UsageError(f"{name!r} names no folder: {error}; expected folder:PATH") from error
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture file, the split and class it lies in, and its content's SHA-256 (empty: unreadable)."""
-
-    file: FoundFile
-    split: str
-    label: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -191,11 +181,13 @@ def pictures_to_score(path: Path, labels: Sequence[str], target: InputFormat) ->
     rows = [[picture.file.name, picture.label, picture.sha256] for picture in contents.pictures]
     described = {"labels": list(labels), "input": asdict(target), "rule": "all", "files": rows}
 
-    def decode() -> Splits:
-        decoded, skipped = _decode(contents.pictures, list(by_name), target, contents.layout)
-        return Splits(decoded.take(np.arange(0)), decoded, "own images", _hash_of(described), skipped=skipped)
+    def load() -> Splits:
+        decoded = decode(contents.pictures, list(by_name), target, portable(str(path)))
+        (split,) = decoded.splits.values()
+        nothing = split.take(np.arange(0))
+        return Splits(nothing, split, "own images", _hash_of(described), skipped=decoded.skipped)
 
-    splits = replace(decoded_once("folder", described, decode), notes=contents.notes)
+    splits = replace(decoded_once("folder", described, load), notes=contents.notes)
     return ("test" if "test" in layout.folders else "all"), splits
 
 
@@ -204,63 +196,29 @@ def _hash_of(described: object) -> str:
 
 
 def _split(contents: Contents, labels: Sequence[str], target: InputFormat) -> Splits:
-    splits: dict[str, Split] = {}
-    skipped: tuple[SourceFile, ...] = ()
-    for name, folder in contents.layout.folders.items():
-        pictures = [picture for picture in contents.pictures if picture.split == name]
-        splits[name], unread = _decode(pictures, labels, target, contents.layout)
-        skipped += unread
-        if name == "train":
-            _require_every_class(splits[name], labels, folder, at_least=2)
-    if "test" not in splits:
-        splits["train"], splits["test"] = _with_test_split(splits["train"])
-    content = [[picture.file.name, picture.sha256] for picture in contents.pictures]
-    key = _hash_of({"files": content, "input": asdict(target)})
-    return Splits(
-        train=splits["train"],
-        test=splits["test"],
-        validation=splits.get("validation"),
-        variant="own images",
-        sha256=key,
-        skipped=skipped,
-    )
-
-
-def _decode(
-    pictures: Sequence[Picture], labels: Sequence[str], target: InputFormat, layout: Layout
-) -> tuple[Split, tuple[SourceFile, ...]]:
-    index = {label: number for number, label in enumerate(labels)}
-    images: list[NDArray[np.uint8]] = []
-    numbers, files, skipped = [], [], []
-    for picture in pictures:
-        if picture.label not in index:
-            raise DataError(
-                f"{portable(str(layout.root))} has a class {picture.label!r}; expected one of {listed(list(labels))}"
-            )
-        source = SourceFile(picture.file.name, picture.sha256)
-        try:
-            images.append(prepare(open_image(picture.file.path), target))
-        except (ImageError, OSError):
-            skipped.append(source)
-        else:
-            numbers.append(index[picture.label])
-            files.append(source)
-    if not images:
-        raise DataError(
-            f"{portable(str(layout.root))} has no image that can be read ({len(skipped):,} cannot: "
-            f"{listed([file.name for file in skipped])}); expected image files in class folders"
-        )
-    return Split(np.stack(images), np.array(numbers, dtype=np.int64), tuple(files)), tuple(skipped)
-
-
-def _require_every_class(split: Split, labels: Sequence[str], folder: Path, *, at_least: int) -> None:
-    counts = np.bincount(split.labels, minlength=len(labels))
-    few = [f"{label!r} has {count}" for label, count in zip(labels, counts, strict=True) if count < at_least]
+    layout = contents.layout
+    decoded = decode(contents.pictures, labels, target, portable(str(layout.root)))
+    train, test = decoded.splits["train"], decoded.splits.get("test")
+    counts = np.bincount(train.labels, minlength=len(labels))
+    few = [f"{label!r} has {count}" for label, count in zip(labels, counts, strict=True) if count < 2]
     if few:
         raise DataError(
-            f"{portable(str(folder))} has classes with fewer than {at_least} images that can be read: "
+            f"{portable(str(layout.folders['train']))} has classes with fewer than 2 images that can be read: "
             f"{listed(few)}; add images or remove the folders"
         )
+    if test is None:
+        held_out = max(round(len(train) * _TEST_FRACTION), len(np.unique(train.labels)))
+        kept, out = stratified_holdout(train.labels, held_out, seed=_SPLIT_SEED)
+        train, test = train.take(kept), train.take(out)
+    content = [[picture.file.name, picture.sha256] for picture in contents.pictures]
+    return Splits(
+        train=train,
+        test=test,
+        validation=decoded.splits.get("validation"),
+        variant="own images",
+        sha256=_hash_of({"files": content, "input": asdict(target)}),
+        skipped=decoded.skipped,
+    )
 
 
 def _missing_classes(splits: Splits, labels: Sequence[str]) -> list[str]:
@@ -273,9 +231,3 @@ def _missing_classes(splits: Splits, labels: Sequence[str]) -> list[str]:
                 f"the {name} split has no picture of {listed(missing)}: its accuracy says nothing about that"
             )
     return notes
-
-
-def _with_test_split(everything: Split) -> tuple[Split, Split]:
-    held_out = max(round(len(everything) * _TEST_FRACTION), len(np.unique(everything.labels)))
-    kept, out = stratified_holdout(everything.labels, held_out, seed=_SPLIT_SEED)
-    return everything.take(kept), everything.take(out)

@@ -49,10 +49,14 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file and where it lies below the folder that was looked through: the names of the folders and its own."""
+    """A file and its `parts`: the names of the folders below the one that was looked through, and its own.
+
+    `content` is that of a file in an archive, whose path is the archive's.
+    """
 
     path: Path
     parts: tuple[str, ...]
+    content: bytes | None = None
 
     @property
     def name(self) -> str:
