@@ -1,4 +1,8 @@
-"""The registry of architectures, one file each. Listing them needs no torch; building one does."""
+"""The registry of architectures, one file each. Listing them needs no torch; building one does.
+
+Every network takes float32 `[batch, channels, image_size, image_size]`, `image_size` the side in pixels, and returns
+logits, float32 `[batch, classes]`.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -15,10 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where an architecture lives: the class `class_name` in `module`, a plug-in's dotted name.
+    """The class `class_name` of an architecture in `module`, by default the module of this package called `name`.
 
-    Without `module` it is the module of this package called `name`. `recipe_defaults` are fields of a recipe that this
-    architecture needs on any dataset.
+    `recipe_defaults` are fields of a recipe that this architecture needs on any dataset.
     """
 
     name: str
@@ -75,12 +78,7 @@ REGISTRY = Registry("architecture", ARCHITECTURES, Architecture)
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture called `name`, one of `ARCHITECTURES` or a plug-in.
-
-    Raises:
-        UnknownNameError: there is none.
-        PluginError: the package that offers it is broken.
-    """
+    """The architecture or plug-in called `name`; UnknownNameError if there is none, PluginError if it is broken."""
     return REGISTRY.find(name)
 
 
@@ -92,9 +90,7 @@ def build(
     classes: int,
     arguments: Mapping[str, Any] | None = None,
 ) -> "nn.Module":
-    """A freshly initialised network: float32 `[batch, channels, image_size, image_size]` → `[batch, classes]`.
-
-    `arguments` are the architecture's own further keyword arguments.
+    """A freshly initialised network; `arguments` are the architecture's own further keyword arguments.
 
     Raises:
         UnknownNameError: no such architecture.

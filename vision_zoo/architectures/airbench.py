@@ -18,8 +18,8 @@ _LOGIT_SCALE = 1 / 9
 def block(inputs: int, outputs: int) -> nn.Sequential:
     """Conv 3x3 → max-pool 2 → batch normalisation → GELU → conv 3x3 → batch normalisation → GELU.
 
-    Pooling comes before the normalisation, on a quarter of whose values it saves the work. As far as a convolution's
-    input channels go, its first filters hand them on at the beginning. Normalisation has an offset and no factor.
+    Pooling before the normalisation saves work. The first filters of a convolution start as the identity. The
+    normalisation has a bias and no scale.
     """
     return nn.Sequential(
         _convolution(inputs, outputs),
@@ -35,17 +35,9 @@ def block(inputs: int, outputs: int) -> nn.Sequential:
 class Airbench(nn.Module):
     """A convolution that whitens small patches, then a block for each of `widths`, each halving the image.
 
-    The first convolution's weights are those that `initialise` gives it, from training images; it trains its offsets
-    alone.
-
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least `patch` - 1 + 2 to the number of blocks.
-        classes: number of logits.
-        widths: channels of the blocks.
-        patch: side of the whitened patches in pixels.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
+    The first convolution's weights come from `initialise`, which sees training images; only its bias trains. `widths`
+    are the blocks' channels, `patch` the side of the whitened patches in pixels. The image's side is at least `patch` -
+    1 + 2 to the number of blocks.
     """
 
     def __init__(
@@ -78,14 +70,13 @@ class Airbench(nn.Module):
 
     @property
     def whitening(self) -> nn.Conv2d:
-        """The first convolution."""
         return cast("nn.Conv2d", self.features[0])
 
     def initialise(self, images: Tensor) -> None:
         """Whiten patches of `images`, float32 `[n, channels, image_size, image_size]`.
 
-        The filters are the eigenvectors of the patches' covariance over the roots of their eigenvalues, and the same
-        with the sign turned, so that nothing is lost in the activation that follows.
+        The filters are the eigenvectors of the patches' covariance over the roots of their eigenvalues, and their
+        negatives, so that the activation loses nothing.
         """
         patches = nn.functional.unfold(images, self.whitening.kernel_size)
         patches = patches.transpose(1, 2).flatten(0, 1)

@@ -19,18 +19,11 @@ class Upscale(nn.Module):
 
 
 class AlexNetFinetuned(nn.Module):
-    """torchvision's AlexNet convolutions on 224 x 224 pixels, then one dense layer on their 9,216 features.
+    """torchvision's AlexNet convolutions (Krizhevsky 2014) on 224 x 224 pixels, then one dense layer on 9,216 features.
 
-    The convolutions are meant to be loaded with ImageNet weights and frozen; `pretrained` in a recipe does
-    that. Krizhevsky 2014 describes the network.
-
-    Args:
-        channels: of the input image: 3. A recipe whose `mean` has three values repeats a grayscale image.
-        image_size: side of the square input in pixels; any, it is scaled to 224.
-        classes: number of logits.
-        full_classifier: keep torchvision's three dense layers with dropout and replace only the last one.
-
-    Input float32 `[batch, 3, image_size, image_size]`, output float32 `[batch, classes]`.
+    Takes 3 channels of any size and scales to 224; a recipe whose `mean` has three values repeats a grayscale image.
+    `pretrained` in a recipe loads ImageNet weights, to be frozen. `full_classifier` keeps torchvision's three dense
+    layers with dropout and replaces only the last one.
     """
 
     def __init__(
@@ -79,10 +72,6 @@ class AlexNetFinetuned(nn.Module):
         return logits
 
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the convolutions' weights by torchvision's names, `features.0.weight` and so on.
-
-        Raises:
-            KeyError, RuntimeError: names are missing or shapes differ.
-        """
+        """Take the convolutions' weights by torchvision's names (`features.0.weight`); KeyError or RuntimeError."""
         own = self.features[1].state_dict()
         self.features[1].load_state_dict({name: weights[f"features.{name}"] for name in own})

@@ -19,14 +19,7 @@ def block(inputs: int, outputs: int, *, dropout: float) -> nn.Sequential:
 class AllCNN(nn.Module):
     """Three blocks of two convolutions (64, 128, 256 channels), global average, dense.
 
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels; any.
-        classes: number of logits.
-        dropout: probability after each down-sampling.
-        classifier_dropout: probability before the dense layer.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
+    `dropout` is the probability after each down-sampling, `classifier_dropout` before the dense layer.
     """
 
     def __init__(

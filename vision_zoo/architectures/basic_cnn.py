@@ -6,15 +6,7 @@ from vision_zoo.core.errors import UsageError
 
 
 class BasicCNN(nn.Module):
-    """conv 3x3 (32) → ReLU → pool, then dense 128 → ReLU → dense.
-
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least 2.
-        classes: number of logits.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
-    """
+    """conv 3x3 (32) → ReLU → pool, then dense 128 → ReLU → dense. From 2 pixels a side."""
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
         super().__init__()

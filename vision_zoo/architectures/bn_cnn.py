@@ -8,11 +8,10 @@ from vision_zoo.core.errors import UsageError
 
 
 class LinearPair(nn.Module):
-    """conv 1x1 (padding 1) → conv 3x3 (padding 1), with nothing between them.
+    """conv 1x1 (padding 1) → conv 3x3 (padding 1), with nothing between them, computed as one 3x3 convolution.
 
-    Two linear maps in a row are one: a 3x3 convolution whose inputs are the image, padded with zeros as the
-    first convolution pads it, and a plane of ones that carries the first convolution's bias. For an image of
-    few channels that is a small part of the work. Output and gradients are those of the two convolutions.
+    Its inputs are the image, padded with zeros as the first convolution pads it, and a plane of ones that carries the
+    first convolution's bias. For an image of few channels that is a small part of the work.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -34,14 +33,8 @@ class LinearPair(nn.Module):
 class BatchNormCNN(nn.Module):
     """Two pairs of convolutions (64 and 128 channels), each → max-pool → batch normalisation → ReLU, then dense 512.
 
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least 2.
-        classes: number of logits.
-        batch_norm: whether the two batch normalisations are there; the report compares both.
-        dropout: probability before the last dense layer; the report prints none.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
+    From 2 pixels a side. `batch_norm` includes the two batch normalisations; the report compares both. `dropout` is the
+    probability before the last dense layer; the report prints none.
     """
 
     def __init__(

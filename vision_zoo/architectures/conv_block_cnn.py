@@ -6,15 +6,7 @@ from vision_zoo.core.errors import UsageError
 
 
 class ConvBlockCNN(nn.Module):
-    """Three blocks of conv → ReLU → pool (128, 64, 32 channels; kernels 3, 5, 3), then dense 512 → 128 → classes.
-
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least 8.
-        classes: number of logits.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
-    """
+    """Three blocks of conv → ReLU → pool (128, 64, 32 channels; kernels 3, 5, 3), then dense 512 → 128 → classes."""
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
         super().__init__()

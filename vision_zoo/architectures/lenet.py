@@ -6,15 +6,7 @@ from vision_zoo.core.errors import UsageError
 
 
 class LeNet(nn.Module):
-    """conv 5x5 → sigmoid → average pool, twice (6 and 16 channels), then dense 120 → 84 → classes.
-
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least 12.
-        classes: number of logits.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
-    """
+    """conv 5x5 → sigmoid → average pool, twice (6 and 16 channels), then dense 120 → 84 → classes. From 12 pixels."""
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
         super().__init__()

@@ -16,15 +16,7 @@ def depthwise_separable(inputs: int, outputs: int, *, stride: int) -> nn.Sequent
 
 
 class MobileNet(nn.Module):
-    """conv 3x3 (32) → five depthwise-separable blocks up to 256 channels → global average → dense.
-
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels; any.
-        classes: number of logits.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
-    """
+    """conv 3x3 (32) → five depthwise-separable blocks up to 256 channels → global average → dense."""
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
         super().__init__()

@@ -10,13 +10,8 @@ _GRID = 4
 class PatchLSTM(nn.Module):
     """Patches in reading order → one LSTM layer (hidden 128) → dense on the last hidden state.
 
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, a multiple of 4.
-        classes: number of outputs.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`. The report's last
-    layer applies softmax; here the loss does, see `Recipe.softmax_before_loss`.
+    The side is a multiple of 4. The report's last layer applies softmax; here the loss does, see
+    `Recipe.softmax_before_loss`.
     """
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:

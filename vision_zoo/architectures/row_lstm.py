@@ -4,15 +4,7 @@ from torch import Tensor, nn
 
 
 class RowLSTM(nn.Module):
-    """Rows of an image as a sequence → two LSTM layers (hidden 128) → dense on the last step.
-
-    Args:
-        channels: of the input image; a row of an RGB image is its three channels one after the other.
-        image_size: side of the square input in pixels: the number of steps.
-        classes: number of logits.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
-    """
+    """Rows of an image (of RGB the three channels' in a row) → two LSTM layers (hidden 128) → dense on the last step."""
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
         super().__init__()

@@ -8,13 +8,8 @@ from vision_zoo.core.errors import UsageError
 class SmallAlexNet(nn.Module):
     """Five convolutions (64, 192, 384, 256, 256 channels) with three max-pools, then dense 1024 → 256 → classes.
 
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least 20.
-        classes: number of logits.
-        dropout: probability before either of the first two dense layers; the report prints none, 0.5 is AlexNet's.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
+    From 20 pixels a side. `dropout` is the probability before either of the first two dense layers; the report prints
+    none, 0.5 is AlexNet's.
     """
 
     def __init__(self, *, channels: int, image_size: int, classes: int, dropout: float = 0.5) -> None:

@@ -6,15 +6,7 @@ from vision_zoo.core.errors import UsageError
 
 
 class SmallCNN(nn.Module):
-    """conv 3x3 → ReLU → pool, twice (8 and 16 channels), then one dense layer.
-
-    Args:
-        channels: of the input image.
-        image_size: side of the square input in pixels, at least 4.
-        classes: number of logits.
-
-    Input float32 `[batch, channels, image_size, image_size]`, output float32 `[batch, classes]`.
-    """
+    """conv 3x3 → ReLU → pool, twice (8 and 16 channels), then one dense layer. From 4 pixels a side."""
 
     def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
         super().__init__()

@@ -106,11 +106,7 @@ def _present(path: Path) -> bytes | None:
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """The manifest's entries by file name; empty where the folder has no manifest.
-
-    Raises:
-        ModelError: the manifest is damaged, or cannot be read.
-    """
+    """The manifest's entries by file name, empty without a manifest; ModelError if it is damaged or cannot be read."""
     path = folder / FILE_NAME
     try:
         document = json.loads(regular_file.read(path, max_bytes=_MAX_BYTES))
@@ -135,13 +131,7 @@ def _is_entry(entry: Any) -> bool:
 
 
 def verify(path: Path, content: bytes) -> bool:
-    """Refuse a model whose bytes are not those that the manifest beside it lists.
-
-    A file that no manifest lists is accepted, and False returned: nothing is claimed about it.
-
-    Raises:
-        ModelError: the checksum differs.
-    """
+    """Whether the manifest beside a model lists it; ModelError if it lists another checksum."""
     entry = read(path.parent).get(path.name)
     if entry is not None and hashlib.sha256(content).hexdigest() not in _accepted(entry):
         raise ModelError(

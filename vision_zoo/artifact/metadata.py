@@ -81,11 +81,10 @@ _FIELD_NAMES = {key: name for name, key in _JSON_NAMES.items()}
 class Metadata:
     """The metadata of an exported file.
 
-    `test_accuracy` is a fraction of `test_images`, measured with this graph; `macs` are
-    multiply-accumulate operations for one image; `precision` is what the graph computes in and `weights`
-    how the file stores large weights; `architecture_arguments` are those that the input format does not
-    give; `data_variant` says which copy of the dataset the metrics refer to. `ood_energy_threshold` is the 2nd
-    percentile of `energy` over the test images: inputs below it are unlike them.
+    `test_accuracy` is a fraction of `test_images`, measured with this graph; `macs` are multiply-accumulate operations
+    for one image; `precision` is what the graph computes in and `weights` how the file stores large weights;
+    `architecture_arguments` are those that the input format does not give; `data_variant` is the dataset's copy that
+    the metrics refer to. `ood_energy_threshold` is the 2nd percentile of `energy` over the test images.
     """
 
     recipe: str
@@ -106,10 +105,9 @@ class Metadata:
     ood_energy_threshold: float | None = None
 
     def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
-        """Whether logits `[classes]` have more energy than those of the lowest 2 % of the test images.
+        """Whether logits `[classes]` have at least the energy `ood_energy_threshold`; None if the file has no threshold.
 
-        It tells that an image is unusual to the model, not that it is wrong. None if the file does not say
-        how much the test images have.
+        False says that an image is unusual to the model, not that its label is wrong.
         """
         return (
             None if self.ood_energy_threshold is None else bool(energy(logits) >= self.ood_energy_threshold)
@@ -125,11 +123,7 @@ class Metadata:
 
     @classmethod
     def from_json(cls, text: str, *, name: str) -> "Metadata":
-        """Parse what `to_json` wrote.
-
-        Raises:
-            ModelError: the text is no such JSON, of another schema version, or lacks fields.
-        """
+        """Parse what `to_json` wrote; ModelError for no such JSON, another schema version or missing fields."""
         try:
             value = json.loads(text)
             schema = value.pop("schema")
@@ -203,11 +197,7 @@ def _check_types(value: Mapping[str, Any]) -> None:
 
 
 def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:
-    """The metadata among a model's custom properties.
-
-    Raises:
-        ModelError: there is none, or it cannot be used.
-    """
+    """The metadata among a model's custom properties; ModelError if there is none or it cannot be used."""
     if METADATA_KEY not in properties:
         raise ModelError(
             f"{name} has no vision-zoo metadata; expected a file written by `vision-zoo export`: export the model with it"
@@ -218,11 +208,7 @@ def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:
 def check_signature(
     inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Metadata, *, name: str
 ) -> None:
-    """Refuse a graph whose inputs and outputs are not the contract's.
-
-    Raises:
-        ModelError: another number, name, type or shape than the metadata promises.
-    """
+    """Raise ModelError for a graph with another number, name, type or shape of inputs and outputs than the contract's."""
     classes = len(metadata.labels)
     expected = [(INPUT_NAME, "tensor(uint8)", list(metadata.input.shape))]
     expected += [(output, "tensor(float)", [classes]) for output in OUTPUT_NAMES]

@@ -29,11 +29,7 @@ def reserve_stdout(context: typer.Context, wanted: bool) -> bool:
 
 
 def print_document(text: str) -> None:
-    """Write `text` and a newline to the real stdout.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write `text` and a newline to the real stdout; OSError if it cannot be written."""
     if _Stdout.real is None:
         print(text)
         return
@@ -43,7 +39,6 @@ def print_document(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Write the document as JSON."""
     print_document(json_text(document))
 
 
@@ -53,11 +48,7 @@ def json_text(document: Any) -> str:
 
 
 def close_stdout() -> None:
-    """Flush stdout; after a document, redirect to stderr what is printed while Python exits.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Flush stdout (OSError); after a document, redirect to stderr what is printed while Python exits."""
     sys.stdout.flush()
     if _Stdout.reserved:
         os.dup2(2, 1)

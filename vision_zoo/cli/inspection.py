@@ -8,12 +8,9 @@ from vision_zoo.serving.session import Session
 
 
 def describe_model(path: Path) -> dict[str, Any]:
-    """Describe the metadata, the file, and the operators and layers of the graph.
+    """Describe the metadata, the file, and the operators and layers of the graph; ModelError if the file cannot be used.
 
     `operators` and `layers` are None if the package onnx is not installed.
-
-    Raises:
-        ModelError: the file cannot be used.
     """
     session = Session(path, provider="cpu")
     metadata = session.metadata

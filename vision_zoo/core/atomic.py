@@ -23,18 +23,12 @@ _REMEDIES = {
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: temporary file beside it, flush, rename, flush the folder.
-
-    Raises:
-        StorageError: the folder or file cannot be written; `path` keeps its former content.
-    """
+    """Write `content` to `path`: temporary file beside it, flush, rename, flush the folder. See `write_together`."""
     write_together({path: content})
 
 
 def write_keeping_former(path: Path, content: bytes, *, former: Path) -> None:
-    """Write `content` to `path` as `write_bytes` does, and keep what was there as `former`.
-
-    Whenever the process ends, one of the two is whole.
+    """Write `content` to `path`, and keep what was there as `former`; whenever the process ends, one of the two is whole.
 
     Raises:
         StorageError: it cannot be written; `path` keeps its former content.
@@ -85,11 +79,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
 @contextmanager
 def staged(path: Path, content: bytes) -> Iterator[Path]:
-    """A temporary file beside `path` that holds `content`, on the disk already; removed at the end.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
+    """A flushed temporary file with `content` beside `path`, removed at the end; StorageError if unwritable."""
     make_folder(path.parent)
     try:
         temporary = _stage(path, content)
@@ -142,11 +132,7 @@ def sweep(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create `path` and its parents.
-
-    Raises:
-        StorageError: the folder cannot be created.
-    """
+    """Create `path` and its parents; StorageError if they cannot be created."""
     try:
         if not path.is_dir():
             path.mkdir(parents=True, exist_ok=True)
@@ -156,7 +142,7 @@ def make_folder(path: Path) -> None:
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """The one clear line for an operating system's refusal to write `path`."""
+    """The one-line error for an operating system's refusal to write `path`."""
     remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))
     return StorageError(f"cannot write {path}: {remedy}")
 

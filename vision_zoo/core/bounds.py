@@ -22,11 +22,7 @@ def device_name(name: str) -> DeviceName:
 
 
 def require_between(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:
-    """Refuse a `value` outside `low` to `high`, or `low` itself with `above`; NaN is never inside.
-
-    Raises:
-        UsageError: it is outside; the message says what is expected.
-    """
+    """Raise UsageError for a `value` outside `low` to `high`, or `low` itself with `above`; NaN is always outside."""
     if (low < value if above else low <= value) and value <= high:
         return
     expected = f"more than {low:,}, at most {high:,}" if above else f"{low:,} to {high:,}"

@@ -1,6 +1,6 @@
-"""Self-contained HTML pages: no scripts, no external fonts, plots as inline SVG.
+"""Self-contained HTML pages from Jinja2 templates: no scripts, no external fonts, plots as inline SVG, values escaped.
 
-The templates are Jinja2's, with every value escaped. A page extends `base.html` and takes tables from `table.html`.
+A page extends `base.html` and takes tables from `table.html`.
 """
 
 from collections.abc import Mapping, Sequence

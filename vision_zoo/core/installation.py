@@ -123,7 +123,6 @@ def _requirements(extra: str) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    """`word` for a shell."""
     if os.name == "nt":
         return f'"{word}"' if set(word) & set(" []<>&|;") else word
     return shlex.quote(word)

@@ -18,16 +18,15 @@ _SMALLEST_WINDOW = 5
 
 @dataclass(frozen=True, eq=False)
 class Latency:
-    """Of one runner in one scenario.
+    """Latency of one runner in one scenario.
 
     Args:
-        calls: that were timed.
+        calls: number of timed calls.
         errors: calls that raised; they have no latency.
         milliseconds: by percentile; None if there were too few calls.
         max_ms: the slowest call.
         images_per_second: images of all calls over the seconds that they took.
-        steady: three consecutive windows of the calls agree within 10 % in their medians (offline: in
-            throughput); None if there were too few calls to tell.
+        steady: three consecutive windows agree within 10 % in their medians; None if there were too few calls.
         nanoseconds: of every call in order, int64 `[calls]`.
     """
 
@@ -43,10 +42,7 @@ class Latency:
 def summarise(
     nanoseconds: NDArray[np.int64], *, batch_size: int, seconds: float | None = None, errors: int = 0
 ) -> Latency:
-    """Summarise calls of `batch_size` images each.
-
-    `seconds` is the wall time that all of them took; without it, they ran one after the other.
-    """
+    """Summarise calls of `batch_size` images each that took `seconds` of wall time, by default one after the other."""
     calls = len(nanoseconds)
     took = float(nanoseconds.sum()) / 1e9 if seconds is None else seconds
     return Latency(

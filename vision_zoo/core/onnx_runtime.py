@@ -17,11 +17,10 @@ _ERRORS_ONLY = 4
 
 
 def load() -> ModuleType:
-    """The module `onnxruntime`, imported here and nowhere else.
+    """The module `onnxruntime`, imported only here, without telemetry.
 
-    Its newer Linux builds keep a device identifier in the user's cache and report usage
-    (onnxruntime pull request 27379). Nobody who predicts with a model here has asked for that; the
-    variable must be set before the import, and a user's own choice stands.
+    Newer Linux builds keep a device identifier in the user's cache and report usage (onnxruntime pull request 27379).
+    The variable must be set before the import; a user's own choice stands.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -34,8 +33,7 @@ def load() -> ModuleType:
 def session_options(threads: int = 1, *, optimize: bool = True) -> Any:
     """The `onnxruntime.SessionOptions` that models are served with; 0 `threads` are one for each core.
 
-    Small models are fastest on one thread, and threads that spin while they wait burn a core and make the
-    slowest requests slower: both are ONNX Runtime's defaults the other way round.
+    Small models are fastest on one thread, and spinning threads burn a core and raise the tail latency.
     """
     onnxruntime = load()
     level = onnxruntime.GraphOptimizationLevel
@@ -51,20 +49,12 @@ def session_options(threads: int = 1, *, optimize: bool = True) -> Any:
 def make_session(
     content: bytes, options: Any, *, providers: Sequence[Any] = ("CPUExecutionProvider",)
 ) -> Any:
-    """An `onnxruntime.InferenceSession` of a serialised model.
-
-    Raises:
-        Exception: the model cannot be loaded; ONNX Runtime's errors share no base class.
-    """
+    """An `onnxruntime.InferenceSession` of a serialised model; ONNX Runtime's errors share no base class."""
     return load().InferenceSession(content, options, providers=list(providers))
 
 
 def batches(images: NDArray[np.uint8], batch_size: int = BATCH) -> Iterator[NDArray[np.uint8]]:
-    """Cut images uint8 `[n, …]` into contiguous arrays of at most `batch_size`; of no image, one empty array.
-
-    Raises:
-        UsageError: `batch_size` is below 1.
-    """
+    """Cut images uint8 `[n, …]` into one or more contiguous arrays of at most `batch_size`; UsageError below 1."""
     if batch_size < 1:
         raise UsageError(f"batch size {batch_size} is out of range; expected 1 or more")
     for start in range(0, max(1, len(images)), batch_size):

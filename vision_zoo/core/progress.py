@@ -23,8 +23,6 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    """Reports nothing."""
-
     def start(self, description: str, total: int, unit: str = "") -> None:
         pass
 

@@ -1,7 +1,7 @@
-"""Registries of names: vision-zoo's own entries, and those that installed packages add as plug-ins.
+"""Registries of names: vision-zoo's own entries, and plug-ins of installed packages.
 
-A plug-in is an entry point of the group `vision_zoo.architectures`, `vision_zoo.datasets` or `vision_zoo.recipes`. It is
-loaded when its name is looked up or listed, and not before.
+A plug-in is an entry point of the group `vision_zoo.architectures`, `vision_zoo.datasets` or `vision_zoo.recipes`,
+loaded when its name is looked up or listed.
 """
 
 import difflib
@@ -152,12 +152,9 @@ def _identity(distribution: Distribution) -> tuple[str, str]:
 
 
 def lookup(kind: str, name: str, registry: Mapping[str, Entry], *, listing: str) -> Entry:
-    """The entry called `name` of a plain mapping.
+    """The entry called `name` of a plain mapping; UnknownNameError names the closest ones.
 
     `kind` is the singular noun for the message (`model`), `listing` the command that lists the names.
-
-    Raises:
-        UnknownNameError: no entry has that name; the message names the closest ones.
     """
     if name in registry:
         return registry[name]

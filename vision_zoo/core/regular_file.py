@@ -13,8 +13,7 @@ _OPTIONS = (
 def read(path: Path, *, max_bytes: int) -> bytes:
     """The content of a regular file, or of one that a symbolic link leads to; never waits for a writer.
 
-    Raises:
-        OSError: it is missing, may not be read, is no regular file, or has more than `max_bytes`.
+    Raises OSError if it is missing, may not be read, is no regular file, or has more than `max_bytes`.
     """
     # Opening a device can do something already, and opening a pipe wakes its writer: look first.
     _check(path.stat(), max_bytes)

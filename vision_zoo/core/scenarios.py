@@ -33,12 +33,9 @@ _SPIN_SECONDS = 0.0002  # sleeping is coarse: the last stretch before a call is 
 def single_stream(
     runners: Mapping[str, Runner], *, batch_size: int, seconds: float, progress: Progress
 ) -> dict[str, Latency]:
-    """Time every runner for `seconds`, in turns of a short slice each.
+    """Time every runner for `seconds`, in short alternating slices: a machine that slows down slows all runners alike.
 
-    A machine that slows down slows all runners alike then, and their ratios stay.
-
-    Raises:
-        UsageError: `seconds` is not above 0.
+    Raises UsageError if `seconds` is not above 0, as do the other scenarios.
     """
     _check_seconds(seconds)
     for runner in runners.values():
@@ -55,11 +52,7 @@ def single_stream(
 
 
 def offline(runner: Runner, *, batch_size: int, seconds: float, callers: int, progress: Progress) -> Latency:
-    """Call `runner` from `callers` threads for `seconds`: `images_per_second` is what the machine can do.
-
-    Raises:
-        UsageError: `seconds` is not above 0.
-    """
+    """Call `runner` from `callers` threads for `seconds`: `images_per_second` is the machine's throughput."""
     _check_seconds(seconds)
     warm_up(runner)
     progress.start(f"offline, batch {batch_size}", 1)
@@ -87,11 +80,7 @@ def server(
     progress: Progress,
     seed: int = 0,
 ) -> Latency:
-    """Call `runner` at `rate` calls per second on average, from at most `callers` threads at a time.
-
-    Raises:
-        UsageError: `seconds` or `rate` is not above 0.
-    """
+    """Call `runner` at `rate` calls per second on average, from at most `callers` threads."""
     _check_seconds(seconds)
     if not rate > 0:
         raise UsageError(f"rate {rate} is out of range; expected more than 0 calls per second")

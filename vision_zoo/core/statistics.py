@@ -27,8 +27,8 @@ class Interval:
 class Paired:
     """Two models on the same images.
 
-    `only_first` and `only_second` are the numbers of images that one of them alone got right; `p_value` is the
-    probability of a split at least as uneven if neither were better.
+    `only_first` and `only_second` are the images that one alone got right; `p_value` is the probability of a split at
+    least as uneven if neither were better.
     """
 
     only_first: int
@@ -37,11 +37,7 @@ class Paired:
 
 
 def accuracy_interval(right: int, images: int, *, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's score interval of an accuracy of `right` out of `images`.
-
-    Raises:
-        ValueError: `right` is not between 0 and `images`, or there are no images.
-    """
+    """Wilson's score interval of an accuracy of `right` out of `images`, of which there is at least one."""
     from scipy.stats import binomtest
 
     found = binomtest(right, images).proportion_ci(confidence, method="wilson")
@@ -81,11 +77,7 @@ def mean_difference_p_value(first: Sequence[float], second: Sequence[float]) -> 
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> Paired:
-    """The exact test of McNemar on the same images `[images]`, in the same order.
-
-    Raises:
-        ValueError: the numbers of images differ.
-    """
+    """McNemar's exact test on the same images `[images]`, in the same order; ValueError if their numbers differ."""
     from scipy.stats import binomtest
 
     if first_right.shape != second_right.shape:
@@ -109,15 +101,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def shown_p_value(value: float) -> str:
-    """As tables show it."""
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bins: int = 15) -> float:
-    """Expected calibration error: how far confidence is from accuracy, averaged over bins of equal width.
+    """Expected calibration error (Guo et al. 2017): confidence minus accuracy, averaged over bins of equal width.
 
-    `confidences` `[images]` are the probabilities given to the predicted classes. After Guo et al., On Calibration of
-    Modern Neural Networks, 2017.
+    `confidences` `[images]` are the probabilities of the predicted classes.
     """
     places = np.minimum((confidences * bins).astype(int), bins - 1)
     counts = np.bincount(places, minlength=bins)

@@ -30,10 +30,9 @@ REGISTRY = Registry("dataset", DATASETS, Dataset)
 
 
 def find_dataset(name: str, *, image_size: int | None = None, target: InputFormat | None = None) -> Dataset:
-    """The dataset called `name`, one of `DATASETS` or a plug-in, or the images in PATH where `name` is `folder:PATH`.
+    """The dataset or plug-in called `name`, or the images in PATH where `name` is `folder:PATH`.
 
-    `image_size` is the side in pixels to which a folder's images are brought; `target` is what a model
-    takes, to which they are brought instead.
+    A folder's images are brought to `image_size` pixels a side, or to a model's input, `target`.
 
     Raises:
         UnknownNameError: there is none of that name.

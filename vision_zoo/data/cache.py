@@ -1,7 +1,7 @@
 """Cache of decoded datasets: memory-mapped arrays in the user's cache folder.
 
-An entry's name is a hash of all that the arrays depend on. Its files carry checksums, which are verified whenever it
-is read: an entry that is damaged is decoded anew.
+An entry's name is a hash of all that the arrays depend on. Its files' checksums are verified at every read: a damaged
+entry is decoded anew.
 """
 
 import hashlib
@@ -30,16 +30,11 @@ _FORMAT = 3
 
 
 def cache_folder() -> Path:
-    """The user's cache folder of vision-zoo."""
     return user_cache_path("vision-zoo")
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content as hexadecimal digits.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
+    """SHA-256 of a file's content as hexadecimal digits; DataError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -48,11 +43,7 @@ def file_hash(path: Path) -> str:
 
 
 def content_hash(files: Iterable[Path]) -> str:
-    """SHA-256 over the contents of `files` in the order given, as hexadecimal digits.
-
-    Raises:
-        DataError: one of them cannot be read.
-    """
+    """SHA-256 over the contents of `files` in the order given, as hexadecimal digits; DataError if one cannot be read."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(bytes.fromhex(file_hash(path)))
@@ -63,8 +54,7 @@ def decoded_once(dataset: str, depends_on: Mapping[str, Any], decode: Callable[[
     """The splits from the cache, or from `decode`, which are then cached.
 
     `depends_on` holds, as JSON values, everything that `decode` depends on but the decoder itself: contents, labels in
-    their order, input format, the rule of the split. A cache that cannot be read or written costs time, never a
-    failure: the decoded arrays are used as they are.
+    their order, input format, the rule of the split. A cache that cannot be read or written costs only time.
     """
     described = {"format": _FORMAT, "decoder": _decoder(), "dataset": dataset, **depends_on}
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -37,7 +37,6 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> "Split":
-        """The images at `indices`, copied."""
         files = tuple(self.files[index] for index in indices) if self.files else ()
         return Split(self.images[indices], self.labels[indices], files)
 
@@ -50,9 +49,9 @@ class Split:
 class Splits:
     """A loaded dataset. `variant` says which copy it is (`original`, `JPEG copy`), `sha256` of which content.
 
-    `validation` is a split of its own where the data brings one. `skipped` are pictures that cannot be read
-    and were left out, which only a user's own folder may have; `notes` is what else the user should know.
-    `former_sha256` gives what earlier versions called the content's hash, where that was another one.
+    `validation` is a split of its own where the data has one. `skipped` are unreadable pictures, which only a user's
+    own folder may have; `notes` is what else the user should know. `former_sha256` gives the content's hash of earlier
+    versions.
     """
 
     train: Split
@@ -77,7 +76,6 @@ class Splits:
 
 
 def require_folder(data_dir: Path, dataset: str) -> None:
-    """Raise DataError where the data folder that the user named is none."""
     if not data_dir.is_dir():
         kind = "is not a folder" if data_dir.exists() else "does not exist"
         raise DataError(f"data folder {data_dir} {kind}; expected a folder with the dataset {dataset}")
@@ -136,11 +134,7 @@ class Dataset:
     source: str = ""
 
     def load(self, data_dir: Path | None = None) -> Splits:
-        """Load into memory, decoded once and cached.
-
-        Raises:
-            DataError: the files are missing, truncated, or do not hold this dataset.
-        """
+        """Load into memory, decoded once and cached; DataError for missing, truncated or foreign files."""
         if data_dir is not None:
             require_folder(data_dir, self.name)
         splits = self.loader(data_dir)

@@ -30,8 +30,7 @@ def load_idx_dataset(
 ) -> Splits:
     """Load a dataset that torchvision calls `torchvision_name` and keeps as IDX files, or an image folder of it.
 
-    Raises:
-        DataError: files missing, truncated or contradicting each other.
+    Raises DataError for files that are missing, truncated or contradict each other.
     """
     raw = Path(torchvision_name) / "raw"
     folder = locate(
@@ -56,11 +55,7 @@ def load_idx_dataset(
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """One IDX file of unsigned bytes as an array of its stated shape.
-
-    Raises:
-        DataError: unreadable, not IDX, or of another length than its header states.
-    """
+    """One IDX file of unsigned bytes as an array of its stated shape; DataError if it is none or of another length."""
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":

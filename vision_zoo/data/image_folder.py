@@ -58,13 +58,12 @@ def load_image_folder(
 ) -> Splits:
     """Load the images of a tree or archive, in the order of their paths.
 
-    `folders` are the classes' folder names in the order of the labels; a label itself will do, whatever
-    its case and punctuation. `variant` names the copy by what its files are like. The images are taken as
-    they are: scaled where their size differs, but neither inverted nor centred.
+    `folders` are the classes' folder names in the order of the labels; case and punctuation do not count. `variant`
+    names the copy by what its files are like. Images are scaled where their size differs, but neither inverted nor
+    centred.
 
     Raises:
-        DataError: a split or class is missing, a folder is no class, or files are no images; the message
-            counts them and names the first.
+        DataError: a split is missing, a folder is no class, or files are no images.
     """
     files = look_through(source) if source.is_dir() else None
     paths = [source] if files is None else [file.path for file in (*files.pictures, *files.others)]
@@ -109,7 +108,6 @@ def _in_classes(files: Iterable[FoundFile], folders: Sequence[str]) -> Iterator[
 
 
 def _archived(source: Path) -> Iterator[FoundFile]:
-    """The pictures in an archive, with their contents."""
     try:
         for name, content in _members(source):
             parts = PurePosixPath(name).parts

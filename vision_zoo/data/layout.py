@@ -62,10 +62,10 @@ class Layout:
 
 
 def read_layout(root: Path, *, training: bool = True) -> Layout:
-    """How the folder `root` is laid out: class folders, or `train/` with optional `val/` and `test/` that hold them.
+    """The layout of the folder `root`: class folders, or `train/` with optional `val/` and `test/` that hold them.
 
-    Where there is no `test/`, `val/` is the test split. A folder called `train`, say, is a class where it holds no
-    folders. Without `training`, a test split alone will do.
+    Without `test/`, `val/` is the test split. A folder called `train` without sub-folders is a class. Without
+    `training`, a test split alone will do.
 
     Raises:
         DataError: no such folder, or one that can be read in two ways.
@@ -130,8 +130,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def check_classes(layout: Layout, *, at_least: int) -> tuple[str, ...]:
     """The labels, which are the names of the first split's class folders.
 
-    Raises:
-        DataError: too few, a name with control characters, or a split with a class that the first one lacks.
+    Raises DataError for too few, a name with control characters, or a split with a class that the first one lacks.
     """
     first = next(iter(layout.folders))
     labels = layout.classes(first)

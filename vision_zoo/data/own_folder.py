@@ -31,16 +31,11 @@ _SPLIT_RULE = f"a fifth, seed {_SPLIT_SEED}, one of every class"
 
 
 def is_own_folder(name: str) -> bool:
-    """Whether a dataset's name is `folder:PATH`."""
     return name.startswith(PREFIX)
 
 
 def folder_path(name: str) -> Path:
-    """PATH of `folder:PATH`, with a leading `~` replaced.
-
-    Raises:
-        UsageError: there is no PATH, or no home folder to replace `~` by.
-    """
+    """PATH of `folder:PATH`, with a leading `~` replaced; UsageError without PATH or home folder."""
     path = name.removeprefix(PREFIX)
     if not path.strip():
         raise UsageError(
@@ -64,8 +59,8 @@ class Contents:
 def own_folder(path: Path, image_size: int | None = None, *, target: InputFormat | None = None) -> Dataset:
     """The dataset in `path`: class folders, or `train/` with optional `val/` and `test/` that hold them.
 
-    Without `test/`, `val/` is the test split; without both, a fifth of every class is, always the same one.
-    Images are brought to `image_size` pixels square, in colour, or to what a model takes, `target`.
+    Without `test/`, `val/` is the test split; without both, a fifth of every class is, always the same one. Images are
+    brought to `image_size` pixels square, in colour, or to a model's input, `target`.
 
     Raises:
         DataError: no such folder, fewer than two classes, or a split with other classes.
@@ -94,17 +89,12 @@ def own_folder(path: Path, image_size: int | None = None, *, target: InputFormat
 
 
 def folder_name(path: Path) -> str:
-    """What the dataset in `path` is called."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", path.resolve().name).strip("._-")[:60]
     return f"folder-{name or 'images'}"
 
 
 def read_contents(layout: Layout) -> Contents:
-    """Find and hash the pictures of a folder.
-
-    Raises:
-        DataError: a folder cannot be read, or a split has no pictures.
-    """
+    """Find and hash the pictures of a folder; DataError if a folder cannot be read, or a split has no pictures."""
     found = layout.look_through()
     pictures = []
     for file in found.pictures:
@@ -121,11 +111,7 @@ def read_contents(layout: Layout) -> Contents:
 
 
 def pictures_below(path: Path) -> list[FileRow]:
-    """All pictures in the sub-folders of `path`, however it is laid out, without split and label.
-
-    Raises:
-        DataError: a folder cannot be read.
-    """
+    """All pictures in the sub-folders of `path`, without split and label; DataError if a folder cannot be read."""
     found = look_through(path)
     return [
         FileRow("", file.name, "", _hash_where_readable(file))
@@ -145,8 +131,7 @@ def _hash_where_readable(file: FoundFile) -> str:
 def load_contents(contents: Contents, labels: Sequence[str], target: InputFormat) -> Splits:
     """Decode a folder's pictures, or take them from the cache; `labels` gives the order of the classes.
 
-    Raises:
-        DataError: a picture of another class, or a class with fewer than two pictures that can be read.
+    Raises DataError for a picture of another class, or a class with fewer than two readable pictures.
     """
     rows = [
         [picture.file.name, picture.split, picture.label, picture.sha256] for picture in contents.pictures
@@ -159,9 +144,9 @@ def load_contents(contents: Contents, labels: Sequence[str], target: InputFormat
 
 
 def pictures_to_score(path: Path, labels: Sequence[str], target: InputFormat) -> tuple[str, Splits]:
-    """The pictures of a folder that a model with `labels` is to be scored on, as the test split: `test` or `all`.
+    """The pictures on which a model with `labels` is scored, as the test split: those in `test/`, else `all`.
 
-    A folder's own test split is taken, else all of its pictures. Its classes may be some of the labels, in any order.
+    Their classes may be some of the labels, in any order.
 
     Raises:
         DataError: no such folder, a class that the model does not know, or no picture that can be read.

@@ -34,8 +34,7 @@ class Decoded:
 def decode(pictures: Iterable[Picture], labels: Sequence[str], target: InputFormat, where: str) -> Decoded:
     """Decode the pictures of a folder or archive, which messages call `where`.
 
-    Raises:
-        DataError: a picture's label is none of `labels`, or a split has no picture that can be read.
+    Raises DataError for a label that is none of `labels`, or a split without a readable picture.
     """
     index = {label: number for number, label in enumerate(labels)}
     found: dict[str, list[tuple[SourceFile, int, NDArray[np.uint8]]]] = {}

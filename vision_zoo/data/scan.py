@@ -95,7 +95,6 @@ def listed(names: Sequence[str]) -> str:
 
 
 def cannot_be_read(path: Path, error: OSError) -> DataError:
-    """The one clear line for an operating system's refusal to read `path`."""
     return DataError(f"{portable(str(path))} cannot be read: {error.strerror}; check its permissions")
 
 

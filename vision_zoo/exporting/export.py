@@ -38,8 +38,6 @@ IR_VERSION = 8
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """The written file and the verification."""
-
     path: Path
     verification: Verification
     replaced: bool
@@ -54,12 +52,11 @@ def export_onnx(
     precision: Precision = "fp32",
     weights: Precision = "fp32",
 ) -> ExportedModel:
-    """Export a finished run to a file in `output_dir` after verifying it on the whole test split.
+    """Export a finished run to `<recipe>.onnx` in `output_dir` after verifying it on the whole test split.
 
-    The file is `<recipe>.onnx`, or `<recipe>-int8.onnx` for another `precision` than fp32, which is what the
-    graph computes in. `weights` is how a graph that computes in single precision stores large weights.
-    `data_dir` is where the test split is; without it the run's own data folder is used. `dataset` is `folder:PATH` where
-    the run's folder of pictures was moved. Labels and input format are those that the run was trained with.
+    A `precision` other than fp32, in which the graph computes, is added to the name: `<recipe>-int8.onnx`. `weights` is
+    how an fp32 graph stores large weights. The test split is in `data_dir`, by default the run's own data folder;
+    `dataset` is `folder:PATH` where the run's folder of pictures was moved. Labels and input format are the run's.
 
     Raises:
         UsageError: `weights` together with another precision than fp32.
@@ -128,11 +125,7 @@ class _Exported(nn.Module):
 
 
 def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
-    """The classifier in evaluation mode as a serialised ONNX model without metadata.
-
-    Raises:
-        ExportError: torch cannot export it.
-    """
+    """The classifier in evaluation mode as a serialised ONNX model; ExportError if torch cannot export it."""
     # Two images, not one: torch.export would take a batch of one for a constant.
     example = torch.zeros((2, *shape), dtype=torch.uint8)
     logger = logging.getLogger("torch.onnx")

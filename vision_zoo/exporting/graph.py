@@ -1,7 +1,4 @@
-"""Summary of an ONNX graph: operators, layers, parameters and multiply-accumulate operations.
-
-Needs the packages onnx and onnxruntime, inside functions.
-"""
+"""Summary of an ONNX graph: operators, layers, parameters and multiply-accumulate operations."""
 
 import math
 from collections import Counter
@@ -37,12 +34,9 @@ class GraphSummary:
 
 
 def summarise_graph(content: bytes, *, name: str) -> GraphSummary:
-    """Read a serialised ONNX model whose first dimensions are the batch.
+    """Read a serialised ONNX model whose first dimensions are the batch; ModelError if it is none or cannot be run.
 
     Shapes are those of a run with one image of zeros: inferring them fails where they are computed.
-
-    Raises:
-        ModelError: it is none, or it cannot be run.
     """
     import onnx
 

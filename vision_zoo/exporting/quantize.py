@@ -29,10 +29,9 @@ _QUANTISED = ("AveragePool", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "Max
 def to_precision(content: bytes, precision: Precision, training: Split) -> bytes:
     """A serialised ONNX model as one that computes in `precision`; `training` gives images to calibrate on.
 
-    `int8` is static: quantise and dequantise nodes (QDQ), unsigned activations, signed weights with a scale
-    a channel. Normalisation and the last layer stay in single precision: logits in 256 steps would tie.
-    Weights keep to 7 bits (`reduce_range`): processors without VNNI add pairs of products in 16 bits, which
-    would overflow without a word, and a file should run alike on all of them.
+    `int8` is static: quantise and dequantise nodes (QDQ), unsigned activations, signed weights with a scale per
+    channel. Normalisation and the last layer stay in single precision: logits in 256 steps would tie. Weights keep to 7
+    bits (`reduce_range`): processors without VNNI add pairs of products in 16 bits, which would overflow silently.
 
     Raises:
         ExportError: the graph cannot be converted.

@@ -23,9 +23,8 @@ _ENOUGH_IMAGES = 500
 class Tolerance:
     """What a graph may differ by from its checkpoint.
 
-    `logit_difference` is relative to the largest logit, or absolute where all logits are below 1; None sets
-    no limit. `accuracy_loss` is a fraction of the test images; where it is above 0, a single image may be lost however
-    few there are.
+    `logit_difference` is relative to the largest logit, absolute where all are below 1; None sets no limit.
+    `accuracy_loss` is a fraction of the test images; above 0 it always allows a single image.
     """
 
     argmax_agreement: float

@@ -1,7 +1,7 @@
 """Compressed weights in the file: half precision, or 8 bits with a scale per channel.
 
-The graph computes in single precision all the same: it widens the weights once, when it is loaded (ONNX Runtime
-folds constants). Only the file shrinks; the effect of rounding is verified on the test split.
+The graph computes in single precision: ONNX Runtime widens the weights once, when it loads the file. The effect of
+rounding is verified on the test split.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ _LARGEST_INT8 = 127
 def store_weights(content: bytes, weights: Precision) -> bytes:
     """A serialised ONNX model with its large float32 weights stored as `weights`.
 
-    `int8` is symmetric, with one scale for every output channel of a convolution or dense layer, and for every row of
-    another matrix: a gate's unit of a recurrent layer. Weights of other shapes are stored as `fp16` then.
+    `int8` is symmetric, with one scale per output channel of a convolution or dense layer, and per row of another
+    matrix. Weights of other shapes are stored as `fp16` then.
     """
     import onnx
     from onnx import numpy_helper

@@ -36,8 +36,8 @@ _JFIF, _EXIF, _ADOBE = 0xE0, 0xE1, 0xEE
 class Container:
     """A file as the decoder gets it.
 
-    `size` is (width, height) where the header tells it at once, (0, 0) otherwise; `orientation` is EXIF's, 1 to 8;
-    `scans` counts those of a JPEG, and `samples` describes those of a TIFF or a PNG of 16 bits.
+    `size` is (width, height) where the header has it, (0, 0) otherwise; `orientation` is EXIF's, 1 to 8; `scans` is the
+    number in a JPEG; `samples` describes those of a TIFF or a PNG of 16 bits.
     """
 
     content: bytes
@@ -48,10 +48,9 @@ class Container:
 
 
 def read_container(content: bytes) -> Container:
-    """Find what the decoder needs of a file. A file of an unknown kind comes back as it is.
+    """Find what the decoder needs of a file; one of an unknown kind comes back as it is.
 
-    Raises:
-        ImageError: the file is built to cost far more than its pixels.
+    Raises ImageError if the file is built to cost far more than its pixels.
     """
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return _png(content)

@@ -40,11 +40,11 @@ _UPRIGHT = {
 
 @dataclass(frozen=True, kw_only=True)
 class ImageHeader:
-    """What an image file says of itself before it is decoded.
+    """The header of an image file.
 
-    `format` and `mode` are Pillow's names ("JPEG", "RGB"). `width` and `height` are in pixels, as stored: before the
-    picture is turned upright. `ordinary` says that decoding takes time and memory by the number of pixels alone; other
-    files (TIFF, PPM, AVIF, a JPEG of many scans) may take far more.
+    `format` and `mode` are Pillow's names ("JPEG", "RGB"). `width` and `height` are in pixels as stored, before the
+    picture is turned upright. `ordinary`: decoding takes time and memory by the number of pixels alone; other files
+    (TIFF, PPM, AVIF, a JPEG of many scans) may take far more.
     """
 
     format: str
@@ -79,12 +79,12 @@ def probe_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:
 def open_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode an image file (or its bytes), turned upright by its EXIF orientation; of several pictures the first.
 
-    What a file is shows in its content, whatever its name. Samples of more than 8 bits are brought to 8, see
+    The format is found by content, whatever the name. Samples of more than 8 bits are brought to 8, see
     `samples.eight_bits`.
 
     Raises:
-        ImageError: not a file, not an image, damaged, of another format, with samples whose range is not told, built
-            to be costly, or above `max_pixels`.
+        ImageError: not a file, not an image, damaged, of another format, with samples of an unknown range, built to be
+            costly, or above `max_pixels`.
     """
     name = "the image" if isinstance(source, bytes) else str(source)
     try:
@@ -153,7 +153,7 @@ def _require_few_pixels(size: tuple[int, int], max_pixels: int) -> None:
 
 @contextmanager
 def _refusing(name: str, max_pixels: int) -> Iterator[None]:
-    """Whatever a file makes the decoder raise becomes an `ImageError`."""
+    """Convert every exception of a decoder to an `ImageError`."""
     try:
         yield
     except ImageError as error:

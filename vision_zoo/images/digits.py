@@ -1,7 +1,4 @@
-"""Extract a digit from an image: light on dark, scaled and centred like MNIST.
-
-Needs numpy and Pillow only.
-"""
+"""Extract a digit from an image: light on dark, scaled and centred like MNIST. Needs numpy and Pillow only."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,9 +158,9 @@ def _placed(
 def _thickened(
     figure: NDArray[np.uint8], scaled: NDArray[np.uint8], resample: Image.Resampling
 ) -> NDArray[np.uint8]:
-    """`scaled`, but where strokes are thinner than `_STROKE` pixels: made so thick, and stretched to full contrast.
+    """`scaled`, with strokes thinner than `_STROKE` pixels made so thick and stretched to full contrast.
 
-    Strokes grow on both sides, so that what is thickened is drawn smaller: the longer side stays as it is.
+    The longer side stays as it is: what is thickened is drawn smaller.
     """
     longest = max(scaled.shape) * _FINE
     ink = _fine_ink(figure, longest)

@@ -48,10 +48,9 @@ def figure_on_paper(
 
 
 def stroke_limit(picture: Image.Image, inside: NDArray[np.bool_] | None) -> float | None:
-    """What the strokes on paper are narrower than, as a fraction of the shorter side; None for none that is found.
+    """Upper limit of the stroke width on paper, as a fraction of the shorter side; None if none is found.
 
-    Raises:
-        BlankImageError: there is nothing darker than its paper.
+    Raises BlankImageError if nothing is darker than its paper.
     """
     # What is wider than a stroke may be a shadow, so strokes are looked for from the thinnest on. Half the size will do.
     half = picture.reduce(2) if max(picture.size) > _LARGE else picture
@@ -184,12 +183,7 @@ def _one_figure(ink: _Ink) -> NDArray[np.uint8]:
 
 
 def require_one_figure(gray: NDArray[np.uint8], ground: float) -> None:
-    """Check that there is one figure on a plain ground of a level.
-
-    Raises:
-        BlankImageError: there is none.
-        ImageError: there are several.
-    """
+    """Raise BlankImageError without a figure on the plain ground, and ImageError for several."""
     lightness = np.clip(gray.astype(np.float32) - ground, 0, None)
     parts = components(lightness > max(16, 0.3 * float(lightness.max())))
     _figure(parts, parts.sums(lightness))

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 
 def closing(pixels: NDArray[Any], size: int) -> NDArray[Any]:
-    """Fill what is darker than its surroundings and narrower than a square of `size`; wider things keep their edges.
-
-    Beyond the border the picture is taken to go on as it ends.
-    """
+    """Fill what is darker than its surroundings and narrower than a square of `size`; the border is replicated."""
     padded = np.pad(pixels, size - 1, mode="edge")
     for step in (np.maximum, np.minimum):
         for axis in (0, 1):

@@ -15,10 +15,10 @@ _REACH = 2.0  # pixels on either side of the straight line
 
 
 def without_lines(darkness: NDArray[np.float32], least: float) -> NDArray[np.float32]:
-    """Set what belongs to ruled lines to 0: thin ones, straight and across the sheet, level or upright within 5 degrees.
+    """Set ruled lines to 0: thin, straight, across the sheet, level or upright within 5 degrees.
 
-    Where a stroke crosses a line it is thicker than the line, and stays. `least` is the darkness from which on a pixel
-    may be of a line.
+    Where a stroke crosses a line it is thicker than the line, and stays. `least` is the darkness from which a pixel may
+    belong to a line.
     """
     mask = darkness > least
     level = _lines(mask)

@@ -21,8 +21,8 @@ _ADVICE = "save it with 8 bits per sample"
 class Samples:
     """How a file describes its samples.
 
-    `kind` says what numbers they are, `bits` how long; `range` which of them are the darkest and the lightest, None
-    where the file does not tell; `white_is_zero` that they count from light to dark.
+    `kind` is their type, `bits` their length; `range` the darkest and the lightest, None where the file does not tell;
+    `white_is_zero` that they count from light to dark.
     """
 
     kind: Literal["unsigned", "signed", "float"]
@@ -34,13 +34,12 @@ class Samples:
 def eight_bits(image: Image.Image, samples: Samples | None) -> Image.Image:
     """Bring a decoded image to 8 bits per sample.
 
-    The range of the samples is the one that the file tells. Where it tells none, unsigned samples of 16 bits are taken
-    for 0 to 65535, and floating-point ones for 0 to 1. But a picture that keeps to the darkest quarter of such a range
-    is refused: it may as well have 8, 10, 12 or 14 bits, and nothing but black would be left of it. So are samples
-    outside the range, and signed or 32-bit integers of no told range.
+    The range of the samples is the file's. Where it tells none, unsigned samples of 16 bits are taken for 0 to 65535,
+    and floating-point ones for 0 to 1; a picture in the darkest quarter of such a range is refused, since it may have
+    8, 10, 12 or 14 bits. So are samples outside the range, and signed or 32-bit integers of no told range.
 
-    Without `samples`, which is how images come that were made in memory, `I` and `F` hold 0 to 255 as Pillow's own
-    conversion leaves them, and failing that 0 to 65535 and 0 to 1.
+    Without `samples`, for images made in memory, `I` and `F` hold 0 to 255 as Pillow's own conversion leaves them, and
+    failing that 0 to 65535 and 0 to 1.
 
     Raises:
         ImageError: it cannot be known which samples are black and white.

@@ -15,7 +15,6 @@ _PLAIN_WITHIN = 2  # levels
 
 
 def border(pixels: NDArray[Any]) -> NDArray[Any]:
-    """The outermost pixels."""
     return np.concatenate([edge.reshape(-1) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])])
 
 

@@ -136,10 +136,9 @@ def orientation(content: bytes) -> int:
 def without_metadata(content: bytes) -> PlainTiff:
     """The same file with only the tags that say where the first picture's pixels are and what they mean.
 
-    Pixels of more than 8 bits in which white is zero are marked as if black were: who scales them turns them over.
+    Pixels of more than 8 bits in which white is zero are marked as if black were: whoever scales them inverts them.
 
-    Raises:
-        ImageError: the tags tell of tiles or strips that the picture cannot have.
+    Raises ImageError if the tags tell of tiles or strips that the picture cannot have.
     """
     try:
         directory = _Directory(content)

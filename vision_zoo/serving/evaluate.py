@@ -34,7 +34,7 @@ class Score:
 
 @dataclass(frozen=True)
 class DatasetScore(Score):
-    """The score of the model `model` on a dataset: on its `split` "test", or on "all" images of a folder without one.
+    """Score of `model` on a dataset: on its `split` "test", or on "all" images of a folder without one.
 
     `labels` are those of the confusion matrix, `provider` the execution provider that ran.
     """
@@ -47,21 +47,16 @@ class DatasetScore(Score):
 
 
 def dataset_to_score(name: str) -> Dataset | Path:
-    """The dataset called `name`, or the folder of `folder:PATH`; nothing is loaded.
-
-    Raises:
-        UnknownNameError: there is none of that name.
-        UsageError: no PATH.
-    """
+    """The dataset called `name` (UnknownNameError), or the folder of `folder:PATH` (UsageError); nothing is loaded."""
     return folder_path(name) if is_own_folder(name) else find_dataset(name)
 
 
 def evaluate_dataset(
     session: Session, dataset: Dataset | Path, *, data_dir: Path | None, progress: Progress
 ) -> DatasetScore:
-    """Score `session` on a dataset's test split, or on all pictures of a folder that has no test split.
+    """Score `session` on a dataset's test split, or on all pictures of a folder without one.
 
-    The pictures of a folder are brought to what the model takes, their classes found among its labels by name.
+    A folder's pictures are brought to the model's input; its classes are matched with the labels by name.
 
     Raises:
         DataError: the data is not there.
@@ -115,8 +110,7 @@ def evaluate(
 ) -> Score:
     """Score `session` on images uint8 `[n, height, width, channels]` with `labels` `[n]` into `names`.
 
-    Raises:
-        UsageError: the model was made for other labels or another input shape.
+    Raises UsageError if the model was made for other labels or another input shape.
     """
     metadata = session.metadata
     if tuple(names) != metadata.labels:

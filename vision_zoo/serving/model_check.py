@@ -1,8 +1,4 @@
-"""Test model files in a separate process: a file may exhaust memory, crash, or never terminate.
-
-`check_models` starts the process, `main` is what runs in it: it loads each file and runs it once, on the CPU. Only what
-has passed is then loaded by the process that serves.
-"""
+"""Load and run model files once in a separate process: a file may exhaust memory, crash, or never terminate."""
 
 import contextlib
 import json

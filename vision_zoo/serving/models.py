@@ -13,11 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def model_folders(models_dir: Path | None) -> list[Path]:
-    """The folders in which a name is looked up: `models_dir` alone, or `./exported` and the shipped models.
-
-    Raises:
-        ModelError: `models_dir` is not a folder.
-    """
+    """The folders of models: `models_dir` (ModelError if it is none), or `./exported` and the shipped models."""
     if models_dir is not None:
         if not models_dir.is_dir():
             raise ModelError(
@@ -36,8 +32,7 @@ def model_folders(models_dir: Path | None) -> list[Path]:
 def list_models(models_dir: Path | None = None, *, only_files: bool = True) -> dict[str, Path]:
     """Paths of the models at hand by name; the first folder that has a name wins.
 
-    Without `only_files`, pipes, devices and folders that are named as models are listed too: a server refuses
-    them by name.
+    Without `only_files`, pipes, devices and folders named as models are listed too: a server refuses them by name.
     """
     found: dict[str, Path] = {}
     for folder in model_folders(models_dir):
@@ -50,11 +45,8 @@ def list_models(models_dir: Path | None = None, *, only_files: bool = True) -> d
 def find_model(model: str, models_dir: Path | None = None) -> Path:
     """The path of `model`: text with `.onnx` or a separator is a path, anything else a name in a models folder.
 
-    A file name that is not in the working folder is looked for in `models_dir`, where that is given.
-
-    Raises:
-        UnknownNameError: no such name; the message names the closest ones.
-        ModelError: it is a path, and there is no file.
+    A file name that is not in the working folder is looked for in `models_dir`. UnknownNameError names the closest
+    names; ModelError if a path has no file.
     """
     if not model:
         raise ModelError("the name of the model is empty; expected a path or a name")
@@ -105,11 +97,7 @@ def _unknown(model: str, models: Mapping[str, Path], models_dir: Path | None) ->
 
 
 def find_models(models: Sequence[str], models_dir: Path | None = None) -> list[Path]:
-    """The paths of `models`, or of every model at hand when none is named.
-
-    Raises:
-        UnknownNameError, ModelError: see `find_model`; also when there is none at all.
-    """
+    """The paths of `models`, or of every model at hand; raises as `find_model`, and ModelError if there is none."""
     if models:
         return [find_model(model, models_dir) for model in models]
     paths = list(list_models(models_dir).values())

@@ -21,10 +21,10 @@ Picture = str | Path | Image.Image | NDArray[np.uint8]
 
 
 def classify_file(session: Session, image: Path, *, top: int | None = None) -> dict[str, Any]:
-    """`image`, `label` and `probabilities` by label, the most probable first; the `top` ones where given.
+    """`image`, `label` and `probabilities` of the `top` labels, by default all, the most probable first.
 
     Raises:
-        ImageError: the file is no image that can be used, whatever a decoder meets in it.
+        ImageError: the file is no image that can be used.
         ModelError: the model fails or returns non-finite values.
     """
     (ranked,) = classify(session, [image], top=top)
@@ -34,11 +34,11 @@ def classify_file(session: Session, image: Path, *, top: int | None = None) -> d
 def classify(
     session: Session, images: Sequence[Picture], *, top: int | None = None
 ) -> list[tuple[tuple[str, float], ...]]:
-    """The labels of each image with their probabilities, the best first; the `top` best where given.
+    """The `top` labels of each image, by default all, with their probabilities, the best first.
 
     Raises:
         ImageError: an image cannot be used; the message names its file, or its place among several.
-        ModelError: the model fails or gives values that are not finite.
+        ModelError: the model fails or returns non-finite values.
     """
     pixels = []
     for number, image in enumerate(images):
@@ -53,12 +53,7 @@ def classify(
 
 
 def image_path(text: str) -> Path:
-    """The path of an image file that a user names.
-
-    Raises:
-        ImageError: it is an address, a folder, standard input or a pattern, which are not taken, or lies in a folder
-            that may not be read.
-    """
+    """The path of an image file; ImageError for an address, folder, standard input, pattern or unreadable folder."""
     try:
         return _file_path(text)
     except OSError as error:

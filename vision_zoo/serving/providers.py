@@ -46,11 +46,7 @@ def execution_providers(name: str) -> list[str]:
 
 
 def check_running(name: str, running: list[str]) -> None:
-    """Refuse a session that fell back although a provider was asked for by name.
-
-    Raises:
-        DeviceError: it did.
-    """
+    """Raise DeviceError for a session that fell back although a provider was asked for by name."""
     if name != "auto" and running[0] != EXECUTION_PROVIDERS[name]:
         raise DeviceError(
             f"--provider {name} cannot be used: ONNX Runtime could not start it and fell back to {running[0]}; "
@@ -69,8 +65,7 @@ def auto_notice() -> str | None:
 def missing_for(name: str) -> str | None:
     """What keeps a provider from running here, or None.
 
-    `get_available_providers()` tells how ONNX Runtime was built, not what can run: drivers and libraries
-    are looked for one by one.
+    `get_available_providers()` tells how ONNX Runtime was built: drivers and libraries are looked for one by one.
     """
     if name == "cpu":
         return None

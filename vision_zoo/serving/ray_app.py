@@ -65,10 +65,9 @@ class Options(BaseModel):
 
 
 def application(options: Options) -> serve.Application:
-    """The application to hand to `serve.run`. VISION_ZOO_API_KEY, if set where this runs, is the key for all replicas.
+    """The application for `serve.run`. VISION_ZOO_API_KEY, if set where this runs, is the key for all replicas.
 
-    Raises:
-        UsageError: an option is out of range, or there is neither a key nor `open_to_all`.
+    Raises UsageError for an option out of range, or neither a key nor `open_to_all`.
     """
     key = os.environ.get("VISION_ZOO_API_KEY") or None
     if key is None and not options.open_to_all:

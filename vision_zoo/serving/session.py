@@ -58,16 +58,16 @@ def ranking(values: NDArray[np.float32], count: int | None = None) -> NDArray[np
 
 
 class Session:
-    """A model in ONNX Runtime, verified against its manifest and the artifact contract.
+    """A model in ONNX Runtime, verified against its manifest and the artifact contract. Safe for several threads.
 
-    `metadata` is what the file says about itself, `provider` the execution provider that really runs, `size` and
-    `sha256` are of the file's bytes, `verified` whether a manifest lists them. Safe to use from several threads at once.
+    `metadata` is the file's, `provider` the execution provider that really runs, `size` and `sha256` are of the file's
+    bytes, `verified` says whether a manifest lists them.
 
     Args:
         path: of the `.onnx` file.
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         threads: within one operator. One is fastest for small models, and leaves no thread spinning.
-        sha256: of the only content that is loaded, where it has been looked at before.
+        sha256: of the only content that is loaded, if given.
 
     Raises:
         ModelError: missing, damaged or foreign file, or not the one its manifest or `sha256` says.
@@ -125,23 +125,14 @@ class Session:
     ) -> Prediction:
         """Classify any number of images, uint8 `[n, height, width, channels]`, in batches of at most `batch_size`.
 
-        `progress` is told how many are done.
-
-        Raises:
-            UsageError: another dtype or shape, no image, or `batch_size` is below 1.
-            ModelError: the graph fails.
+        `progress` is told how many are done. Raises as `predict`, and UsageError if `batch_size` is below 1.
         """
         return self.predict_batches(onnx_runtime.batches(images, batch_size), progress=progress)
 
     def predict_batches(
         self, batches: Iterable[NDArray[np.uint8]], *, progress: Progress | None = None
     ) -> Prediction:
-        """Classify batches one after the other, each as `predict` takes it, into one prediction of all images.
-
-        Raises:
-            UsageError: another dtype or shape, or an empty batch.
-            ModelError: the graph fails.
-        """
+        """Classify batches one after the other into one prediction of all images; raises as `predict`."""
         predictions = []
         for batch in batches:
             predictions.append(self.predict(batch))
@@ -153,11 +144,7 @@ class Session:
         )
 
     def run_once(self) -> None:
-        """Classify a black image: nobody's request pays for the first run, and a model that cannot run is noticed.
-
-        Raises:
-            ModelError: the graph fails, or returns non-finite values.
-        """
+        """Classify a black image, so that no request pays for the first run; ModelError if the model fails."""
         prediction = self.predict(np.zeros((1, *self._shape), dtype=np.uint8))
         if not (np.isfinite(prediction.probabilities).all() and np.isfinite(prediction.logits).all()):
             raise ModelError(f"{self.path} returns non-finite values; export the model again")
@@ -167,10 +154,7 @@ class Session:
         return self._session
 
     def with_options(self, options: Any, *, provider_options: Mapping[str, str] | None = None) -> Any:
-        """Another `onnxruntime.InferenceSession` of the same verified file, with other options.
-
-        `provider_options` are those of the provider that runs first.
-        """
+        """Another `onnxruntime.InferenceSession` of the same file; `provider_options` are the first provider's."""
         return _load(self.path, _read(self.path), self._asked_for, options, provider_options)
 
     def profiled(self, prefix: Path) -> Any:

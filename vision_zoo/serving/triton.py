@@ -23,8 +23,7 @@ _QUEUE_MICROSECONDS = 500
 def write_model(folder: Path, name: str, content: bytes, metadata: Metadata) -> Path:
     """Add an exported file to the repository in `folder` as version 1 of `name`; return the model's folder.
 
-    Raises:
-        StorageError: the folder cannot be written.
+    Raises StorageError if the folder cannot be written.
     """
     target = folder / name
     files: Mapping[Path, bytes] = {
@@ -46,9 +45,7 @@ def write_model(folder: Path, name: str, content: bytes, metadata: Metadata) -> 
 def add_model(folder: Path, path: Path) -> Path:
     """Add the exported file `path`, verified against its manifest, to the repository in `folder`.
 
-    Raises:
-        ModelError: the file cannot be used.
-        StorageError: the folder cannot be written.
+    Raises ModelError if the file cannot be used, StorageError if the folder cannot be written.
     """
     session = Session(path, provider="cpu")
     return write_model(folder, session.name, path.read_bytes(), session.metadata)

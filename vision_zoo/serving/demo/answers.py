@@ -19,10 +19,9 @@ Inputs = Mapping[InputFormat, Decoded]
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One model's: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` the most probable label first.
+    """One model's answer: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` begins with the best label.
 
-    `milliseconds` are of the model alone. `familiar` says whether the input looks like the model's test images
-    (see `Metadata.is_familiar`), None if the file does not say how to tell.
+    `milliseconds` are of the model alone; `familiar` is `Metadata.is_familiar`.
     """
 
     session: Session
@@ -33,16 +32,11 @@ class Answer:
 
     @property
     def label(self) -> str:
-        """The most probable label."""
         return self.ranked[0][0]
 
 
 def answers(sessions: Iterable[Session], inputs: Inputs) -> list[Answer]:
-    """What every model that can use the image says, the most accurate model first.
-
-    Raises:
-        ImageError: none of them can.
-    """
+    """The answers of every model that can use the image, the most accurate model first; ImageError if none can."""
     ordered = most_accurate_first(sessions)
     first_usable(ordered, inputs)
     pictures = [(session, inputs[session.metadata.input]) for session in ordered]
@@ -50,11 +44,7 @@ def answers(sessions: Iterable[Session], inputs: Inputs) -> list[Answer]:
 
 
 def first_usable(sessions: Sequence[Session], inputs: Inputs) -> tuple[Session, NDArray[np.uint8]]:
-    """The first model that can use the image, and the image as it takes it.
-
-    Raises:
-        ImageError: none of them can; why the first cannot.
-    """
+    """The first model that can use the image, and the image as its input; ImageError if none can."""
     for session in sessions:
         pixels = inputs[session.metadata.input]
         if not isinstance(pixels, ImageError):
@@ -63,7 +53,6 @@ def first_usable(sessions: Sequence[Session], inputs: Inputs) -> tuple[Session, 
 
 
 def most_accurate_first(sessions: Iterable[Session]) -> list[Session]:
-    """By their test accuracy."""
     return sorted(sessions, key=lambda session: -session.metadata.test_accuracy)
 
 

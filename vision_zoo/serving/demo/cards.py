@@ -44,10 +44,7 @@ _SHOWN_LABELS = 3
 
 
 def cards(answers: Sequence[Answer], *, nothing: str, key: str | None = None) -> str:
-    """A card for every answer below a line that sums them up; `nothing` where there are none.
-
-    `key` names the input that the answers are of.
-    """
+    """A card for every answer below a summary; `nothing` where there are none. `key` names the input."""
     if not answers:
         return message(nothing, key=key)
     shown = "".join(_card(answer) for answer in answers)

@@ -177,7 +177,6 @@ def _names(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[
 
 
 def _overlap(one: _Box, other: _Box) -> float:
-    """The area that two boxes have in common."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     return max(width, 0.0) * max(height, 0.0)

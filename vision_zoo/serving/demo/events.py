@@ -27,12 +27,7 @@ _SESSION = re.compile(r"[\w-]{1,64}")
 
 
 class PageEvents:
-    """The events of a page.
-
-    Args:
-        page: Gradio's blocks, laid out.
-        files: what the events may read.
-    """
+    """The events of `page`, Gradio's blocks, which may read `files`."""
 
     def __init__(self, page: "gradio.Blocks", files: PageFiles) -> None:
         from gradio.components import Image, State
@@ -46,17 +41,13 @@ class PageEvents:
         self._streams = Streams()
 
     def checked(self, body: bytes, *, client: str, name: str | None) -> bytes:
-        """The body of an event written anew: what was not understood is not passed on.
+        """The body of an event written anew from what was understood of `body`, which `client` sent.
 
-        Args:
-            body: of the request, JSON.
-            client: who sent it.
-            name: of the event, where the path has it; else the body has its number.
+        `name` is the event's, where the path has it; else the body has its number.
 
         Raises:
-            RequestError: it is malformed (400), there is no such event (404), it refers to a file that the client
-                did not upload in this session (403), the session does not read its answers (429), or too many others do
-                not (503).
+            RequestError: malformed (400), no such event (404), a file that this session's client did not upload (403),
+                a session that does not read its answers (429), or too many others that do not (503).
         """
         document = _parsed(body)
         index, function = self._function(document, name)
@@ -99,11 +90,7 @@ class PageEvents:
 
     @contextmanager
     def reading(self, session: str) -> Iterator[None]:
-        """Count a stream of a session's answers as long as it is open, then forget what was left unread.
-
-        Raises:
-            RequestError: there are too many streams (429, 503).
-        """
+        """Count an open stream of a session's answers, then forget the unread ones; RequestError if too many."""
         with self._streams.opened(session):
             try:
                 yield
@@ -114,11 +101,7 @@ class PageEvents:
                     self._forget(session)
 
     def _make_room(self, session: str) -> None:
-        """Forget answers that nobody reads: Gradio keeps them.
-
-        Raises:
-            RequestError: this session has too many of them (429), or all together have (503).
-        """
+        """Forget answers that nobody reads, which Gradio keeps; RequestError for too many (429, of all sessions 503)."""
         unread = self._queue.pending_event_ids_session
         retry = {"Retry-After": "1"}
         if len(unread.get(session, ())) >= _UNREAD_OF_ONE:

@@ -15,7 +15,7 @@ _FOR, _AGAINST = np.array((213, 94, 0)), np.array((0, 114, 178))
 
 
 def occlusion(answer: Answer) -> NDArray[np.float64]:
-    """How much the answer's probability falls when a part is covered, `[height, width]`; negative where it rises.
+    """Fall of the answer's probability when a part is covered, `[height, width]`; negative where it rises.
 
     A cover has the colour of the image's border. Every pixel has the mean over the covers that lay on it.
     """

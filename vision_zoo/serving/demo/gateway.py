@@ -1,7 +1,7 @@
 """Filter in front of Gradio: only the page's own files and events, no references to other files.
 
-Gradio offers far more paths than this page needs, and reads what a posted file reference names. Uploads and
-downloads are answered here, and every event is written anew from what has been checked.
+Gradio has far more paths than the page needs, and opens any file that a request names. Uploads and downloads are
+answered here, and every event is written anew from what has been checked.
 """
 
 import re
@@ -54,15 +54,7 @@ _LARGEST_EVENT = 256 * 1024
 
 
 class Gateway:
-    """ASGI application in front of Gradio's.
-
-    Args:
-        app: Gradio's.
-        events: what the page can be asked to do.
-        files: what the page may read.
-        max_body_bytes: of an upload.
-        read_seconds: a client may take to send a request.
-    """
+    """ASGI application in front of `app`, Gradio's; `read_seconds` is a client's time to send a request."""
 
     def __init__(
         self, app: ASGIApp, events: PageEvents, files: PageFiles, *, max_body_bytes: int, read_seconds: float
@@ -75,7 +67,6 @@ class Gateway:
         self._heartbeats = Streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http":
             return
         try:

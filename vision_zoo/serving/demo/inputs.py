@@ -20,11 +20,6 @@ class Drawn:
     base64: str
 
     def read_bytes(self) -> bytes:
-        """The file.
-
-        Raises:
-            ImageError: it is damaged.
-        """
         try:
             return binascii.a2b_base64(self.base64, strict_mode=True)
         except ValueError as error:
@@ -38,11 +33,6 @@ class Chosen:
     path: Path
 
     def read_bytes(self) -> bytes:
-        """The file.
-
-        Raises:
-            ImageError: it is gone.
-        """
         try:
             return self.path.read_bytes()
         except OSError as error:
@@ -54,21 +44,13 @@ Picture = Drawn | Chosen
 
 
 def drawn_file(drawing: Any) -> Drawn | None:
-    """What was drawn on the pad. None for an untouched pad.
-
-    Args:
-        drawing: the pad's value, a data URL; other text is a pad that has been cleared.
-    """
+    """The drawing on the pad, whose value is a data URL; None for an untouched or cleared pad."""
     found = _DRAWING.match(drawing) if isinstance(drawing, str) else None
     return None if found is None else Drawn(drawing[found.end() :])
 
 
 def chosen_file(picture: Any) -> Chosen | None:
-    """The picture that a visitor chose; None for none.
-
-    Args:
-        picture: Gradio's reference to a file, which was checked when it arrived.
-    """
+    """The picture of Gradio's file reference, which was checked on arrival; None for none."""
     return Chosen(Path(picture["path"])) if isinstance(picture, Mapping) else None
 
 

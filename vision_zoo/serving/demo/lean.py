@@ -29,13 +29,7 @@ def open_queue(page: Any, *, events_at_once: int) -> None:
 
 
 def trim(gradio_app: Any, page: Any, *, sessions: int) -> None:
-    """Keep little of each visitor, of the last `sessions` of them, and draw no plots.
-
-    Args:
-        gradio_app: Gradio's application, before its first event.
-        page: its blocks.
-        sessions: that are kept.
-    """
+    """Keep the state of the last `sessions` visitors of `page` only, and draw no plots; before the first event."""
     import gradio.utils
     from gradio.state_holder import SessionState, StateHolder
 

@@ -46,13 +46,7 @@ _HEADERS = {
 
 
 class Login:
-    """Who may open the page.
-
-    Args:
-        key: that is asked for.
-        page: path of the page.
-        root_path: that a proxy puts before it.
-    """
+    """Access to the page at the path `page` (behind a proxy's `root_path`) with the key `key`."""
 
     def __init__(self, key: bytes, page: str, *, root_path: str = "") -> None:
         self._key = key
@@ -70,10 +64,7 @@ class Login:
         return self._is_ours(_cookie(headers.get(b"cookie", b"")))
 
     async def answers(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer what belongs to logging in; False if nothing of it was asked for.
-
-        That is the form itself, and what a browser gets that opens the page without being admitted.
-        """
+        """Answer the login form and requests of browsers that are not logged in; False for any other request."""
         request = Request(scope, receive)
         root, path = self._root_path, scope["path"]
         headers = dict(scope["headers"])

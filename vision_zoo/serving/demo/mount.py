@@ -27,11 +27,7 @@ _SWEEP_SECONDS = 30
 
 
 def mount_page(app: FastAPI, state: State) -> Login | None:
-    """Serve the page at `PAGE_PATH`; the login that its visitors need, where there is a key.
-
-    Raises:
-        ModelError: there is no model for it.
-    """
+    """Serve the page at `PAGE_PATH`; its login, where there is a key. ModelError if there is no model."""
     settings = state.settings
     files = PageFiles(settings.max_body_bytes)
     lean.set_environment(str(files.folder))

@@ -23,11 +23,7 @@ _HOW_FAMILIAR = (
 
 
 def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
-    """The page over the models that `sessions` gives whenever it is asked.
-
-    Raises:
-        ModelError: there are none.
-    """
+    """The page over the models of `sessions`, asked at every event; ModelError if there are none."""
     if not sessions():
         raise ModelError("no models found; train one and export it, or pass --models-dir")
     model = None

@@ -19,33 +19,20 @@ Result = TypeVar("Result")
 
 
 class Runner:
-    """Runs what the page is asked for. Every call waits for its turn, and ends at the deadline of a request.
-
-    Args:
-        state: of the server, whose limits hold.
-    """
+    """Runs the page's computations within the limits of the server `state`: in turn, until a request's deadline."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Do a blocking call in a thread.
-
-        Raises:
-            VisionZooError: there is no turn, or no result, in time.
-        """
+        """Run a blocking call in a thread; VisionZooError if there is no turn, or no result, in time."""
         async with self._turn() as turn:
             return await turn.run_in_thread(work)
 
     async def answers(
         self, sessions: Sequence[Session], picture: Picture, show: Callable[[list[Answer]], Result]
     ) -> Result:
-        """What models say of an image file, the most accurate model first.
-
-        Args:
-            sessions: at least one.
-            picture: the file.
-            show: what is made of the answers, in a thread too.
+        """Answers of `sessions` on the file `picture`, made into a result by `show` in a thread.
 
         Raises:
             ImageError: no model can use the image.

@@ -17,16 +17,11 @@ class Streams:
         self._open: Counter[str] = Counter()
 
     def count(self, session: str) -> int:
-        """Those of one session."""
         return self._open.get(session, 0)
 
     @contextmanager
     def opened(self, session: str) -> Iterator[None]:
-        """Count a stream as long as it is open.
-
-        Raises:
-            RequestError: the session has too many (429), or there are too many (503).
-        """
+        """Count a stream as long as it is open; RequestError if the session has too many (429), or all together (503)."""
         retry = {"Retry-After": "1"}
         if self.count(session) >= _OF_ONE:
             raise RequestError(429, "this session has too many streams open; close some first", retry)

@@ -14,15 +14,9 @@ _OTHER_FIELDS = 1
 
 
 class UploadForm:
-    """Keeps the files in the field `files` of one form. Its methods block: they are for a thread.
+    """Keeps the files in the field `files` of one form that `client` sends. Its methods block: they are for a thread.
 
-    Args:
-        content_type: of the request, with the form's boundary.
-        files: where they are kept.
-        client: who sends it.
-
-    Raises:
-        RequestError: it is no form (400).
+    Raises RequestError if `content_type` is no form's (400).
     """
 
     def __init__(self, content_type: str, files: PageFiles, client: str) -> None:
@@ -56,9 +50,7 @@ class UploadForm:
     def write(self, part: bytes) -> None:
         """Take the next part of the body.
 
-        Raises:
-            RequestError: the form is malformed or has too many fields (400), there are too many uploads (429), or the
-                disk cannot take it (503).
+        Raises RequestError for a malformed form (400), too many uploads (429), or a full disk (503).
         """
         try:
             self._parser.write(part)
@@ -66,11 +58,7 @@ class UploadForm:
             raise _malformed() from error
 
     def finish(self) -> list[str]:
-        """The paths of the files, in order; from now on the page may use them.
-
-        Raises:
-            RequestError: the form is not complete, or has no file (400).
-        """
+        """The paths of the files, in order, for use by the page; RequestError for an incomplete or empty form (400)."""
         if not self._complete:
             raise _malformed()
         if not self._paths:
@@ -80,7 +68,6 @@ class UploadForm:
         return self._paths
 
     def discard(self) -> None:
-        """Delete what has been written."""
         self._files.discard(self._paths)
 
     # What the parser calls.

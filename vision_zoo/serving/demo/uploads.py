@@ -39,13 +39,10 @@ class _Upload:
 
 
 class PageFiles:
-    """A folder of its own, removed at exit, and what lies in it.
+    """A folder of its own, removed at exit, for uploads of at most `largest` bytes.
 
     An upload belongs to the client that sent it, then to the first session that uses it, until that session uses
     another picture or none, or ends.
-
-    Args:
-        largest: bytes of one upload.
     """
 
     def __init__(self, largest: int) -> None:
@@ -74,11 +71,7 @@ class PageFiles:
         return upload is not None and upload.complete
 
     def begin(self, client: str, suffix: str) -> str:
-        """Make room for an upload that arrives; its path, which nobody can guess.
-
-        Raises:
-            RequestError: this client, or all together, have too much here (429), or the disk takes nothing (503).
-        """
+        """Reserve an upload at an unguessable path; RequestError for too many (429) or a full disk (503)."""
         suffix = suffix.lower()
         path = self.folder / secrets.token_hex(16) / f"picture{suffix if suffix in SUFFIXES else ''}"
         with self._lock:
@@ -96,11 +89,7 @@ class PageFiles:
         return str(path)
 
     def append(self, path: str, content: bytes) -> None:
-        """Write the next part of an upload that has begun; its bytes are counted before.
-
-        Raises:
-            RequestError: as `begin`.
-        """
+        """Write the next part of an upload that has begun, whose bytes are counted before; RequestError as `begin`."""
         size = len(content)
         with self._lock:
             upload = self._uploads.get(path)
@@ -125,16 +114,11 @@ class PageFiles:
                 self._uploads[path].complete = True
 
     def discard(self, paths: list[str]) -> None:
-        """Delete uploads that did not arrive."""
         with self._lock:
             self._delete([path for path in paths if path in self._uploads])
 
     def use(self, path: str | None, *, client: str, session: str) -> None:
-        """Note that a session uses a picture, or none, and delete the one that it used before.
-
-        Raises:
-            RequestError: the picture is not this session's (403).
-        """
+        """Set a session's picture or none, and delete the former one; RequestError if it is not this session's (403)."""
         with self._lock:
             if path is not None and path not in self._examples:
                 upload = self._uploads.get(path)
@@ -175,7 +159,6 @@ class PageFiles:
             )
 
     def close(self) -> None:
-        """Remove the folder."""
         atexit.unregister(self.close)
         self._alive.release()
         shutil.rmtree(self.folder, ignore_errors=True)

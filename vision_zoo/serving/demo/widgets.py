@@ -45,9 +45,9 @@ def shown_image(**options: Any) -> Any:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the answers to one kind of input are shown. `name` begins the ids of its parts; page.js knows them.
+    """Where the answers to one kind of input are shown. `name` begins the ids of its parts, which page.js knows.
 
-    `nothing` is said where there is no input.
+    `nothing` is the text without an input.
     """
 
     name: str
@@ -57,11 +57,7 @@ class Outputs:
     heat: Any
 
     def clear(self, changed: str) -> str:
-        """A script that takes the answers away at once, for an event whose input has changed.
-
-        Args:
-            changed: a function of page.js that takes the event's inputs.
-        """
+        """Clear the answers in the browser when an event's input has changed, by page.js's function `changed`."""
         waiting = json.dumps('<p class="vz-empty" role="status">…</p>')
         return f"(...inputs) => {{ window.visionZoo.{changed}(...inputs); return [{waiting}, null, null]; }}"
 
@@ -112,11 +108,7 @@ async def looked_at(
 
 
 async def explained(runner: Runner, sessions: list[Session], picture: Picture | None, *, key: str) -> Shown:
-    """What mattered to the most accurate of the models that can use the input.
-
-    Raises:
-        gradio.Error: there is nothing to explain; shown in a corner of the page.
-    """
+    """Occlusion map of the most accurate model that can use the input; gradio.Error if there is nothing to explain."""
     if not sessions:
         raise complaint(_NOT_SERVED)
     if picture is None:

@@ -21,12 +21,7 @@ RETRY_SECONDS = "1"
 
 
 class Admission:
-    """Bounded concurrency and a bounded queue, first come, first served; for one event loop.
-
-    Args:
-        max_concurrency: requests that run at once.
-        max_queue: requests that wait.
-    """
+    """Bounded concurrency and a bounded queue of requests, first come, first served; for one event loop."""
 
     def __init__(self, *, max_concurrency: int, max_queue: int) -> None:
         self._max_concurrency = max_concurrency
@@ -38,7 +33,6 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
         return len(self._waiting)
 
     @contextlib.asynccontextmanager
@@ -47,7 +41,7 @@ class Admission:
 
         Args:
             deadline: on `time.monotonic()`'s clock.
-            gone: awaited while the request waits; when it returns, nobody wants the answer any more.
+            gone: awaited meanwhile; when it returns, nobody wants the answer any more.
 
         Raises:
             RequestError: the queue is full (503), the deadline has passed (504), or the client is gone (499).
@@ -105,9 +99,9 @@ class Admission:
 
 
 class Turn:
-    """A request's place among those that run. Made by `Admission.turn`; for one task.
+    """A request's place among those that run, made by `Admission.turn`; for one task.
 
-    `began` and `waited` are nanoseconds of `time.perf_counter_ns()`: when it began, and how long it was waited for.
+    `began` and `waited` are nanoseconds of `time.perf_counter_ns()`: its beginning, and the wait before it.
     """
 
     def __init__(self, admission: Admission, deadline: float, gone: Gone | None) -> None:
@@ -118,12 +112,9 @@ class Turn:
         self.began = self.waited = 0
 
     async def run(self, work: Callable[[], Result], *, kind: str, units: int = 1) -> Result:
-        """Do `work` on the event loop where it is short, else in a thread.
+        """Do `work`, a blocking call, on the event loop where it is short, else in a thread.
 
-        Args:
-            work: a blocking call.
-            kind: calls of the same kind take about the same time for each of their `units`.
-            units: of this call: images or bytes.
+        Calls of the same `kind` take about the same time per unit; this one has `units` images or bytes.
 
         Raises:
             RequestError: the deadline has passed (504), or the client is gone (499).
@@ -137,11 +128,7 @@ class Turn:
     async def run_in_thread(
         self, work: Callable[[], Result], *, stop: Callable[[], None] | None = None
     ) -> Result:
-        """Do `work` in a thread, whatever it takes.
-
-        Args:
-            work: a blocking call.
-            stop: makes `work` return soon; called when nobody wants its result any more.
+        """Do `work`, a blocking call, in a thread; `stop` makes it return soon when nobody wants its result any more.
 
         Raises:
             RequestError: the deadline has passed (504), or the client is gone (499).
@@ -185,11 +172,7 @@ class Turn:
 
 
 async def _first_of(wanted: "asyncio.Future[Any]", deadline: float, gone: Gone | None, message: str) -> None:
-    """Wait until `wanted` is done.
-
-    Raises:
-        RequestError: the deadline came first (504), or the client left first (499).
-    """
+    """Wait until `wanted` is done; RequestError if the deadline comes first (504), or the client leaves first (499)."""
     leaves: asyncio.Future[object] | None = None if gone is None else asyncio.ensure_future(gone())
     awaited: set[asyncio.Future[Any]] = {wanted} if leaves is None else {wanted, leaves}
     try:

@@ -39,8 +39,7 @@ KServe's and Triton's clients work unchanged. `/v1/classify` takes an image file
 def create_app(settings: ServerSettings) -> RequestContext:
     """The application over the models of `settings.models_dir`, loaded already.
 
-    Raises:
-        ModelError: the models folder does not exist, or there is no model for the page.
+    Raises ModelError if the models folder does not exist, or there is no model for the page.
     """
     # On first sight of an odd file Pillow imports all its formats: not while requests wait.
     Image.init()

@@ -70,8 +70,7 @@ class BrowserRules:
     Args:
         host: the address that it listens on.
         any_address: answer for every address: a page has a name and cannot be rebound to one without.
-        allow_hosts: names to answer for besides `host` and this machine's; `*.example.org` stands for all of its
-            subdomains, `*` for any name.
+        allow_hosts: names to answer for besides `host` and this machine's; `*.example.org` for subdomains, `*` for any.
         cors_origins: whose pages may send requests and read the answers; `*` for any.
 
     Raises:
@@ -96,11 +95,7 @@ class BrowserRules:
         self._is_allowed = functools.lru_cache(maxsize=256)(self._is_allowed_name)
 
     def check_host(self, headers: Mapping[bytes, bytes], http_version: str) -> None:
-        """Whether the request is for this server.
-
-        Raises:
-            RequestError: it names no host (400), or another (421).
-        """
+        """Raise RequestError for a request that names no host (400), or another than this server's (421)."""
         given = headers.get(b"host")
         if given is None:
             if http_version == "1.0":
@@ -117,11 +112,7 @@ class BrowserRules:
             )
 
     def check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
-        """Whether a page that sends the request may.
-
-        Raises:
-            RequestError: it may not (403).
-        """
+        """Raise RequestError (403) for a request that a foreign page sends."""
         if method in SAFE_METHODS:
             return
         origin = headers.get(b"origin")
@@ -132,11 +123,7 @@ class BrowserRules:
             raise _foreign(origin)
 
     def preflight(self, headers: Mapping[bytes, bytes]) -> Headers:
-        """The headers, besides `cors_headers`, that answer a browser's question whether a page may send a request.
-
-        Raises:
-            RequestError: it may not (403).
-        """
+        """The headers, besides `cors_headers`, that allow a page to send a request; RequestError (403) if it may not."""
         if not self._is_named(headers[b"origin"]):
             raise _foreign(headers[b"origin"])
         answer = [*_PREFLIGHT_HEADERS]

@@ -17,7 +17,7 @@ _TYPES = (b"application/json", b"text/", b"application/javascript", b"image/svg+
 
 
 class Compression:
-    """ASGI middleware. Text is compressed where its length is known: streams are left alone.
+    """ASGI middleware that compresses text of known length; streams are left alone.
 
     While the threads are busy, large answers are sent as they are.
     """
@@ -27,7 +27,6 @@ class Compression:
         self._busy = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http" or not _accepts_gzip(scope["headers"]):
             await self._app(scope, receive, send)
             return

@@ -1,7 +1,7 @@
 """A process that decodes image files, and that the server can kill.
 
-It reads requests from its standard input and ends with it: no decoder outlives its server. What it decodes may take
-no more memory than the number of pixels allows.
+It ends with its standard input: no decoder outlives its server. Decoding may take no more memory than the number of
+pixels allows.
 """
 
 import contextlib
@@ -31,11 +31,7 @@ _TIRED_BYTES = 64 * 2**20
 
 
 def send(stream: BinaryIO, header: dict[str, Any], payload: Sequence[bytes] = ()) -> None:
-    """Write one message.
-
-    Raises:
-        OSError: nobody reads.
-    """
+    """Write one message; OSError if nobody reads."""
     text = orjson.dumps(header)
     stream.write(_FRAME.pack(len(text), sum(map(len, payload))) + text)
     stream.writelines(payload)
@@ -43,12 +39,7 @@ def send(stream: BinaryIO, header: dict[str, Any], payload: Sequence[bytes] = ()
 
 
 def receive(stream: BinaryIO, *, max_bytes: int) -> tuple[dict[str, Any], bytes]:
-    """Read one message.
-
-    Raises:
-        EOFError: nobody writes any more.
-        ValueError: it is no message, or longer than `max_bytes`.
-    """
+    """Read one message; EOFError if nobody writes any more, ValueError for no message or more than `max_bytes`."""
     size, payload_size = _FRAME.unpack(_exactly(stream, _FRAME.size))
     if size + payload_size > max_bytes:
         raise ValueError("the message is too long")

@@ -19,11 +19,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_AREN
 
 
 class Process:
-    """A process that decodes: `main` of `decoder_process`, started by this.
-
-    Raises:
-        OSError: it cannot be started.
-    """
+    """A process that runs `main` of `decoder_process`; OSError if it cannot be started."""
 
     def __init__(self) -> None:
         environment = {name: value for name, value in os.environ.items() if "API_KEY" not in name}
@@ -44,11 +40,9 @@ class Process:
         return receive(cast(BinaryIO, self._process.stdout), max_bytes=max_bytes)
 
     def is_running(self) -> bool:
-        """Whether it has not ended."""
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End it, whatever it does."""
         self._process.kill()
 
     def end(self) -> int:

@@ -36,14 +36,14 @@ class Answer:
 
 
 class Decoders:
-    """As many processes as there are requests that need one at once, started when they do, ended when they rest.
+    """Decoder processes, as many as requests need at once, started on demand, ended after `idle_seconds`.
 
     Args:
         max_pixels: of one picture.
         max_files: of one request.
         idle_seconds: that a process waits for its next request.
         bytes_per_pixel: that decoding and preparing a picture may take.
-        clock: gives the seconds of resting.
+        clock: of the idle seconds.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class Decoders:
 
     @property
     def count(self) -> int:
-        """Processes that there are."""
         return len(self._all)
 
     async def decode(
@@ -108,11 +107,7 @@ class Decoders:
         }
 
     def take(self) -> Process:
-        """A process that rests, or a new one.
-
-        Raises:
-            RequestError: none can be started (503).
-        """
+        """An idle process, or a new one; RequestError (503) if none can be started."""
         while True:
             with self._lock:
                 process = self._idle.pop()[1] if self._idle else None
@@ -136,12 +131,10 @@ class Decoders:
         return process
 
     def give_back(self, process: Process) -> None:
-        """It has answered, and can be asked again."""
         with self._lock:
             self._idle.append((self._clock(), process))
 
     def drop(self, process: Process) -> None:
-        """End a process."""
         with self._lock:
             self._all.discard(process)
         process.end()

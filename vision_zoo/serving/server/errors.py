@@ -10,13 +10,7 @@ REFUSAL = "refusal"
 
 
 class RequestError(Exception):
-    """A request that is not answered as asked.
-
-    Args:
-        status: of the answer.
-        message: one line for the client: what was wrong, what was expected.
-        headers: of the answer, such as Retry-After.
-    """
+    """A refused request: the answer's `status`, one-line `message` and `headers`, such as Retry-After."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -26,7 +20,6 @@ class RequestError(Exception):
 
 
 def as_request_error(error: VisionZooError) -> RequestError:
-    """What a client is told of an error of this package."""
     if isinstance(error, ImageError):
         return RequestError(422, str(error))
     if isinstance(error, UsageError):

@@ -58,7 +58,7 @@ async def infer(request: Request, model: str, version: str = VERSION) -> Respons
 class DirectInfer:
     """ASGI middleware that answers inference itself: FastAPI's routing takes longer than a small model.
 
-    What it does not know by sight goes on to `app`, which has the same route for its documentation.
+    All else goes on to `app`, which has the same route for its documentation.
     """
 
     path = "/v2/models/{model}/infer"
@@ -68,7 +68,6 @@ class DirectInfer:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or hand it on."""
         parts = scope["path"].split("/") if scope["type"] == "http" and scope["method"] == "POST" else []
         if len(parts) != 5 or parts[1:3] != ["v2", "models"] or parts[4] != "infer":
             await self._app(scope, receive, send)

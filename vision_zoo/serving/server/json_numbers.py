@@ -44,8 +44,7 @@ class Numbers:
 def parse(text: bytes) -> Any:
     """The document of a request; the `data` of its input is `Numbers` where it is long.
 
-    Raises:
-        RequestError: it is no JSON, or long for another reason than its numbers.
+    Raises RequestError for no JSON, or one that is long for another reason than its numbers.
     """
     if len(text) <= SHORT_BYTES:
         return _loads(text)
@@ -69,8 +68,7 @@ def parse(text: bytes) -> Any:
 def as_array(data: list[Any] | Numbers, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The array of `data`, uint8 of `shape`; `data` is flat or nested as `shape` says.
 
-    Raises:
-        RequestError: another count or nesting, or anything but whole numbers from 0 to 255.
+    Raises RequestError for another count or nesting, or anything but whole numbers from 0 to 255.
     """
     values = _from_text(data, shape) if isinstance(data, Numbers) else _from_list(data, shape)
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)

@@ -14,11 +14,9 @@ _EXIT_SECONDS = 1.0
 
 
 class LogWriter:
-    """A bounded queue and the thread that writes it; lines that do not fit are dropped and counted.
+    """A bounded queue and the thread that writes it to `descriptor`; lines that do not fit are dropped and counted.
 
-    Args:
-        descriptor: to write to.
-        notice: makes the line that says how many were dropped; written when writing works again.
+    `notice` makes the line that tells their number, written when writing works again.
     """
 
     def __init__(self, descriptor: int, *, notice: Callable[[int], bytes]) -> None:

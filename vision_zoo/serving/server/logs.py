@@ -25,7 +25,6 @@ class JsonFormatter(logging.Formatter):
     """`time` (UTC), `level`, `logger`, `message`, and whatever `extra` carries."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line."""
         entry = _entry(record.levelname.lower(), record.name, record.getMessage(), record.created)
         entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if record.exc_info:
@@ -34,7 +33,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def access(**fields: Any) -> None:
-    """One answered request, as a record of the logger `vision_zoo.access` would be.
+    """Log one answered request, as a record of the logger `vision_zoo.access` would be.
 
     Written directly: a record's way through `logging` takes as long as a small model.
     """
@@ -51,7 +50,7 @@ def _write(line: bytes) -> None:
 
 @contextlib.contextmanager
 def never_waiting() -> Iterator[None]:
-    """Write to stderr without ever waiting for it; likewise what libraries print to it or to stdout.
+    """Write stderr, and what libraries print to it or to stdout, without ever waiting.
 
     Lines are dropped, and counted, while stderr cannot be written or is not read.
     """

@@ -61,7 +61,6 @@ class Metrics:
         series[1].observe(seconds)
 
     def inferred(self, model: str, provider: str, images: int, seconds: float) -> None:
-        """A model ran."""
         series = self._model_series.get((model, provider))
         if series is None:
             series = self._inference.labels(model, provider), self._images.labels(model)
@@ -70,7 +69,6 @@ class Metrics:
         series[1].inc(images)
 
     def failed(self, model: str) -> None:
-        """A model's run failed."""
         self._failures.labels(model).inc()
 
     def page(self, models: Mapping[str, str]) -> bytes:

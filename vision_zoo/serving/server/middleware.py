@@ -30,17 +30,17 @@ _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 
 
 class RequestContext:
-    """ASGI middleware; without an `api_key` none is asked for.
+    """ASGI middleware: request ids, key, metrics and log of every request.
 
     Args:
         app: answers what is let through.
         metrics: count every answer.
-        api_key: asked for everywhere but by probes.
+        api_key: required everywhere but by probes; None requires none.
         login: asks for it at the page.
         bodies: memory that the bodies of all requests share.
         browsers: which hosts are answered for, and which pages may ask.
-        root_path: that a proxy has put before every path, whether or not it takes it away again.
-        stopping: set by the server that runs this when it is told to stop.
+        root_path: that a proxy has put before every path, whether or not it removes it.
+        stopping: set when the server is told to stop.
     """
 
     def __init__(
@@ -65,7 +65,6 @@ class RequestContext:
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -193,7 +192,6 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
@@ -216,7 +214,6 @@ class UnderRootPath:
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if self._root_path and scope["type"] == "http":
             scope["path"] = self._root_path + scope["path"]
             scope["root_path"] = self._root_path

@@ -11,10 +11,10 @@ _PHASES = ("compute_input", "compute_infer", "compute_output")
 
 
 class Statistics:
-    """What a server's models have done since it began. For one thread.
+    """Counts and times of a server's models since its start. For one thread.
 
-    A success is a run that gave an answer, a failure one that did not: the model failed, its deadline passed, or its
-    client left. Requests that were refused before their turn are not counted.
+    A success is a run that gave an answer; a failure ended by the model, a deadline or the client. Requests that were
+    refused before their turn are not counted.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,6 @@ class Statistics:
         entry.batches[images][-1].nanoseconds += nanoseconds
 
     def failed(self, model: str, *, nanoseconds: int) -> None:
-        """A run gave no answer."""
         self._entry(model).fail.add(nanoseconds)
 
     def of(self, model: str, *, version: str) -> dict[str, Any]:
@@ -76,8 +75,6 @@ class Statistics:
 
 
 class _Duration:
-    """How often, and how long in sum."""
-
     def __init__(self, count: int = 0, nanoseconds: int = 0) -> None:
         self.count = count
         self.nanoseconds = nanoseconds

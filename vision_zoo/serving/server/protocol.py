@@ -45,11 +45,7 @@ class InferRequest:
 def parse_infer_request(
     body: bytes, header_length: str | None, metadata: Metadata, *, max_batch: int
 ) -> InferRequest:
-    """Parse an inference request for the model of `metadata`.
-
-    Raises:
-        RequestError: it is malformed, or asks for what the model has not.
-    """
+    """Parse an inference request for the model of `metadata`; RequestError if malformed or not of this model."""
     length = json_length(body, header_length)
     tail = memoryview(body)[length:]
     if header_length is not None and not length:
@@ -61,11 +57,7 @@ def parse_infer_request(
 
 
 def json_length(body: bytes, header_length: str | None) -> int:
-    """How many bytes of a body are JSON.
-
-    Raises:
-        RequestError: the header is no number, or the body is shorter.
-    """
+    """Length of the JSON in a body, in bytes; RequestError if the header is no number, or the body is shorter."""
     if header_length is None:
         return len(body)
     if not (header_length.isascii() and header_length.isdigit() and len(header_length) <= 12):
@@ -77,11 +69,7 @@ def json_length(body: bytes, header_length: str | None) -> int:
 
 
 def parse_index_request(body: bytes) -> bool:
-    """Whether only models that are ready are asked for; an empty body asks for all.
-
-    Raises:
-        RequestError: it is malformed.
-    """
+    """Whether only ready models are asked for, false for an empty body; RequestError if it is malformed."""
     return bool(body) and _flag(_json_object(body), "ready", default=False)
 
 

@@ -45,15 +45,14 @@ class _Refused:
 class Repository:
     """Sessions by model name. Reading is lock-free; `refresh` is for one thread at a time.
 
-    Files are tried out in another process before they are loaded. One that cannot be loaded is reported in
-    `failures` and keeps its former version serving, where there was one. Models that vanish from the folder are
-    no longer served.
+    Files are tried out in another process before they are loaded. One that cannot be loaded is in `failures`, and its
+    former version keeps serving. Models that vanish from the folder are no longer served.
 
     Args:
-        models_dir: folder of exported models; the shipped ones without it.
+        models_dir: folder of exported models, by default the shipped ones.
         provider: of every session.
         threads: of every session.
-        clock: gives the seconds after which a refused file is tried again.
+        clock: of the seconds after which a refused file is tried again.
     """
 
     def __init__(
@@ -76,7 +75,6 @@ class Repository:
 
     @property
     def sessions(self) -> Mapping[str, Session]:
-        """Ready sessions by name."""
         return {name: loaded.session for name, loaded in self._loaded.items()}
 
     @property
@@ -85,11 +83,7 @@ class Repository:
         return {_shown(name): refused.reason for name, refused in self._refused.items()}
 
     def session(self, name: str) -> Session:
-        """The session of a model.
-
-        Raises:
-            RequestError: there is no such model (404), or its file cannot be loaded (503).
-        """
+        """The session of a model; RequestError if there is none (404), or its file cannot be loaded (503)."""
         loaded = self._loaded.get(name)
         if loaded is not None:
             return loaded.session
@@ -99,11 +93,7 @@ class Repository:
         raise RequestError(404, f"there is no model {name[:60]!r}; expected one of {known}")
 
     def refresh(self) -> None:
-        """Look at the folder, and load what is new or has changed.
-
-        Raises:
-            ModelError: the folder is gone; what was loaded stays.
-        """
+        """Load what is new or changed in the folder; ModelError if it is gone, and what was loaded stays."""
         with self._refreshing:
             found = list_models(self._models_dir, only_files=False)
             for name in self._loaded.keys() - found.keys():

@@ -190,11 +190,7 @@ async def metrics(request: Request) -> Response:
 
 
 def find_session(state: State, model: str, version: str = VERSION) -> Session:
-    """The session of a model and version.
-
-    Raises:
-        RequestError: there is none, or it cannot be loaded.
-    """
+    """The session of a model and version; RequestError if there is none, or it cannot be loaded."""
     session = state.repository.session(model)
     if version != VERSION:
         raise RequestError(404, f"{model} has no version {version[:20]!r}; expected {VERSION}")

@@ -83,11 +83,7 @@ class ServerSettings:
             )
 
     def browser_rules(self) -> BrowserRules:
-        """Which hosts are answered for, and which pages may ask.
-
-        Raises:
-            UsageError: a name or an origin is none.
-        """
+        """Which hosts are answered for, and which pages may ask; UsageError if a name or an origin is none."""
         return BrowserRules(
             host=self.host,
             any_address=not is_loopback(self.host),

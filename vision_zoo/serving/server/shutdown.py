@@ -17,15 +17,14 @@ _LOG = logging.getLogger("vision_zoo.server")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server. `GRACE_SECONDS` after its `timeout_graceful_shutdown` the process ends without its threads.
+    """uvicorn's server; `GRACE_SECONDS` after its `timeout_graceful_shutdown` the process ends without its threads.
 
-    To be told to stop is no error: `run` returns then, where uvicorn would raise the signal again.
+    `run` returns when the server is told to stop, where uvicorn would raise the signal again.
     """
 
     _told = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Begin to shut down; called by a signal."""
         self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
         self.should_exit = True
         if not self._told:

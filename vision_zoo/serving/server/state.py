@@ -39,8 +39,7 @@ class State:
     async def turn(self, request: Request) -> AsyncIterator[Turn]:
         """The request's turn, until its deadline or until its client leaves. Its body has been read.
 
-        Raises:
-            RequestError: the queue is full (503), the deadline has passed (504), or the client is gone (499).
+        Raises RequestError if the queue is full (503), the deadline has passed (504), or the client is gone (499).
         """
         deadline = request.scope["state"]["arrived"] + self.settings.deadline_seconds
         arrived = time.perf_counter_ns()
@@ -50,21 +49,16 @@ class State:
             yield turn
 
     async def predict(self, request: Request, session: Session, images: NDArray[np.uint8]) -> Prediction:
-        """Run a model when the request's turn comes, before its deadline.
-
-        Raises:
-            RequestError: no turn in time, or the model fails.
-        """
+        """Run a model in the request's turn; RequestError if there is none before its deadline, or the model fails."""
         async with self.turn(request) as turn:
             return await self.run_model(turn, session, images)
 
     async def run_model(
         self, turn: Turn, session: Session, images: NDArray[np.uint8], *, before: int = 0
     ) -> Prediction:
-        """Run a model in a request's turn; `before` are the nanoseconds that the input took before it.
+        """Run a model in a request's turn, `before` nanoseconds of which its input has taken already.
 
-        Raises:
-            RequestError: the deadline passes, or the model fails.
+        Raises RequestError if the deadline passes, or the model fails.
         """
 
         def run() -> Prediction:
@@ -97,7 +91,6 @@ class State:
 
 
 def state_of(request: Request) -> State:
-    """The server's parts, from any of its requests."""
     return cast(State, request.app.state.vision_zoo)
 
 

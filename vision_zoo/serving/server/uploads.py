@@ -1,6 +1,6 @@
 """Image files in a request: the body itself, a form, or JSON with base64.
 
-Runs in the server and in the processes that decode: no more is imported than these need.
+Decoder processes import this: no more than they need is imported.
 """
 
 import binascii
@@ -24,26 +24,14 @@ _JSON_EXPECTED = 'expected {"image": "BASE64"} or {"images": ["BASE64", ...]}'
 
 @dataclass(frozen=True)
 class Upload:
-    """The files of one request, in order. One that cannot be used is an ImageError in its place.
-
-    `several` tells that a list was sent, which is answered by a list.
-    """
+    """The files of one request, in order; an unusable one is an ImageError in its place. `several`: a list was sent."""
 
     files: list[bytes | ImageError]
     several: bool
 
 
 def read_upload(body: bytes, content_type: str, *, max_files: int) -> Upload:
-    """Find the files.
-
-    Args:
-        body: of the request.
-        content_type: its header.
-        max_files: of one request.
-
-    Raises:
-        RequestError: the form or the JSON is malformed, or has no file or too many (400).
-    """
+    """Find the files of a request; RequestError (400) for a malformed form or JSON, no file or more than `max_files`."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         files = _files_of_form(body, content_type.encode("latin-1", "replace"), max_files)
