@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from vision_zoo.core.errors import RunError
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import JSON_NAMES, Augmentation, Recipe
 
@@ -76,3 +77,15 @@ def test_keys_of_published_results_stay() -> None:
     assert {"offset_lr_factor", "warmup"} <= recipe.settings().keys()
     assert not JSON_NAMES.keys() & json.loads(recipe.to_json()).keys()
     assert Recipe.from_json(recipe.to_json(), name="r") == recipe
+
+
+def test_what_an_earlier_revision_of_a_network_reached_is_not_the_recipes() -> None:
+    recipe = RECIPES["vit-mnist"]
+    former = {key: value for key, value in recipe.settings().items() if key != "architecture_revision"}
+    assert not recipe.has_settings(former)
+    assert recipe.has_settings(json.loads(json.dumps(recipe.settings())))
+    assert Recipe.from_json(recipe.to_json(), name="r") == recipe
+    written_then = json.loads(recipe.to_json())
+    del written_then["architecture_revision"]
+    with pytest.raises(RunError, match="is of another version's vit; train again"):
+        Recipe.from_json(json.dumps(written_then), name="runs/vit-mnist/recipe.json")

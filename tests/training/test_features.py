@@ -123,6 +123,35 @@ def test_nothing_is_cached_where_something_random_comes_before() -> None:
     assert not can_cache(FROZEN.override(frozen=False))
 
 
+def test_frozen_layers_may_keep_their_dropout_in_training(mnist_5k: Splits) -> None:
+    torch.manual_seed(0)
+    recipe = FROZEN.override(frozen_dropout=True, architecture_arguments={"batch_norm": True})
+    classifier = build_classifier(recipe, find_dataset("mnist-5k"))
+    images = torch.from_numpy(np.array(mnist_5k.test.images[:8]))
+    training = [module for module in classifier.train().feature_layers.modules() if module.training]
+    assert len(training) == 3
+    assert all(isinstance(module, torch.nn.Dropout) for module in training)
+    assert not torch.equal(classifier(images), classifier(images))
+    assert torch.equal(classifier.eval()(images), classifier(images))
+    assert not can_cache(recipe)
+
+
+def test_the_dense_layers_published_weights_are_taken_where_they_are_there(tmp_path: Path) -> None:
+    import torchvision
+    from safetensors.torch import save_file
+
+    recipe = recipe_for("alexnet_finetuned", "mnist")
+    classifier = build_classifier(recipe, find_dataset("mnist"))
+    published = torchvision.models.alexnet(weights=None).state_dict()
+    save_file(published, tmp_path / "weights.safetensors")
+    head = classifier.head.state_dict()
+    before = head["7.weight"].clone()
+    load_pretrained(classifier, "alexnet-imagenet1k", path=tmp_path / "weights.safetensors", data_dir=None)
+    for ours, theirs in (("2.weight", "1.weight"), ("2.bias", "1.bias"), ("5.weight", "4.weight")):
+        assert torch.equal(head[ours], published[f"classifier.{theirs}"])
+    assert torch.equal(head["7.weight"], before)
+
+
 def test_frozen_layers_stay_in_evaluation_mode(classifier: ImageClassifier) -> None:
     classifier.train()
     assert not any(module.training for module in classifier.feature_layers.modules())

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Architecture:
     """The class `class_name` of an architecture in `module`, by default the module of this package called `name`.
 
-    `recipe_defaults` are fields of a recipe that this architecture needs on any dataset.
+    `recipe_defaults` are fields of a recipe that this architecture needs on any dataset. `revision` counts the changes
+    of what it computes or how it is initialised: results and runs of an earlier one are not those of this one.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Architecture:
     description: str
     recipe_defaults: Mapping[str, Any] = field(default_factory=dict)
     module: str | None = None
+    revision: int = 1
 
 
 # Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
@@ -61,7 +63,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         ),
         Architecture("basic_cnn", "BasicCNN", "one convolution, two dense layers (report D)"),
         Architecture("mobilenet", "MobileNet", "depthwise-separable convolutions (report D)"),
-        Architecture("vit", "ViT", "vision transformer on 7 x 7 patches (report D)"),
+        Architecture("vit", "ViT", "vision transformer on 7 x 7 patches (report D)", revision=2),
         Architecture(
             "conv_block_cnn", "ConvBlockCNN", "three wide convolutions, three dense layers (report E)"
         ),
@@ -80,6 +82,11 @@ REGISTRY = Registry("architecture", ARCHITECTURES, Architecture)
 def find_architecture(name: str) -> Architecture:
     """The architecture or plug-in called `name`; UnknownNameError if there is none, PluginError if it is broken."""
     return REGISTRY.find(name)
+
+
+def revision_of(name: str) -> int:
+    """The revision of an architecture; 1 of a plug-in's, whose package has versions."""
+    return ARCHITECTURES[name].revision if name in ARCHITECTURES else 1
 
 
 def build(

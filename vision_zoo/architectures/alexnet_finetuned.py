@@ -72,6 +72,14 @@ class AlexNetFinetuned(nn.Module):
         return logits
 
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the convolutions' weights by torchvision's names (`features.0.weight`); KeyError or RuntimeError."""
+        """Take torchvision's weights by its names (`features.0.weight`); KeyError or RuntimeError.
+
+        Those of the first two dense layers are taken where `weights` has them and this network the layers.
+        """
         own = self.features[1].state_dict()
         self.features[1].load_state_dict({name: weights[f"features.{name}"] for name in own})
+        for index, ours in ((1, 2), (4, 5)) if len(self.classifier) > 2 else ():
+            if f"classifier.{index}.weight" in weights:
+                self.classifier[ours].load_state_dict(
+                    {name: weights[f"classifier.{index}.{name}"] for name in ("weight", "bias")}
+                )

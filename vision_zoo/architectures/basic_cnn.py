@@ -1,4 +1,4 @@
-"""BasicCNN: report D's first network, read as 32 filters and 128 dense units."""
+"""BasicCNN: report D's first network, read as 128 dense units."""
 
 from torch import Tensor, nn
 
@@ -6,9 +6,11 @@ from vision_zoo.core.errors import UsageError
 
 
 class BasicCNN(nn.Module):
-    """conv 3x3 (32) → ReLU → pool, then dense 128 → ReLU → dense. From 2 pixels a side."""
+    """conv → ReLU → pool, then dense 128 → ReLU → dense. From 2 pixels a side; `kernel_size` is odd."""
 
-    def __init__(self, *, channels: int, image_size: int, classes: int) -> None:
+    def __init__(
+        self, *, channels: int, image_size: int, classes: int, filters: int = 32, kernel_size: int = 3
+    ) -> None:
         super().__init__()
         if image_size < 2:
             raise UsageError(
@@ -16,13 +18,13 @@ class BasicCNN(nn.Module):
             )
         side = image_size // 2
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 32, kernel_size=3, padding=1),
+            nn.Conv2d(channels, filters, kernel_size=kernel_size, padding=kernel_size // 2),
             nn.MaxPool2d(2),  # before ReLU: the same function, see simple_cnn
             nn.ReLU(),
         )
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(32 * side * side, 128),
+            nn.Linear(filters * side * side, 128),
             nn.ReLU(),
             nn.Linear(128, classes),
         )

@@ -8,6 +8,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 """ONNX Runtime's execution provider; `auto` is CUDA where it can run, else the CPU."""
 
+Interpolation = Literal["bilinear", "nearest"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 
 Arithmetic = Literal["fp32", "tf32", "bf16"]

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta
 
-from vision_zoo.core.choices import Arithmetic, Optimizer
+from vision_zoo.architectures import revision_of
+from vision_zoo.core.choices import Arithmetic, Interpolation, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of
 
@@ -62,7 +63,7 @@ class StoppingSettings(Group):
 
     With `patience`, `validation_fraction` of the training split is held out (the data's own validation split, where it
     has one), training stops after that many epochs without a lower validation loss, and the best epoch's weights are
-    kept; without it the last epoch's are.
+    kept and scored unless `kept_weights` says `last`; without it the last epoch's are.
     """
 
     epochs: Annotated[_Count, "Passes over the training split."] = 10
@@ -71,6 +72,7 @@ class StoppingSettings(Group):
         Annotated[float, Meta(gt=0, le=MAX_COUNT)] | None, "Stop after this many minutes of training."
     ] = None
     patience: Annotated[_Count | None, "Stop after this many epochs without a lower validation loss."] = None
+    kept_weights: Annotated[Literal["best", "last"], "Weights that are kept with --patience."] = "best"
     validation_fraction: Annotated[_Part, "Fraction of the training split for validation."] = 0.1
 
 
@@ -125,15 +127,23 @@ class Augmentation(Group):
 
     Rotations have black corners; a shift is along each axis, black coming in; a crop is resized, with side ratios from
     3:4 to 4:3; the centre of a cut square is anywhere (DeVries and Taylor, 2017).
+
+    torchvision's rotations have the `interpolation` nearest, and its crops 10 `crop_tries`: in whole pixels, the whole
+    image if none fits. With one, sides that are too long are cut, and the crop is part of the rotation's resampling.
     """
 
     rotation: Annotated[float, Meta(ge=0, le=180), "Largest rotation either way, in degrees."] = 0.0
     shift: Annotated[_Pixels, "Largest shift, in whole pixels."] = 0
+    translate: Annotated[
+        float, Meta(ge=0, le=1), "Largest shift, as a fraction of the side, rounded to pixels."
+    ] = 0.0
     horizontal_flip: Annotated[float, Meta(ge=0, le=1), "Probability of a horizontal flip."] = 0.0
     crop_scale: Annotated[
         tuple[Annotated[float, Meta(gt=0, le=1)], Annotated[float, Meta(gt=0, le=1)]] | None,
         "Fractions of the area that a random crop keeps.",
     ] = None
+    crop_tries: Annotated[int, Meta(ge=1, le=100), "Crops drawn until one fits."] = 1
+    interpolation: Annotated[Interpolation, "Pixels that rotations and shifts read."] = "bilinear"
     cutout: Annotated[_Pixels, "Side of a square painted in the mean colour, in pixels."] = 0
 
     def __post_init__(self) -> None:
@@ -145,6 +155,7 @@ class Augmentation(Group):
 JSON_NAMES = {"bias_lr_factor": "offset_lr_factor", "warmup_fraction": "warmup"}
 """The keys of fields in JSON that are not the names of the fields; published files have them."""
 FIELD_NAMES = {key: name for name, key in JSON_NAMES.items()}
+_REVISION = "architecture_revision"  # in JSON beside the fields, where it is above 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +182,7 @@ class _Fields(Group):
     pretrained: str | None = None
     transfer_from: str | None = None
     frozen: bool = False
+    frozen_dropout: bool = False
     test_curve: bool = False
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1), "Seed for weights, split and batch order."] = 0
 
@@ -187,8 +199,8 @@ class Recipe(_Fields):
 
     `report` names the published report it comes from and `reported` the metrics printed there (fractions,
     nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
-    contradictory report was read. `companion_of` names the published recipe that this one differs from in a
-    single respect. `parameters` is the network's number of parameters, frozen ones too. `test_curve` draws the test
+    contradictory report was read. `companion_of` names the published recipe of which this is a
+    variant. `parameters` is the network's number of parameters, frozen ones too. `test_curve` draws the test
     split's loss and accuracy per epoch; they never decide anything.
 
     Losses that are reported are without `label_smoothing`. `softmax_before_loss` gives cross-entropy probabilities where
@@ -201,7 +213,8 @@ class Recipe(_Fields):
     precision.
 
     `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
-    feature layers; `frozen` keeps the feature layers as they are.
+    feature layers; `frozen` keeps the feature layers as they are, their dropout off or, with `frozen_dropout`, on in
+    training as elsewhere.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -222,6 +235,11 @@ class Recipe(_Fields):
         """The same recipe with those of `changes` that are not None."""
         return self.replace(**{key: value for key, value in changes.items() if value is not None})
 
+    def variant(self, name: str, *, title: str, remark: str = "", **changes: Any) -> "Recipe":
+        """A companion of this published recipe: all but `changes` is the same, what the report printed too."""
+        described = {"name": name, "title": title, "remark": remark, "companion_of": self.name}
+        return self.replace(report=None, **described, **changes)
+
     def learning_rate_at(self, epoch: float) -> float:
         """The learning rate when so many epochs are done; 2.5 is in the middle of the third."""
         return self.optimizer.learning_rate * self.schedule.factor(epoch, self.stopping.epochs)
@@ -240,6 +258,8 @@ class Recipe(_Fields):
 
     def to_json(self) -> str:
         values = {JSON_NAMES.get(name, name): value for name, value in self._flat().items()}
+        if revision_of(self.architecture) > 1:
+            values[_REVISION] = revision_of(self.architecture)
         return json.dumps(values, indent=2, default=dataclasses.asdict) + "\n"
 
     @classmethod
@@ -250,7 +270,10 @@ class Recipe(_Fields):
             RunError: the text is not a recipe of this version.
         """
         try:
-            return cls(**{FIELD_NAMES.get(key, key): value for key, value in json.loads(text).items()})
+            values = {FIELD_NAMES.get(key, key): value for key, value in json.loads(text).items()}
+            if values.pop(_REVISION, 1) != revision_of(str(values.get("architecture"))):
+                raise RunError(f"{name} is of another version's {values['architecture']}; train again")
+            return cls(**values)
         except (ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(
                 f"{name} is not a recipe that this version can read ({error}); train again"

@@ -19,9 +19,9 @@ class ImageClassifier(nn.Module):
     a grayscale image to three channels. Scaling and normalisation are one multiply-add: x / 255 - mean,
     over std, is x * scale + offset. Augmented images come as float32 of the same range.
 
-    With `frozen` the network's `features` keep their weights and stay in evaluation mode; only its
-    `classifier` is trained. With `test_time_flip` logits in evaluation mode are the mean of the image's and its
-    mirror image's.
+    With `frozen` the network's `features` keep their weights and stay in evaluation mode, but for their dropout with
+    `frozen_dropout`; only its `classifier` is trained. With `test_time_flip` logits in evaluation mode are the mean of
+    the image's and its mirror image's.
     """
 
     scale: Tensor
@@ -34,11 +34,13 @@ class ImageClassifier(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         frozen: bool = False,
+        frozen_dropout: bool = False,
         test_time_flip: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
         self.frozen = frozen
+        self.frozen_dropout = frozen_dropout
         self.test_time_flip = test_time_flip
         deviation = torch.tensor(std, dtype=torch.float64).view(1, -1, 1, 1)
         average = torch.tensor(mean, dtype=torch.float64).view(1, -1, 1, 1)
@@ -61,6 +63,9 @@ class ImageClassifier(nn.Module):
         super().train(mode)
         if self.frozen:
             self.feature_layers.eval()
+            for layer in self.feature_layers.modules() if self.frozen_dropout else ():
+                if isinstance(layer, nn.Dropout):
+                    layer.train(mode)
         return self
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -108,6 +113,7 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
         mean=recipe.data.mean,
         std=recipe.data.std,
         frozen=recipe.frozen,
+        frozen_dropout=recipe.frozen_dropout,
         test_time_flip=recipe.test_time_flip,
     )
 

@@ -38,8 +38,8 @@ class FeatureSplits:
 
 
 def can_cache(recipe: Recipe) -> bool:
-    """Whether every epoch sees the same features: frozen layers (in evaluation mode) and unchanged images."""
-    return recipe.frozen and recipe.augmentation is None
+    """Whether every epoch sees the same features: frozen layers in evaluation mode and unchanged images."""
+    return recipe.frozen and not recipe.frozen_dropout and recipe.augmentation is None
 
 
 def compute_features(

@@ -43,7 +43,7 @@ def fit(
     """Train the run from its last checkpoint, or else its beginning, to its end, and write what came of it.
 
     `classifier` has the weights that the run begins with. `watch` is shown each epoch's record, and where it returns
-    False the run is left unfinished; without it nothing is trained, and the best weights so far are scored.
+    False the run is left unfinished; without it nothing is trained, and the weights so far are scored.
 
     Raises:
         RunError: there is no finished epoch to score.
@@ -74,14 +74,15 @@ def fit(
     if state.best_weights is None:
         raise RunError(f"{run.path} has no finished epoch; train again")
     progress.line("scoring the splits and drawing the curves")
-    classifier.network.load_state_dict(state.best_weights)
+    if recipe.stopping.kept_weights == "best":
+        classifier.network.load_state_dict(state.best_weights)
     loss = scored_loss(recipe)
     scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
     started = time.perf_counter()
     scores["test"] = evaluate(classifier, splits.test, loss)
     inference_seconds = time.perf_counter() - started
     if here.is_main:
-        save_weights(run.best, state.best_weights)
+        save_weights(run.best, classifier.network.state_dict())
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
         write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
     distributed.wait_for_all()

@@ -29,7 +29,7 @@ _AGREE_STEPS = 20  # between looks at other processes' signals on a GPU, which h
 class ScoredSplits:
     """Splits that are scored after every epoch.
 
-    `validation` decides early stopping and which weights are best. `test` is for the curve alone and its
+    `validation` decides early stopping and which epoch is best. `test` is for the curve alone and its
     time does not count.
     """
 

@@ -60,7 +60,7 @@ _FEATURES = "features."
 def load_pretrained(
     classifier: "ImageClassifier", name: str, *, path: Path | None, data_dir: Path | None
 ) -> None:
-    """Load the published weights `name` into the network's feature layers.
+    """Load the published weights `name` into the network: of its feature layers alone where it ends in `-features`.
 
     They are in `path`, else in `weights/<name>.safetensors` under a data folder, else torchvision downloads
     them.
@@ -133,8 +133,9 @@ def _download(folder: Path, file: str) -> None:
         weights: dict[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
             progress=False, check_hash=True, model_dir=temporary
         )
-    features = {name: tensor for name, tensor in weights.items() if name.startswith(_FEATURES)}
-    (folder / file).write_bytes(safetensors.torch.save(features))
+    if file.endswith("-features.safetensors"):
+        weights = {name: tensor for name, tensor in weights.items() if name.startswith(_FEATURES)}
+    (folder / file).write_bytes(safetensors.torch.save(weights))
 
 
 _PIXELS = 1_000_000
