@@ -20,6 +20,7 @@ DATASETS: dict[str, Dataset] = {
         cifar10.DATASET,
         cifar10.GRAYSCALE,
         imagenette.DATASET,
+        imagenette.LARGE,
         imagenette.COLOR,
     )
 }
