@@ -1,15 +1,18 @@
 """Repeat published experiments: every recipe with several seeds, its metrics saved after each run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
+from vision_zoo.core import atomic
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.errors import Interrupted
+from vision_zoo.core.errors import Interrupted, RunError, RunInUseError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
 from vision_zoo.data import find_dataset
@@ -58,7 +61,8 @@ def reproduce_all(
     """Run every recipe with the seeds 0 to `seeds` - 1, the cheapest first, but for what is there already.
 
     A run of which a folder exists is continued. The metrics of every finished run are written at once; the row of an
-    interrupted run says how far it came. Returns the files of metrics in the order of `recipes`.
+    interrupted run says how far it came. Several processes may share the folders. Returns the files of metrics in the
+    order of `recipes`.
 
     Raises:
         UsageError: `seeds` is out of range.
@@ -77,9 +81,11 @@ def reproduce_all(
         try:
             run = _run(seeded, folders, device, progress)
         except Interrupted:
-            _keep_unfinished(path, seeded, folders)
+            with _alone(path):
+                _keep_unfinished(path, seeded, folders)
             raise
-        _keep(path, recipe, run)
+        with _alone(path):
+            _keep(path, recipe, run)
     return [paths[recipe.name] for recipe in recipes]
 
 
@@ -132,9 +138,27 @@ def _weights_are_missing(
 
 
 def _run(recipe: Recipe, folders: Folders, device: DeviceName, progress: Progress) -> RunDirectory:
-    path = train.default_path(recipe, folders.runs)
-    train.start_or_resume(recipe, path, device=device, data_dir=folders.data, progress=progress)
-    return RunDirectory.open(path)
+    """Train the recipe, or wait until another process that does so is done."""
+    run = RunDirectory(train.default_path(recipe, folders.runs))
+    while True:
+        run.wait_until_free()
+        begun = run.recipe_file.is_file()
+        try:
+            train.start_or_resume(recipe, run.path, device=device, data_dir=folders.data, progress=progress)
+        except RunError as error:
+            begun_by_another = not begun and run.recipe_file.is_file()  # in this moment
+            if not begun_by_another and not isinstance(error, RunInUseError):
+                raise
+        else:
+            return run
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from changing the results in the folder of `path`."""
+    atomic.make_folder(path.parent)
+    with FileLock(path.parent / ".lock"):
+        yield
 
 
 def _keep(path: Path, recipe: Recipe, run: RunDirectory) -> None:
