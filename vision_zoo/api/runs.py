@@ -65,8 +65,8 @@ def train(
     """Train a recipe into a run directory: `out`, or `runs/<recipe>`.
 
     `recipe` is a name, the path of a TOML file or a `Recipe`; instead of it, `architecture` and `dataset` (a name or
-    `folder:PATH`) may be given together. `changes` are fields of the recipe: `epochs`, `batch_size`, `learning_rate`,
-    `patience`, `seed`, `optimizer`, `precision`, `weight_decay`, `max_steps`, `max_minutes` and any other.
+    `folder:PATH`) may be given together. `changes` are settings of the recipe by their names in recipe.json, such
+    as `epochs`, `learning_rate` and `rotation`.
 
     Raises:
         UsageError: arguments that contradict each other or are out of range.

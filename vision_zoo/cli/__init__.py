@@ -21,7 +21,7 @@ from vision_zoo.core.errors import UsageError, VisionZooError
 
 
 class _Command(TyperCommand):
-    """A command that refuses an empty path: `Path("")` would be the current folder."""
+    """A command with a section of help per panel. It refuses empty paths: `Path("")` would be the current folder."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
@@ -31,6 +31,19 @@ class _Command(TyperCommand):
                     f"{parameter.opts[-1]} is empty; expected a path, or . for the current folder"
                 )
         return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section of help for each panel."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            panel = getattr(parameter, "rich_help_panel", None)
+            kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(panel or kind, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 app = typer.Typer(

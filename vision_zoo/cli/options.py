@@ -1,13 +1,17 @@
 """Options and messages that several commands share."""
 
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_origin
 
 import typer
 
 from vision_zoo.cli.document import reserve_stdout
 from vision_zoo.core.choices import DeviceName, ProviderName
+from vision_zoo.recipes.recipe import OPTIONS, option_name
+from vision_zoo.recipes.settings import Setting
 
 DataDir = Annotated[
     Path | None,
@@ -26,6 +30,39 @@ Model = Annotated[
         help="Path of an .onnx file, or a name from `vision-zoo list models`.", show_default=False
     ),
 ]
+
+
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all options of a recipe; its `**settings` are their values by name, None for those not given."""
+    *own, _settings = inspect.signature(command).parameters.values()
+    command.__signature__ = inspect.Signature([*own, *map(_parameter, OPTIONS.values())])  # type: ignore[attr-defined]
+    return command
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    name, kind = option_name(setting.name), setting.type
+    form: dict[str, Any] = {}
+    if get_origin(kind) is tuple:
+        kind, form = str, {"parser": _numbers, "metavar": "LOW,HIGH"}
+    option = typer.Option(
+        f"--{name}/--no-{name}" if kind is bool else f"--{name}",
+        help=setting.help,
+        rich_help_panel=(setting.group or "training").capitalize(),
+        **form,
+    )
+    return inspect.Parameter(
+        setting.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r:.60} is not a list of numbers, such as 0.8,1") from error
 
 
 def warn_of_fallback(*providers: str) -> None:

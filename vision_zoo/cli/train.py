@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Device, Json
-from vision_zoo.core.choices import Arithmetic, Optimizer
+from vision_zoo.cli.options import DataDir, Device, Json, recipe_options
 from vision_zoo.core.errors import UsageError
+from vision_zoo.recipes.recipe import option_name
 
 
+@recipe_options
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help="Name from `vision-zoo list recipes`, or a .toml file.")
@@ -24,22 +25,6 @@ def train(
         typer.Option(
             help="Dataset or folder:PATH, together with --architecture. With --resume: where a moved folder is now."
         ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training split.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after this many epochs without a lower validation loss.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed for weights, split and batch order.")] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(help="Optimizer.")] = None,
-    precision: Annotated[
-        Arithmetic | None, typer.Option(help="Precision of training steps; tf32 is for NVIDIA GPUs.")
-    ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Weight decay of the optimizer.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Stop after this many optimizer steps.")] = None,
-    max_minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes of training.")
     ] = None,
     image_size: Annotated[
         int | None,
@@ -59,20 +44,9 @@ def train(
         Path | None, typer.Option(help="Run directory to continue, with its own settings.")
     ] = None,
     as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """Train a network and write a run directory."""
-    overrides: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": lr,
-        "patience": patience,
-        "seed": seed,
-        "optimizer": optimizer,
-        "precision": precision,
-        "weight_decay": weight_decay,
-        "max_steps": max_steps,
-        "max_minutes": max_minutes,
-    }
     from vision_zoo import api
 
     if resume is not None:
@@ -83,7 +57,7 @@ def train(
             image_size=image_size,
             pretrained=pretrained,
             transfer=transfer,
-            **overrides,
+            **settings,
         )
         run = api.resume(resume, dataset=dataset, device=device, data_dir=data_dir)
     else:
@@ -97,7 +71,7 @@ def train(
             device=device,
             data_dir=data_dir,
             out=out,
-            **overrides,
+            **settings,
         )
     from vision_zoo.training.distributed import is_main_process
 
@@ -124,10 +98,10 @@ def _export_command(run: Path, recipe: str) -> str:
 
 
 def _refuse_beside_resume(**given: Any) -> None:
-    unwanted = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    unwanted = [
+        "the recipe" if name == "recipe" else f"--{option_name(name)}"
+        for name, value in given.items()
+        if value is not None
+    ]
     if unwanted:
-        raise UsageError(
-            f"--resume continues a run with its own settings; leave out {', '.join(unwanted)}".replace(
-                "--learning-rate", "--lr"
-            ).replace("--recipe", "the recipe")
-        )
+        raise UsageError(f"--resume continues a run with its own settings; leave out {', '.join(unwanted)}")

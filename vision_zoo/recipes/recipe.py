@@ -105,8 +105,8 @@ class ScheduleSettings(Group):
 
     kind: Annotated[Literal["step", "one_cycle"], "Schedule of the learning rate."] = "step"
     warmup_fraction: Annotated[_Part, "Fraction of training in which one_cycle rises."] = 0.25
-    step_epochs: Annotated[_Count | None, "Epochs between two falls by --gamma."] = None
-    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate every --step-epochs."] = 0.1
+    step_epochs: Annotated[_Count | None, "Epochs between two steps of the learning rate."] = None
+    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate at every step."] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -286,7 +286,13 @@ class Recipe(_Fields):
 SETTINGS = settings_of(Recipe)
 """All settings of a recipe by their names in files and options."""
 OPTIONS = {name: setting for name, setting in SETTINGS.items() if setting.help}
-"""Those that are options of `train`; the numbers among them can be searched."""
+"""Those that are options of `train`; the numbers among them are what `tune` can search."""
+_SHORT = {"learning_rate": "lr"}
+
+
+def option_name(setting: str) -> str:
+    """The name of a setting's option: `batch-size`."""
+    return _SHORT.get(setting, setting).replace("_", "-")
 
 
 def _without_defaults(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,19 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vision_zoo.core.errors import UsageError
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.recipe import OPTIONS, Recipe, option_name
 
-# Short names as `train` has them, and the fields that a search may vary.
-_FIELDS = {
-    "batch_size": int,
-    "learning_rate": float,
-    "weight_decay": float,
-    "gamma": float,
-    "epochs": int,
-    "step_epochs": int,
-    "seed": int,
+# The options of `train` that are numbers, by their names there and in files.
+_FIELDS: dict[str, type[int] | type[float]] = {
+    name: setting.type for name, setting in OPTIONS.items() if setting.type in (int, float)
 }
-_ALIASES = {"lr": "learning_rate", "batch-size": "batch_size", "weight-decay": "weight_decay"}
+_ALIASES = {option_name(name): name for name in _FIELDS}
 
 
 @dataclass(frozen=True)

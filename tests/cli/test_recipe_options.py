@@ -1,0 +1,101 @@
+"""The options of `train` that are settings of a recipe: each changes its own, and what `tune` varies is among them."""
+
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+import pytest
+import typer.main
+
+from vision_zoo import api
+from vision_zoo.cli import app
+from vision_zoo.core.errors import UsageError
+from vision_zoo.experiments.search.search_space import parse_grid
+from vision_zoo.recipes import choose_recipe, find_recipe
+from vision_zoo.recipes.recipe import OPTIONS, SETTINGS, Recipe, option_name
+from vision_zoo.recipes.settings import Setting
+
+_NAME = "simple_cnn-mnist_5k"
+_NEEDED = {"momentum": {"optimizer": "sgd"}}
+_COMMANDS: Any = typer.main.get_command(app)
+
+
+class _Chosen(Exception):  # noqa: N818  (it ends the command, as nothing is to be trained)
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+
+def _choose(recipe: str, **given: Any) -> NoReturn:
+    changes = {name: value for name, value in given.items() if name in SETTINGS and name != "dataset"}
+    changes.pop("image_size")
+    changes.pop("pretrained")
+    raise _Chosen(choose_recipe(recipe, None, None, image_size=None, changes=changes))
+
+
+def _example(setting: Setting) -> tuple[list[str], Any]:
+    """The words of an option on the command line, and the value that they mean."""
+    option, kind = f"--{option_name(setting.name)}", setting.type
+    if kind is bool:
+        return [option], True
+    if get_origin(kind) is Literal:
+        return [option, get_args(kind)[-1]], get_args(kind)[-1]
+    if get_origin(kind) is tuple:
+        return [option, "0.5,0.75"], (0.5, 0.75)
+    return [option, "3" if kind is int else "0.75"], kind(3 if kind is int else 0.75)
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_an_option_changes_its_setting_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "train", _choose)
+    words, value = _example(OPTIONS[name])
+    needed = _NEEDED.get(name, {})
+    for other, text in needed.items():
+        words += [f"--{option_name(other)}", text]
+    with pytest.raises(_Chosen) as caught:
+        app(["train", _NAME, *words], standalone_mode=False)
+    plain = find_recipe(_NAME).override(**needed)
+    assert OPTIONS[name].of(caught.value.recipe) == value
+    assert caught.value.recipe == plain.override(**{name: value}) != plain
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_an_option_is_refused_when_a_run_goes_on(name: str) -> None:
+    words, _ = _example(OPTIONS[name])
+    with pytest.raises(UsageError, match=f"leave out {words[0]}$"):
+        app(["train", "--resume", "nowhere", *words], standalone_mode=False)
+
+
+def test_what_a_search_can_vary_is_an_option_of_train() -> None:
+    with pytest.raises(UsageError, match="with one of ") as caught:
+        parse_grid(["nothing=1"])
+    fields = str(caught.value).rsplit("one of ", 1)[1].split(", ")
+    options = {option for parameter in _COMMANDS.commands["train"].params for option in parameter.opts}
+    assert {f"--{option_name(field)}" for field in fields} <= options
+    assert {"learning_rate", "momentum", "gamma", "rotation", "label_smoothing", "warmup_fraction"} <= set(
+        fields
+    )
+    for field in fields:
+        assert parse_grid([f"{option_name(field)}=1"]) == parse_grid([f"{field}=1"]) == {field: [1]}
+
+
+def test_help_is_in_sections(capsys: pytest.CaptureFixture[str]) -> None:
+    app(["train", "--help"], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == [
+        "Arguments:",
+        "Options:",
+        "Stopping:",
+        "Training:",
+        "Optimizer:",
+        "Schedule:",
+        "Augmentation:",
+    ]
+    assert lines.index("Augmentation:") < next(
+        number for number, line in enumerate(lines) if line.lstrip().startswith("--rotation")
+    )
+
+
+def test_another_form_of_numbers_is_refused() -> None:
+    with pytest.raises(typer.BadParameter, match=r"'0\.8,x' is not a list of numbers"):
+        app(["train", _NAME, "--crop-scale", "0.8,x"], standalone_mode=False)
+    with pytest.raises(UsageError, match="expected a list of 2 values"):
+        app(["train", _NAME, "--crop-scale", "0.8"], standalone_mode=False)
