@@ -18,12 +18,12 @@ _DISTINCT = sorted(PRINTED.keys() - {"alexnet_finetuned-cifar10", "all_cnn_trans
 def _pair(name: str) -> tuple[nn.Module, nn.Module, Tensor]:
     """A recipe's network, the printed one, and four images."""
     recipe = find_recipe(name)
-    dataset = find_dataset(recipe.dataset)
+    dataset = find_dataset(recipe.data.dataset)
     torch.manual_seed(0)
     ours, printed = build_classifier(recipe, dataset).network, PRINTED[name]()
     ours.requires_grad_()
     side = dataset.input.height
-    return ours, printed, torch.randn(4, len(recipe.mean), side, side)
+    return ours, printed, torch.randn(4, len(recipe.data.mean), side, side)
 
 
 def _copied(ours: nn.Module, printed: nn.Module) -> None:
