@@ -61,9 +61,17 @@ _FILE: dict[str, Any] = {
 }
 
 
+def _restricted(values: dict[str, Any], to: dict[str, Any]) -> dict[str, Any]:
+    """The values of the keys that `to` has: later versions know more."""
+    return {
+        key: _restricted(values[key], former) if isinstance(former, dict) else values[key]
+        for key, former in to.items()
+    }
+
+
 def test_files_of_before_the_groups_are_read_and_written() -> None:
     recipe = Recipe.from_json(json.dumps(_FILE), name="r")
-    assert json.loads(recipe.to_json()) == _FILE
+    assert _restricted(json.loads(recipe.to_json()), _FILE) == _FILE
     assert (recipe.optimizer.kind, recipe.optimizer.bias_lr_factor) == ("sgd", 64.0)
     assert (recipe.schedule.kind, recipe.schedule.warmup_fraction) == ("one_cycle", 0.5)
     assert (recipe.data.mean, recipe.data.image_size) == ((0.1, 0.2, 0.3), 32)

@@ -33,6 +33,7 @@ def _toml(value: object) -> str:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_of_ours_can_be_a_file(tmp_path: Path, name: str) -> None:
     fields = json.loads(RECIPES[name].to_json())
+    fields.pop("architecture_revision", None)  # of a run: a recipe that is written now is of the newest
     if fields["augmentation"] is not None:
         fields["augmentation"] = {k: v for k, v in fields["augmentation"].items() if v is not None}
     lines = [f"{key} = {_toml(value)}" for key, value in fields.items() if value is not None]
