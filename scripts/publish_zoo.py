@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.metadata import SUFFIX
@@ -25,8 +24,9 @@ from vision_zoo.benchmark.engines import random_images
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import ExportError, VisionZooError
+from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress, progress_on_stderr
-from vision_zoo.core.results import SCHEMA_VERSION, load_results, read_result, result_path, write_result
+from vision_zoo.core.results import RecipeResult, ZooModel, ZooResult, load_results, result_path, write_result
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.exporting.export import ExportedModel, export_onnx
 from vision_zoo.recipes import find_recipe
@@ -50,12 +50,12 @@ class Published:
 
 def best_recipes(results_dir: Path, left_out: frozenset[str]) -> list[str]:
     """The recipe of the highest mean test accuracy for each architecture and dataset."""
-    best: dict[tuple[str, str], tuple[float, str]] = {}
-    for document in load_results(results_dir, "recipe"):
-        if document["runs"] and document["recipe"] not in left_out:
-            mean = statistics.fmean(run["test_accuracy"] for run in document["runs"])
-            key = (document["architecture"], document["data"]["dataset"])
-            best[key] = max(best.get(key, (0.0, "")), (mean, document["recipe"]))
+    best: dict[tuple[str, str | None], tuple[float, str]] = {}
+    for document in load_results(results_dir, RecipeResult):
+        if document.runs and document.recipe not in left_out:
+            mean = statistics.fmean(run.test_accuracy for run in document.runs)
+            key = (document.architecture, document.data.dataset)
+            best[key] = max(best.get(key, (0.0, "")), (mean, document.recipe))
     return sorted(recipe for _, recipe in best.values())
 
 
@@ -125,13 +125,11 @@ def measured_speedup(
     return round(full / fewer, 2)
 
 
-def left_in_place(
-    models_dir: Path, former: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def left_in_place(models_dir: Path, former: Sequence[ZooModel], new: Sequence[ZooModel]) -> list[ZooModel]:
     """The entries of `former` whose files stay; those that a file of `new` takes the place of are withdrawn."""
-    written = {one["model"] for one in new}
-    superseded = {(one["architecture"], one["dataset"]) for one in new}
-    staying = {one["model"]: one for one in former if (one["architecture"], one["dataset"]) not in superseded}
+    written = {one.model for one in new}
+    superseded = {(one.architecture, one.dataset) for one in new}
+    staying = {one.model: one for one in former if (one.architecture, one.dataset) not in superseded}
     found = []
     for path in sorted(models_dir.glob(f"*{SUFFIX}")):
         if path.stem in staying:
@@ -141,28 +139,28 @@ def left_in_place(
     return found
 
 
-def entry(published: Published) -> dict[str, Any]:
+def entry(published: Published) -> ZooModel:
     """What `zoo.json` keeps of a file."""
     session = Session(published.exported.path, provider="cpu")
     metadata, verification = session.metadata, published.exported.verification
-    return {
-        "model": session.name,
-        "recipe": metadata.recipe,
-        "architecture": metadata.architecture,
-        "dataset": metadata.dataset,
-        "data_variant": metadata.data_variant,
-        "parameters": metadata.parameters,
-        "macs": metadata.macs,
-        "precision": metadata.precision,
-        "weights": metadata.weights,
-        "int8_speedup": published.int8_speedup,
-        "bytes": session.size,
-        "test_accuracy": verification.accuracy,
-        "test_images": verification.images,
-        "checkpoint_accuracy": verification.checkpoint_accuracy,
-        "argmax_agreement": verification.argmax_agreement,
-        "max_logit_difference": verification.max_logit_difference,
-    }
+    return ZooModel(
+        model=session.name,
+        recipe=metadata.recipe,
+        architecture=metadata.architecture,
+        dataset=metadata.dataset,
+        data_variant=metadata.data_variant,
+        parameters=metadata.parameters,
+        macs=metadata.macs,
+        precision=metadata.precision,
+        weights=metadata.weights,
+        int8_speedup=published.int8_speedup,
+        bytes=session.size,
+        test_accuracy=verification.accuracy,
+        test_images=verification.images,
+        checkpoint_accuracy=verification.checkpoint_accuracy,
+        argmax_agreement=verification.argmax_agreement,
+        max_logit_difference=verification.max_logit_difference,
+    )
 
 
 def main() -> None:
@@ -184,23 +182,17 @@ def main() -> None:
                 found for recipe in chosen if (found := publish(recipe, options, progress)) is not None
             ]
             place = result_path(options.results_dir, describe(), "zoo")
-            former = read_result(place) or {"models": []}
-            new = [entry(found) for found in published]
+            zoo = read_if_present(place, ZooResult)
+            former = [] if zoo is None else zoo.models
+            new = [entry(one) for one in published]
             models = sorted(
-                [*new, *left_in_place(options.models_dir, former["models"], new)],
-                key=lambda one: str(one["model"]),
+                [*new, *left_in_place(options.models_dir, former, new)],
+                key=lambda one: one.model,
             )
-            shipped = [options.models_dir / f"{one['model']}{SUFFIX}" for one in models]
+            shipped = [options.models_dir / f"{one.model}{SUFFIX}" for one in models]
             settings = BenchmarkSettings(providers=("cpu",), against=("torch",), seconds=options.seconds)
             rows = benchmark(shipped, settings, progress)
-        document = {
-            "schema": SCHEMA_VERSION,
-            "kind": "zoo",
-            "environment": describe(),
-            "models": models,
-            "benchmark": rows,
-        }
-        write_result(place, document)
+        write_result(place, ZooResult(environment=describe(), models=models, benchmark=rows))
     except VisionZooError as error:
         sys.exit(f"error: {error}")
 

@@ -16,7 +16,6 @@ from rich.text import Text
 
 from vision_zoo.core import atomic
 from vision_zoo.core.environment import describe
-from vision_zoo.core.results import environment_name
 
 ROOT = Path(__file__).resolve().parent.parent
 _COLUMNS = 112
@@ -26,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         printed = _on_a_terminal(["vision-zoo", "quickstart"], Path(folder))
         measured = (Path(folder) / "runs" / "quickstart" / "quickstart.json").read_text()
-    target = ROOT / "results" / environment_name(describe()) / "quickstart.json"
+    target = ROOT / "results" / describe().folder_name / "quickstart.json"
     atomic.write_text(target, measured)
     console = Console(record=True, width=_COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: PTH123, SIM115
     console.print(Text("$ make quickstart", style="bold"))

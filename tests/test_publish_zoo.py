@@ -5,10 +5,12 @@ from typing import Any
 
 from scripts.publish_zoo import left_in_place
 from vision_zoo.artifact import manifest
+from vision_zoo.core.results import ZooModel
 
 
-def _entry(model: str, architecture: str, dataset: str) -> dict[str, Any]:
-    return {"model": model, "architecture": architecture, "dataset": dataset}
+def _entry(model: str, architecture: str, dataset: str) -> ZooModel:
+    others: dict[str, Any] = dict.fromkeys(ZooModel.__dataclass_fields__)
+    return ZooModel(**others | {"model": model, "architecture": architecture, "dataset": dataset})
 
 
 def test_a_file_stays_unless_another_takes_its_place(tmp_path: Path) -> None:
@@ -21,7 +23,7 @@ def test_a_file_stays_unless_another_takes_its_place(tmp_path: Path) -> None:
         _entry("bn_cnn_slow_decay-fashion_mnist-int8", "bn_cnn", "fashion-mnist"),
         _entry("lenet-fashion_mnist", "lenet", "fashion-mnist"),
     ]
-    for one in {one["model"] for one in [*former, *new]}:
+    for one in {one.model for one in [*former, *new]}:
         manifest.publish(tmp_path / f"{one}.onnx", one.encode())
     assert left_in_place(tmp_path, former, new) == [former[0]]
     assert sorted(path.stem for path in tmp_path.glob("*.onnx")) == [

@@ -1,54 +1,51 @@
 """Figures on the full datasets, through the shipped files. They need the real data."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, run_command
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import load_results
+from vision_zoo.core.results import RecipeResult, ZooModel, ZooResult, load_results
 from vision_zoo.data import find_dataset
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.session import Session
 
-ZOO: list[dict[str, Any]] = [
-    entry for document in load_results(ROOT / "results", "zoo") for entry in document["models"]
-]
-REPEATED = load_results(ROOT / "results", "recipe")
+ZOO = [entry for document in load_results(ROOT / "results", ZooResult) for entry in document.models]
+REPEATED = load_results(ROOT / "results", RecipeResult)
 
 
 def test_every_shipped_file_has_its_figures() -> None:
     shipped = {path.stem for path in (ROOT / "exported").glob("*.onnx")}
-    assert {entry["model"] for entry in ZOO} == shipped
+    assert {entry.model for entry in ZOO} == shipped
 
 
-@pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry["model"])
-def test_a_shipped_file_reaches_its_recorded_accuracy(entry: dict[str, Any], data_dir: Path) -> None:
-    dataset = find_dataset(entry["dataset"])
+@pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.model)
+def test_a_shipped_file_reaches_its_recorded_accuracy(entry: ZooModel, data_dir: Path) -> None:
+    dataset = find_dataset(entry.dataset)
     test = dataset.load(data_dir).test
     # A part of the split, evenly spread, where an image costs much.
-    every = max(1, round(entry["macs"] * len(test) / 2e11))
-    session = Session(ROOT / "exported" / f"{entry['model']}.onnx", provider="cpu", threads=2)
+    every = max(1, round(entry.macs * len(test) / 2e11))
+    session = Session(ROOT / "exported" / f"{entry.model}.onnx", provider="cpu", threads=2)
     score = evaluate(session, test.images[::every], test.labels[::every], dataset.labels, SilentProgress())
     tolerance = 5e-4 if every == 1 else 4 * (0.25 / score.images) ** 0.5
-    assert score.accuracy == pytest.approx(entry["test_accuracy"], abs=tolerance)
+    assert score.accuracy == pytest.approx(entry.test_accuracy, abs=tolerance)
 
 
 def test_the_command_line_evaluates_a_shipped_file(data_dir: Path, tmp_path: Path) -> None:
-    (recorded,) = (entry for entry in ZOO if entry["model"] == "simple_cnn-mnist")
+    (recorded,) = (entry for entry in ZOO if entry.model == "simple_cnn-mnist")
     done = run_command(
         "evaluate", "simple_cnn-mnist", "--dataset", "mnist", "--data-dir", data_dir, "--json", cwd=tmp_path
     )
     assert done.code == 0, done.stderr
-    assert done.json["images"] == recorded["test_images"]
-    assert done.json["accuracy"] == pytest.approx(recorded["test_accuracy"], abs=5e-4)
+    assert done.json["images"] == recorded.test_images
+    assert done.json["accuracy"] == pytest.approx(recorded.test_accuracy, abs=5e-4)
     assert done.json["accuracy"] >= 0.989
 
 
 def test_rounded_weights_cost_a_fifth_of_a_point_at_most() -> None:
     for entry in ZOO:
-        assert entry["test_accuracy"] >= entry["checkpoint_accuracy"] - 0.002
+        assert entry.test_accuracy >= entry.checkpoint_accuracy - 0.002
 
 
 def test_figures_belong_to_the_recipes_as_they_are() -> None:
@@ -56,10 +53,10 @@ def test_figures_belong_to_the_recipes_as_they_are() -> None:
 
     assert REPEATED
     for document in REPEATED:
-        recipe = find_recipe(document["recipe"])
-        assert recipe.has_settings(document["settings"]), document["recipe"]
-        if document["runs"]:
-            assert document["parameters"] == recipe.parameters
+        recipe = find_recipe(document.recipe)
+        assert recipe.has_settings(document.settings), document.recipe
+        if document.runs:
+            assert document.parameters == recipe.parameters
 
 
 def test_real_image_files_are_predicted(data_dir: Path, tmp_path: Path) -> None:
@@ -70,5 +67,5 @@ def test_real_image_files_are_predicted(data_dir: Path, tmp_path: Path) -> None:
         Image.fromarray(test.images[index].squeeze()).save(tmp_path / f"{index}.png")
     images = [tmp_path / f"{index}.png" for index in range(20)]
     predicted = run_command("predict", "simple_cnn-mnist", *images, "--json", cwd=tmp_path).json
-    right = [entry["label"] == str(label) for entry, label in zip(predicted, test.labels[:20], strict=True)]
+    right = [entry.label == str(label) for entry, label in zip(predicted, test.labels[:20], strict=True)]
     assert sum(right) >= 19

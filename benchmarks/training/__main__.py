@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,8 @@ def main() -> None:
 def _keep(recipe: str, measured: dict[str, Any], options: argparse.Namespace) -> Path:
     from vision_zoo.training.device import choose_device, describe_environment
 
-    environment = {**describe_environment(choose_device(options.device)), **_loops()}
-    environment["threads"] = options.threads
-    return command.keep("training", environment, recipe, measured, options)
+    environment = replace(describe_environment(choose_device(options.device)), threads=options.threads)
+    return command.keep("training", environment, _loops(), recipe, measured, options)
 
 
 def _loops() -> dict[str, Any]:

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.core.environment import usable_cores
-from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
+from vision_zoo.core.environment import Environment, usable_cores
+from vision_zoo.core.json_file import fields_of, read_if_present
+from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,18 +26,23 @@ def parser(description: str | None, *, recipes: tuple[str, ...], rounds: int) ->
 
 
 def keep(
-    kind: str, environment: dict[str, Any], recipe: str, measured: dict[str, Any], options: argparse.Namespace
+    kind: str,
+    environment: Environment,
+    more: dict[str, Any],
+    recipe: str,
+    measured: dict[str, Any],
+    options: argparse.Namespace,
 ) -> Path:
-    """Beside recipes that were measured earlier in the same way."""
+    """Beside recipes that were measured earlier in the same way. `more` is added to the environment."""
     path = result_path(options.results_dir, environment, kind)
     document: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "kind": kind,
-        "environment": environment,
+        "environment": {**fields_of(environment), **more},
         "rounds": options.rounds,
         "recipes": {},
     }
-    former = read_result(path) or {}
+    former: dict[str, Any] = read_if_present(path, dict) or {}
     if all(former.get(key) == document[key] for key in ("schema", "environment", "rounds")):
         document["recipes"] |= former["recipes"]
     document["recipes"][recipe] = measured

@@ -146,7 +146,7 @@ def engine(prepared: Prepared) -> list[float]:
         progress=SilentProgress(),
         saving=Saving(lambda: None, 3600.0),
     ).run()
-    return [record["train_loss"] for record in state.history]
+    return [record.train_loss for record in state.history]
 
 
 def lightning(prepared: Prepared) -> list[float]:

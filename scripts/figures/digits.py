@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from scripts.figures.sources import Results, of_kind, versions
-from vision_zoo.core.environment import hardware
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, versions
 from vision_zoo.core.tables import markdown
 
 _READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
@@ -25,9 +24,8 @@ def _parts(document: dict[str, Any]) -> list[str]:
         }
         for row in conditions
     ]
-    environment = document["environment"]
     how = (
         "A refused sheet counts as an error. Pen widths are in pixels on a sheet of 1,000 pixels. "
-        f"Measured on {hardware(environment)}; {versions(environment, _READ_WITH)}."
+        f"Measured on {hardware(document)}; {versions(environment_of(document), _READ_WITH)}."
     )
     return [markdown(rows), how]

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from scripts.figures.sources import Results, of_kind, versions
-from vision_zoo.core.environment import hardware
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, versions
 from vision_zoo.core.tables import markdown
 
 
@@ -13,8 +12,8 @@ def table(results: Results) -> str:
     for document in of_kind(results, "gpu_steps"):
         rows = [_row(name, measured) for name, measured in document["recipes"].items()]
         how = (
-            f"Milliseconds per training step on one {hardware(document['environment'])}, Python "
-            f"{document['environment']['python']}, {versions(document['environment'])}; random images, at least "
+            f"Milliseconds per training step on one {hardware(document)}, Python "
+            f"{document['environment']['python']}, {versions(environment_of(document))}; random images, at least "
             f"{document['seconds']} s of steps for each value. *Gain*: eager over graph in fp32. *Repeatable*: time "
             "with deterministic algorithms over time without, in fp32."
         )

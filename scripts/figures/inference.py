@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from scripts.figures.sources import Results, of_kind
-from vision_zoo.core.environment import hardware
+from scripts.figures.sources import Results, hardware, of_kind
 from vision_zoo.core.tables import markdown
 
 
@@ -35,7 +34,7 @@ def _inference(document: dict[str, Any]) -> list[str]:
     )
     how = (
         f"One model of each of {len(engines)} architectures, measured alternately in one run on "
-        f"{hardware(document['environment'])}. `vision-zoo predict` takes {seconds['median']:.2f} s from process start "
+        f"{hardware(document)}. `vision-zoo predict` takes {seconds['median']:.2f} s from process start "
         f"to result (median of {cold['calls']}; {seconds['smallest']:.2f} to {seconds['largest']:.2f}). Slowest imports, "
         f"in milliseconds under `-X importtime`, which adds overhead: {imports}."
     )

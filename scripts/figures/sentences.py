@@ -3,8 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from scripts.figures.sources import Results
-from vision_zoo.core.environment import hardware
+from scripts.figures.sources import Results, hardware
 from vision_zoo.experiments import report
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
@@ -29,7 +28,7 @@ def reproduction_sentence(_results: Results) -> str:
 def quickstart_sentence(results: Results) -> str:
     """State the time and the accuracy of the quickstart."""
     sentences = [
-        f"One run on {hardware(document['environment'])} took {document['seconds']:.0f} s and reached "
+        f"One run on {hardware(document)} took {document['seconds']:.0f} s and reached "
         f"{document['test_accuracy']:.1%} accuracy on {document['images']:,} test images."
         for path, document in results.items()
         if path.endswith("/quickstart.json")

@@ -4,9 +4,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from scripts.figures.sources import Results, of_kind, versions
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, versions
 from vision_zoo.benchmark.pictures import PALETTE, svg
-from vision_zoo.core.environment import hardware
 from vision_zoo.core.tables import markdown
 
 
@@ -37,9 +36,7 @@ def picture(results: Results) -> str:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3, axis="x")
     axes.legend(fontsize=8, loc="lower right")
-    axes.set_title(
-        f"{document['model']}, client and server on the same {hardware(document['environment'])}", fontsize=10
-    )
+    axes.set_title(f"{document['model']}, client and server on the same {hardware(document)}", fontsize=10)
     return svg(figure, seed="server", text_as_paths=True)
 
 
@@ -63,8 +60,8 @@ def _parts(document: dict[str, Any]) -> list[str]:
     poisson, overload, memory = document["poisson"], document["overload"], document["memory"]
     how = (
         f"`{document['model']}`, one image per request, client and server on the same "
-        f"{hardware(document['environment'])}; the median of {len(document['closed_loop'][0]['rounds'])} rounds by "
-        f"throughput. The model alone takes {document['bare_p50_ms']:.2f} ms. With {versions(document['environment'])}."
+        f"{hardware(document)}; the median of {len(document['closed_loop'][0]['rounds'])} rounds by "
+        f"throughput. The model alone takes {document['bare_p50_ms']:.2f} ms. With {versions(environment_of(document))}."
     )
     load = (
         f"Poisson arrivals, {poisson['rate']:,} requests per second, {poisson['requests']:,} in total: "

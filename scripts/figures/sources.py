@@ -3,10 +3,15 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
+
+from vision_zoo.core.environment import Environment
 
 _VERSIONS_SHOWN = ("torch", "onnx", "onnxruntime-gpu", "onnxruntime")
 
+Value = TypeVar("Value")
 Results = dict[str, dict[str, Any]]
 """Every file of `results/` by its path below it."""
 
@@ -25,8 +30,22 @@ def of_kind(results: Results, kind: str) -> list[dict[str, Any]]:
     return [document for document in results.values() if document.get("kind") == kind]
 
 
-def versions(environment: dict[str, Any], shown: Sequence[str] = _VERSIONS_SHOWN) -> str:
+def read_as(results: Results, name: str, kind: type[Value]) -> list[Value]:
+    """The documents of the kind called `name`, as objects of the class `kind`."""
+    return [msgspec.convert(document, kind) for document in of_kind(results, name)]
+
+
+def environment_of(document: dict[str, Any]) -> Environment:
+    """What a document was measured on."""
+    return msgspec.convert(document["environment"], Environment)
+
+
+def hardware(document: dict[str, Any]) -> str:
+    """The same in words."""
+    return environment_of(document).description
+
+
+def versions(environment: Environment, shown: Sequence[str] = _VERSIONS_SHOWN) -> str:
     """`torch 2.15.0, onnx 1.23.2`: those that results depend on."""
-    return ", ".join(
-        f"{name} {environment['versions'][name]}" for name in shown if name in environment["versions"]
-    )
+    found = environment.versions
+    return ", ".join(f"{name} {found[name]}" for name in shown if name in found)

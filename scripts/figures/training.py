@@ -1,13 +1,14 @@
 """Speed of the training engine, compared with other loops."""
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from scripts.figures.sources import Results, of_kind, versions
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
-from vision_zoo.core.environment import hardware
+from vision_zoo.core.results import RecipeResult, SeedResult
 from vision_zoo.core.tables import markdown
 from vision_zoo.experiments.report.figures import first_reaching
 from vision_zoo.recipes import RECIPES
@@ -41,7 +42,7 @@ def picture(results: Results) -> str:
     axes.set_xlabel("time as a multiple of the engine's")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    axes.set_title(f"Training the same network, {hardware(document['environment'])}", fontsize=10)
+    axes.set_title(f"Training the same network, {hardware(document)}", fontsize=10)
     return svg(figure, seed="training", text_as_paths=True)
 
 
@@ -49,23 +50,23 @@ def table(results: Results) -> str:
     """Speed of the engine and of the other loops, one row per recipe."""
     parts = []
     runs = {
-        path: document["runs"]
-        for path, document in results.items()
-        if document.get("kind") == "recipe" and _is_current(document)
+        (document.environment.folder_name, document.recipe): document.runs
+        for document in read_as(results, "recipe", RecipeResult)
+        if _is_current(document)
     }
     for path, document in results.items():
         if document.get("kind") != "training":
             continue
         folder = path.rpartition("/")[0]
         rows = [
-            _training_row(name, measured, runs.get(f"{folder}/{name}.json", []))
+            _training_row(name, measured, runs.get((folder, name), []))
             for name, measured in document["recipes"].items()
         ]
         loops = ", ".join(f"{name} {version}" for name, version in document["environment"]["loops"].items())
         how = (
-            f"Medians of {document['rounds']} rounds on {hardware(document['environment'])}, "
+            f"Medians of {document['rounds']} rounds on {hardware(document)}, "
             f"{document['environment']['threads']} threads, each loop in its own process, alternately, with "
-            f"{versions(document['environment'])}, {loops}. Columns of other loops are their time relative to the "
+            f"{versions(environment_of(document))}, {loops}. Columns of other loops are their time relative to the "
             "engine. *Floor*: the recipe's arithmetic at the speed of a large matrix product, measured in the same "
             "rounds. ¹ The engine computes frozen features once, the other loops in every epoch. *Time to "
             "report*: seconds until the test curve first reaches the reported accuracy, with the engine and with the "
@@ -75,12 +76,12 @@ def table(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _is_current(document: dict[str, Any]) -> bool:
-    recipe = RECIPES.get(document["recipe"])
-    return recipe is not None and recipe.has_settings(document["settings"])
+def _is_current(document: RecipeResult) -> bool:
+    recipe = RECIPES.get(document.recipe)
+    return recipe is not None and recipe.has_settings(document.settings)
 
 
-def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _training_row(name: str, measured: dict[str, Any], runs: Sequence[SeedResult]) -> dict[str, Any]:
     return {
         "recipe": f"`{name}`{' ¹' if measured['frozen_features'] else ''}",
         "images per second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
@@ -90,13 +91,13 @@ def _training_row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]
     }
 
 
-def _to_the_report(name: str, measured: dict[str, Any], runs: list[dict[str, Any]]) -> str | None:
+def _to_the_report(name: str, measured: dict[str, Any], runs: Sequence[SeedResult]) -> str | None:
     """Seconds of the engine and of the course's loop; None if no run's curve reaches the reported accuracy."""
     recipe = RECIPES.get(name)
     if recipe is None or recipe.frozen or "test_accuracy" not in recipe.reported:
         return None
     found = [first_reaching(run, recipe.reported["test_accuracy"]) for run in runs]
-    steps = [record["steps"] for record in found if record is not None]
+    steps = [record.steps for record in found if record is not None]
     if not steps:
         return None
     seen = statistics.fmean(steps) * recipe.batch_size

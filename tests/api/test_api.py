@@ -204,4 +204,4 @@ def test_architectures_are_compared(tmp_path: Path) -> None:
     assert compared.page.is_file()
     assert compared.model is not None
     assert vz.load(compared.model).name.startswith("small_cnn")
-    assert compared.accuracy == compared.document["models"][0]["test_accuracy"]
+    assert compared.accuracy == compared.document.models[0].test_accuracy

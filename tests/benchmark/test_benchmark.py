@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.page import page
-from vision_zoo.benchmark.pictures import accuracy_against_latency
+from vision_zoo.benchmark.pictures import Point, accuracy_against_latency
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import DeviceError, ModelError, UsageError
+from vision_zoo.core.json_file import fields_of
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.core.statistics import pareto_front
 
 SETTINGS = BenchmarkSettings(
@@ -26,34 +29,35 @@ SETTINGS = BenchmarkSettings(
 
 
 @pytest.fixture(scope="module")
-def rows(exported_model: Path) -> list[dict[str, Any]]:
+def rows(exported_model: Path) -> list[BenchmarkRow]:
     return benchmark([exported_model], SETTINGS, SilentProgress(), raw=True)
 
 
-def test_there_is_a_row_for_every_combination(rows: list[dict[str, Any]]) -> None:
-    found = {(row["engine"], row["scenario"], row["batch"]) for row in rows}
+def test_there_is_a_row_for_every_combination(rows: list[BenchmarkRow]) -> None:
+    found = {(row.engine, row.scenario, row.batch) for row in rows}
     assert len(found) == len(rows) == 3 * 3 * 2
-    assert all(row["calls"] > 0 and row["errors"] == 0 for row in rows)
+    assert all(row.calls > 0 and row.errors == 0 for row in rows)
 
 
-def test_a_row_says_what_ran_and_how_good_it_is(rows: list[dict[str, Any]]) -> None:
-    own = next(row for row in rows if row["engine"] == "onnxruntime")
-    assert own["provider"] == "CPUExecutionProvider"
-    assert own["nodes"].keys() == {"CPUExecutionProvider"}
-    assert own["precision"] == "fp32"
-    assert 0.9 < own["test_accuracy"] <= 1
-    assert own["test_images"] == 1000
+def test_a_row_says_what_ran_and_how_good_it_is(rows: list[BenchmarkRow]) -> None:
+    own = next(row for row in rows if row.engine == "onnxruntime")
+    assert own.provider == "CPUExecutionProvider"
+    assert own.nodes is not None
+    assert own.nodes.keys() == {"CPUExecutionProvider"}
+    assert own.precision == "fp32"
+    assert 0.9 < (own.test_accuracy or 0) <= 1
+    assert own.test_images == 1000
     assert {"load_ms", "first_run_ms", "memory_mib", "preprocess_ms", "p99_9_ms", "max_ms", "steady"} <= set(
-        own
+        fields_of(own)
     )
-    assert own["ratio"] == 1
+    assert own.ratio == 1
 
 
-def test_only_the_server_has_a_rate(rows: list[dict[str, Any]]) -> None:
-    assert {row["scenario"] for row in rows if row["rate"] is not None} == {"server"}
+def test_only_the_server_has_a_rate(rows: list[BenchmarkRow]) -> None:
+    assert {row.scenario for row in rows if row.rate is not None} == {"server"}
 
 
-def test_tables_name_the_provider_and_keep_every_row(rows: list[dict[str, Any]]) -> None:
+def test_tables_name_the_provider_and_keep_every_row(rows: list[BenchmarkRow]) -> None:
     found = tables(rows)
     assert len(found) == 1 + 1 + 2  # a server has a rate for each batch size
     assert all("CPUExecutionProvider, fp32, 1 thread" in title for title in found)
@@ -61,17 +65,17 @@ def test_tables_name_the_provider_and_keep_every_row(rows: list[dict[str, Any]])
     assert "operators:" in footers(rows)[0]
 
 
-def test_an_unsteady_measurement_is_called_unstable(rows: list[dict[str, Any]]) -> None:
-    (table,) = tables([{**rows[0], "steady": False}]).values()
+def test_an_unsteady_measurement_is_called_unstable(rows: list[BenchmarkRow]) -> None:
+    (table,) = tables([replace(rows[0], steady=False)]).values()
     assert table[0][""] == "unstable"
 
 
-def test_flat_rows_are_for_csv(rows: list[dict[str, Any]]) -> None:
+def test_flat_rows_are_for_csv(rows: list[BenchmarkRow]) -> None:
     assert len({tuple(row) for row in flat(rows)}) == 1
     assert not any(isinstance(value, dict | list) for row in flat(rows) for value in row.values())
 
 
-def test_the_page_needs_nothing_from_elsewhere(rows: list[dict[str, Any]]) -> None:
+def test_the_page_needs_nothing_from_elsewhere(rows: list[BenchmarkRow]) -> None:
     text = page(rows, describe())
     assert text.startswith("<!doctype html>")
     assert text.count("<svg") == 1 + 2 * 6
@@ -124,10 +128,8 @@ def test_a_precision_that_no_model_has_is_an_error(exported_model: Path) -> None
 
 
 def test_a_panel_that_no_dataset_needs_is_not_drawn() -> None:
-    rows = [
-        {"dataset": f"d{number}", "model": "m", "p50_ms": 1.0, "test_accuracy": 0.5} for number in range(5)
-    ]
-    figure = accuracy_against_latency(rows, title="five datasets in six panels")
+    points = [Point(f"d{number}", "m", 1.0, 0.5) for number in range(5)]
+    figure = accuracy_against_latency(points, title="five datasets in six panels")
     assert [axes.get_visible() for axes in figure.axes] == [True] * 5 + [False]
 
 
@@ -138,6 +140,6 @@ def test_files_of_the_same_name_are_told_apart(exported_model: Path, tmp_path: P
         paths.append(Path(shutil.copy(exported_model, tmp_path / folder)))
     settings = BenchmarkSettings(batch_sizes=(1,), seconds=0.05)
     rows = benchmark(paths, settings, SilentProgress())
-    assert [row["model"] for row in rows] == [str(path) for path in paths]
+    assert [row.model for row in rows] == [str(path) for path in paths]
     assert len(tables(rows)) == 2
     assert [line.split(": ")[0] for line in footers(rows)[:2]] == [str(path) for path in paths]

@@ -116,14 +116,26 @@ reproduce.reproduce_all([recipe], seeds=2, folders=folders, device="cpu", progre
 
 
 def _document(recipe: Recipe, *accuracies: float) -> dict[str, Any]:
-    run = {"train_seconds": 10.0, "cpu_seconds": 18.0, "history": [], "versions": {"torch": "2"}}
+    times = {"train_seconds": 10.0, "cpu_seconds": 18.0, "inference_seconds": 1.0}
+    counts = {"epochs": 1, "steps": 1, "best_epoch": 1, "threads": 2}
+    scores = {"test_loss": 0.1, "train_accuracy": 0.9, "train_loss": 0.1}
+    run = {**times, **counts, **scores, "history": [], "versions": {"torch": "2"}}
     return {
         "schema": 2,
         "kind": "recipe",
         "recipe": recipe.name,
+        "architecture": recipe.architecture,
         "settings": recipe.settings(),
-        "data": {"variant": "original"},
-        "environment": {"cpu": "A processor", "cores": 2, "memory_gib": 8, "python": "3.12"},
+        "parameters": 1,
+        "data": {"variant": "original", "sha256": ""},
+        "environment": {
+            "cpu": "A processor",
+            "cores": 2,
+            "memory_gib": 8,
+            "machine": "",
+            "system": "",
+            "python": "3.12",
+        },
         "runs": [{**run, "seed": seed, "test_accuracy": value} for seed, value in enumerate(accuracies)],
         "unfinished": [],
     }
@@ -193,9 +205,10 @@ def test_runs_that_never_learnt_are_counted_and_make_no_interval(tmp_path: Path)
 
 def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
     recipe, companion = find_recipe("optimized_cnn-mnist"), find_recipe("optimized_cnn_without_flip-mnist")
+    epoch = {"train_loss": 0.1, "train_accuracy": 0.9, "seconds": 1.0}
     curve = [
-        {"epoch": 1, "steps": 938, "test_accuracy": 0.9},
-        {"epoch": 2, "steps": 1876, "test_accuracy": 0.99},
+        {**epoch, "epoch": 1, "steps": 938, "test_accuracy": 0.9},
+        {**epoch, "epoch": 2, "steps": 1876, "test_accuracy": 0.99},
     ]
     other = _document(companion, 0.99)
     other["runs"][0]["history"] = curve

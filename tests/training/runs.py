@@ -1,11 +1,13 @@
 """A recipe of seconds, and what tests of interrupted runs do with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.data import find_dataset
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
@@ -39,11 +41,11 @@ def resume(path: Path, progress: SilentProgress | None = None) -> TrainResult:
     return train.resume(path, device="cpu", data_dir=None, progress=progress or SilentProgress())
 
 
-def _outcome(path: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+def _outcome(path: Path) -> tuple[dict[str, torch.Tensor], list[EpochRecord]]:
     """The weights that were kept, and the history without its times."""
     history = RunDirectory.open(path).history()
     return load_file(path / "checkpoints" / "best.safetensors"), [
-        {name: value for name, value in record.items() if name != "seconds"} for record in history
+        replace(record, seconds=0.0) for record in history
     ]
 
 

@@ -45,4 +45,4 @@ def test_a_lower_number_stays(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("one_core")
 def test_a_run_keeps_to_the_quota(tmp_path: Path) -> None:
     start(QUICK.override(epochs=1, max_steps=1), tmp_path / "run")
-    assert RunDirectory.open(tmp_path / "run").environment()["threads"] == 1
+    assert RunDirectory.open(tmp_path / "run").environment().threads == 1

@@ -61,7 +61,7 @@ def _arguments(architecture: str, *, epochs: int, max_steps: int) -> list[str]:
 
 def _losses(path: Path) -> list[float]:
     run = RunDirectory.open(path)
-    return [*(record["train_loss"] for record in run.history()), run.metrics()["test_loss"]]
+    return [*(record.train_loss for record in run.history()), run.metrics().test_loss]
 
 
 @pytest.mark.slow
@@ -83,8 +83,8 @@ def test_two_processes_do_what_one_does(tmp_path: Path, architecture: str) -> No
         for name, tensor in weights[0].items():
             torch.testing.assert_close(weights[1][name], tensor, rtol=1e-3, atol=1e-3)
     metrics = RunDirectory.open(tmp_path / "two").metrics()
-    assert metrics["test_accuracy"] == pytest.approx(alone.test_accuracy, abs=0.002)
-    assert RunDirectory.open(tmp_path / "two").environment()["processes"] == 2
+    assert metrics.test_accuracy == pytest.approx(alone.test_accuracy, abs=0.002)
+    assert RunDirectory.open(tmp_path / "two").environment().processes == 2
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -
     assert job.returncode == 0, stderr
     assert "resuming after" in stderr
     run = RunDirectory.open(tmp_path / "run")
-    assert [record["epoch"] for record in run.history()] == list(range(1, len(run.history()) + 1))
+    assert [record.epoch for record in run.history()] == list(range(1, len(run.history()) + 1))
     recipe = recipe_for("small_cnn", "mnist-5k").override(epochs=6, max_steps=200)
     train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
     found, expected = (_losses(tmp_path / name) for name in ("run", "one"))

@@ -101,7 +101,7 @@ def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
         progress=SilentProgress(),
         saving=saving,
     ).run()
-    return [record["train_loss"] for record in state.history]
+    return [record.train_loss for record in state.history]
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))

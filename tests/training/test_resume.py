@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, star
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Splits
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation, Recipe
@@ -69,7 +70,7 @@ def test_a_cap_in_steps_holds_across_a_resumption(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         start(recipe, tmp_path / "run", InterruptAfter(10))
     resume(tmp_path / "run")
-    assert [record["steps"] for record in RunDirectory.open(tmp_path / "run").history()] == [8, 11]
+    assert [record.steps for record in RunDirectory.open(tmp_path / "run").history()] == [8, 11]
 
 
 def _train_saving_often(recipe: str, path: Path) -> None:
@@ -233,8 +234,8 @@ def _go_on(recipe: Recipe, path: Path, watch: Watch) -> bool:
 def test_who_watches_ends_a_run_and_it_goes_on_from_there(whole: Path, tmp_path: Path) -> None:
     run, seen = RunDirectory(tmp_path / "run"), list[float]()
 
-    def watch(record: Mapping[str, float]) -> bool:
-        seen.append(record["epoch"])
+    def watch(record: EpochRecord) -> bool:
+        seen.append(record.epoch)
         return False
 
     assert not _go_on(QUICK, run.path, watch)

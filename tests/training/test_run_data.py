@@ -250,7 +250,7 @@ def test_a_run_of_an_earlier_version_is_compared_by_its_hash(
         named = f"folder:{copy}"
         for sha256 in (None, _former_hash(folder)):
             if sha256 is not None:
-                environment = old.environment()
+                environment = json.loads(old.environment_file.read_text())
                 environment["data"]["sha256"] = sha256
                 old.environment_file.write_text(json.dumps(environment))
             dataset, _ = load_for_run(old, old.recipe(), data_dir=None, dataset=named)

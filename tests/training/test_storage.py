@@ -2,7 +2,6 @@
 
 import ctypes
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.training.runs import QUICK, assert_same, resume
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import StorageError
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
@@ -42,8 +42,8 @@ def _said(start: Any, path: Path) -> str:
 def _train_until_the_disk_is_full(path: Path) -> None:
     import resource
 
-    def fill(record: Mapping[str, float]) -> bool:
-        if record["epoch"] == 1:  # a limit on the size of files stops a write half-way, as a full disk does
+    def fill(record: EpochRecord) -> bool:
+        if record.epoch == 1:  # a limit on the size of files stops a write half-way, as a full disk does
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         return True
 
@@ -55,7 +55,7 @@ def test_a_disk_that_fills_up_loses_nothing(whole: Path, tmp_path: Path) -> None
     said = _said(_train_until_the_disk_is_full, run.path)
     assert said.startswith(f"cannot write {run.last}: the file would exceed the size limit")
     assert said.endswith(f"then continue with `vision-zoo train --resume {run.path}`")
-    assert [record["epoch"] for record in run.history()] == [1]
+    assert [record.epoch for record in run.history()] == [1]
     assert not list(run.path.rglob("*.tmp"))
     resume(run.path)
     assert_same(whole, run.path)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from vision_zoo.architectures.airbench import Airbench
 from vision_zoo.core.errors import RunError, UsageError
+from vision_zoo.core.json_file import fields_of
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
@@ -145,13 +146,13 @@ def test_a_pair_without_a_recipe_gets_the_datasets_statistics() -> None:
 def test_a_cap_in_steps_ends_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     run = _train(QUICK.override(max_steps=11), tmp_path / "run")
     history = RunDirectory.open(run.path).history()
-    assert [record["steps"] for record in history] == [8, 11]
+    assert [record.steps for record in history] == [8, 11]
     assert run.epochs == 2
 
 
 def test_a_cap_in_minutes_ends_training(tmp_path: Path) -> None:
     run = _train(QUICK.override(max_minutes=1e-6), tmp_path / "run")
-    assert RunDirectory.open(run.path).metrics()["steps"] == 1
+    assert RunDirectory.open(run.path).metrics().steps == 1
 
 
 def test_the_learning_rate_falls_in_steps() -> None:
@@ -169,7 +170,7 @@ def test_one_cycle_rises_and_falls_in_every_step(tmp_path: Path, monkeypatch: py
     rates: list[float] = []
     monkeypatch.setattr(loop, "set_learning_rate", lambda _optimizer, value: rates.append(value))
     _train(recipe, tmp_path / "run")
-    steps = RunDirectory.open(tmp_path / "run").metrics()["steps"]
+    steps = RunDirectory.open(tmp_path / "run").metrics().steps
     assert len(set(rates)) > steps / 2
     assert max(rates) == pytest.approx(0.1)
 
@@ -224,7 +225,7 @@ def test_every_split_is_scored_at_the_end(tmp_path: Path) -> None:
     metrics = RunDirectory.open(run.path).metrics()
     assert {
         f"{split}_{measure}" for split in ("train", "validation", "test") for measure in ("accuracy", "loss")
-    } <= set(metrics)
+    } <= set(fields_of(metrics))
 
 
 def test_bfloat16_is_close_to_single_precision_and_is_kept_in_single_precision(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ def test_bfloat16_is_close_to_single_precision_and_is_kept_in_single_precision(t
     _train(recipe, tmp_path / "fp32")
     _train(recipe.override(precision="bf16"), tmp_path / "bf16")
     full, half = (
-        [record["train_loss"] for record in RunDirectory.open(tmp_path / name).history()]
+        [record.train_loss for record in RunDirectory.open(tmp_path / name).history()]
         for name in ("fp32", "bf16")
     )
     assert full != half
@@ -248,7 +249,7 @@ def test_tf32_needs_a_gpu(tmp_path: Path) -> None:
 
 def test_softmax_before_the_loss_bounds_it(tmp_path: Path) -> None:
     run = _train(QUICK.override(epochs=3, softmax_before_loss=True), tmp_path / "run")
-    losses = [record["train_loss"] for record in RunDirectory.open(run.path).history()]
+    losses = [record.train_loss for record in RunDirectory.open(run.path).history()]
     assert min(losses) >= np.log(np.e + 9) - 1
     assert run.test_accuracy > 0.5
 

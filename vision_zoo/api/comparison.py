@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+
+if TYPE_CHECKING:
+    from vision_zoo.experiments.compare.document import ComparisonResult
 
 
 @dataclass(frozen=True)
@@ -13,7 +16,7 @@ class Comparison:
     """A comparison in the folder `path`; `page` is its report in HTML.
 
     `model` is the recommended file and `accuracy` its fraction of right test images, None where none is recommended;
-    `reason` says why. `document` is what `vision-zoo compare --json` prints.
+    `reason` says why. `document` has what `vision-zoo compare --json` prints.
     """
 
     path: Path
@@ -21,7 +24,7 @@ class Comparison:
     model: Path | None
     accuracy: float | None
     reason: str
-    document: dict[str, Any]
+    document: "ComparisonResult"
 
 
 @saying_which_extra
@@ -78,14 +81,13 @@ def compare(
         for fault in faults:
             shown.line(f"warning: {fault}")
         document = comparing.compare(settings, out=folder, data_dir=optional_path(data_dir), progress=shown)
-    recommended = document["recommendation"]
-    models = {model["model"]: model for model in document["models"]}
-    chosen = models.get(recommended["model"])
+    recommended = document.recommendation
+    chosen = next((model for model in document.models if model.model == recommended.model), None)
     return Comparison(
         folder,
         folder / comparing.PAGE,
-        None if chosen is None else Path(chosen["path"]),
-        None if chosen is None else chosen["test_accuracy"],
-        recommended["reason"],
+        None if chosen is None else Path(chosen.path),
+        None if chosen is None else chosen.test_accuracy,
+        recommended.reason,
         document,
     )

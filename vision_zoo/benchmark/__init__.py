@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import ModelError
 from vision_zoo.core.latency import Latency, percentile_name
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.core.scenarios import Runner
 from vision_zoo.serving.session import Session
 
-__all__ = ["BenchmarkSettings", "Row", "benchmark"]
-
-Row = dict[str, Any]
+__all__ = ["BenchmarkSettings", "benchmark", "each_row"]
 
 _RAW = 2000
 """How many latencies of a runner are kept in order, evenly spread, to draw their distribution."""
@@ -30,7 +29,7 @@ _LARGEST_DEFAULT_RATE = 2000
 
 def benchmark(
     paths: Sequence[Path], settings: BenchmarkSettings, progress: Progress, *, raw: bool = False
-) -> list[Row]:
+) -> list[BenchmarkRow]:
     """One row a model, provider, engine, scenario and batch size.
 
     Milliseconds are of one call, from a uint8 array to probabilities as an array; `ratio` is the engine's
@@ -41,7 +40,13 @@ def benchmark(
         ModelError, DeviceError: a model cannot be loaded, or the provider cannot run.
         ModelError: no model has one of the precisions asked for.
     """
-    rows: list[Row] = []
+    return list(each_row(paths, settings, progress, raw=raw))
+
+
+def each_row(
+    paths: Sequence[Path], settings: BenchmarkSettings, progress: Progress, *, raw: bool = False
+) -> Iterator[BenchmarkRow]:
+    """Yield the rows of `benchmark` as they are measured."""
     measured = False
     stems = Counter(path.stem for path in paths)
     for path in paths:
@@ -53,39 +58,34 @@ def benchmark(
             shown = session.name if stems[path.stem] == 1 else str(path)
             progress.line(f"measuring {shown} on {session.provider}")
             once = _once(session, provider, settings)
-            rows += [
-                {**row, "model": shown, **(once if row["engine"] == REFERENCE else dict.fromkeys(once))}
-                for row in _timed(session, settings, progress, raw=raw)
-            ]
+            for row in _timed(session, settings, progress, raw=raw):
+                yield replace(row, model=shown, **(once if row.engine == REFERENCE else {}))
     if not measured:
         raise ModelError(
             f"none of these models has the precision {' or '.join(settings.precisions)}; export one with "
             "`vision-zoo export RUN --onnx --precision …`"
         )
-    return rows
 
 
-def _once(session: Session, provider: str, settings: BenchmarkSettings) -> Row:
+def _once(session: Session, provider: str, settings: BenchmarkSettings) -> dict[str, Any]:
     """What does not depend on the batch: columns of the rows of a plain ONNX Runtime session."""
     cold = measure_cold(session.path, provider=provider, threads=settings.threads)
     placed = placement(session)
     return {**asdict(cold), **asdict(measure_stages(session)), "nodes": placed.nodes, "copies": placed.copies}
 
 
-def _timed(session: Session, settings: BenchmarkSettings, progress: Progress, *, raw: bool) -> Iterator[Row]:
+def _timed(
+    session: Session, settings: BenchmarkSettings, progress: Progress, *, raw: bool
+) -> Iterator[BenchmarkRow]:
     for batch_size in settings.batch_sizes:
         calls = runners(session, batch_size, settings)
         for scenario in settings.scenarios:
             measured, rate = _run(scenario, calls, batch_size, settings, progress)
             for engine, latency in measured.items():
-                yield {
-                    **_identity(session, engine, settings),
-                    "scenario": scenario,
-                    "rate": rate,
-                    "batch": batch_size,
-                    **_figures(latency, measured[REFERENCE]),
-                    **({"raw_ms": _spread_sample(latency)} if raw else {}),
-                }
+                row = _row(
+                    session, engine, scenario, rate, batch_size, settings, latency, measured[REFERENCE]
+                )
+                yield replace(row, raw_ms=_spread_sample(latency)) if raw else row
 
 
 def _run(
@@ -125,36 +125,44 @@ def _half_of_what_one_caller_reaches(runner: Runner, batch_size: int, progress: 
     return min(_LARGEST_DEFAULT_RATE, probe.images_per_second / batch_size / 2)
 
 
-def _identity(session: Session, engine: str, settings: BenchmarkSettings) -> Row:
-    metadata = session.metadata
-    return {
-        "model": session.name,
-        "architecture": metadata.architecture,
-        "dataset": metadata.dataset,
-        "precision": metadata.precision if not engine.startswith("torch") else "fp32",
-        "test_accuracy": metadata.test_accuracy if not engine.startswith("torch") else None,
-        "test_images": metadata.test_images,
-        "bytes": session.size,
-        "engine": engine,
-        "provider": session.provider if not engine.startswith("torch") else engine,
-        "threads": settings.threads,
-    }
-
-
-def _figures(latency: Latency, reference: Latency) -> Row:
+def _row(
+    session: Session,
+    engine: str,
+    scenario: str,
+    rate: float | None,
+    batch_size: int,
+    settings: BenchmarkSettings,
+    latency: Latency,
+    reference: Latency,
+) -> BenchmarkRow:
+    metadata, in_torch = session.metadata, engine.startswith("torch")
     own, other = latency.milliseconds[50], reference.milliseconds[50]
-    return {
-        "calls": latency.calls,
-        "errors": latency.errors,
-        **{
-            percentile_name(percentile): None if value is None else round(value, 4)
-            for percentile, value in latency.milliseconds.items()
-        },
-        "max_ms": None if latency.max_ms is None else round(latency.max_ms, 4),
-        "images_per_second": round(latency.images_per_second, 1),
-        "steady": latency.steady,
-        "ratio": None if own is None or not other else round(own / other, 2),
+    percentiles: dict[str, Any] = {
+        percentile_name(percentile): None if value is None else round(value, 4)
+        for percentile, value in latency.milliseconds.items()
     }
+    return BenchmarkRow(
+        model=session.name,
+        architecture=metadata.architecture,
+        dataset=metadata.dataset,
+        precision="fp32" if in_torch else metadata.precision,
+        test_accuracy=None if in_torch else metadata.test_accuracy,
+        test_images=metadata.test_images,
+        bytes=session.size,
+        engine=engine,
+        provider=engine if in_torch else session.provider,
+        threads=settings.threads,
+        scenario=scenario,
+        rate=rate,
+        batch=batch_size,
+        calls=latency.calls,
+        errors=latency.errors,
+        **percentiles,
+        max_ms=None if latency.max_ms is None else round(latency.max_ms, 4),
+        images_per_second=round(latency.images_per_second, 1),
+        steady=latency.steady,
+        ratio=None if own is None or not other else round(own / other, 2),
+    )
 
 
 def _spread_sample(latency: Latency) -> list[float]:

@@ -1,21 +1,25 @@
 """A benchmark as one self-contained page: plots, all measurements, and the environment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vision_zoo.benchmark.engines import REFERENCE
-from vision_zoo.benchmark.pictures import accuracy_against_latency, distributions, latency_and_throughput, svg
+from vision_zoo.benchmark.pictures import (
+    accuracy_against_latency,
+    distributions,
+    latency_and_throughput,
+    point_of,
+    svg,
+)
 from vision_zoo.benchmark.tables import flat, footers, tables
-from vision_zoo.core.environment import hardware
+from vision_zoo.core.environment import Environment
 from vision_zoo.core.html import render
-
-Row = Mapping[str, Any]
+from vision_zoo.core.results import BenchmarkRow
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def page(rows: Sequence[Row], environment: Mapping[str, Any]) -> str:
+def page(rows: Sequence[BenchmarkRow], environment: Environment) -> str:
     """HTML of a benchmark that was taken with `raw`. Needs nothing from elsewhere, scripts neither."""
     from markupsafe import Markup
 
@@ -29,18 +33,20 @@ def page(rows: Sequence[Row], environment: Mapping[str, Any]) -> str:
     )
 
 
-def _pictures(rows: Sequence[Row]) -> dict[str, str]:
-    single = [row for row in rows if row["scenario"] == "single-stream"]
-    smallest = min((row["batch"] for row in single), default=None)
-    first = [row for row in single if row["batch"] == smallest]
-    own = [row for row in first if row["engine"] == REFERENCE]
+def _pictures(rows: Sequence[BenchmarkRow]) -> dict[str, str]:
+    single = [row for row in rows if row.scenario == "single-stream"]
+    smallest = min((row.batch for row in single), default=None)
+    first = [row for row in single if row.batch == smallest]
+    own = [row for row in first if row.engine == REFERENCE]
     pictures = {}
     if own:
-        figure = accuracy_against_latency(own, title=f"single-stream, batch {smallest}")
+        figure = accuracy_against_latency(
+            [point_of(row) for row in own], title=f"single-stream, batch {smallest}"
+        )
         pictures["Accuracy against latency"] = svg(figure, seed="accuracy")
-    for name in dict.fromkeys((row["scenario"], row["batch"]) for row in rows):
+    for name in dict.fromkeys((row.scenario, row.batch) for row in rows):
         scenario, batch = name
-        group = [row for row in rows if (row["scenario"], row["batch"]) == name]
+        group = [row for row in rows if (row.scenario, row.batch) == name]
         title = f"{scenario}, batch {batch}"
         pictures[f"Latency: {title}"] = svg(
             latency_and_throughput(group, title=title), seed=f"latency {title}"
@@ -50,6 +56,6 @@ def _pictures(rows: Sequence[Row]) -> dict[str, str]:
     return pictures
 
 
-def _hardware(environment: Mapping[str, Any]) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in environment["versions"].items())
-    return f"{hardware(environment)}, Python {environment['python']}; {versions}"
+def _hardware(environment: Environment) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in environment.versions.items())
+    return f"{environment.description}, Python {environment.python}; {versions}"

@@ -1,30 +1,44 @@
 """Plots of a benchmark as SVG: accuracy against latency, bars, distributions."""
 
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.core.statistics import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = Mapping[str, Any]
-
 # Okabe and Ito's palette: told apart by colour-blind readers; the marker says it once more.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
+class Point(NamedTuple):
+    """A model on a dataset: milliseconds of one image (p50), and a fraction right."""
+
+    dataset: str
+    model: str
+    p50_ms: float
+    accuracy: float
+
+
+def point_of(row: BenchmarkRow) -> Point:
+    """The point of a row of ONNX Runtime."""
+    return Point(row.dataset, row.model, row.p50_ms or math.nan, row.test_accuracy or math.nan)
+
+
+def accuracy_against_latency(points: Sequence[Point], *, title: str) -> "Figure":
     """A point a model, a panel a dataset; the Pareto front of each dataset is a line through ringed points."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    datasets = list(dict.fromkeys(point.dataset for point in points))
     columns = min(3, len(datasets))
     lines = -(-len(datasets) // columns)
     alone = len(datasets) == 1  # has room for its legend beside it
@@ -32,23 +46,23 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
     figure = Figure(figsize=size, layout="constrained")
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes, dataset in zip(panels, datasets, strict=False):
-        own = [row for row in rows if row["dataset"] == dataset]
-        points = [(float(row["p50_ms"]), float(row["test_accuracy"])) for row in own]
-        front = pareto_front(points)
-        axes.plot(*zip(*(points[index] for index in front), strict=True), "-", color="#999999", zorder=1)
-        for index, (row, (latency, accuracy)) in enumerate(zip(own, points, strict=True)):
+        own = [point for point in points if point.dataset == dataset]
+        front = pareto_front([(point.p50_ms, point.accuracy) for point in own])
+        line = [[own[index].p50_ms for index in front], [own[index].accuracy for index in front]]
+        axes.plot(*line, "-", color="#999999", zorder=1)
+        for index, point in enumerate(own):
             on_front = index in front
             marker = MARKERS[(index + index // len(MARKERS)) % len(MARKERS)]  # another for a colour's second
             axes.plot(
-                latency,
-                accuracy,
+                point.p50_ms,
+                point.accuracy,
                 marker=marker,
                 color=PALETTE[index % len(PALETTE)],
                 markersize=9,
                 markeredgecolor="black" if on_front else "none",
                 markeredgewidth=1.6,
                 linestyle="none",
-                label=_short_name(row),
+                label=_short_name(point),
             )
         axes.set_title(dataset, fontsize=11)
         axes.margins(0.15)
@@ -67,23 +81,23 @@ def accuracy_against_latency(rows: Sequence[Row], *, title: str) -> "Figure":
     return figure
 
 
-def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
+def latency_and_throughput(rows: Sequence[BenchmarkRow], *, title: str) -> "Figure":
     """One line per model and engine: p50, p99 and maximum on the left, images per second as bars on the right."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 0.3 * len(rows) + 1.3), layout="constrained")
     latency, throughput = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    engines = list(dict.fromkeys(row["engine"] for row in rows))
+    engines = list(dict.fromkeys(row.engine for row in rows))
     places = range(len(rows), 0, -1)
     for place, row in zip(places, rows, strict=True):
-        index = engines.index(row["engine"])
+        index = engines.index(row.engine)
         color = PALETTE[index % len(PALETTE)]
-        if row["p99_ms"] is not None:
-            latency.plot([row["p50_ms"], row["p99_ms"]], [place, place], "-", color=color, linewidth=2)
-        latency.plot(row["max_ms"], place, "|", color=color, markersize=8)
-        latency.plot(row["p50_ms"], place, MARKERS[index % len(MARKERS)], color=color, markersize=7)
-        throughput.barh(place, row["images_per_second"], color=color, height=0.7)
-    latency.set_yticks(places, [f"{row['model']}, {row['engine']}" for row in rows], fontsize=8)
+        if row.p99_ms is not None:
+            latency.plot([row.p50_ms, row.p99_ms], [place, place], "-", color=color, linewidth=2)
+        latency.plot(row.max_ms, place, "|", color=color, markersize=8)
+        latency.plot(row.p50_ms, place, MARKERS[index % len(MARKERS)], color=color, markersize=7)
+        throughput.barh(place, row.images_per_second, color=color, height=0.7)
+    latency.set_yticks(places, [f"{row.model}, {row.engine}" for row in rows], fontsize=8)
     logarithmic(latency, "x")
     latency.set_xlabel("ms per call: p50, line to p99, tick at maximum")
     throughput.set_xlabel("images per second")
@@ -95,14 +109,14 @@ def latency_and_throughput(rows: Sequence[Row], *, title: str) -> "Figure":
     return figure
 
 
-def distributions(rows: Sequence[Row], *, title: str) -> "Figure":
+def distributions(rows: Sequence[BenchmarkRow], *, title: str) -> "Figure":
     """The fraction of calls slower than a given time, on logarithmic axes."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
     axes = figure.subplots()
     for index, row in enumerate(rows):
-        times = np.sort(np.asarray(row["raw_ms"], dtype=np.float64))
+        times = np.sort(np.asarray(row.raw_ms, dtype=np.float64))
         slower = 1 - np.arange(len(times)) / len(times)
         style = ("-", "--", ":", "-.")[index // len(PALETTE) % 4]
         axes.step(
@@ -111,7 +125,7 @@ def distributions(rows: Sequence[Row], *, title: str) -> "Figure":
             style,
             where="post",
             color=PALETTE[index % len(PALETTE)],
-            label=f"{row['model']}, {row['engine']}",
+            label=f"{row.model}, {row.engine}",
         )
     logarithmic(axes, "x")
     logarithmic(axes, "y")
@@ -152,6 +166,5 @@ def logarithmic(axes: "Axes", which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _short_name(row: Row) -> str:
-    dataset = str(row["dataset"]).replace("-", "_")
-    return str(row["model"]).replace(f"-{dataset}", "")
+def _short_name(point: Point) -> str:
+    return point.model.replace(f"-{point.dataset.replace('-', '_')}", "")

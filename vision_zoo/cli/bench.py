@@ -1,14 +1,21 @@
 """`bench`: latency and throughput of exported models."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vision_zoo.cli.document import json_text, print_document, reserve_stdout
 from vision_zoo.cli.options import Json, ModelsDir, report_model, warn_of_fallback
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vision_zoo.core.environment import Environment
+    from vision_zoo.core.results import BenchmarkRow
 
 _Format = Literal["table", "json", "csv", "md", "html"]
 _SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
@@ -49,7 +56,7 @@ def bench(
     """Measure latency and throughput of exported models."""
     table_format = "json" if as_json else table_format
     reserve_stdout(context, table_format != "table")
-    from vision_zoo.benchmark import BenchmarkSettings, benchmark
+    from vision_zoo.benchmark import BenchmarkSettings, each_row
     from vision_zoo.core.environment import describe, gpu_name
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.serving.models import find_models, with_precisions
@@ -69,11 +76,18 @@ def bench(
     for path in found if models else ():
         report_model(path)
     paths = with_precisions(found, settings.precisions)
-    with progress_on_stderr() as progress:
-        rows = benchmark(paths, settings, progress, raw=table_format == "html")
+    rows: list[BenchmarkRow] = []
+    interrupted = False
+    try:
+        with progress_on_stderr() as progress:
+            rows.extend(each_row(paths, settings, progress, raw=table_format == "html"))
+    except KeyboardInterrupt:
+        if output is None or not rows:
+            raise
+        interrupted = True
     environment = describe()
-    if any(row["provider"] not in ("CPUExecutionProvider", "torch", "torch-compile") for row in rows):
-        environment["gpu"] = gpu_name()
+    if any(row.provider not in ("CPUExecutionProvider", "torch", "torch-compile") for row in rows):
+        environment = replace(environment, gpu=gpu_name())
     text = _benchmark_text(rows, environment, table_format)
     if output is None:
         print_document(text)
@@ -81,12 +95,13 @@ def bench(
     from vision_zoo.core import atomic
 
     atomic.write_text(output, text + "\n")
+    if interrupted:
+        raise Interrupted(f"interrupted; {output} has the {len(rows)} rows measured so far")
     print(f"wrote {output}", file=sys.stderr)
 
 
-def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], table_format: _Format) -> str:
+def _benchmark_text(rows: "Sequence[BenchmarkRow]", environment: "Environment", table_format: _Format) -> str:
     from vision_zoo.benchmark.tables import flat, footers, tables
-    from vision_zoo.core.environment import hardware
     from vision_zoo.core.tables import render
 
     if table_format == "json":
@@ -98,8 +113,8 @@ def _benchmark_text(rows: list[dict[str, Any]], environment: dict[str, Any], tab
     if table_format != "table":
         return render(flat(rows), table_format)
     parts = [render(table, "table", title=title) + "\n" for title, table in tables(rows).items()]
-    engines = [f"{name} {number}" for name, number in environment["versions"].items() if name in _SHOWN]
-    return "\n".join([*parts, *footers(rows), f"{hardware(environment)}, {', '.join(engines)}"])
+    engines = [f"{name} {number}" for name, number in environment.versions.items() if name in _SHOWN]
+    return "\n".join([*parts, *footers(rows), f"{environment.description}, {', '.join(engines)}"])
 
 
 def _names(text: str | None) -> tuple[str, ...]:

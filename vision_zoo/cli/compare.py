@@ -70,22 +70,22 @@ def compare(
 
     rows = [
         {
-            "model": model["model"],
-            "test accuracy": f"{model['test_accuracy']:.2%}",
-            "p50 ms": f"{model['p50_ms']:.3g}",
-            "MiB": f"{model['size_mb']:.2f}",
-            "runs": len(model["seed_accuracies"]),
-            "front": "◆" if model["model"] in document["pareto_front"] else "",
+            "model": model.model,
+            "test accuracy": f"{model.test_accuracy:.2%}",
+            "p50 ms": f"{model.p50_ms:.3g}",
+            "MiB": f"{model.size_mb:.2f}",
+            "runs": len(model.seed_accuracies),
+            "front": "◆" if model.model in document.pareto_front else "",
         }
-        for model in sorted(document["models"], key=lambda model: -model["test_accuracy"])
+        for model in sorted(document.models, key=lambda model: -model.test_accuracy)
     ]
     print(render(rows, "table", title=f"{dataset}: {len(rows)} models"))
-    recommendation = document["recommendation"]
-    if recommendation["model"] is None:
-        print(f"\nno recommendation: {recommendation['reason']}")
+    recommendation = document.recommendation
+    if recommendation.model is None:
+        print(f"\nno recommendation: {recommendation.reason}")
     else:
-        print(f"\nrecommended: {recommendation['model']}: {recommendation['reason']}")
-        if recommendation.get("warning"):
-            print(f"warning: {recommendation['warning']}")
+        print(f"\nrecommended: {recommendation.model}: {recommendation.reason}")
+        if recommendation.warning:
+            print(f"warning: {recommendation.warning}")
         print(f"to serve it: `{serve_command(comparison.path / 'models')}`")
     print(f"{comparison.page} has the details")

@@ -58,9 +58,9 @@ def diagnose(
 
 def _machine() -> Iterator[Finding]:
     here = environment.describe()
-    memory = "" if here["memory_gib"] is None else f", {here['memory_gib']} GiB of memory"
-    yield Finding("machine", "ok", f"{here['cpu']}, {here['cores']} cores{memory}, {here['system']}")
-    yield Finding("Python", "ok", here["python"])
+    memory = "" if here.memory_gib is None else f", {here.memory_gib} GiB of memory"
+    yield Finding("machine", "ok", f"{here.description}{memory}, {here.system}")
+    yield Finding("Python", "ok", here.python)
 
 
 def _packages() -> Iterator[Finding]:

@@ -1,12 +1,13 @@
 """Print exactly one document on stdout, whatever libraries, threads and child processes print."""
 
 import contextlib
-import json
 import os
 import sys
 from typing import Any
 
 import typer
+
+from vision_zoo.core import json_file
 
 
 class _Stdout:
@@ -44,7 +45,7 @@ def print_json(document: Any) -> None:
 
 def json_text(document: Any) -> str:
     """Format `document` as JSON without NaN, which few programs can read."""
-    return json.dumps(document, indent=2, allow_nan=False)
+    return json_file.text(document, allow_nan=False)
 
 
 def close_stdout() -> None:

@@ -11,6 +11,7 @@ from vision_zoo.core.choices import Pruner, Sampler
 from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from vision_zoo.core.results import GridPoint
     from vision_zoo.experiments.search.search_space import Space
     from vision_zoo.experiments.search.study import Place, StudySettings
     from vision_zoo.recipes.recipe import Recipe
@@ -112,19 +113,19 @@ def tune(
     if as_json:
         print_json(document)
         return
-    rows = [{field: point[field] for field in values} | _reached_by(point) for point in document["points"]]
+    rows = [point.values(values) | _reached_by(point) for point in document.points]
     print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
-    print(f"\nchosen on validation: {describe(document['chosen'])}; {folder / 'grid.png'} shows all points")
+    print(f"\nchosen on validation: {describe(document.chosen)}; {folder / 'grid.png'} shows all points")
 
 
-def _reached_by(point: dict[str, Any]) -> dict[str, Any]:
-    if "diverged" in point:
+def _reached_by(point: "GridPoint") -> dict[str, Any]:
+    if point.diverged:
         return {"validation": "diverged", "test": "", "epochs": "", "seconds": ""}
     return {
-        "validation": f"{point['validation_accuracy']:.2%}",
-        "test": f"{point['test_accuracy']:.2%}",
-        "epochs": point["epochs"],
-        "seconds": round(point["train_seconds"], 1),
+        "validation": f"{point.validation_accuracy:.2%}",
+        "test": f"{point.test_accuracy:.2%}",
+        "epochs": point.epochs,
+        "seconds": round(point.train_seconds or 0.0, 1),
     }
 
 
@@ -149,19 +150,15 @@ def _search_together(
         return
     rows = [
         {
-            **{field: trial[field] for field in space},
-            "validation": ""
-            if trial["validation_accuracy"] is None
-            else f"{trial['validation_accuracy']:.2%}",
-            "epochs": trial["epochs"],
-            "state": trial["state"],
+            **trial.values(space),
+            "validation": "" if trial.validation_accuracy is None else f"{trial.validation_accuracy:.2%}",
+            "epochs": trial.epochs,
+            "state": trial.state,
         }
-        for trial in document["trials"]
+        for trial in document.trials
     ]
     print(render(rows, "table", title=f"{settings.name}: {len(rows)} points"))
-    print(
-        f"\nchosen on validation: {describe(document['chosen'])}; {place.out / 'study.json'} lists all points"
-    )
+    print(f"\nchosen on validation: {describe(document.chosen)}; {place.out / 'study.json'} lists all points")
 
 
 def reproduce(

@@ -4,31 +4,53 @@ import ctypes
 import math
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
 
 
-def describe() -> dict[str, Any]:
-    """Hardware (`cpu`, `cores`, `memory_gib`, `machine`), `system`, `python` and package `versions`."""
-    return {
-        "cpu": cpu_model(),
-        "cores": usable_cores(),
-        "memory_gib": _memory_gib(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": versions(),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A machine; `gpu` is the one that was used. Where something was trained: its `device` and torch's `threads`."""
+
+    cpu: str
+    gpu: str | None = None
+    cores: int
+    memory_gib: float | None
+    machine: str
+    system: str
+    python: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
+    threads: int | None = None
+
+    @property
+    def description(self) -> str:
+        """The GPU where one was used, else the CPU and its cores."""
+        return self.gpu or f"{self.cpu}, {self.cores} cores"
+
+    @property
+    def folder_name(self) -> str:
+        """The folder of its results."""
+        return re.sub(r"[^a-z0-9]+", "-", self.description.lower()).strip("-")
 
 
-def hardware(described: Mapping[str, Any]) -> str:
-    """What `describe` found, in words: the GPU where one is named, else the CPU and its cores."""
-    return described.get("gpu") or f"{described['cpu']}, {described['cores']} cores"
+def describe() -> Environment:
+    """Describe this machine."""
+    return Environment(
+        cpu=cpu_model(),
+        cores=usable_cores(),
+        memory_gib=_memory_gib(),
+        machine=platform.machine(),
+        system=platform.system(),
+        python=platform.python_version(),
+        versions=versions(),
+    )
 
 
 def versions() -> dict[str, str]:

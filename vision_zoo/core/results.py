@@ -7,17 +7,245 @@
 Needs no torch.
 """
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from vision_zoo.core import atomic
-from vision_zoo.core.environment import hardware
-from vision_zoo.core.errors import RunError
+from vision_zoo.core import json_file
+from vision_zoo.core.environment import Environment
+from vision_zoo.core.json_file import null
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[2] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataUsed:
+    """The copy of a dataset that a run used, and the SHA-256 of its content."""
+
+    dataset: str | None = None
+    variant: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """Losses and accuracies after an epoch, with the steps and the seconds of training until then."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What a finished run reached. Accuracies are fractions, all times are in seconds."""
+
+    test_accuracy: float
+    test_loss: float
+    train_accuracy: float
+    train_loss: float
+    validation_accuracy: float | None = None
+    validation_loss: float | None = None
+    epochs: int
+    steps: int
+    best_epoch: int
+    train_seconds: float
+    cpu_seconds: float
+    feature_seconds: float | None = None
+    inference_seconds: float
+
+    @property
+    def all_train_seconds(self) -> float:
+        """Seconds of training and validation, and of computing frozen features."""
+        return self.train_seconds + (self.feature_seconds or 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seeded:
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedResult(Metrics, _Seeded):
+    """A finished run of a recipe."""
+
+    versions: Mapping[str, str]
+    threads: int
+    history: Sequence[EpochRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedRun:
+    """How far an interrupted run came."""
+
+    seed: int
+    epochs: int
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeResult:
+    """The runs of a recipe in one environment. `parameters` is None until one of them is finished."""
+
+    schema: Literal[2] = SCHEMA_VERSION
+    kind: Literal["recipe"] = "recipe"
+    recipe: str
+    architecture: str
+    settings: Mapping[str, Any]
+    parameters: int | None
+    data: DataUsed
+    environment: Environment
+    runs: Sequence[SeedResult] = ()
+    unfinished: Sequence[UnfinishedRun] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """The fields that a search varied."""
+
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    gamma: float | None = None
+    step_epochs: int | None = None
+    seed: int | None = None
+
+    def values(self, fields: Iterable[str]) -> dict[str, int | float]:
+        """Those of `fields`."""
+        return {name: getattr(self, name) for name in fields}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridPoint(Point):
+    """A run of a grid search, and what it reached unless it `diverged`."""
+
+    diverged: bool | None = None
+    validation_accuracy: float | None = None
+    validation_loss: float | None = None
+    test_accuracy: float | None = None
+    train_accuracy: float | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    train_seconds: float | None = None
+    run: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridResult:
+    """A grid search: the `values` of every field, and the `chosen` ones."""
+
+    schema: Literal[2] = SCHEMA_VERSION
+    kind: Literal["grid"] = "grid"
+    recipe: str
+    settings: Mapping[str, Any]
+    seed: int
+    data: DataUsed
+    environment: Environment
+    values: Mapping[str, Sequence[int | float]]
+    points: Sequence[GridPoint]
+    chosen: Mapping[str, int | float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkRow:
+    """Latency of one model, engine, provider, scenario and batch size.
+
+    Milliseconds are of one call; `ratio` is the median over that of a plain ONNX Runtime session. From `import_ms` on,
+    values do not depend on the batch, and rows of other engines have none. `raw_ms` is a sample of the latencies.
+    """
+
+    model: str
+    architecture: str = ""
+    dataset: str = ""
+    precision: str = "fp32"
+    test_accuracy: float | None = null()
+    test_images: int = 0
+    bytes: int = 0
+    engine: str
+    provider: str
+    threads: int
+    scenario: str = "single-stream"
+    rate: float | None = null()
+    batch: int
+    calls: int
+    errors: int = 0
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None = null()
+    p99_ms: float | None
+    p99_9_ms: float | None = null()
+    max_ms: float | None = null()
+    images_per_second: float
+    steady: bool | None = null()
+    ratio: float | None
+    raw_ms: Sequence[float] | None = None
+    import_ms: float | None = null()
+    load_ms: float | None = null()
+    first_run_ms: float | None = null()
+    memory_mib: float | None = null()
+    preprocess_ms: float | None = null()
+    run_ms: float | None = null()
+    postprocess_ms: float | None = null()
+    nodes: Mapping[str, int] | None = null()
+    copies: int | None = null()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZooModel:
+    """A shipped file and its verification. `int8_speedup` is None where it was not measured."""
+
+    model: str
+    recipe: str
+    architecture: str
+    dataset: str
+    data_variant: str
+    parameters: int
+    macs: int
+    precision: str
+    weights: str
+    int8_speedup: float | None
+    bytes: int
+    test_accuracy: float
+    test_images: int
+    checkpoint_accuracy: float
+    argmax_agreement: float
+    max_logit_difference: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZooResult:
+    """The shipped files."""
+
+    schema: Literal[2] = SCHEMA_VERSION
+    kind: Literal["zoo"] = "zoo"
+    environment: Environment
+    models: Sequence[ZooModel] = ()
+    benchmark: Sequence[BenchmarkRow] = ()
+
+    def rows_of_one_image(self) -> dict[str, BenchmarkRow]:
+        """By model: the row of ONNX Runtime and one image, one call after the other."""
+        return {
+            row.model: row
+            for row in self.benchmark
+            if row.engine == "onnxruntime" and row.batch == 1 and row.scenario == "single-stream"
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    schema: Any = None
+    kind: Any = None
+
+
+Result = TypeVar("Result", RecipeResult, GridResult, ZooResult)
 
 
 def shipped_results() -> Path:
@@ -27,62 +255,26 @@ def shipped_results() -> Path:
     return beside if beside.is_dir() else package / "measured"
 
 
-def rows_of_one_image(zoo: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """By model: what `zoo.json` has of ONNX Runtime and one image, one call after the other."""
-    return {
-        row["model"]: row
-        for row in zoo["benchmark"]
-        if row["engine"] == "onnxruntime" and row["batch"] == 1 and row["scenario"] == "single-stream"
-    }
-
-
-def environment_name(described: Mapping[str, Any]) -> str:
-    """A folder name for an environment: its GPU, or its CPU and how many cores were used."""
-    return re.sub(r"[^a-z0-9]+", "-", hardware(described).lower()).strip("-")
-
-
-def result_path(results_dir: Path, environment: Mapping[str, Any], name: str) -> Path:
+def result_path(results_dir: Path, environment: Environment, name: str) -> Path:
     """The path of the results called `name` that were measured in `environment`."""
-    return results_dir / environment_name(environment) / f"{name}.json"
+    return results_dir / environment.folder_name / f"{name}.json"
 
 
-def read_result(path: Path) -> dict[str, Any] | None:
-    """Read the results in `path`; None if there is no such file.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    try:
-        document = json.loads(path.read_text())
-        if not isinstance(document, dict):
-            raise ValueError("not an object")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it, or remove it and measure again") from error
-    return document
-
-
-def write_result(path: Path, document: Mapping[str, Any]) -> None:
+def write_result(path: Path, document: Any) -> None:
     """Write results to `path`.
 
     Raises:
         StorageError: it cannot be written; the former results stay.
     """
-    atomic.write_text(path, json.dumps(document, indent=1) + "\n")
+    json_file.write(path, document, indent=1)
 
 
-def load_results(results_dir: Path, kind: str) -> list[dict[str, Any]]:
-    """All documents of `kind`: `recipe`, `grid` or `zoo`.
-
-    They are ordered by environment and name, and carry their `environment_name`.
+def load_results(results_dir: Path, kind: type[Result]) -> list[Result]:
+    """Read all documents of `kind`, ordered by environment and name.
 
     Raises:
         RunError: one of them is damaged.
     """
-    documents = []
-    for path in sorted(results_dir.glob("*/*.json")):
-        document = read_result(path)
-        if document is not None and document.get("schema") == SCHEMA_VERSION and document.get("kind") == kind:
-            documents.append({**document, "environment_name": path.parent.name})
-    return documents
+    wanted = _Header(*(kind.__dataclass_fields__[name].default for name in ("schema", "kind")))
+    paths = sorted(results_dir.glob("*/*.json"))
+    return [json_file.read(path, kind) for path in paths if json_file.read(path, _Header) == wanted]

@@ -1,11 +1,12 @@
 """The whole pipeline in a minute: train → export → verify → evaluate → measure → predict."""
 
 import io
-import json
 import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
-from vision_zoo.core import atomic
-from vision_zoo.core.environment import describe
+from vision_zoo.core import atomic, json_file
+from vision_zoo.core.environment import Environment, describe
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.data import find_dataset
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import find_recipe
@@ -31,7 +33,36 @@ _EXPORTED = {f"{RECIPE}.onnx", "manifest.json", ".manifest.lock"}
 _BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=1.5)
 
 
-def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class PredictedImage:
+    """An image, and the probabilities of its labels, the most probable first."""
+
+    image: str
+    label: str
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuickstartResult:
+    """quickstart.json. Accuracies are fractions of `images` test images."""
+
+    seconds: float
+    run: str
+    epochs: int
+    train_seconds: float
+    model: str
+    bytes: int
+    argmax_agreement: float
+    max_logit_difference: float
+    test_accuracy: float
+    images: int
+    benchmark: Sequence[BenchmarkRow]
+    prediction: PredictedImage
+    true_label: str
+    environment: Environment
+
+
+def quickstart(folder: Path, progress: Progress) -> QuickstartResult:
     """Run all steps inside `folder`, replacing an earlier quickstart, and return the measurements.
 
     Raises:
@@ -55,71 +86,70 @@ def quickstart(folder: Path, progress: Progress) -> dict[str, Any]:
     image = folder / "digit.png"
     middle = len(test) // 2
     _write_test_image(test.images[middle], image)
-    prediction = classify_file(session, image)
-    result = {
-        "seconds": round(time.perf_counter() - started, 1),
-        "run": str(run.path),
-        "epochs": run.epochs,
-        "train_seconds": run.train_seconds,
-        "model": str(exported.path),
-        "bytes": session.size,
-        "argmax_agreement": exported.verification.argmax_agreement,
-        "max_logit_difference": exported.verification.max_logit_difference,
-        "test_accuracy": score.accuracy,
-        "images": score.images,
-        "benchmark": rows,
-        "prediction": prediction,
-        "true_label": dataset.labels[test.labels[middle]],
-        "environment": describe(),
-    }
-    atomic.write_text(folder / _MARKER, json.dumps(result, indent=2) + "\n")
+    result = QuickstartResult(
+        seconds=round(time.perf_counter() - started, 1),
+        run=str(run.path),
+        epochs=run.epochs,
+        train_seconds=run.train_seconds,
+        model=str(exported.path),
+        bytes=session.size,
+        argmax_agreement=exported.verification.argmax_agreement,
+        max_logit_difference=exported.verification.max_logit_difference,
+        test_accuracy=score.accuracy,
+        images=score.images,
+        benchmark=rows,
+        prediction=PredictedImage(**classify_file(session, image)),
+        true_label=dataset.labels[test.labels[middle]],
+        environment=describe(),
+    )
+    json_file.write(folder / _MARKER, result, indent=2)
     return result
 
 
-def summary(result: dict[str, Any]) -> list[dict[str, str]]:
+def summary(result: QuickstartResult) -> list[dict[str, str]]:
     """Format what `quickstart` returned as rows to print."""
-    prediction = result["prediction"]
+    prediction = result.prediction
     return [
         {
             "step": "train",
-            "result": f"{result['epochs']} epochs in {result['train_seconds']:.1f} s → {result['run']}",
+            "result": f"{result.epochs} epochs in {result.train_seconds:.1f} s → {result.run}",
         },
-        {"step": "export", "result": f"{result['model']}, {result['bytes'] / 2**20:.1f} MiB"},
+        {"step": "export", "result": f"{result.model}, {result.bytes / 2**20:.1f} MiB"},
         {
             "step": "verify",
-            "result": f"{result['argmax_agreement']:.2%} argmax agreement with the checkpoint, "
-            f"logits within {result['max_logit_difference']:.1e}",
+            "result": f"{result.argmax_agreement:.2%} argmax agreement with the checkpoint, "
+            f"logits within {result.max_logit_difference:.1e}",
         },
         {
             "step": "evaluate",
-            "result": f"{result['test_accuracy']:.1%} of {result['images']:,} test images correct, in ONNX Runtime",
+            "result": f"{result.test_accuracy:.1%} of {result.images:,} test images correct, in ONNX Runtime",
         },
-        *({"step": "measure", "result": line} for line in _latency_lines(result["benchmark"])),
+        *({"step": "measure", "result": line} for line in _latency_lines(result.benchmark)),
         {
             "step": "predict",
-            "result": f"{prediction['image']}: {prediction['label']}, "
-            f"probability {prediction['probabilities'][prediction['label']]:.4f} (true label {result['true_label']})",
+            "result": f"{prediction.image}: {prediction.label}, "
+            f"probability {prediction.probabilities[prediction.label]:.4f} (true label {result.true_label})",
         },
     ]
 
 
-def next_steps(result: dict[str, Any]) -> list[str]:
+def next_steps(result: QuickstartResult) -> list[str]:
     """Commands to try after the quickstart."""
     program = "vision-zoo" if shutil.which("vision-zoo") else os.path.relpath(sys.argv[0])
     return [
-        f"{program} predict {result['model']} {result['prediction']['image']}",
-        f"{program} demo --models-dir {Path(result['model']).parent}",
+        f"{program} predict {result.model} {result.prediction.image}",
+        f"{program} demo --models-dir {Path(result.model).parent}",
         f"{program} list recipes",
         f"{program} train simple_cnn-mnist",
     ]
 
 
-def _latency_lines(rows: list[dict[str, Any]]) -> list[str]:
-    ours = {row["batch"]: row for row in rows if row["engine"] == "onnxruntime"}
-    eager = {row["batch"]: row for row in rows if row["engine"] == "torch"}
+def _latency_lines(rows: Sequence[BenchmarkRow]) -> list[str]:
+    ours = {row.batch: row for row in rows if row.engine == "onnxruntime"}
+    eager = {row.batch: row for row in rows if row.engine == "torch"}
     return [
-        f"batch {batch}, one thread: {row['p50_ms']:.3f} ms (p50), eager torch {eager[batch]['p50_ms']:.3f} ms, "
-        f"{eager[batch]['ratio']:.1f}x"
+        f"batch {batch}, one thread: {row.p50_ms:.3f} ms (p50), eager torch {eager[batch].p50_ms:.3f} ms, "
+        f"{eager[batch].ratio:.1f}x"
         for batch, row in ours.items()
     ]
 
@@ -142,13 +172,17 @@ def _begin(folder: Path) -> None:
     atomic.write_text(marker, "{}\n")
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    name: str
+
+
 def _is_ours(run: Path) -> bool:
     try:
-        return bool(json.loads((run / "recipe.json").read_text())["name"] == RECIPE)
-    except FileNotFoundError:
-        return _names(run) <= {".lock", "environment.json"}
-    except (OSError, ValueError, KeyError, TypeError):
+        recipe = json_file.read_if_present(run / "recipe.json", _Named)
+    except RunError:
         return False
+    return _names(run) <= {".lock", "environment.json"} if recipe is None else recipe.name == RECIPE
 
 
 def _names(folder: Path) -> set[str]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
@@ -12,9 +12,19 @@ from filelock import FileLock
 from vision_zoo.core import atomic
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
 from vision_zoo.core.choices import DeviceName
+from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import Interrupted, RunError, RunInUseError
+from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import SCHEMA_VERSION, read_result, result_path, write_result
+from vision_zoo.core.results import (
+    DataUsed,
+    Metrics,
+    RecipeResult,
+    SeedResult,
+    UnfinishedRun,
+    result_path,
+    write_result,
+)
 from vision_zoo.data import find_dataset
 from vision_zoo.experiments.predictions import (
     Predictions,
@@ -27,23 +37,9 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier, count_macs
 from vision_zoo.training.device import choose_device, describe_environment
-from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_directory import RunDirectory, RunEnvironment
 
-_METRICS = (
-    "test_accuracy",
-    "test_loss",
-    "train_accuracy",
-    "train_loss",
-    "validation_accuracy",
-    "validation_loss",
-    "epochs",
-    "steps",
-    "best_epoch",
-    "train_seconds",
-    "cpu_seconds",
-    "feature_seconds",
-    "inference_seconds",
-)
+Run = TypeVar("Run", SeedResult, UnfinishedRun)
 
 
 @dataclass(frozen=True)
@@ -118,10 +114,10 @@ def _result_path(recipe: Recipe, folders: Folders, device: DeviceName) -> Path:
 
 
 def _finished_seeds(path: Path, recipe: Recipe) -> set[int]:
-    document = read_result(path)
-    if document is None or not recipe.has_settings(document.get("settings")):
+    document = read_if_present(path, RecipeResult)
+    if document is None or not recipe.has_settings(document.settings):
         return set()
-    return {run["seed"] for run in document["runs"]}
+    return {run.seed for run in document.runs}
 
 
 def _weights_are_missing(
@@ -162,21 +158,30 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _keep(path: Path, recipe: Recipe, run: RunDirectory) -> None:
-    environment = run.environment()
-    metrics = run.metrics()
-    entry: dict[str, Any] = {"seed": run.recipe().seed}
-    entry |= {name: metrics[name] for name in _METRICS if name in metrics}
-    entry["versions"] = environment["versions"]
-    entry["threads"] = environment["threads"]
-    entry["history"] = run.history()
-    document = _document(path, recipe, environment, metrics["parameters"])
-    runs = [kept for kept in document["runs"] if kept["seed"] != entry["seed"]] + [entry]
-    unfinished = [kept for kept in document.get("unfinished", []) if kept["seed"] != entry["seed"]]
+    environment, metrics, seed = run.environment(), run.metrics(), run.recipe().seed
+    reached = {entry.name: getattr(metrics, entry.name) for entry in fields(Metrics)}
+    result = SeedResult(
+        **reached,
+        seed=seed,
+        versions=environment.versions,
+        threads=environment.threads or 0,
+        history=run.history(),
+    )
+    document = _document(path, recipe, environment)
     _keep_predictions(path, run)
     write_result(
         path,
-        {**document, "runs": sorted(runs, key=lambda kept: int(kept["seed"])), "unfinished": unfinished},
+        replace(
+            document,
+            parameters=metrics.parameters,
+            runs=sorted([*_but(seed, document.runs), result], key=lambda kept: kept.seed),
+            unfinished=_but(seed, document.unfinished),
+        ),
     )
+
+
+def _but(seed: int, runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.seed != seed]
 
 
 def _keep_predictions(path: Path, run: RunDirectory) -> None:
@@ -191,29 +196,23 @@ def _keep_unfinished(path: Path, recipe: Recipe, folders: Folders) -> None:
     run = RunDirectory(train.default_path(recipe, folders.runs))
     if not run.recipe_file.is_file() or not run.history_file.is_file():
         return
-    document = _document(path, recipe, run.environment(), None)
+    document = _document(path, recipe, run.environment())
     last = run.history()[-1]
-    entry = {"seed": recipe.seed, "epochs": last["epoch"], "steps": last["steps"], "seconds": last["seconds"]}
-    others = [kept for kept in document["unfinished"] if kept["seed"] != recipe.seed]
-    write_result(path, {**document, "unfinished": [*others, entry]})
+    reached = UnfinishedRun(seed=recipe.seed, epochs=last.epoch, steps=last.steps, seconds=last.seconds)
+    write_result(path, replace(document, unfinished=[*_but(recipe.seed, document.unfinished), reached]))
 
 
-def _document(
-    path: Path, recipe: Recipe, environment: dict[str, Any], parameters: int | None
-) -> dict[str, Any]:
-    found = read_result(path)
-    if found is not None and recipe.has_settings(found.get("settings")):
-        return found if parameters is None else {**found, "parameters": parameters}
-    hardware = ("cpu", "gpu", "cores", "memory_gib", "machine", "system", "python", "device")
-    return {
-        "schema": SCHEMA_VERSION,
-        "kind": "recipe",
-        "recipe": recipe.name,
-        "architecture": recipe.architecture,
-        "settings": recipe.settings(),
-        "parameters": parameters,
-        "data": {"dataset": recipe.data.dataset, **environment["data"]},
-        "environment": {key: environment[key] for key in hardware if key in environment},
-        "runs": [],
-        "unfinished": [],
-    }
+def _document(path: Path, recipe: Recipe, environment: RunEnvironment) -> RecipeResult:
+    found = read_if_present(path, RecipeResult)
+    if found is not None and recipe.has_settings(found.settings):
+        return found
+    data = environment.data or DataUsed(variant="unknown", sha256="")
+    here = {entry.name: getattr(environment, entry.name) for entry in fields(Environment)}
+    return RecipeResult(
+        recipe=recipe.name,
+        architecture=recipe.architecture,
+        settings=recipe.settings(),
+        parameters=None,
+        data=replace(data, dataset=recipe.data.dataset),
+        environment=Environment(**here | {"versions": {}, "threads": None}),  # each run keeps its own
+    )

@@ -15,6 +15,8 @@ import torch
 
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import RunError
+from vision_zoo.core.json_file import fields_of
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.optim import portable_state
 from vision_zoo.training.state import PartialEpoch, TrainingState
@@ -24,7 +26,6 @@ _PROGRESS = (
     "steps",
     "train_seconds",
     "cpu_seconds",
-    "history",
     "best_epoch",
     "best_validation_loss",
     "best_weights",
@@ -57,6 +58,7 @@ def save_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
         "optimizer": portable_state(state.optimizer),
         "random_state": torch.get_rng_state(),
         "partial": None if state.partial is None else _packed(state.partial),
+        "history": [fields_of(record) for record in state.history],
         **{name: getattr(state, name) for name in _PROGRESS},
     }
     if torch.cuda.is_available():
@@ -123,6 +125,7 @@ def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path
     state.partial = None if content["partial"] is None else _unpacked(content["partial"], state)
     for name in _PROGRESS:
         setattr(state, name, content[name])
+    state.history = [EpochRecord(**record) for record in content["history"]]
     torch.set_rng_state(content["random_state"])
     if torch.cuda.is_available() and "cuda_random_state" in content:
         torch.cuda.set_rng_state(content["cuda_random_state"])

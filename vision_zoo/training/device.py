@@ -1,7 +1,7 @@
 """Selection of the device and its numeric settings."""
 
 import os
-from typing import Any
+from dataclasses import replace
 
 import torch
 
@@ -63,11 +63,11 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def describe_environment(device: torch.device) -> dict[str, Any]:
+def describe_environment(device: torch.device) -> environment.Environment:
     """What `environment.describe` says, with the `device` that is trained on, its `threads` and `gpu`."""
-    described = environment.describe()
-    described["device"] = device.type
-    described["threads"] = torch.get_num_threads()
-    if device.type == "cuda":
-        described["gpu"] = torch.cuda.get_device_name()
-    return described
+    return replace(
+        environment.describe(),
+        gpu=torch.cuda.get_device_name() if device.type == "cuda" else None,
+        device=device.type,
+        threads=torch.get_num_threads(),
+    )

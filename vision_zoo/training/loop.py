@@ -10,6 +10,7 @@ from torch import nn
 
 from vision_zoo.core.errors import TrainingError
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Split
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import AugmentParams, draw
@@ -45,7 +46,7 @@ class Saving:
     seconds: float
 
 
-Watch = Callable[[Mapping[str, float]], bool]
+Watch = Callable[[EpochRecord], bool]
 """Is shown each epoch's record once it is saved, and returns whether to go on."""
 
 
@@ -110,22 +111,18 @@ class TrainingLoop:
         partial = state.partial
         self._steps(partial)
         _require_finite(partial, state.epoch)
-        record: dict[str, float] = {
-            "epoch": state.epoch + 1,
-            "train_loss": partial.mean_loss(),
-            "train_accuracy": partial.accuracy(),
-        }
+        scores = {"train_loss": partial.mean_loss(), "train_accuracy": partial.accuracy()}
         stopwatch = _Stopwatch(partial, self.clock)
         if scored.validation is not None:
             score = evaluate(self.model, scored.validation, scored_loss(recipe))
-            record |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
+            scores |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
         stopwatch.stop()
         if scored.test is not None:
             score = evaluate(self.model, scored.test, scored_loss(recipe))
-            record |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
-        _require_finite_network(self.state, record)
+            scores |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
+        _require_finite_network(self.state, scores)
         with self.interrupt:
-            self._end_epoch(partial, record)
+            self._end_epoch(partial, scores)
         self.progress.line(_describe(state.history[-1], recipe))
         return self.watch(state.history[-1])
 
@@ -179,15 +176,18 @@ class TrainingLoop:
         drawn = draw(batch.size, self.recipe.augmentation, generator, side=side)
         return drawn.shard(self.loader.here.shard, batch.images.device)
 
-    def _end_epoch(self, partial: PartialEpoch, record: dict[str, float]) -> None:
+    def _end_epoch(self, partial: PartialEpoch, scores: Mapping[str, float]) -> None:
         state = self.state
         state.train_seconds += broadcast(partial.seconds, self.loader.labels.device)
         state.cpu_seconds += partial.cpu_seconds
         state.partial = None
-        state.history.append({**record, "steps": state.steps, "seconds": round(state.train_seconds, 3)})
         state.epoch += 1
-        if "validation_loss" not in record or record["validation_loss"] < state.best_validation_loss:
-            state.remember_best(record.get("validation_loss", math.inf))
+        record = EpochRecord(
+            epoch=state.epoch, steps=state.steps, seconds=round(state.train_seconds, 3), **scores
+        )
+        state.history.append(record)
+        if record.validation_loss is None or record.validation_loss < state.best_validation_loss:
+            state.remember_best(math.inf if record.validation_loss is None else record.validation_loss)
         self._save()
 
     def _save(self) -> None:
@@ -244,12 +244,10 @@ def _augmentation_generator(recipe: Recipe, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(recipe.seed * 100_003 + epoch + 50_000)
 
 
-def _describe(record: dict[str, float], recipe: Recipe) -> str:
-    scored = [split for split in ("train", "validation", "test") if f"{split}_loss" in record]
+def _describe(record: EpochRecord, recipe: Recipe) -> str:
     figures = [
-        f"{split} loss {record[f'{split}_loss']:.4f} acc {record[f'{split}_accuracy']:.2%}"
-        for split in scored
+        f"{split} loss {loss:.4f} acc {getattr(record, f'{split}_accuracy'):.2%}"
+        for split in ("train", "validation", "test")
+        if (loss := getattr(record, f"{split}_loss")) is not None
     ]
-    return "  ".join(
-        [f"epoch {record['epoch']}/{recipe.stopping.epochs}", *figures, f"{record['seconds']:.1f} s"]
-    )
+    return "  ".join([f"epoch {record.epoch}/{recipe.stopping.epochs}", *figures, f"{record.seconds:.1f} s"])

@@ -3,7 +3,7 @@
 import io
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from vision_zoo.core import atomic
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Split
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its cache folder is no concern of a run's
@@ -29,7 +30,7 @@ _MOST_NAMES = 40
 _LONGEST_NAME = 30
 
 
-def write_curves(path: Path, history: Sequence[Mapping[str, float]], *, title: str) -> None:
+def write_curves(path: Path, history: Sequence[EpochRecord], *, title: str) -> None:
     """Loss and accuracy over epochs, a line a split.
 
     Raises:
@@ -44,11 +45,11 @@ def write_curves(path: Path, history: Sequence[Mapping[str, float]], *, title: s
     _save(figure, path)
 
 
-def _draw_measure(axes: Axes, history: Sequence[Mapping[str, float]], measure: str) -> None:
-    epochs = [record["epoch"] for record in history]
+def _draw_measure(axes: Axes, history: Sequence[EpochRecord], measure: str) -> None:
+    epochs = [record.epoch for record in history]
     for split, (color, style) in _STYLES.items():
-        values = [record[f"{split}_{measure}"] for record in history if f"{split}_{measure}" in record]
-        if values:
+        values = [getattr(record, f"{split}_{measure}") for record in history]
+        if values[0] is not None:
             axes.plot(epochs, values, style, color=color, label=split, marker="o", markersize=3.5)
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     axes.set_xlabel("epoch")

@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -147,7 +146,7 @@ def load_for_run(
             f"{run.path} was trained on {recipe.data.dataset}, not on {named}; leave --dataset out"
         )
     if not is_own_folder(named):
-        kept = run.environment().get("data_dir")
+        kept = run.environment().data_dir
         return _built_in(run, recipe, recorded, data_dir or (Path(kept) if kept else None))
     path = folder_path(named)
     if dataset is None and data_dir is not None:
@@ -262,9 +261,8 @@ def _has_hash(run: RunDirectory, dataset: Dataset, splits: Splits) -> bool:
 
 
 def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> None:
-    data: Any = run.environment().get("data")
-    expected = data.get("sha256") if isinstance(data, dict) else None
-    if not splits.has_content(expected):
+    data = run.environment().data
+    if not splits.has_content(None if data is None else data.sha256):
         what = "the files or their names differ, by their hash"
         raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))
     if run.predictions_file.is_file() and not np.array_equal(

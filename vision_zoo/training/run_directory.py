@@ -7,23 +7,46 @@ checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 
 import csv
 import io
-import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from vision_zoo.core import atomic
+from vision_zoo.core import atomic, json_file
+from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, StorageError
+from vision_zoo.core.results import DataUsed, EpochRecord, Metrics
 from vision_zoo.recipes.recipe import Recipe
 
 _LOCK_NAME = ".lock"
 _POLL_SECONDS = 0.5
+_HINT = "restore it, or train again with another --out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnvironment(Environment):
+    """environment.json: also the `processes` that trained, their data, and where the user said that things are."""
+
+    processes: int = 1
+    data: DataUsed | None = None
+    data_dir: str | None = None
+    pretrained: str | None = None
+    transfer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMetrics(Metrics):
+    """metrics.json. A row of `confusion_matrix` is a true class, a column a predicted one."""
+
+    test_images: int
+    parameters: int
+    confusion_matrix: Sequence[Sequence[int]]
 
 
 def run_name(recipe: str, seed: int) -> str:
@@ -69,7 +92,7 @@ class RunDirectory:
                 "another folder"
             )
 
-    def create(self, recipe: Recipe, environment: Mapping[str, Any]) -> None:
+    def create(self, recipe: Recipe, environment: RunEnvironment) -> None:
         """Start a run in a new or empty folder.
 
         Raises:
@@ -77,7 +100,7 @@ class RunDirectory:
             StorageError: it cannot be written.
         """
         self.require_free()
-        atomic.write_text(self.environment_file, json.dumps(environment, indent=2) + "\n")
+        json_file.write(self.environment_file, environment, indent=2)
         atomic.write_text(self.recipe_file, recipe.to_json())
 
     @contextmanager
@@ -139,11 +162,11 @@ class RunDirectory:
             ) from error
         return Recipe.from_json(text, name=str(self.recipe_file))
 
-    def environment(self) -> dict[str, Any]:
-        return self._read_json(self.environment_file)
+    def environment(self) -> RunEnvironment:
+        return json_file.read(self.environment_file, RunEnvironment, hint=_HINT)
 
-    def metrics(self) -> dict[str, Any]:
-        return self._read_json(self.metrics_file)
+    def metrics(self) -> RunMetrics:
+        return json_file.read(self.metrics_file, RunMetrics, hint=_HINT)
 
     @property
     def finished(self) -> bool:
@@ -172,32 +195,34 @@ class RunDirectory:
         """How many epochs the history holds; each is saved together with its checkpoint."""
         return len(self.history_file.read_text().splitlines()) - 1 if self.history_file.is_file() else 0
 
-    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
-        atomic.write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
+    def write_metrics(self, metrics: RunMetrics) -> None:
+        json_file.write(self.metrics_file, metrics, indent=2)
 
-    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """One line per epoch; the columns are the keys of the first epoch's record."""
+    def write_history(self, history: Sequence[EpochRecord]) -> None:
+        """One line per epoch; the columns are what was measured in the first."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        rows = [json_file.fields_of(record) for record in history]
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(history)
+        writer.writerows(rows)
         atomic.write_text(self.history_file, text.getvalue())
 
-    def history(self) -> list[dict[str, float]]:
-        """What `write_history` wrote; counts are whole numbers.
+    def history(self) -> list[EpochRecord]:
+        """What `write_history` wrote, rounded to five digits.
 
         Raises:
             RunError: the file is missing or damaged.
         """
         try:
             with self.history_file.open(newline="") as file:
-                return [
+                rows = [
                     {
                         name: int(text) if name in ("epoch", "steps") else round(float(text), 5)
                         for name, text in row.items()
                     }
                     for row in csv.DictReader(file)
                 ]
+            return msgspec.convert(rows, list[EpochRecord])
         except (OSError, ValueError, TypeError) as error:
             raise RunError(
                 f"{self.history_file} is missing or damaged ({error}); train again with another --out"
@@ -233,14 +258,3 @@ class RunDirectory:
             raise RunError(
                 f"{self.predictions_file} is missing or damaged ({error}); train again with another --out"
             ) from error
-
-    def _read_json(self, path: Path) -> dict[str, Any]:
-        try:
-            value = json.loads(path.read_text())
-            if not isinstance(value, dict):
-                raise ValueError("not an object")
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(
-                f"{path} is missing or damaged ({error}); restore it, or train again with another --out"
-            ) from error
-        return value

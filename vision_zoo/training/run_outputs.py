@@ -2,25 +2,27 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
 from vision_zoo.core import atomic
-from vision_zoo.core.errors import RunError
+from vision_zoo.core.json_file import fields_of
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
 from vision_zoo.training.classifier import ImageClassifier, count_parameters
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix
-from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_directory import RunDirectory, RunMetrics
 from vision_zoo.training.state import TrainingState
 
 
-def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+def write_scalars(folder: Path, history: Sequence[EpochRecord]) -> None:
     """Write every column of `history` as a scalar over epochs, replacing what `folder` held.
 
     Raises:
@@ -32,9 +34,9 @@ def write_scalars(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         with SummaryWriter(temporary) as writer:
             for record in history:
-                for name, value in record.items():
+                for name, value in fields_of(record).items():
                     if name not in ("epoch", "steps", "seconds"):
-                        writer.add_scalar(name, value, int(record["epoch"]))
+                        writer.add_scalar(name, value, record.epoch)
         events = [(path.name, path.read_bytes()) for path in Path(temporary).iterdir()]
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in events:
@@ -72,23 +74,26 @@ def write_outcome(
         run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
     )
     write_predictions(run, splits.test, test)
-    metrics = {
-        "test_images": len(test.logits),
-        **{
-            f"{name}_{measure}": getattr(score, measure)
-            for name, score in scores.items()
-            for measure in ("accuracy", "loss")
-        },
-        "train_seconds": round(state.train_seconds, 3),
-        "cpu_seconds": round(state.cpu_seconds, 3),
-        **{name: round(value, 3) for name, value in seconds.items()},
-        "epochs": state.epoch,
-        "steps": state.steps,
-        "best_epoch": state.best_epoch,
-        "parameters": count_parameters(classifier.network),
-        "confusion_matrix": matrix.tolist(),
+    measures: dict[str, Any] = {
+        f"{name}_{measure}": getattr(score, measure)
+        for name, score in scores.items()
+        for measure in ("accuracy", "loss")
     }
-    run.write_metrics(metrics)
+    run.write_metrics(
+        RunMetrics(
+            **measures,
+            train_seconds=round(state.train_seconds, 3),
+            cpu_seconds=round(state.cpu_seconds, 3),
+            feature_seconds=round(seconds["feature_seconds"], 3),
+            inference_seconds=round(seconds["inference_seconds"], 3),
+            epochs=state.epoch,
+            steps=state.steps,
+            best_epoch=state.best_epoch,
+            test_images=len(test.logits),
+            parameters=count_parameters(classifier.network),
+            confusion_matrix=matrix.tolist(),
+        )
+    )
 
 
 def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> None:
@@ -102,12 +107,9 @@ def finished(run: RunDirectory) -> TrainResult:
     """What `run` reached.
 
     Raises:
-        RunError: its metrics miss something.
+        RunError: its metrics are damaged.
     """
     metrics = run.metrics()
-    try:
-        return TrainResult(
-            run.path, run.recipe().name, metrics["test_accuracy"], metrics["train_seconds"], metrics["epochs"]
-        )
-    except KeyError as error:
-        raise RunError(f"{run.metrics_file} lacks {error}; train again") from error
+    return TrainResult(
+        run.path, run.recipe().name, metrics.test_accuracy, metrics.train_seconds, metrics.epochs
+    )

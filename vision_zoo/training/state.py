@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from vision_zoo.core.results import EpochRecord
+
 
 @dataclass(eq=False)
 class PartialEpoch:
@@ -68,7 +70,7 @@ class TrainingState:
     steps: int = 0
     train_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
     best_validation_loss: float = math.inf
     best_weights: dict[str, Tensor] | None = None

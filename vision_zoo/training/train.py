@@ -1,15 +1,15 @@
 """Train a recipe into a finished run directory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.core.results import DataUsed, EpochRecord
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Splits, report_skipped
 from vision_zoo.recipes.recipe import Recipe
@@ -27,13 +27,13 @@ from vision_zoo.training.fit import fit
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_data import data_to_record, load_for_run
-from vision_zoo.training.run_directory import RunDirectory, run_name
+from vision_zoo.training.run_directory import RunDirectory, RunEnvironment, run_name
 from vision_zoo.training.run_outputs import TrainResult, finished
 from vision_zoo.training.speedups import keep_freed_memory
 from vision_zoo.training.weights import Origins, initialise
 
 
-def _unwatched(_record: Mapping[str, float]) -> bool:
+def _unwatched(_record: EpochRecord) -> bool:
     return True
 
 
@@ -179,7 +179,7 @@ def _continue(
     if run.finished:
         progress.line(f"{path} is already finished")
         return
-    origins = Origins.from_record(run.environment())
+    origins = Origins.of_run(run.environment())
     with distributed.first_process_first():
         dataset, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=named)
     data_dir = data_dir or origins.data_dir
@@ -207,8 +207,10 @@ def _writing(run: RunDirectory) -> Iterator[None]:
         yield
 
 
-def _environment(device: torch.device, splits: Splits, origins: Origins) -> dict[str, Any]:
-    described = describe_environment(device)
-    described["processes"] = distributed.world().size
-    described["data"] = {"variant": splits.variant, "sha256": splits.sha256}
-    return described | origins.to_record()
+def _environment(device: torch.device, splits: Splits, origins: Origins) -> RunEnvironment:
+    return RunEnvironment(
+        **asdict(describe_environment(device)),
+        processes=distributed.world().size,
+        data=DataUsed(variant=splits.variant, sha256=splits.sha256),
+        **origins.to_record(),
+    )

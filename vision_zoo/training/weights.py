@@ -1,7 +1,6 @@
 """Weights: saved, pretrained, and initial ones."""
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +17,7 @@ from vision_zoo.data.dataset import Split
 from vision_zoo.data.sources import locate
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.run_directory import RunDirectory, run_name
+from vision_zoo.training.run_directory import RunDirectory, RunEnvironment, run_name
 
 
 def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
@@ -154,14 +153,15 @@ class Origins:
     pretrained: Path | None = None
     transfer: Path | None = None
 
-    def to_record(self) -> dict[str, str | None]:
+    def to_record(self) -> dict[str, Any]:
         """As JSON values, whole paths."""
         return {name: None if path is None else str(path.resolve()) for name, path in asdict(self).items()}
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> "Origins":
-        """Of what `to_record` gave, among other things."""
-        return cls(**{name: Path(record[name]) for name in cls.__dataclass_fields__ if record.get(name)})
+    def of_run(cls, environment: RunEnvironment) -> "Origins":
+        """Those that a run was started with."""
+        given = {name: getattr(environment, name) for name in cls.__dataclass_fields__}
+        return cls(**{name: Path(path) for name, path in given.items() if path})
 
 
 def initialise(

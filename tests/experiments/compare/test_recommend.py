@@ -1,9 +1,13 @@
 """What is recommended, on models made up for it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from vision_zoo.core.errors import UnknownNameError, UsageError
+from vision_zoo.experiments.compare.document import ComparedModel
 from vision_zoo.experiments.compare.measure import MeasuredModel
 from vision_zoo.experiments.compare.recommend import (
     against_the_best,
@@ -21,8 +25,12 @@ def _model(
 ) -> MeasuredModel:
     right = np.ones(_IMAGES, dtype=bool)
     right[shift : shift + round((1 - accuracy) * _IMAGES)] = False
-    figures = {"model": name, "test_accuracy": accuracy, "p50_ms": p50_ms, "size_mb": size_mb}
-    return MeasuredModel(figures, right)
+    return _measured(right, model=name, test_accuracy=accuracy, p50_ms=p50_ms, size_mb=size_mb)
+
+
+def _measured(right: NDArray[np.bool_], **figures: Any) -> MeasuredModel:
+    others = dict.fromkeys(ComparedModel.__dataclass_fields__)
+    return MeasuredModel(ComparedModel(**{**others, "size_mb": 1.0, **figures}), right)
 
 
 def test_the_quickest_of_those_that_are_not_shown_to_be_worse() -> None:
@@ -34,21 +42,19 @@ def test_the_quickest_of_those_that_are_not_shown_to_be_worse() -> None:
     found = recommend(models, Limits())
     assert found.model == "as good"
     assert "best" in found.reason
-    assert found.as_good == ("best",)
-    verdicts = {entry["model"]: entry["worse"] for entry in against_the_best(models)}
+    assert list(found.as_good) == ["best"]
+    verdicts = {entry.model: entry.worse for entry in against_the_best(models)}
     assert verdicts == {"as good": False, "quickest": True}
 
 
 def test_what_few_images_cannot_tell_apart_is_not_as_good_for_that() -> None:
     right = np.arange(60) < 43
-    best = MeasuredModel({"model": "best", "test_accuracy": 43 / 60, "p50_ms": 2.0, "size_mb": 1.0}, right)
+    best = _measured(right, model="best", test_accuracy=43 / 60, p50_ms=2.0)
     near, far = (
-        MeasuredModel(
-            {"model": name, "test_accuracy": count / 60, "p50_ms": 0.1, "size_mb": 1.0}, np.arange(60) < count
-        )
+        _measured(np.arange(60) < count, model=name, test_accuracy=count / 60, p50_ms=0.1)
         for name, count in (("near", 42), ("far", 38))
     )
-    assert not any(entry["worse"] for entry in against_the_best([best, near, far]))
+    assert not any(entry.worse for entry in against_the_best([best, near, far]))
     assert recommend([best, far], Limits()).model == "best"
     assert recommend([best, near, far], Limits()).model == "near"
 

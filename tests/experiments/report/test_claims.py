@@ -1,12 +1,12 @@
 """The rules that decide the reports' claims, on measurements made up for them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from vision_zoo.core.results import EpochRecord, SeedResult
 from vision_zoo.experiments.predictions import Predictions
 from vision_zoo.experiments.report.claims.claims import CLAIMS, Claim
 from vision_zoo.experiments.report.claims.evidence import Measured
@@ -27,14 +27,15 @@ def _measured(
     for seed, accuracy in enumerate(accuracies):
         by_seed[seed] = labels.copy()
         by_seed[seed][shift : shift + round((1 - accuracy) * _IMAGES)] = 1
-    whole: Mapping[str, Any] = {"steps": 100, "inference_seconds": 1.0, **run}
+    given = {"steps": 100, "inference_seconds": 1.0, **run}
+    whole = SeedResult(**{**dict.fromkeys(SeedResult.__dataclass_fields__), **given})
     return Measured(
         find_recipe(recipe),
         "a-machine",
         1000,
         dict(enumerate(accuracies)),
         float(run.get("train_seconds", 10.0)),
-        tuple(whole for _ in accuracies),
+        [whole] * len(accuracies),
         Predictions(labels, by_seed),
         latency,
     )
@@ -77,7 +78,10 @@ def test_better(first: list[float], second: list[float], verdict: str) -> None:
 
 def test_a_claim_says_which_runs_never_learnt_and_draws_every_run_s_loss() -> None:
     claim = _BY_NAME["batch-norm-high-rate"]
-    history = [{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)]
+    history = [
+        EpochRecord(epoch=epoch, train_loss=1 / epoch, train_accuracy=0.5, steps=epoch, seconds=epoch)
+        for epoch in (1, 2, 3)
+    ]
     measured = [
         _measured(name, accuracies, history=history)
         for name, accuracies in zip(claim.recipes, ([0.91, 0.92, 0.93], [0.862, 0.1, 0.1]), strict=True)

@@ -73,10 +73,10 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(cli: Callable[..., Comple
     arguments += ["--range", "lr=0.0005:0.05:log", "--grid", "batch_size=512", "--device", "cpu", "--json"]
     found = cli(*arguments).json
     assert len(found["trials"]) == 4
-    states = [trial["state"] for trial in found["trials"]]
+    states = [trial.state for trial in found["trials"]]
     assert set(states) <= {"complete", "pruned", "diverged"}
     assert 0.0005 <= found["chosen"]["learning_rate"] <= 0.05
-    best = max(trial["validation_accuracy"] or 0 for trial in found["trials"])
+    best = max(trial.validation_accuracy or 0 for trial in found["trials"])
     assert best > 0.5
     again = cli(*arguments).json  # it has ended: nothing is trained
     assert again["trials"] == found["trials"]
@@ -94,9 +94,9 @@ def test_a_pruned_point_is_ended_and_says_so(tmp_path: Path) -> None:
             )
             opened.add_trial(trial)
     document = search(recipe, space, settings, place, jobs=1, progress=SilentProgress())
-    states = {trial["learning_rate"]: trial["state"] for trial in document["trials"]}
+    states = {trial.learning_rate: trial.state for trial in document.trials}
     assert states[1e-7] == "pruned"
-    assert document["chosen"] == {"learning_rate": 0.003}
+    assert document.chosen == {"learning_rate": 0.003}
 
 
 def test_workers_are_started_and_stopped_together(cli: Callable[..., Completed], tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_interrupted_search_finishes_every_point_when_it_is_called_again(
         search(recipe, space, StudySettings("x"), place, jobs=1, progress=progress)
     monkeypatch.undo()
     document = search(recipe, space, StudySettings("x"), place, jobs=1, progress=SilentProgress())
-    assert {trial["learning_rate"]: trial["state"] for trial in document["trials"]} == {
+    assert {trial.learning_rate: trial.state for trial in document.trials} == {
         0.001: "complete",
         0.01: "complete",
     }
@@ -154,8 +154,8 @@ def test_a_point_that_diverges_is_no_end(tmp_path: Path) -> None:
     recipe, space = QUICK.override(batch_size=512, epochs=1), {"learning_rate": [0.001, 1e30]}
     place = Place(f"journal:{tmp_path / 'j'}", tmp_path, "cpu", None)
     document = search(recipe, space, StudySettings("x"), place, jobs=1, progress=SilentProgress())
-    assert {trial["state"] for trial in document["trials"]} == {"complete", "diverged"}
-    assert document["chosen"] == {"learning_rate": 0.001}
+    assert {trial.state for trial in document.trials} == {"complete", "diverged"}
+    assert document.chosen == {"learning_rate": 0.001}
 
 
 def test_a_study_of_that_name_that_searches_something_else_is_refused(tmp_path: Path) -> None:

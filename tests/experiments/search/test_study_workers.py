@@ -100,7 +100,7 @@ def _assert_complete(storage: str, out: Path) -> None:
     for name in names:
         run = RunDirectory.open(out / name)
         assert run.finished
-        assert [record["epoch"] for record in run.history()] == [1, 2]
+        assert [record.epoch for record in run.history()] == [1, 2]
     assert len({trial.value for trial in complete}) > 1
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.training.runs import assert_same
 from vision_zoo.core.errors import RunError, TrainingError, UsageError
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import GridPoint, GridResult
 from vision_zoo.experiments.search import shared_search
 from vision_zoo.experiments.search.grid_search import choose, combinations, search_grid
 from vision_zoo.experiments.search.search_space import parse_grid, tuned
@@ -46,27 +47,27 @@ def test_every_point_has_a_validation_split_to_choose_by() -> None:
 
 
 def test_validation_chooses_and_test_does_not() -> None:
-    points: list[dict[str, Any]] = [
-        {"lr": 1, "validation_accuracy": 0.9, "validation_loss": 0.3, "test_accuracy": 0.99},
-        {"lr": 2, "validation_accuracy": 0.95, "validation_loss": 0.4, "test_accuracy": 0.8},
-        {"lr": 3, "validation_accuracy": 0.95, "validation_loss": 0.2, "test_accuracy": 0.7},
-        {"lr": 4, "diverged": True},
+    points = [
+        GridPoint(run="1", validation_accuracy=0.9, validation_loss=0.3, test_accuracy=0.99),
+        GridPoint(run="2", validation_accuracy=0.95, validation_loss=0.4, test_accuracy=0.8),
+        GridPoint(run="3", validation_accuracy=0.95, validation_loss=0.2, test_accuracy=0.7),
+        GridPoint(run="4", diverged=True),
     ]
-    assert choose(points)["lr"] == 3
+    assert choose(points).run == "3"
 
 
-def _search(out: Path, **options: object) -> dict[str, object]:
+def _search(out: Path, **options: object) -> GridResult:
     return search_grid(QUICK, GRID, out=out, **{"jobs": 2, **SETTINGS, **options})  # type: ignore[arg-type]
 
 
 def test_a_search_goes_on_where_it_was_and_keeps_figures_and_picture(tmp_path: Path) -> None:
     document = _search(tmp_path / "grid", results_dir=tmp_path / "results")
-    assert len(document["points"]) == 4  # type: ignore[arg-type]
+    assert len(document.points) == 4
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "grid").glob("*/metrics.json")}
     assert len(finished) == 4
     next(iter(finished)).unlink()
     again = _search(tmp_path / "grid")
-    assert again["points"] == document["points"] or again["chosen"] == document["chosen"]
+    assert again.points == document.points or again.chosen == document.chosen
     untouched = [path for path, written in finished.items() if path.stat().st_mtime_ns == written]
     assert len(untouched) == 3
     (kept,) = (tmp_path / "results").glob("*/*.json")
@@ -76,8 +77,8 @@ def test_a_search_goes_on_where_it_was_and_keeps_figures_and_picture(tmp_path: P
 def test_a_point_that_diverges_does_not_end_the_search(tmp_path: Path) -> None:
     grid = {"learning_rate": [0.001, 1e30]}
     document = search_grid(QUICK, grid, out=tmp_path / "grid", jobs=1, **SETTINGS)  # type: ignore[arg-type]
-    assert [point.get("diverged", False) for point in document["points"]] == [False, True]
-    assert document["chosen"] == {"learning_rate": 0.001}
+    assert [bool(point.diverged) for point in document.points] == [False, True]
+    assert document.chosen == {"learning_rate": 0.001}
     with pytest.raises(RunError, match="diverged at every point"):
         search_grid(QUICK, {"learning_rate": [1e30]}, out=tmp_path / "none", jobs=1, **SETTINGS)  # type: ignore[arg-type]
 
@@ -119,10 +120,10 @@ def test_a_point_is_the_run_that_train_makes(tmp_path: Path) -> None:
         out=tmp_path / "grid",
         jobs=1,
         **SETTINGS,  # type: ignore[arg-type]
-    )["points"]
+    ).points
     recipe = tuned(QUICK).override(learning_rate=0.002)
     train.start(recipe, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())
-    assert_same(tmp_path / "grid" / point["run"], tmp_path / "run")
+    assert_same(tmp_path / "grid" / point.run, tmp_path / "run")
 
 
 class _Lines(SilentProgress):

@@ -3,21 +3,21 @@
 settings → candidates → reserve → search (successive halving, other seeds) → measure → recommend → page
 """
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vision_zoo.core.errors import DataError, ExportError, Interrupted, RunError
+from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import read_result, write_result
+from vision_zoo.core.results import write_result
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Splits, report_skipped
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import candidates
+from vision_zoo.experiments.compare.document import ComparedData, ComparisonResult
 from vision_zoo.experiments.compare.measure import MeasuredModel, measured
 from vision_zoo.experiments.compare.page import page
 from vision_zoo.experiments.compare.recommend import (
@@ -27,12 +27,11 @@ from vision_zoo.experiments.compare.recommend import (
     recommend,
 )
 from vision_zoo.experiments.compare.reserve import affordable, measuring_seconds
-from vision_zoo.experiments.compare.search import Journal, Place, Standing, other_seeds, successive_halving
+from vision_zoo.experiments.compare.search import Journal, Outcome, Place, other_seeds, successive_halving
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
-SCHEMA_VERSION = 1
 PAGE = "comparison.html"
 _DOCUMENT, _ENDED = "comparison.json", "ended"
 
@@ -44,7 +43,7 @@ def compare(
     data_dir: Path | None,
     progress: Progress,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, Any]:
+) -> ComparisonResult:
     """Compare the architectures; `out` gets `comparison.json`, `comparison.html`, `models/` and `runs/`.
 
     Call it again after an interruption: it goes on. `clock` gives the seconds that estimates and the budget go by.
@@ -67,7 +66,7 @@ def compare(
         raise RunError(
             f"{out} holds a comparison on {settings.dataset}, which has changed since; choose another folder with --out"
         )
-    finished = read_result(out / _DOCUMENT) if ended is not None else None
+    finished = read_if_present(out / _DOCUMENT, ComparisonResult) if ended is not None else None
     if finished is not None:
         progress.line(f"{out} contains this comparison, finished")
         return finished
@@ -87,38 +86,34 @@ def compare(
         left_out |= outcome.left_out
         for chosen in (outcome.finalists, outcome.rest_of_the_front, outcome.others):
             other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=bar)
-        models, refused = _models(outcome.standings, settings, place, splits, bar)
+        models, refused = _models(outcome, settings, place, splits, bar)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to continue") from error
     if not models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
         raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")
-    finalists = {standing.candidate.architecture for standing in outcome.finalists}
-    document = {
-        "schema": SCHEMA_VERSION,
-        "kind": "comparison",
-        "settings": settings.to_json(),
-        "environment": describe_environment(device),
-        "data": {
-            "dataset": dataset.name,
-            "variant": splits.variant,
-            "classes": len(dataset.labels),
-            "image_size": dataset.input.height,
-            **{f"{name}_images": len(split) for name, split in splits.named().items()},
-            "skipped_files": [file.name for file in splits.skipped],
-        },
-        "seconds": journal.spent,
-        "models": [
-            {**model.figures, "finalist": model.figures["architecture"] in finalists} for model in models
-        ],
-        "pareto_front": sorted(on_the_front(models)),
-        "comparisons": against_the_best(models),
-        "left_out": left_out,
-        "not_exported": refused,
-        "recommendation": dataclasses.asdict(
-            recommend(models, settings.limits, by_chance=commonest_share(np.asarray(splits.test.labels)))
+    images = {f"{name}_images": len(split) for name, split in splits.named().items()}
+    document = ComparisonResult(
+        settings=settings.to_json(),
+        environment=describe_environment(device),
+        data=ComparedData(
+            dataset=dataset.name,
+            variant=splits.variant,
+            classes=len(dataset.labels),
+            image_size=dataset.input.height,
+            **images,
+            skipped_files=[file.name for file in splits.skipped],
         ),
-    }
+        seconds=journal.spent,
+        models=[model.figures for model in models],
+        pareto_front=sorted(on_the_front(models)),
+        comparisons=against_the_best(models),
+        left_out=left_out,
+        not_exported=refused,
+        recommendation=recommend(
+            models, settings.limits, by_chance=commonest_share(np.asarray(splits.test.labels))
+        ),
+    )
     write_result(out / _DOCUMENT, document)
     page(out / PAGE, document)
     journal.keep(_ENDED, splits.sha256)
@@ -126,17 +121,27 @@ def compare(
 
 
 def _models(
-    standings: list[Standing],
+    outcome: Outcome,
     settings: ComparisonSettings,
     place: Place,
     splits: Splits,
     progress: BudgetProgress,
 ) -> tuple[list[MeasuredModel], dict[str, str]]:
     found, refused = [], {}
-    for standing in standings:
+    for standing in outcome.standings:
         for precision in settings.precisions:
             try:
-                found.append(measured(standing, precision, settings, place, splits.test, progress))
+                found.append(
+                    measured(
+                        standing,
+                        precision,
+                        settings,
+                        place,
+                        splits.test,
+                        progress,
+                        finalist=standing in outcome.finalists,
+                    )
+                )
             except ExportError as error:
                 refused[f"{standing.candidate.architecture}, {precision}"] = str(error)
     return found, refused

@@ -1,7 +1,6 @@
 """Measurement of a trained candidate: export, verification, latency, accuracy and robustness."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from vision_zoo.core.statistics import (
 )
 from vision_zoo.data.dataset import Split
 from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.document import ComparedModel
 from vision_zoo.experiments.compare.robustness import CORRUPTIONS
 from vision_zoo.experiments.compare.search import Place, Standing
 from vision_zoo.experiments.compare.settings import ComparisonSettings
@@ -37,7 +37,7 @@ SCENARIOS = ("single-stream", "offline")
 class MeasuredModel:
     """An exported file: what the page and the JSON show of it, and which test images it gets right, `[images]`."""
 
-    figures: dict[str, Any]
+    figures: ComparedModel
     right: NDArray[np.bool_]
 
 
@@ -48,6 +48,8 @@ def measured(
     place: Place,
     test: Split,
     progress: BudgetProgress,
+    *,
+    finalist: bool,
 ) -> MeasuredModel:
     """Finish, export, verify and measure a candidate's run with seed 0.
 
@@ -72,7 +74,7 @@ def measured(
         ),
         progress.part(recipe.architecture),
     )
-    by_scenario = {row["scenario"]: row for row in rows if row["engine"] == "onnxruntime"}
+    by_scenario = {row.scenario: row for row in rows if row.engine == "onnxruntime"}
     labels = np.asarray(test.labels)
     predicted, confidences = _predictions(session, np.asarray(test.images))
     right = predicted == labels
@@ -85,34 +87,35 @@ def measured(
     classes = len(session.metadata.labels)
     shares = accuracy_by_class(labels, right, classes=classes)
     return MeasuredModel(
-        {
-            "model": session.name,
-            "architecture": recipe.architecture,
-            "precision": precision,
-            "path": str(exported.path),
-            "test_accuracy": float(right.mean()),
-            "test_images": len(right),
-            "accuracy_interval": [interval.low, interval.high],
-            "seed_accuracies": seeds,
-            "seed_interval": None if over_seeds is None else [over_seeds.low, over_seeds.high],
-            "validation_accuracy": standing.validation_accuracy,
-            "epochs": standing.epochs,
-            "came_to_its_end": _came_to_its_end(run),
-            "train_seconds": metrics["train_seconds"] + metrics.get("feature_seconds", 0.0),
-            "p50_ms": single["p50_ms"],
-            "p99_ms": single["p99_ms"],
-            "images_per_second": by_scenario["offline"]["images_per_second"],
-            "provider": single["provider"],
-            "size_mb": session.size / 2**20,
-            "memory_mib": single["memory_mib"],
-            "parameters": session.metadata.parameters,
-            "calibration_error": calibration_error(confidences, right),
-            "class_accuracies": {
+        ComparedModel(
+            model=session.name,
+            architecture=recipe.architecture,
+            precision=precision,
+            path=str(exported.path),
+            test_accuracy=float(right.mean()),
+            test_images=len(right),
+            accuracy_interval=(interval.low, interval.high),
+            seed_accuracies=seeds,
+            seed_interval=None if over_seeds is None else (over_seeds.low, over_seeds.high),
+            validation_accuracy=standing.validation_accuracy,
+            epochs=standing.epochs,
+            came_to_its_end=_came_to_its_end(run),
+            train_seconds=metrics.all_train_seconds,
+            p50_ms=single.p50_ms or 0.0,
+            p99_ms=single.p99_ms,
+            images_per_second=by_scenario["offline"].images_per_second,
+            provider=single.provider,
+            size_mb=session.size / 2**20,
+            memory_mib=single.memory_mib,
+            parameters=session.metadata.parameters,
+            calibration_error=calibration_error(confidences, right),
+            class_accuracies={
                 label: None if np.isnan(share) else float(share)
                 for label, share in zip(session.metadata.labels, shares, strict=True)
             },
-            "robustness": _robustness(session, test),
-        },
+            robustness=_robustness(session, test),
+            finalist=finalist,
+        ),
         right,
     )
 
@@ -130,16 +133,17 @@ def seed_accuracies(standing: Standing, settings: ComparisonSettings, place: Pla
         recipe = standing.candidate.recipe.override(seed=seed)
         run = RunDirectory(place.run(recipe))
         if run.finished:
-            found[seed] = float(run.metrics()["test_accuracy"])
+            found[seed] = run.metrics().test_accuracy
     return found
 
 
 def _came_to_its_end(run: RunDirectory) -> bool:
     """Whether early stopping or the last epoch ended the run, not the budget."""
     recipe, metrics = run.recipe(), run.metrics()
-    waited = metrics["epochs"] - metrics["best_epoch"]
-    return metrics["epochs"] >= recipe.stopping.epochs or (
-        recipe.stopping.patience is not None and waited >= recipe.stopping.patience
+    waited = metrics.epochs - metrics.best_epoch
+    stopping = recipe.stopping
+    return metrics.epochs >= stopping.epochs or (
+        stopping.patience is not None and waited >= stopping.patience
     )
 
 

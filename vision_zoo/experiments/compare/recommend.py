@@ -5,48 +5,34 @@ be worse by a paired test. With few test images the test alone would let anythin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.statistics import SIGNIFICANT, accuracy_interval, holm, mcnemar, pareto_front
+from vision_zoo.experiments.compare.document import Difference, Recommendation
 from vision_zoo.experiments.compare.measure import MeasuredModel
 from vision_zoo.experiments.compare.settings import Limits
 
 
-@dataclass(frozen=True)
-class Recommendation:
-    """`model` is None if no model is within the limits; `reason` explains the choice.
-
-    `warning` is there where the model may have learnt nothing.
-    """
-
-    model: str | None
-    reason: str
-    as_good: tuple[str, ...] = ()
-    warning: str | None = None
-
-
-def against_the_best(models: Sequence[MeasuredModel]) -> list[dict[str, Any]]:
+def against_the_best(models: Sequence[MeasuredModel]) -> list[Difference]:
     """Every model against the most accurate one on the same test images, corrected for their number."""
     if not models:
         return []
-    best = max(models, key=lambda model: float(model.figures["test_accuracy"]))
+    best = max(models, key=_accuracy)
     others = [model for model in models if model is not best]
     tests = [mcnemar(best.right, model.right) for model in others]
     corrected = holm([test.p_value for test in tests])
     return [
-        {
-            "best": best.figures["model"],
-            "model": model.figures["model"],
-            "points": 100 * (model.figures["test_accuracy"] - best.figures["test_accuracy"]),
-            "only_best_right": test.only_first,
-            "only_model_right": test.only_second,
-            "p_value": p_value,
-            "worse": p_value < SIGNIFICANT,
-        }
+        Difference(
+            best=best.figures.model,
+            model=model.figures.model,
+            points=100 * (_accuracy(model) - _accuracy(best)),
+            only_best_right=test.only_first,
+            only_model_right=test.only_second,
+            p_value=p_value,
+            worse=p_value < SIGNIFICANT,
+        )
         for model, test, p_value in zip(others, tests, corrected, strict=True)
     ]
 
@@ -60,21 +46,15 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: flo
     """Recommend a model. `by_chance` is the accuracy of always predicting the most frequent class."""
     allowed = [model for model in models if not _broken(model, limits)]
     if not allowed:
-        reasons = "; ".join(
-            f"{model.figures['model']}: {', '.join(_broken(model, limits))}" for model in models
-        )
+        reasons = "; ".join(f"{model.figures.model}: {', '.join(_broken(model, limits))}" for model in models)
         return Recommendation(None, f"no model is within the limits ({reasons or 'none was trained'})")
     comparisons = against_the_best(allowed)
-    worse = {comparison["model"] for comparison in comparisons if comparison["worse"]}
-    best = max(allowed, key=lambda model: float(model.figures["test_accuracy"]))
-    enough = float(best.figures["test_accuracy"]) - _standard_error(best)
-    as_good = [
-        model
-        for model in allowed
-        if model.figures["model"] not in worse and model.figures["test_accuracy"] >= enough
-    ]
-    chosen = min(as_good, key=lambda model: float(model.figures["p50_ms"]))
-    name, most_accurate = chosen.figures["model"], best.figures["model"]
+    worse = {comparison.model for comparison in comparisons if comparison.worse}
+    best = max(allowed, key=_accuracy)
+    enough = _accuracy(best) - _standard_error(best)
+    as_good = [model for model in allowed if model.figures.model not in worse and _accuracy(model) >= enough]
+    chosen = min(as_good, key=lambda model: model.figures.p50_ms)
+    name, most_accurate = chosen.figures.model, best.figures.model
     if chosen is best:
         reason = "the most accurate model"
         if len(as_good) > 1:
@@ -82,10 +62,10 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: flo
     else:
         reason = (
             f"the fastest model within one standard error ({100 * _standard_error(best):.1f} points) of the most "
-            f"accurate one, {most_accurate} ({chosen.figures['test_accuracy']:.2%} against "
-            f"{best.figures['test_accuracy']:.2%}); the difference is not significant"
+            f"accurate one, {most_accurate} ({_accuracy(chosen):.2%} against "
+            f"{_accuracy(best):.2%}); the difference is not significant"
         )
-    others = tuple(model.figures["model"] for model in as_good if model.figures["model"] != name)
+    others = [model.figures.model for model in as_good if model is not chosen]
     warning = None
     if accuracy_interval(int(chosen.right.sum()), len(chosen.right)).low <= by_chance:
         warning = (
@@ -97,8 +77,12 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: flo
 
 def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:
     """Those that no other beats in both latency and accuracy."""
-    points = [(float(model.figures["p50_ms"]), float(model.figures["test_accuracy"])) for model in models]
-    return {models[index].figures["model"] for index in pareto_front(points)}
+    points = [(model.figures.p50_ms, _accuracy(model)) for model in models]
+    return {models[index].figures.model for index in pareto_front(points)}
+
+
+def _accuracy(model: MeasuredModel) -> float:
+    return model.figures.test_accuracy
 
 
 def _standard_error(model: MeasuredModel) -> float:
@@ -109,6 +93,4 @@ def _standard_error(model: MeasuredModel) -> float:
 
 def _broken(model: MeasuredModel, limits: Limits) -> list[str]:
     figures = model.figures
-    return limits.broken_by(
-        p50_ms=figures["p50_ms"], size_mb=figures["size_mb"], accuracy=figures["test_accuracy"]
-    )
+    return limits.broken_by(p50_ms=figures.p50_ms, size_mb=figures.size_mb, accuracy=figures.test_accuracy)

@@ -9,13 +9,14 @@ Talwalkar, 2016, and Schmucker et al., 2021.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vision_zoo.core.choices import DeviceName
+from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import read_result, write_result
+from vision_zoo.core.results import EpochRecord, write_result
 from vision_zoo.core.statistics import pareto_front
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
@@ -46,6 +47,13 @@ class Place:
         train.start_or_resume(recipe, self.run(recipe), watch=watch, **options)
 
 
+@dataclass(slots=True)
+class _JournalFile:
+    settings: dict[str, Any]
+    seconds: float = 0.0
+    done: dict[str, Any] = field(default_factory=dict)
+
+
 class Journal:
     """What has been done of a comparison, so that a second call goes on where the first one was stopped.
 
@@ -59,13 +67,13 @@ class Journal:
         self._settings = dict(settings)
         self._clock = clock
         self._started = clock()
-        self._content = read_result(path) or {"settings": self._settings, "seconds": 0.0, "done": {}}
-        self._before = float(self._content["seconds"])
+        self._content = read_if_present(path, _JournalFile) or _JournalFile(self._settings)
+        self._before = self._content.seconds
 
     @property
     def same(self) -> bool:
         """Whether the folder's comparison was begun with these settings."""
-        return bool(self._content["settings"] == self._settings)
+        return self._content.settings == self._settings
 
     @property
     def spent(self) -> float:
@@ -73,12 +81,12 @@ class Journal:
 
     def done(self, key: str) -> Any:
         """What was kept under `key`; None if nothing was."""
-        return self._content["done"].get(key)
+        return self._content.done.get(key)
 
     def keep(self, key: str, value: Any) -> None:
         """`key` is done and gave `value`, JSON that is not None."""
-        self._content["done"][key] = value
-        self._content["seconds"] = self.spent
+        self._content.done[key] = value
+        self._content.seconds = self.spent
         write_result(self._path, self._content)
 
 
@@ -248,7 +256,7 @@ def _train_for(
         return None
     end = journal.spent + seconds
 
-    def watch(_record: Mapping[str, float]) -> bool:
+    def watch(_record: EpochRecord) -> bool:
         return journal.spent + candidate.epoch_seconds / 2 < end
 
     place.train(candidate.recipe, progress.part(candidate.architecture), watch)
@@ -260,8 +268,10 @@ def _train_for(
 
 def _reached(run: RunDirectory) -> tuple[int, float]:
     history = run.history()
-    best = min(history, key=lambda record: record["validation_loss"])
-    return int(history[-1]["epoch"]), float(best["validation_accuracy"])
+    _, accuracy = min(
+        (record.validation_loss or 0.0, record.validation_accuracy or 0.0) for record in history
+    )
+    return history[-1].epoch, accuracy
 
 
 def _too_long(candidate: Candidate, seconds: float) -> str:

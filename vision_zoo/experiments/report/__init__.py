@@ -4,13 +4,12 @@ Needs no torch.
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vision_zoo.core import atomic
-from vision_zoo.core.environment import hardware
-from vision_zoo.core.results import load_results
+from vision_zoo.core.results import RecipeResult, load_results
 from vision_zoo.core.tables import markdown, render
 from vision_zoo.experiments.report.figures import (
     POINTS,
@@ -20,7 +19,6 @@ from vision_zoo.experiments.report.figures import (
     headline,
     mean_of,
     spread,
-    train_seconds,
     values_of,
     verdict,
 )
@@ -108,32 +106,32 @@ def _sections() -> Iterator[tuple[str, list[Recipe]]]:
         yield heading, [recipe for recipe in unreported if (recipe.companion_of is not None) == companions]
 
 
-def _by_recipe(results_dir: Path) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for document in load_results(results_dir, "recipe"):
-        recipe = RECIPES.get(document["recipe"])
-        if recipe is not None and recipe.has_settings(document["settings"]):
+def _by_recipe(results_dir: Path) -> dict[str, list[RecipeResult]]:
+    found: dict[str, list[RecipeResult]] = {}
+    for document in load_results(results_dir, RecipeResult):
+        recipe = RECIPES.get(document.recipe)
+        if recipe is not None and recipe.has_settings(document.settings):
             found.setdefault(recipe.name, []).append(document)
     return found
 
 
-def _summary(recipe: Recipe, document: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(recipe: Recipe, document: RecipeResult) -> dict[str, Any]:
     measure = headline(recipe)
     values = values_of(document, measure)
     return {
         "recipe": recipe.name,
-        "environment": document["environment_name"],
+        "environment": document.environment.folder_name,
         "measure": measure,
         "reported": recipe.reported.get(measure),
         "mean": statistics.fmean(values) if values else None,
         "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
         "runs": len(values),
-        "verdict": verdict(recipe, values, document["data"]["variant"]),
-        "train_seconds": mean_of(document, train_seconds),
+        "verdict": verdict(recipe, values, document.data.variant),
+        "train_seconds": mean_of(document, lambda run: run.all_train_seconds),
     }
 
 
-def _rows(recipe: Recipe, documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _rows(recipe: Recipe, documents: Sequence[RecipeResult]) -> list[dict[str, Any]]:
     reported = recipe.reported.get(headline(recipe))
     blank = {
         "recipe": f"`{recipe.name}`",
@@ -151,23 +149,22 @@ def _rows(recipe: Recipe, documents: Sequence[Mapping[str, Any]]) -> list[dict[s
     return [blank | _measured_cells(recipe, document, reported) for document in documents] or [blank]
 
 
-def _measured_cells(recipe: Recipe, document: Mapping[str, Any], reported: float | None) -> dict[str, Any]:
+def _measured_cells(recipe: Recipe, document: RecipeResult, reported: float | None) -> dict[str, Any]:
     measure = headline(recipe)
     values = values_of(document, measure)
     cells: dict[str, Any] = {
         "n": len(values),
-        "verdict": verdict(recipe, values, document["data"]["variant"]),
+        "verdict": verdict(recipe, values, document.data.variant),
         "measured": spread(values) if values else "–",
-        "data": document["data"]["variant"],
-        "environment": document["environment_name"],
+        "data": document.data.variant,
+        "environment": document.environment.folder_name,
     }
     if measure != "test_accuracy":
         cells["measured"] += " (validation)"
-    if document["unfinished"] and not values:
-        reached = document["unfinished"][0]
-        cells["measured"] = f"stopped after epoch {reached['epochs']} of {recipe.stopping.epochs}"
+    if document.unfinished and not values:
+        cells["measured"] = f"stopped after epoch {document.unfinished[0].epochs} of {recipe.stopping.epochs}"
     if values:
-        seconds = mean_of(document, train_seconds)
+        seconds = mean_of(document, lambda run: run.all_train_seconds)
         cells["seconds, measured"] = f"{seconds:.1f}"
         cells["CPU"] = f"{mean_of(document, cpu_share):.1f}"
         if reported is not None:
@@ -175,7 +172,7 @@ def _measured_cells(recipe: Recipe, document: Mapping[str, Any], reported: float
     return cells
 
 
-def _figures(recipe: Recipe, documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _figures(recipe: Recipe, documents: Sequence[RecipeResult]) -> list[dict[str, Any]]:
     rows = []
     for measure, reported in recipe.reported.items():
         if measure in (headline(recipe), "train_seconds"):
@@ -189,24 +186,24 @@ def _figures(recipe: Recipe, documents: Sequence[Mapping[str, Any]]) -> list[dic
                     "reported": formatted(measure, reported),
                     "measured": formatted(measure, statistics.fmean(values)) if values else "–",
                     "n": len(values),
-                    "environment": document["environment_name"],
+                    "environment": document.environment.folder_name,
                 }
             )
     return rows
 
 
-def _environments(documents: Sequence[Mapping[str, Any]]) -> str:
+def _environments(documents: Sequence[RecipeResult]) -> str:
     rows: dict[str, dict[str, Any]] = {}
     for document in documents:
-        described = document["environment"]
-        versions = {run["versions"].get("torch") for run in document["runs"]}
+        described = document.environment
+        versions = {run.versions.get("torch") for run in document.runs}
         row = rows.setdefault(
-            document["environment_name"],
+            described.folder_name,
             {
-                "environment": document["environment_name"],
-                "hardware": hardware(described),
-                "memory": f"{described['memory_gib']} GiB",
-                "Python": described["python"],
+                "environment": described.folder_name,
+                "hardware": described.description,
+                "memory": f"{described.memory_gib} GiB",
+                "Python": described.python,
                 "torch": set(),
             },
         )

@@ -1,9 +1,9 @@
 """Metrics of the runs of a recipe: mean, spread, and the verdict on the reported value."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from vision_zoo.core.results import EpochRecord, RecipeResult, SeedResult
 from vision_zoo.data import find_dataset
 from vision_zoo.recipes.recipe import Recipe
 
@@ -61,18 +61,18 @@ def formatted(measure: str, value: float) -> str:
     return f"{value:.4f}" if "loss" in measure else f"{value:.3g}"
 
 
-def values_of(document: Mapping[str, Any], measure: str) -> list[float]:
+def values_of(document: RecipeResult, measure: str) -> list[float]:
     """The measure of every run that has it; `test_accuracy_epoch_3` is in the history."""
     name, _, epoch = measure.partition("_epoch_")
-    if not epoch:
-        return [run[name] for run in document["runs"] if name in run]
-    records = [record for run in document["runs"] for record in run["history"]]
-    return [record[name] for record in records if record["epoch"] == int(epoch) and name in record]
+    found: Sequence[SeedResult | EpochRecord] = document.runs
+    if epoch:
+        found = [record for run in document.runs for record in run.history if record.epoch == int(epoch)]
+    return [value for one in found if (value := getattr(one, name, None)) is not None]
 
 
-def first_reaching(run: Mapping[str, Any], accuracy: float) -> Mapping[str, Any] | None:
+def first_reaching(run: SeedResult, accuracy: float) -> EpochRecord | None:
     """The record of the first epoch whose test accuracy is that high."""
-    return next((record for record in run["history"] if record.get("test_accuracy", 0.0) >= accuracy), None)
+    return next((record for record in run.history if (record.test_accuracy or 0.0) >= accuracy), None)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -84,16 +84,11 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean} ± {100 * statistics.stdev(values):.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 
-def train_seconds(run: Mapping[str, Any]) -> float:
-    """Seconds of training and validation, and of computing frozen features."""
-    return float(run["train_seconds"] + run.get("feature_seconds", 0.0))
-
-
-def cpu_share(run: Mapping[str, Any]) -> float:
+def cpu_share(run: SeedResult) -> float:
     """The average number of busy cores."""
-    return float(run["cpu_seconds"] / run["train_seconds"])
+    return run.cpu_seconds / run.train_seconds
 
 
-def mean_of(document: Mapping[str, Any], of: Callable[[Mapping[str, Any]], float]) -> float:
+def mean_of(document: RecipeResult, of: Callable[[SeedResult], float]) -> float:
     """The mean of `of` over a document's runs."""
-    return statistics.fmean(of(run) for run in document["runs"]) if document["runs"] else 0.0
+    return statistics.fmean(of(run) for run in document.runs) if document.runs else 0.0

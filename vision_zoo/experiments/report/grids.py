@@ -1,11 +1,10 @@
 """The part of the report on grid searches."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.core.results import load_results
+from vision_zoo.core.results import GridResult, load_results
 from vision_zoo.core.tables import markdown
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.grids import GRIDS, Grid
@@ -13,20 +12,16 @@ from vision_zoo.recipes.grids import GRIDS, Grid
 
 def grid_sections(path: Path, results_dir: Path) -> list[str]:
     """A section for every published grid: the report's table beside ours, and the picture."""
-    documents = load_results(results_dir, "grid")
+    documents = load_results(results_dir, GridResult)
     sections = []
     for grid in GRIDS.values():
-        found = [
-            document
-            for document in documents
-            if document["recipe"] == grid.recipe and _same_grid(document, grid)
-        ]
+        found = [document for document in documents if _same_grid(document, grid)]
         heading = f"## Grid search: `{grid.recipe}` (report {grid.report})"
         if not found:
             sections += [heading, "Not run yet."]
         for document in found:
             rows = [_grid_row(document, grid, batch_size) for batch_size in grid.values["batch_size"]]
-            picture = results_dir / document["environment_name"] / f"{grid.recipe}-grid.png"
+            picture = results_dir / document.environment.folder_name / f"{grid.recipe}-grid.png"
             caption = f"{grid.recipe}: validation accuracy over the grid"
             sections += [
                 heading,
@@ -37,31 +32,34 @@ def grid_sections(path: Path, results_dir: Path) -> list[str]:
     return sections
 
 
-def _grid_summary(document: Mapping[str, Any], grid: Grid) -> str:
-    chosen = document["chosen"]
+def _grid_summary(document: GridResult, grid: Grid) -> str:
+    chosen = document.chosen
     batch_size, rate = max(grid.reported, key=grid.reported.__getitem__)
     return (
-        f"Reported accuracy / validation / test accuracy in percent, one run a point (seed {document['seed']}), "
-        f"{document['environment_name']}, {document['data']['variant']} data. Chosen on validation: batch size "
+        f"Reported accuracy / validation / test accuracy in percent, one run a point (seed {document.seed}), "
+        f"{document.environment.folder_name}, {document.data.variant} data. Chosen on validation: batch size "
         f"{chosen['batch_size']}, learning rate {chosen['learning_rate']:g}; the report's best is batch size "
         f"{batch_size}, learning rate {rate:g}."
     )
 
 
-def _same_grid(document: Mapping[str, Any], grid: Grid) -> bool:
+def _same_grid(document: GridResult, grid: Grid) -> bool:
     values = {field: list(listed) for field, listed in grid.values.items()}
-    return bool(RECIPES[grid.recipe].has_settings(document["settings"]) and document["values"] == values)
+    recipe = RECIPES[grid.recipe]
+    return (document.recipe, document.values) == (recipe.name, values) and recipe.has_settings(
+        document.settings
+    )
 
 
-def _grid_row(document: Mapping[str, Any], grid: Grid, batch_size: float) -> dict[str, Any]:
+def _grid_row(document: GridResult, grid: Grid, batch_size: float) -> dict[str, Any]:
     row: dict[str, Any] = {"batch size": int(batch_size)}
-    for point in document["points"]:
-        if point["batch_size"] == batch_size:
-            rate = point["learning_rate"]
+    for point in document.points:
+        rate, validation, test = point.learning_rate, point.validation_accuracy, point.test_accuracy
+        if point.batch_size == batch_size and rate is not None:
             measured = (
                 "diverged"
-                if "diverged" in point
-                else f"{100 * point['validation_accuracy']:.2f} / {100 * point['test_accuracy']:.2f}"
+                if validation is None or test is None
+                else f"{100 * validation:.2f} / {100 * test:.2f}"
             )
             row[f"learning rate {rate:g}"] = f"{100 * grid.reported[int(batch_size), rate]:.2f} / {measured}"
     return row

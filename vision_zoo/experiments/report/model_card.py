@@ -3,13 +3,11 @@
 Everything in it comes from the exported file, the dataset's entry, the recipe and `results/`.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vision_zoo.artifact.metadata import Metadata
-from vision_zoo.core.environment import hardware
-from vision_zoo.core.results import load_results, rows_of_one_image
+from vision_zoo.core.results import BenchmarkRow, ZooResult, load_results
 from vision_zoo.core.tables import markdown
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset
@@ -116,10 +114,10 @@ def _training(recipe: Recipe | None) -> str:
 
 def _figures(session: Session, results_dir: Path | None) -> str:
     rows: list[dict[str, Any]] = []
-    for document in [] if results_dir is None else load_results(results_dir, "zoo"):
-        row = rows_of_one_image(document).get(session.name)
+    for document in [] if results_dir is None else load_results(results_dir, ZooResult):
+        row = document.rows_of_one_image().get(session.name)
         if row is not None:
-            rows.append(_figure_row(row, document))
+            rows.append({"hardware": document.environment.description, **_figure_row(row)})
     own = (
         f"Accuracy {session.metadata.test_accuracy:.2%} on {session.metadata.test_images:,} test images; "
         f"{session.size / 2**20:.2f} MiB; {session.metadata.macs:,} multiply-accumulate operations per image; "
@@ -128,14 +126,13 @@ def _figures(session: Session, results_dir: Path | None) -> str:
     return f"## Results\n\n{own}" + (f"\n\n{markdown(rows)}" if rows else "")
 
 
-def _figure_row(row: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def _figure_row(row: BenchmarkRow) -> dict[str, Any]:
     return {
-        "hardware": hardware(document["environment"]),
-        "threads": row["threads"],
-        "p50 ms": row["p50_ms"],
-        "p99 ms": row["p99_ms"],
-        "images per second": round(row["images_per_second"]),
-        "memory, MiB": row["memory_mib"],
+        "threads": row.threads,
+        "p50 ms": row.p50_ms,
+        "p99 ms": row.p99_ms,
+        "images per second": round(row.images_per_second),
+        "memory, MiB": row.memory_mib,
     }
 
 

@@ -1,15 +1,15 @@
 """Notes on a row: how the report was interpreted, and what may explain a gap."""
 
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from vision_zoo.core.results import RecipeResult
 from vision_zoo.core.statistics import CONFIDENCE, prediction_interval
 from vision_zoo.experiments.report.figures import (
     FALLS_SHORT,
     collapse,
     first_reaching,
     headline,
-    mean_of,
     spread,
     values_of,
     verdict,
@@ -17,7 +17,7 @@ from vision_zoo.experiments.report.figures import (
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
-Documents = Mapping[str, Sequence[Mapping[str, Any]]]
+Documents = Mapping[str, Sequence[RecipeResult]]
 
 
 def notes(recipe: Recipe, documents: Documents) -> list[str]:
@@ -32,12 +32,12 @@ def notes(recipe: Recipe, documents: Documents) -> list[str]:
         if companion.companion_of == recipe.name
         for own in documents.get(recipe.name, [])
         for other in documents.get(companion.name, [])
-        if own["runs"] and other["runs"] and own["environment_name"] == other["environment_name"]
+        if own.runs and other.runs and own.environment.folder_name == other.environment.folder_name
     ]
     return found
 
 
-def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
+def _seeds(recipe: Recipe, document: RecipeResult) -> str | None:
     """Whether the choice of seed may explain the gap; None if nothing falls short, or there is only one run.
 
     If some runs stayed at chance level, there is no interval: the runs form two groups.
@@ -47,7 +47,7 @@ def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
     lost = collapse(recipe, values)
     if lost is not None:
         return lost
-    if verdict(recipe, values, document["data"]["variant"]) != FALLS_SHORT:
+    if verdict(recipe, values, document.data.variant) != FALLS_SHORT:
         return None
     interval = prediction_interval(values)
     if interval is None:
@@ -60,20 +60,20 @@ def _seeds(recipe: Recipe, document: Mapping[str, Any]) -> str | None:
     )
 
 
-def _companion(recipe: Recipe, companion: Recipe, own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _companion(recipe: Recipe, companion: Recipe, own: RecipeResult, other: RecipeResult) -> str:
     measure = headline(recipe)
     values, others = values_of(own, measure), values_of(other, measure)
-    points = 100 * (mean_of(other, lambda run: run[measure]) - mean_of(own, lambda run: run[measure]))
+    points = 100 * (statistics.fmean(others) - statistics.fmean(values))
     text = f"`{companion.name}` reaches {spread(others)}, {points:+.2f} points."
-    if verdict(recipe, values, own["data"]["variant"]) == FALLS_SHORT and measure == "test_accuracy":
+    if verdict(recipe, values, own.data.variant) == FALLS_SHORT and measure == "test_accuracy":
         text += f" {_crossing(recipe.reported[measure], other)}"
     return text
 
 
-def _crossing(reported: float, document: Mapping[str, Any]) -> str:
+def _crossing(reported: float, document: RecipeResult) -> str:
     """When a run's test curve first reaches the reported accuracy."""
-    reached = [first_reaching(run, reported) for run in document["runs"]]
-    steps = [f"{record['steps']:,}" for record in reached if record is not None]
+    reached = [first_reaching(run, reported) for run in document.runs]
+    steps = [f"{record.steps:,}" for record in reached if record is not None]
     if not steps:
         return f"Its test curve does not reach the reported {reported:.2%} in any epoch."
     if len(steps) < len(reached):

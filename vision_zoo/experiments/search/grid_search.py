@@ -1,21 +1,21 @@
 """The outcome of a grid search: `grid.json`, a heat map, and the metrics kept in `results/`."""
 
 import itertools
-import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vision_zoo.core import atomic
+from vision_zoo.core import json_file
 from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import UsageError
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.core.results import DataUsed, GridPoint, GridResult, result_path, write_result
 from vision_zoo.experiments.search.search_space import Values, folder_name
 from vision_zoo.experiments.search.shared_search import search_together
 from vision_zoo.experiments.search.study import Place, StudySettings
@@ -45,7 +45,7 @@ def search_grid(
     data_dir: Path | None,
     results_dir: Path | None,
     progress: Progress,
-) -> dict[str, Any]:
+) -> GridResult:
     """Train every combination of `values` (what is missing) and write `out`/grid.json and `out`/grid.png.
 
     Without `jobs` a point a core is trained at a time, or one on a GPU. With `results_dir` the figures and the
@@ -61,33 +61,32 @@ def search_grid(
         )
     described = describe_environment(choose_device(device))
     if jobs is None:
-        jobs = 1 if described["device"] == "cuda" else usable_cores()
+        jobs = 1 if described.device == "cuda" else usable_cores()
     # What is finished is known by the runs themselves: the study is of this call alone.
     with tempfile.TemporaryDirectory(prefix="vision-zoo-") as folder:
         place = Place(f"journal:{Path(folder) / 'study.journal'}", out, device, data_dir)
         trials = search_together(
             recipe, values, StudySettings(recipe.name), place, jobs=jobs, progress=progress
         )
-    diverged = {trial["run"] for trial in trials if trial["state"] == "diverged"}
+    diverged = {trial.run for trial in trials if trial.state == "diverged"}
     points = []
     for combination in combinations(values):
         name = folder_name(combination)
         measures = {"diverged": True} if name in diverged else _measures(RunDirectory.open(out / name))
-        points.append({**combination, **measures, "run": name})
-    first = RunDirectory.open(out / points[0]["run"]).environment()
-    document = {
-        "schema": SCHEMA_VERSION,
-        "kind": "grid",
-        "recipe": recipe.name,
-        "settings": recipe.settings(),
-        "seed": recipe.seed,
-        "data": {"dataset": recipe.data.dataset, **first["data"]},
-        "environment": {**described, "threads": first["threads"]},
-        "values": {field: list(listed) for field, listed in values.items()},
-        "points": points,
-        "chosen": {field: choose(points)[field] for field in values},
-    }
-    atomic.write_text(out / "grid.json", json.dumps(document, indent=1) + "\n")
+        points.append(GridPoint(**{**combination, **measures}, run=name))
+    first = RunDirectory.open(out / points[0].run).environment()
+    data = first.data or DataUsed(variant="unknown", sha256="")
+    document = GridResult(
+        recipe=recipe.name,
+        settings=recipe.settings(),
+        seed=recipe.seed,
+        data=replace(data, dataset=recipe.data.dataset),
+        environment=replace(described, threads=first.threads),
+        values={field: list(listed) for field, listed in values.items()},
+        points=points,
+        chosen=choose(points).values(values),
+    )
+    json_file.write(out / "grid.json", document, indent=1)
     pictures = [out / "grid.png"]
     if results_dir is not None:
         kept = result_path(results_dir, described, f"{recipe.name}-grid")
@@ -106,32 +105,32 @@ def combinations(values: Values) -> list[dict[str, float]]:
     ]
 
 
-def choose(points: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def choose(points: Sequence[GridPoint]) -> GridPoint:
     """The point of the highest validation accuracy; of equal ones, that of the lowest validation loss."""
-    trained = [point for point in points if "diverged" not in point]
-    return max(trained, key=lambda point: (point["validation_accuracy"], -point["validation_loss"]))
+    trained = [point for point in points if not point.diverged]
+    return max(trained, key=lambda point: (point.validation_accuracy or 0.0, -(point.validation_loss or 0.0)))
 
 
 def _measures(run: RunDirectory) -> dict[str, Any]:
     metrics = run.metrics()
-    return {name: metrics[name] for name in _MEASURES}
+    return {name: getattr(metrics, name) for name in _MEASURES}
 
 
-def _draw(document: dict[str, Any], path: Path) -> None:
-    fields = list(document["values"])
+def _draw(document: GridResult, path: Path) -> None:
+    fields = list(document.values)
     row_field = fields[0] if len(fields) == 2 else None
     column_field = fields[-1]
-    row_values = document["values"][row_field] if row_field else [None]
-    column_values = document["values"][column_field]
+    row_values = document.values[row_field] if row_field else [None]
+    column_values = document.values[column_field]
     accuracies = np.zeros((len(row_values), len(column_values)))
     chosen = (0, 0)
-    for point in document["points"]:
+    for point in document.points:
         place = (
-            row_values.index(point[row_field]) if row_field else 0,
-            column_values.index(point[column_field]),
+            row_values.index(getattr(point, row_field)) if row_field else 0,
+            column_values.index(getattr(point, column_field)),
         )
-        accuracies[place] = point.get("validation_accuracy", math.nan)
-        if all(point[field] == value for field, value in document["chosen"].items()):
+        accuracies[place] = math.nan if point.validation_accuracy is None else point.validation_accuracy
+        if point.values(fields) == document.chosen:
             chosen = place
     plots.write_heat_map(
         path,
@@ -139,7 +138,7 @@ def _draw(document: dict[str, Any], path: Path) -> None:
         rows=(_spoken(row_field), ["" if value is None else f"{value:g}" for value in row_values]),
         columns=(_spoken(column_field), [f"{value:g}" for value in column_values]),
         chosen=chosen,
-        title=document["recipe"],
+        title=document.recipe,
     )
 
 

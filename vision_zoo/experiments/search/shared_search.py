@@ -1,25 +1,25 @@
 """A search shared by workers, local and remote, summarised in `study.json`."""
 
-import json
 import math
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, Literal
 
-from vision_zoo.core import atomic
+from vision_zoo.core import json_file
 from vision_zoo.core.bounds import MAX_JOBS, require_between
-from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.environment import Environment, usable_cores
 from vision_zoo.core.errors import Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION
 from vision_zoo.data import find_dataset
 from vision_zoo.experiments.search.search_space import Range, Space
-from vision_zoo.experiments.search.study import Place, StudySettings, open_study, trials_of, work
+from vision_zoo.experiments.search.study import Place, StudySettings, TrialResult, open_study, trials_of, work
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
@@ -28,35 +28,50 @@ _GRACE_SECONDS = 10
 _GO_ON = "run the same command again to continue"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """study.json: what every point of a shared search reached, and the `chosen` values."""
+
+    schema: Literal[2] = SCHEMA_VERSION
+    kind: Literal["study"] = "study"
+    recipe: str
+    settings: Mapping[str, Any]
+    seed: int
+    study: str
+    sampler: str
+    pruner: str
+    environment: Environment
+    trials: Sequence[TrialResult]
+    chosen: Mapping[str, int | float]
+
+
 def search(
     recipe: Recipe, space: Space, settings: StudySettings, place: Place, *, jobs: int, progress: Progress
-) -> dict[str, Any]:
+) -> StudyResult:
     """`search_together`, and write `out`/study.json; returns the document."""
     trials = search_together(recipe, space, settings, place, jobs=jobs, progress=progress)
     best = max(
-        (row for row in trials if row["state"] == "complete"), key=lambda row: row["validation_accuracy"]
+        (row for row in trials if row.state == "complete"), key=lambda row: row.validation_accuracy or 0.0
     )
     limit_threads()  # whose number is in the document
-    document: dict[str, Any] = {
-        "schema": SCHEMA_VERSION,
-        "kind": "study",
-        "recipe": recipe.name,
-        "settings": recipe.settings(),
-        "seed": recipe.seed,
-        "study": settings.name,
-        "sampler": settings.sampler,
-        "pruner": settings.pruner,
-        "environment": describe_environment(choose_device(place.device)),
-        "trials": trials,
-        "chosen": {field: best[field] for field in space},
-    }
-    atomic.write_text(place.out / "study.json", json.dumps(document, indent=1) + "\n")
+    document = StudyResult(
+        recipe=recipe.name,
+        settings=recipe.settings(),
+        seed=recipe.seed,
+        study=settings.name,
+        sampler=settings.sampler,
+        pruner=settings.pruner,
+        environment=describe_environment(choose_device(place.device)),
+        trials=trials,
+        chosen=best.values(space),
+    )
+    json_file.write(place.out / "study.json", document, indent=1)
     return document
 
 
 def search_together(
     recipe: Recipe, space: Space, settings: StudySettings, place: Place, *, jobs: int, progress: Progress
-) -> list[dict[str, Any]]:
+) -> list[TrialResult]:
     """Be `jobs` workers of the study until it has ended; returns what every point reached, as `trials_of` says.
 
     On a CPU every worker has its share of the cores, and all read the same cached arrays. Where one is lost, killed
@@ -91,7 +106,7 @@ def search_together(
         _work_in_processes(recipe, space, settings, place, jobs, tell, progress)
     with open_study(recipe, space, settings, place.storage) as opened:
         trials = trials_of(opened)
-    if all(trial["state"] != "complete" for trial in trials):
+    if all(trial.state != "complete" for trial in trials):
         raise RunError("the loss diverged at every point; look at lower learning rates")
     return trials
 

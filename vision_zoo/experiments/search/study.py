@@ -8,7 +8,7 @@ last checkpoint; in a journal it does so in a grid, and TPE tries another point 
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from vision_zoo.core.errors import (
     UsageError,
 )
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import EpochRecord, Point
 from vision_zoo.experiments.search.search_space import Range, Space, describe, folder_name, is_whole, tuned
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
@@ -187,22 +188,32 @@ def _described(values: Sequence[float] | Range) -> Any:
     return dataclasses.asdict(values) if isinstance(values, Range) else list(values)
 
 
-def trials_of(study: Study) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult(Point):
+    """What a point of a study reached. `state` is complete, pruned, fail or diverged."""
+
+    state: str
+    validation_accuracy: float | None
+    epochs: int
+    run: str
+
+
+def trials_of(study: Study) -> list[TrialResult]:
     """What every point of the study was and reached; of several trials of the same point, the one that came furthest."""
     order = [TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE]
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, TrialResult] = {}
     for trial in sorted(
         (trial for trial in study.get_trials(deepcopy=False) if trial.params and trial.state in order),
         key=lambda trial: (order.index(trial.state), trial.number),
     ):
         name = folder_name(trial.params)
-        rows[name] = {
-            **trial.params,
+        reached: dict[str, Any] = {
             "state": "diverged" if _DIVERGED in trial.user_attrs else trial.state.name.lower(),
             "validation_accuracy": trial.value if trial.state == TrialState.COMPLETE else None,
             "epochs": len(trial.intermediate_values),
             "run": name,
         }
+        rows[name] = TrialResult(**trial.params | reached)
     return list(rows.values())
 
 
@@ -221,11 +232,11 @@ def _train_point(trial: Trial, recipe: Recipe, space: Space, place: Place) -> fl
     run = RunDirectory(place.out / folder_name(values))
     reported = 0
 
-    def watch(record: Mapping[str, float]) -> bool:
+    def watch(record: EpochRecord) -> bool:
         nonlocal reported
-        if record["epoch"] > reported:
-            reported = int(record["epoch"])
-            trial.report(record["validation_accuracy"], reported)
+        if record.epoch > reported:
+            reported = record.epoch
+            trial.report(record.validation_accuracy or 0.0, reported)
             return not trial.should_prune()
         return True
 
@@ -247,7 +258,7 @@ def _train_point(trial: Trial, recipe: Recipe, space: Space, place: Place) -> fl
         raise
     if not finished:
         raise optuna.TrialPruned
-    return float(run.metrics()["validation_accuracy"])
+    return run.metrics().validation_accuracy or 0.0
 
 
 def _train(point: Recipe, run: RunDirectory, place: Place, watch: Watch) -> bool:

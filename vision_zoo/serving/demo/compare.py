@@ -1,15 +1,15 @@
 """The comparison of all models on the page: a table and a plot."""
 
 import html
-import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from vision_zoo.core.environment import hardware
-from vision_zoo.core.errors import VisionZooError
+from vision_zoo.core import json_file
+from vision_zoo.core.errors import RunError, VisionZooError
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import rows_of_one_image, shipped_results
+from vision_zoo.core.results import ZooResult, shipped_results
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.core.statistics import pareto_front
 from vision_zoo.serving.session import Session
@@ -23,12 +23,14 @@ _SECONDS = 0.3
 def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
     """The measurements of the shipped files and their hardware; no latency if there are none."""
     for path in sorted(shipped_results().glob("*/zoo.json")):
-        try:
-            document = json.loads(path.read_text())
-            rows = _rows_of(document, sessions)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        return rows, f"Measured on {hardware(document['environment'])}, one image at a time, one thread."
+        with suppress(RunError):
+            document = json_file.read(path, ZooResult)
+            measured = document.rows_of_one_image()
+            rows = [(session, measured.get(session.name)) for session in sessions]
+            return [
+                _row(session, None if row is None else row.p50_ms, None if row is None else row.p99_ms)
+                for session, row in rows
+            ], f"Measured on {document.environment.description}, one image at a time, one thread."
     return [_row(session, None, None) for session in sessions], "Not measured yet: press the button."
 
 
@@ -44,18 +46,6 @@ def measure(session: Session) -> Row | None:
     except VisionZooError:
         return None
     return _row(session, latency.milliseconds[50], latency.milliseconds[99])
-
-
-def _rows_of(document: dict[str, Any], sessions: Sequence[Session]) -> list[Row]:
-    measured = rows_of_one_image(document)
-    return [
-        _row(
-            session,
-            measured.get(session.name, {}).get("p50_ms"),
-            measured.get(session.name, {}).get("p99_ms"),
-        )
-        for session in sessions
-    ]
 
 
 def _row(session: Session, p50: float | None, p99: float | None) -> Row:

@@ -121,7 +121,7 @@ def _fastest(name: str) -> Rule:
 
 
 def _inference_seconds(measured: Measured) -> float:
-    return sum(float(run["inference_seconds"]) for run in measured.runs) / len(measured.runs)
+    return sum(run.inference_seconds for run in measured.runs) / len(measured.runs)
 
 
 def _no_gain(_measured: Mapping[str, Measured], comparisons: list[Comparison]) -> Finding:
@@ -160,7 +160,7 @@ def _in_fewer_steps(measured: Mapping[str, Measured], comparisons: list[Comparis
     """The first is better, after fewer steps, with fewer parameters."""
     (comparison,) = comparisons
     first, second = comparison.first, comparison.second
-    steps = [round(sum(run["steps"] for run in one.runs) / len(one.runs)) for one in (first, second)]
+    steps = [round(sum(run.steps for run in one.runs) / len(one.runs)) for one in (first, second)]
     fewer = 100 * (1 - first.parameters / second.parameters)
     better = _all_better(measured, comparisons)
     reasons = (

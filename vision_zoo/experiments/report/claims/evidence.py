@@ -1,15 +1,13 @@
 """Measurements and comparisons as evidence for a claim."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vision_zoo.core.results import load_results, rows_of_one_image
+from vision_zoo.core.results import RecipeResult, SeedResult, ZooResult, load_results, result_path
 from vision_zoo.core.statistics import SIGNIFICANT, Paired, holm, mcnemar, mean_difference_p_value
 from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
-from vision_zoo.experiments.report.figures import train_seconds
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
@@ -23,7 +21,7 @@ class Measured:
     parameters: int
     accuracies: Mapping[int, float]
     train_seconds: float
-    runs: tuple[Mapping[str, Any], ...]
+    runs: Sequence[SeedResult]
     predictions: Predictions | None
     latency_ms: float | None
     """p50 of one image through the exported file of its architecture and dataset, where one is shipped."""
@@ -72,33 +70,33 @@ def gather(results_dir: Path) -> dict[str, Measured]:
     """By recipe: what was measured in the environment with the most runs of it."""
     latencies = _latencies(results_dir)
     found: dict[str, Measured] = {}
-    for document in load_results(results_dir, "recipe"):
-        recipe = RECIPES.get(document["recipe"])
-        if recipe is None or not recipe.has_settings(document["settings"]) or not document["runs"]:
+    for document in load_results(results_dir, RecipeResult):
+        recipe = RECIPES.get(document.recipe)
+        if recipe is None or not recipe.has_settings(document.settings) or not document.runs:
             continue
         known = found.get(recipe.name)
-        if known is not None and len(known.accuracies) >= len(document["runs"]):
+        if known is not None and len(known.accuracies) >= len(document.runs):
             continue
-        place = results_dir / document["environment_name"] / f"{recipe.name}.json"
+        place = result_path(results_dir, document.environment, recipe.name)
         found[recipe.name] = Measured(
             recipe,
-            document["environment_name"],
-            document["parameters"],
-            {run["seed"]: run["test_accuracy"] for run in document["runs"]},
-            statistics.fmean(train_seconds(run) for run in document["runs"]),
-            tuple(document["runs"]),
+            document.environment.folder_name,
+            document.parameters or 0,
+            {run.seed: run.test_accuracy for run in document.runs},
+            statistics.fmean(run.all_train_seconds for run in document.runs),
+            document.runs,
             read_predictions(predictions_path(place)),
             latencies.get((recipe.architecture, recipe.data.dataset)),
         )
     return found
 
 
-def _latencies(results_dir: Path) -> dict[tuple[str, str], float]:
+def _latencies(results_dir: Path) -> dict[tuple[str, str], float | None]:
     found = {}
-    for document in load_results(results_dir, "zoo"):
-        rows = rows_of_one_image(document)
-        for entry in document["models"]:
-            found[entry["architecture"], entry["dataset"]] = rows[entry["model"]]["p50_ms"]
+    for document in load_results(results_dir, ZooResult):
+        rows = document.rows_of_one_image()
+        for entry in document.models:
+            found[entry.architecture, entry.dataset] = rows[entry.model].p50_ms
     return found
 
 

@@ -38,8 +38,8 @@ def _draw_losses(axes: "Axes", recipes: list[Measured]) -> None:
     """On the training images, a line a run."""
     for colour, measured in zip(_COLOURS, recipes, strict=False):
         for run in measured.runs:
-            epochs = [record["epoch"] for record in run["history"]]
-            losses = [record["train_loss"] for record in run["history"]]
+            epochs = [record.epoch for record in run.history]
+            losses = [record.train_loss for record in run.history]
             axes.plot(epochs, losses, ".-", color=colour, label=measured.recipe.name)
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss of every run")
