@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import run_command
 from vision_zoo.architectures import REGISTRY as ARCHITECTURES
 from vision_zoo.architectures import build, find_architecture
+from vision_zoo.cli.doctor import _plugins
 from vision_zoo.core import registry
 from vision_zoo.core.errors import PluginError, UnknownNameError, UsageError
 from vision_zoo.data import find_dataset
@@ -148,6 +149,17 @@ def test_nothing_is_loaded_before_its_name_is_looked_up(site: Path) -> None:
     assert entries["lenet"].module is None
     assert len(faults) == 2
     assert "other-zoo offers the architecture 'lenet', but vision-zoo has one" in faults[1]
+
+
+def test_the_doctor_lists_plug_ins_and_names_those_that_fail(site: Path) -> None:
+    assert not list(_plugins())
+    _install(site, "good-zoo", {"datasets": {"few-digits": "good_zoo:DIGITS"}}, _PACKAGE)
+    _install(site, "bad-zoo", {"recipes": {"bad": "bad_zoo:RECIPE"}}, {"__init__.py": "1 / 0"})
+    registry._offers.cache_clear()
+    failed, usable = _plugins()
+    assert (failed.state, usable.state) == ("problem", "ok")
+    assert "recipe 'bad' of the package bad-zoo cannot be used (ZeroDivisionError" in failed.detail
+    assert usable.detail == "dataset few-digits (good-zoo 1.2)"
 
 
 @pytest.mark.parametrize(

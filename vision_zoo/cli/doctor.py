@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from vision_zoo.core import environment, installation, onnx_runtime
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.core.registry import Registry
 from vision_zoo.serving.models import list_models, model_folders
 from vision_zoo.serving.providers import (
     EXECUTION_PROVIDERS,
@@ -50,7 +51,7 @@ def diagnose(
 
     Checks change nothing but the cache of decoded images: datasets are loaded to test them.
     """
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_machine, _packages, _runtimes, _cuda)
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (_machine, _packages, _plugins, _runtimes, _cuda)
     findings = [finding for check in checks for finding in check()]
     about_models, usable = _models(models_dir)
     return [*findings, *about_models, *_providers(usable), *_data(data_dir, progress or SilentProgress())]
@@ -75,6 +76,22 @@ def _packages() -> Iterator[Finding]:
         )
     else:
         yield Finding("training", "ok", ", ".join(f"{name} {version}" for name, version in present.items()))
+
+
+def _plugins() -> Iterator[Finding]:
+    """Load every plug-in."""
+    from vision_zoo import architectures, data, recipes
+
+    usable = []
+    registries: tuple[Registry[Any], ...] = (architectures.REGISTRY, data.REGISTRY, recipes.REGISTRY)
+    for registry in registries:
+        entries, faults = registry.entries()
+        yield from (Finding("plug-ins", "problem", fault) for fault in faults)
+        for name in entries:
+            packages = (f"{package} {version}" for package, version in registry.package_of(name).items())
+            usable += [f"{registry.kind} {name} ({package})" for package in packages]
+    if usable:
+        yield Finding("plug-ins", "ok", ", ".join(usable))
 
 
 def _runtimes() -> Iterator[Finding]:
@@ -142,11 +159,7 @@ def _load_order() -> Iterator[Finding]:
             f"{installation.install('onnxruntime-gpu[cuda,cudnn]')}, or put CUDA and cuDNN on the library path",
         )
         return
-    yield Finding(
-        "CUDA libraries",
-        "ok",
-        "found; vision-zoo loads those in Python packages before ONNX Runtime needs them",
-    )
+    yield Finding("CUDA libraries", "ok", "found; those in Python packages are loaded before ONNX Runtime")
 
 
 def _providers(models: Sequence[Path]) -> Iterator[Finding]:
@@ -173,11 +186,8 @@ def _tried(provider: str, path: Path) -> Finding:
         milliseconds = 1e3 * (time.perf_counter() - started) / _RUNS
     except VisionZooError as error:
         return Finding(f"provider {provider}", "problem", str(error))
-    return Finding(
-        f"provider {provider}",
-        "ok",
-        f"{session.name} ran on {session.provider}, {milliseconds:.3f} ms per image",
-    )
+    detail = f"{session.name} ran on {session.provider}, {milliseconds:.3f} ms per image"
+    return Finding(f"provider {provider}", "ok", detail)
 
 
 def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:

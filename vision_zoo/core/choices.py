@@ -26,4 +26,4 @@ Pruner = Literal["none", "median"]
 EntryKind = Literal["recipes", "architectures", "datasets", "models"]
 """What `vision-zoo list` lists."""
 
-TableFormat = Literal["table", "json", "csv", "md"]
+TableFormat = Literal["table", "csv", "md"]

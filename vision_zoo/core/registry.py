@@ -46,7 +46,7 @@ class Registry(Generic[NamedEntry]):
     """
 
     def __init__(self, kind: str, own: Mapping[str, NamedEntry], entry_type: type[NamedEntry]) -> None:
-        self._kind = kind
+        self.kind = kind
         self._own = own
         self._type = entry_type
         self._group = f"{_PREFIX}{kind}s"
@@ -67,11 +67,11 @@ class Registry(Generic[NamedEntry]):
         offers = [offer for offer in _offers(self._group) if _name(offer) == name]
         if not offers:
             known = [*self._own, *(_name(offer) for offer in _offers(self._group) if offer.entry_point)]
-            raise _unknown(self._kind, name, known, listing=self._listing)
+            raise _unknown(self.kind, name, known, listing=self._listing)
         if len(offers) > 1:
             packages = " and ".join(sorted(offer.package for offer in offers))
             raise PluginError(
-                f"the packages {packages} both offer the {self._kind} {name!r}; remove one of them"
+                f"the packages {packages} both offer the {self.kind} {name!r}; remove one of them"
             )
         return self._loaded(offers[0])
 
@@ -83,7 +83,7 @@ class Registry(Generic[NamedEntry]):
             try:
                 if name in self._own:
                     raise PluginError(
-                        f"the package {offer.package} offers the {self._kind} {name!r}, but vision-zoo has one of its "
+                        f"the package {offer.package} offers the {self.kind} {name!r}, but vision-zoo has one of its "
                         "own of that name; the package's is left out"
                     )
                 found[name] = self._loaded(offer) if offer.entry_point is None else self.find(name)
@@ -113,7 +113,7 @@ class Registry(Generic[NamedEntry]):
     def _refuse(self, offer: _Offer, reason: str, cause: BaseException | None = None) -> NoReturn:
         from vision_zoo.core.installation import uninstall
 
-        what = f"{self._kind} {_name(offer)!r}" if offer.entry_point is not None else "plug-ins"
+        what = f"{self.kind} {_name(offer)!r}" if offer.entry_point is not None else "plug-ins"
         raise PluginError(
             f"the {what} of the package {offer.package} cannot be used ({' '.join(reason.split()):.300}); "
             f"update that package, or remove it: {uninstall(offer.package)}"

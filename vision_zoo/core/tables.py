@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +13,6 @@ Row = Mapping[str, Any]
 
 def render(rows: Sequence[Row], table_format: TableFormat, *, title: str = "") -> str:
     """`rows`, which share their keys, as text; `title` heads a table alone."""
-    if table_format == "json":
-        return json.dumps(list(rows), indent=2)
     if table_format == "csv":
         return _csv(rows)
     if table_format == "md":
