@@ -67,5 +67,5 @@ def test_real_image_files_are_predicted(data_dir: Path, tmp_path: Path) -> None:
         Image.fromarray(test.images[index].squeeze()).save(tmp_path / f"{index}.png")
     images = [tmp_path / f"{index}.png" for index in range(20)]
     predicted = run_command("predict", "simple_cnn-mnist", *images, "--json", cwd=tmp_path).json
-    right = [entry.label == str(label) for entry, label in zip(predicted, test.labels[:20], strict=True)]
+    right = [entry["label"] == str(label) for entry, label in zip(predicted, test.labels[:20], strict=True)]
     assert sum(right) >= 19

@@ -73,10 +73,10 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(cli: Callable[..., Comple
     arguments += ["--range", "lr=0.0005:0.05:log", "--grid", "batch_size=512", "--device", "cpu", "--json"]
     found = cli(*arguments).json
     assert len(found["trials"]) == 4
-    states = [trial.state for trial in found["trials"]]
+    states = [trial["state"] for trial in found["trials"]]
     assert set(states) <= {"complete", "pruned", "diverged"}
     assert 0.0005 <= found["chosen"]["learning_rate"] <= 0.05
-    best = max(trial.validation_accuracy or 0 for trial in found["trials"])
+    best = max(trial["validation_accuracy"] or 0 for trial in found["trials"])
     assert best > 0.5
     again = cli(*arguments).json  # it has ended: nothing is trained
     assert again["trials"] == found["trials"]
