@@ -191,7 +191,7 @@ def main() -> None:
             )
             shipped = [options.models_dir / f"{one.model}{SUFFIX}" for one in models]
             settings = BenchmarkSettings(providers=("cpu",), against=("torch",), seconds=options.seconds)
-            rows = benchmark(shipped, settings, progress)
+            rows = list(benchmark(shipped, settings, progress))
         write_result(place, ZooResult(environment=describe(), models=models, benchmark=rows))
     except VisionZooError as error:
         sys.exit(f"error: {error}")

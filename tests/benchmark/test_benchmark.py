@@ -30,7 +30,7 @@ SETTINGS = BenchmarkSettings(
 
 @pytest.fixture(scope="module")
 def rows(exported_model: Path) -> list[BenchmarkRow]:
-    return benchmark([exported_model], SETTINGS, SilentProgress(), raw=True)
+    return list(benchmark([exported_model], SETTINGS, SilentProgress(), raw=True))
 
 
 def test_there_is_a_row_for_every_combination(rows: list[BenchmarkRow]) -> None:
@@ -119,12 +119,18 @@ def test_a_provider_that_cannot_run_is_an_error_and_not_a_fallback(exported_mode
     with pytest.raises(
         DeviceError, match=r"--provider cuda cannot be used: .* (missing|was not found|built)"
     ):
-        benchmark([exported_model], BenchmarkSettings(providers=("cuda",), seconds=0.1), SilentProgress())
+        next(
+            benchmark([exported_model], BenchmarkSettings(providers=("cuda",), seconds=0.1), SilentProgress())
+        )
 
 
 def test_a_precision_that_no_model_has_is_an_error(exported_model: Path) -> None:
     with pytest.raises(ModelError, match="precision int8"):
-        benchmark([exported_model], BenchmarkSettings(precisions=("int8",), seconds=0.1), SilentProgress())
+        next(
+            benchmark(
+                [exported_model], BenchmarkSettings(precisions=("int8",), seconds=0.1), SilentProgress()
+            )
+        )
 
 
 def test_a_panel_that_no_dataset_needs_is_not_drawn() -> None:
@@ -139,7 +145,7 @@ def test_files_of_the_same_name_are_told_apart(exported_model: Path, tmp_path: P
         (tmp_path / folder).mkdir()
         paths.append(Path(shutil.copy(exported_model, tmp_path / folder)))
     settings = BenchmarkSettings(batch_sizes=(1,), seconds=0.05)
-    rows = benchmark(paths, settings, SilentProgress())
+    rows = list(benchmark(paths, settings, SilentProgress()))
     assert [row.model for row in rows] == [str(path) for path in paths]
     assert len(tables(rows)) == 2
     assert [line.split(": ")[0] for line in footers(rows)[:2]] == [str(path) for path in paths]

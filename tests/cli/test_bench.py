@@ -11,12 +11,12 @@ from vision_zoo.cli import app
 from vision_zoo.core.errors import Interrupted
 from vision_zoo.core.results import BenchmarkRow
 
-_EACH_ROW = benchmark.each_row
+_BENCHMARK = benchmark.benchmark
 
 
 def _interrupted(*arguments: object, **options: object) -> Iterator[BenchmarkRow]:
     """The first row, then Ctrl-C."""
-    yield next(_EACH_ROW(*arguments, **options))  # type: ignore[arg-type]
+    yield next(_BENCHMARK(*arguments, **options))  # type: ignore[arg-type]
     raise KeyboardInterrupt
 
 
@@ -30,7 +30,7 @@ def _run(exported_model: Path, *arguments: str) -> object:
 def test_what_was_measured_is_written(
     table_format: str, exported_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(benchmark, "each_row", _interrupted)
+    monkeypatch.setattr(benchmark, "benchmark", _interrupted)
     output = tmp_path / "rows"
     with pytest.raises(
         Interrupted, match=r"^interrupted; .*rows has what was measured until then: 1 row"
@@ -46,13 +46,13 @@ def test_what_was_measured_is_written(
 def test_without_a_file_or_a_row_nothing_is_written(
     exported_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(benchmark, "each_row", _interrupted)
+    monkeypatch.setattr(benchmark, "benchmark", _interrupted)
     assert _run(exported_model) == 130
     assert not capsys.readouterr().out
 
     def at_once(*_arguments: object, **_options: object) -> Iterator[BenchmarkRow]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmark, "each_row", at_once)
+    monkeypatch.setattr(benchmark, "benchmark", at_once)
     assert _run(exported_model, "--output", str(tmp_path / "rows")) == 130
     assert not (tmp_path / "rows").exists()

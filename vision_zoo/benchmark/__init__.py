@@ -19,7 +19,7 @@ from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.core.scenarios import Runner
 from vision_zoo.serving.session import Session
 
-__all__ = ["BenchmarkSettings", "benchmark", "each_row"]
+__all__ = ["BenchmarkSettings", "benchmark"]
 
 _RAW = 2000
 """How many latencies of a runner are kept in order, evenly spread, to draw their distribution."""
@@ -29,7 +29,7 @@ _LARGEST_DEFAULT_RATE = 2000
 
 def benchmark(
     paths: Sequence[Path], settings: BenchmarkSettings, progress: Progress, *, raw: bool = False
-) -> list[BenchmarkRow]:
+) -> Iterator[BenchmarkRow]:
     """One row a model, provider, engine, scenario and batch size.
 
     Milliseconds are of one call, from a uint8 array to probabilities as an array; `ratio` is the engine's
@@ -40,13 +40,6 @@ def benchmark(
         ModelError, DeviceError: a model cannot be loaded, or the provider cannot run.
         ModelError: no model has one of the precisions asked for.
     """
-    return list(each_row(paths, settings, progress, raw=raw))
-
-
-def each_row(
-    paths: Sequence[Path], settings: BenchmarkSettings, progress: Progress, *, raw: bool = False
-) -> Iterator[BenchmarkRow]:
-    """Yield the rows of `benchmark` as they are measured."""
     measured = False
     stems = Counter(path.stem for path in paths)
     for path in paths:

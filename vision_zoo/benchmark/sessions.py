@@ -1,10 +1,9 @@
 """ONNX Runtime sessions for benchmarks: IO binding, CUDA graphs, operators per provider, stages."""
 
-import json
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
-from vision_zoo.core import onnx_runtime
-from vision_zoo.core.errors import ModelError, UsageError
+from vision_zoo.core import json_file, onnx_runtime
+from vision_zoo.core.errors import UsageError
 from vision_zoo.core.scenarios import Runner
 from vision_zoo.images.preprocess import prepare
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
@@ -82,37 +81,35 @@ class Placement:
     copies: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Operator:
+    provider: str = ""
+    op_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    name: str = ""
+    cat: str = ""
+    args: _Operator = field(default_factory=_Operator)
+
+
 def placement(session: Session, *, batch_size: int = 1) -> Placement:
     """Run a batch once under the profiler and count where its operators ran.
 
     Raises:
-        ModelError: the profiler's record cannot be read.
+        RunError: the profiler's record cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
         profiled = session.profiled(Path(folder) / "profile")
         image = np.zeros((batch_size, *session.metadata.input.shape), dtype=np.uint8)
         profiled.run(None, {INPUT_NAME: image})
-        record = Path(profiled.end_profiling())
-        try:
-            events = json.loads(record.read_text())
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"the profile of {session.name} cannot be read ({error}); check that "
-                f"{tempfile.gettempdir()} has free space"
-            ) from error
-    return _count(events)
-
-
-def _count(events: list[dict[str, Any]]) -> Placement:
-    operators = [
-        event["args"]
-        for event in events
-        if event.get("cat") == "Node"
-        and event["name"].endswith("_kernel_time")
-        and "provider" in event["args"]
-    ]
-    nodes = Counter(operator["provider"] for operator in operators)
-    copies = sum(operator.get("op_name") in _COPIES for operator in operators)
+        hint = f"check that {tempfile.gettempdir()} has free space"
+        events = json_file.read(Path(profiled.end_profiling()), list[_Event], hint=hint)
+    kernels = (event for event in events if event.cat == "Node" and event.name.endswith("_kernel_time"))
+    operators = [event.args for event in kernels if event.args.provider]
+    nodes = Counter(operator.provider for operator in operators)
+    copies = sum(operator.op_name in _COPIES for operator in operators)
     return Placement(dict(sorted(nodes.items())), copies)
 
 

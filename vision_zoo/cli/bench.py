@@ -56,7 +56,7 @@ def bench(
     """Measure latency and throughput of exported models."""
     table_format = "json" if as_json else table_format
     reserve_stdout(context, table_format != "table")
-    from vision_zoo.benchmark import BenchmarkSettings, each_row
+    from vision_zoo.benchmark import BenchmarkSettings, benchmark
     from vision_zoo.core.environment import describe, gpu_name
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.serving.models import find_models, with_precisions
@@ -80,7 +80,7 @@ def bench(
     interrupted = False
     try:
         with progress_on_stderr() as progress:
-            rows.extend(each_row(paths, settings, progress, raw=table_format == "html"))
+            rows.extend(benchmark(paths, settings, progress, raw=table_format == "html"))
     except KeyboardInterrupt:
         if output is None or not rows:
             raise

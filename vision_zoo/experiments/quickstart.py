@@ -82,7 +82,7 @@ def quickstart(folder: Path, progress: Progress) -> QuickstartResult:
     session = Session(exported.path, provider="cpu")
     test = dataset.load().test
     score = evaluate(session, test.images, test.labels, dataset.labels, progress)
-    rows = benchmark([exported.path], _BENCHMARK, progress)
+    rows = list(benchmark([exported.path], _BENCHMARK, progress))
     image = folder / "digit.png"
     middle = len(test) // 2
     _write_test_image(test.images[middle], image)

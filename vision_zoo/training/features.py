@@ -5,7 +5,6 @@ the cache has its digest checked and is compared with freshly computed features 
 """
 
 import hashlib
-import json
 import shutil
 import tempfile
 import time
@@ -17,6 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vision_zoo.core import json_file
+from vision_zoo.core.errors import RunError
 from vision_zoo.core.progress import Progress
 from vision_zoo.data.cache import cache_folder
 from vision_zoo.data.dataset import Split
@@ -27,6 +28,12 @@ from vision_zoo.training.evaluate import in_batches
 _ABOUT = "about.json"
 _CHECKED_IMAGES = 64
 _TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class _About:
+    seconds: float
+    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +67,8 @@ def compute_features(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".computing-") as temporary:
             seconds = _compute_into(Path(temporary), classifier, splits, progress)
-            about = {"seconds": seconds, "sha256": _digests(Path(temporary), splits)}
-            (Path(temporary) / _ABOUT).write_text(json.dumps(about))
+            about = _About(seconds, _digests(Path(temporary), splits))
+            (Path(temporary) / _ABOUT).write_text(json_file.text(about))
             shutil.rmtree(folder, ignore_errors=True)
             Path(temporary).rename(folder)
             Path(temporary).mkdir()  # for its context to remove
@@ -102,15 +109,15 @@ def _mapped(folder: Path, splits: Mapping[str, Split]) -> dict[str, Split]:
 
 def _read(folder: Path, splits: Mapping[str, Split]) -> FeatureSplits | None:
     try:
-        about = json.loads((folder / _ABOUT).read_text())
-        if about["sha256"] != _digests(folder, splits):
+        about = json_file.read(folder / _ABOUT, _About)
+        if about.sha256 != _digests(folder, splits):
             return None
         found = _mapped(folder, splits)
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+    except (RunError, OSError, ValueError, EOFError):
         return None
     if any(len(found[name].images) != len(splits[name]) for name in splits):
         return None
-    return FeatureSplits(found, about["seconds"])
+    return FeatureSplits(found, about.seconds)
 
 
 def _digests(folder: Path, splits: Mapping[str, Split]) -> dict[str, str]:

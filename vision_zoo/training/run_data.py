@@ -6,14 +6,14 @@ split.csv     every image's split, file (or index), label, and the hash of its c
 
 import csv
 import io
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from vision_zoo.core import atomic
+from vision_zoo.core import atomic, json_file
 from vision_zoo.core.errors import DataError, RunError
 from vision_zoo.data import find_dataset, refuse_path
 from vision_zoo.data.dataset import Dataset, Splits, require_folder
@@ -33,20 +33,28 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.run_directory import RunDirectory
 
-_SCHEMA = 1
 _COLUMNS = ("split", "file", "label", "sha256")
 LEFT_OUT = "left out"
 """In the place of a split: a file that could not be read."""
 
 
-@dataclass(frozen=True)
-class RecordedData:
-    """What labels.json and split.csv say."""
-
+@dataclass(frozen=True, kw_only=True)
+class _LabelsFile:
+    schema: Literal[1] = 1
     dataset: str
+    sha256: str
     labels: tuple[str, ...]
     input: InputFormat
-    sha256: str
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError("no labels, or one twice")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedData(_LabelsFile):
+    """What labels.json and split.csv say."""
+
     rows: tuple[FileRow, ...]
 
     def save(self, run: RunDirectory) -> None:
@@ -59,15 +67,10 @@ class RecordedData:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
         writer.writerows(self.rows)
-        document = {
-            "schema": _SCHEMA,
-            "dataset": self.dataset,
-            "sha256": self.sha256,
-            "labels": list(self.labels),
-            "input": asdict(self.input),
-        }
+        about = json_file.fields_of(self)
+        del about["rows"]
         atomic.write_text(run.split_file, text.getvalue())
-        atomic.write_text(run.labels_file, json.dumps(document, indent=2) + "\n")
+        json_file.write(run.labels_file, about, indent=2)
 
 
 def data_to_record(dataset: Dataset, splits: Splits, recipe: Recipe) -> RecordedData:
@@ -83,7 +86,13 @@ def data_to_record(dataset: Dataset, splits: Splits, recipe: Recipe) -> Recorded
         else:
             rows += [FileRow(name, str(index), label, "") for index, label in enumerate(labels)]
     rows += [FileRow(LEFT_OUT, file.name, "", file.sha256) for file in splits.skipped]
-    return RecordedData(dataset.name, dataset.labels, dataset.input, splits.sha256, tuple(rows))
+    return RecordedData(
+        dataset=dataset.name,
+        labels=dataset.labels,
+        input=dataset.input,
+        sha256=splits.sha256,
+        rows=tuple(rows),
+    )
 
 
 def read_recorded(run: RunDirectory) -> RecordedData | None:
@@ -94,33 +103,16 @@ def read_recorded(run: RunDirectory) -> RecordedData | None:
     """
     if not run.labels_file.exists() and not run.split_file.exists():
         return None
+    hint = "restore it, or train again with another --out"
+    about = json_file.read(run.labels_file, _LabelsFile, hint=hint)
     try:
-        document = json.loads(run.labels_file.read_text())
-        labels = document["labels"]
-        if document["schema"] != _SCHEMA:
-            raise ValueError(f"schema {document['schema']!r}")
-        if (
-            not labels
-            or not all(isinstance(label, str) for label in labels)
-            or len(set(labels)) < len(labels)
-        ):
-            raise ValueError("no labels, or one twice")
         with run.split_file.open(newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
         if tuple(header) != _COLUMNS:
             raise ValueError("other columns")
-        return RecordedData(
-            str(document["dataset"]),
-            tuple(labels),
-            InputFormat(**document["input"]),
-            str(document["sha256"]),
-            tuple(FileRow(*row) for row in rows),
-        )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
-        raise RunError(
-            f"{run.labels_file} or {run.split_file.name} is missing or damaged ({error}); restore them, or train again "
-            "with another --out"
-        ) from error
+        return RecordedData(**vars(about), rows=tuple(FileRow(*row) for row in rows))
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise RunError(f"{run.split_file} is missing or damaged ({error}); {hint}") from error
 
 
 def load_for_run(
@@ -254,10 +246,10 @@ def require_runs_on(folder: Path, dataset: Dataset, splits: Splits) -> None:
 def _has_hash(run: RunDirectory, dataset: Dataset, splits: Splits) -> bool:
     """Whether labels.json names this content and these labels: a short look, without every image's row."""
     try:
-        document = json.loads(run.labels_file.read_text())
-        return bool(document["sha256"] == splits.sha256 and tuple(document["labels"]) == dataset.labels)
-    except (OSError, ValueError, KeyError, TypeError):
+        about = json_file.read(run.labels_file, _LabelsFile)
+    except RunError:
         return False
+    return (about.sha256, about.labels) == (splits.sha256, dataset.labels)
 
 
 def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> None:

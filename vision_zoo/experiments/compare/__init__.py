@@ -5,6 +5,7 @@ settings → candidates → reserve → search (successive halving, other seeds)
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from vision_zoo.experiments.compare.recommend import (
     recommend,
 )
 from vision_zoo.experiments.compare.reserve import affordable, measuring_seconds
-from vision_zoo.experiments.compare.search import Journal, Outcome, Place, other_seeds, successive_halving
+from vision_zoo.experiments.compare.search import Journal, Place, Standing, other_seeds, successive_halving
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
@@ -86,12 +87,13 @@ def compare(
         left_out |= outcome.left_out
         for chosen in (outcome.finalists, outcome.rest_of_the_front, outcome.others):
             other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=bar)
-        models, refused = _models(outcome, settings, place, splits, bar)
+        models, refused = _models(outcome.standings, settings, place, splits, bar)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to continue") from error
     if not models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
         raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")
+    finalists = {standing.candidate.architecture for standing in outcome.finalists}
     images = {f"{name}_images": len(split) for name, split in splits.named().items()}
     document = ComparisonResult(
         settings=settings.to_json(),
@@ -105,7 +107,7 @@ def compare(
             skipped_files=[file.name for file in splits.skipped],
         ),
         seconds=journal.spent,
-        models=[model.figures for model in models],
+        models=[replace(model.figures, finalist=model.figures.architecture in finalists) for model in models],
         pareto_front=sorted(on_the_front(models)),
         comparisons=against_the_best(models),
         left_out=left_out,
@@ -121,27 +123,17 @@ def compare(
 
 
 def _models(
-    outcome: Outcome,
+    standings: list[Standing],
     settings: ComparisonSettings,
     place: Place,
     splits: Splits,
     progress: BudgetProgress,
 ) -> tuple[list[MeasuredModel], dict[str, str]]:
     found, refused = [], {}
-    for standing in outcome.standings:
+    for standing in standings:
         for precision in settings.precisions:
             try:
-                found.append(
-                    measured(
-                        standing,
-                        precision,
-                        settings,
-                        place,
-                        splits.test,
-                        progress,
-                        finalist=standing in outcome.finalists,
-                    )
-                )
+                found.append(measured(standing, precision, settings, place, splits.test, progress))
             except ExportError as error:
                 refused[f"{standing.candidate.architecture}, {precision}"] = str(error)
     return found, refused

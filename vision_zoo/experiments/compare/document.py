@@ -54,7 +54,7 @@ class ComparedModel:
     calibration_error: float
     class_accuracies: Mapping[str, float | None]
     robustness: Mapping[str, float]
-    finalist: bool
+    finalist: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,8 +48,6 @@ def measured(
     place: Place,
     test: Split,
     progress: BudgetProgress,
-    *,
-    finalist: bool,
 ) -> MeasuredModel:
     """Finish, export, verify and measure a candidate's run with seed 0.
 
@@ -114,7 +112,6 @@ def measured(
                 for label, share in zip(session.metadata.labels, shares, strict=True)
             },
             robustness=_robustness(session, test),
-            finalist=finalist,
         ),
         right,
     )

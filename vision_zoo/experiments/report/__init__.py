@@ -14,10 +14,8 @@ from vision_zoo.core.tables import markdown, render
 from vision_zoo.experiments.report.figures import (
     POINTS,
     POINTS_ON_COPY,
-    cpu_share,
     formatted,
     headline,
-    mean_of,
     spread,
     values_of,
     verdict,
@@ -127,7 +125,7 @@ def _summary(recipe: Recipe, document: RecipeResult) -> dict[str, Any]:
         "standard_deviation": statistics.stdev(values) if len(values) > 1 else None,
         "runs": len(values),
         "verdict": verdict(recipe, values, document.data.variant),
-        "train_seconds": mean_of(document, lambda run: run.all_train_seconds),
+        "train_seconds": statistics.fmean(run.all_train_seconds for run in document.runs) if values else 0.0,
     }
 
 
@@ -164,9 +162,8 @@ def _measured_cells(recipe: Recipe, document: RecipeResult, reported: float | No
     if document.unfinished and not values:
         cells["measured"] = f"stopped after epoch {document.unfinished[0].epochs} of {recipe.stopping.epochs}"
     if values:
-        seconds = mean_of(document, lambda run: run.all_train_seconds)
-        cells["seconds, measured"] = f"{seconds:.1f}"
-        cells["CPU"] = f"{mean_of(document, cpu_share):.1f}"
+        cells["seconds, measured"] = f"{statistics.fmean(run.all_train_seconds for run in document.runs):.1f}"
+        cells["CPU"] = f"{statistics.fmean(run.cpu_seconds / run.train_seconds for run in document.runs):.1f}"
         if reported is not None:
             cells["difference"] = f"{100 * (statistics.fmean(values) - reported):+.2f}"
     return cells

@@ -1,7 +1,7 @@
 """Metrics of the runs of a recipe: mean, spread, and the verdict on the reported value."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from vision_zoo.core.results import EpochRecord, RecipeResult, SeedResult
 from vision_zoo.data import find_dataset
@@ -82,13 +82,3 @@ def spread(values: Sequence[float]) -> str:
         return mean
     low, high = min(values), max(values)
     return f"{mean} ± {100 * statistics.stdev(values):.2f} ({100 * low:.2f} to {100 * high:.2f})"
-
-
-def cpu_share(run: SeedResult) -> float:
-    """The average number of busy cores."""
-    return run.cpu_seconds / run.train_seconds
-
-
-def mean_of(document: RecipeResult, of: Callable[[SeedResult], float]) -> float:
-    """The mean of `of` over a document's runs."""
-    return statistics.fmean(of(run) for run in document.runs) if document.runs else 0.0

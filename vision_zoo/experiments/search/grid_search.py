@@ -24,16 +24,6 @@ from vision_zoo.training import plots
 from vision_zoo.training.device import choose_device, describe_environment
 from vision_zoo.training.run_directory import RunDirectory
 
-_MEASURES = (
-    "validation_accuracy",
-    "validation_loss",
-    "test_accuracy",
-    "train_accuracy",
-    "epochs",
-    "best_epoch",
-    "train_seconds",
-)
-
 
 def search_grid(
     recipe: Recipe,
@@ -113,7 +103,7 @@ def choose(points: Sequence[GridPoint]) -> GridPoint:
 
 def _measures(run: RunDirectory) -> dict[str, Any]:
     metrics = run.metrics()
-    return {name: getattr(metrics, name) for name in _MEASURES}
+    return {name: getattr(metrics, name) for name in GridPoint.__dataclass_fields__ if hasattr(metrics, name)}
 
 
 def _draw(document: GridResult, path: Path) -> None:
