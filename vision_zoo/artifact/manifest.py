@@ -7,12 +7,13 @@ for the new content, and readers accept either: whenever the writing process end
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vision_zoo.core import atomic, regular_file
+from vision_zoo.core import atomic, json_file, regular_file
 from vision_zoo.core.errors import ModelError, StorageError
 
 FILE_NAME = "manifest.json"
@@ -21,7 +22,19 @@ _LOCK_NAME = ".manifest.lock"
 _LOCK_SECONDS = 60
 _MAX_BYTES = 16 * 2**20
 _SHA256_DIGITS = 64
-_REPLACEMENT = "replacement"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The size and the hash of a file, and of what it is being replaced with."""
+
+    bytes: int
+    sha256: str
+    replacement: "Entry | None" = None
+
+    def accepts(self, sha256: str) -> bool:
+        """Whether a file of that hash is the one listed, or its replacement."""
+        return sha256 in (self.sha256, (self.replacement or self).sha256)
 
 
 def publish(path: Path, content: bytes) -> None:
@@ -33,8 +46,8 @@ def publish(path: Path, content: bytes) -> None:
         StorageError: the folder cannot be written; model and manifest stay as they were.
     """
     with _changing(path) as entries, atomic.staged(path, content) as temporary:
-        former, new = _present(path), _entry(content)
-        both = new if former is None else {**_of_former(former, entries.get(path.name)), _REPLACEMENT: new}
+        former, new = _present(path), _entry_of(content)
+        both = new if former is None else replace(_of_former(former, entries.get(path.name)), replacement=new)
         _write(path.parent, {**entries, path.name: both})
         try:
             atomic.rename(temporary, path)
@@ -62,7 +75,7 @@ def withdraw(path: Path) -> None:
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
+def _changing(path: Path) -> Iterator[dict[str, Entry]]:
     from filelock import FileLock, Timeout  # reading, which is what serving does, needs none
 
     atomic.make_folder(path.parent)
@@ -77,25 +90,19 @@ def _changing(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
         raise atomic.storage_error(path, error) from error
 
 
-def _write(folder: Path, entries: dict[str, dict[str, Any]]) -> None:
+def _write(folder: Path, entries: dict[str, Entry]) -> None:
     document = {"schema": SCHEMA_VERSION, "models": dict(sorted(entries.items()))}
-    atomic.write_text(folder / FILE_NAME, json.dumps(document, indent=2) + "\n")
+    json_file.write(folder / FILE_NAME, document, indent=2)
 
 
-def _entry(content: bytes) -> dict[str, Any]:
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+def _entry_of(content: bytes) -> Entry:
+    return Entry(len(content), hashlib.sha256(content).hexdigest())
 
 
-def _of_former(content: bytes, listed: dict[str, Any] | None) -> dict[str, Any]:
+def _of_former(content: bytes, listed: Entry | None) -> Entry:
     """The entry for the content that is replaced; a damaged file stays one that its entry refuses."""
-    entry = _entry(content)
-    if listed is None or entry["sha256"] in _accepted(listed):
-        return entry
-    return {key: value for key, value in listed.items() if key != _REPLACEMENT}
-
-
-def _accepted(entry: dict[str, Any]) -> tuple[str, str]:
-    return entry["sha256"], entry.get(_REPLACEMENT, entry)["sha256"]
+    entry = _entry_of(content)
+    return entry if listed is None or listed.accepts(entry.sha256) else listed
 
 
 def _present(path: Path) -> bytes | None:
@@ -105,16 +112,14 @@ def _present(path: Path) -> bytes | None:
         return None
 
 
-def read(folder: Path) -> dict[str, dict[str, Any]]:
+def read(folder: Path) -> dict[str, Entry]:
     """The manifest's entries by file name, empty without a manifest; ModelError if it is damaged or cannot be read."""
     path = folder / FILE_NAME
     try:
         document = json.loads(regular_file.read(path, max_bytes=_MAX_BYTES))
-        entries: dict[str, dict[str, Any]] = document["models"]
-        if document["schema"] != SCHEMA_VERSION or not all(
-            _is_entry(entry) and _is_entry(entry.get(_REPLACEMENT, entry)) for entry in entries.values()
-        ):
+        if document["schema"] != SCHEMA_VERSION:
             raise ValueError
+        return {name: _read_entry(listed) for name, listed in document["models"].items()}
     except FileNotFoundError:
         return {}
     except PermissionError as error:
@@ -123,17 +128,20 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
         raise ModelError(
             f"{path} is damaged; restore it, or remove it and export the models again"
         ) from error
-    return entries
 
 
-def _is_entry(entry: Any) -> bool:
-    return len(entry["sha256"]) == _SHA256_DIGITS and isinstance(entry["bytes"], int)
+def _read_entry(listed: Mapping[str, Any]) -> Entry:
+    """Without msgspec, so that `vision-zoo predict` need not import it."""
+    if len(listed["sha256"]) != _SHA256_DIGITS or not isinstance(listed["bytes"], int):
+        raise ValueError
+    new = listed.get("replacement")
+    return Entry(listed["bytes"], listed["sha256"], None if new is None else _read_entry(new))
 
 
 def verify(path: Path, content: bytes) -> bool:
     """Whether the manifest beside a model lists it; ModelError if it lists another checksum."""
     entry = read(path.parent).get(path.name)
-    if entry is not None and hashlib.sha256(content).hexdigest() not in _accepted(entry):
+    if entry is not None and not entry.accepts(hashlib.sha256(content).hexdigest()):
         raise ModelError(
             f"{path} does not match its checksum in {FILE_NAME}: the file was changed or damaged; "
             "restore it or export the model again"
