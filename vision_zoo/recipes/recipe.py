@@ -12,7 +12,7 @@ from msgspec import Meta
 from vision_zoo.architectures import revision_of
 from vision_zoo.core.choices import Arithmetic, Interpolation, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
-from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of
+from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of, without_defaults
 
 MAX_COUNT = 1_000_000_000
 """Epochs, steps, minutes, images per step or pixels per side above which a number is a slip."""
@@ -208,13 +208,11 @@ class Recipe(_Fields):
     probabilities are the same.
 
     `test_time_flip` averages the logits of an image and its mirror image in evaluation and in the exported file, at
-    twice the work. `precision` is what matrix products and convolutions of the training steps compute in: single
-    precision, TF32 (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast. Weights and loss are in single
-    precision.
+    twice the work. `precision` is what matrix products and convolutions of the training steps compute in: single, TF32
+    (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast; weights and loss are single.
 
-    `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the
-    feature layers; `frozen` keeps the feature layers as they are, their dropout off or, with `frozen_dropout`, on in
-    training as elsewhere.
+    `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the feature layers;
+    `frozen` keeps the feature layers as they are, with their dropout off or, with `frozen_dropout`, on.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -236,7 +234,7 @@ class Recipe(_Fields):
         return self.replace(**{key: value for key, value in changes.items() if value is not None})
 
     def variant(self, name: str, *, title: str, remark: str = "", **changes: Any) -> "Recipe":
-        """A companion of this published recipe: all but `changes` is the same, what the report printed too."""
+        """A companion of this published recipe with `changes`; what the report printed is its, too."""
         described = {"name": name, "title": title, "remark": remark, "companion_of": self.name}
         return self.replace(report=None, **described, **changes)
 
@@ -249,12 +247,12 @@ class Recipe(_Fields):
 
         Values that are their field's default are left out, so that a new field changes no older recipe.
         """
-        values = _without_defaults(Recipe, json.loads(self.to_json()))
+        values = without_defaults(Recipe, json.loads(self.to_json()), FIELD_NAMES)
         return {key: value for key, value in values.items() if key not in _DESCRIPTIONS}
 
     def has_settings(self, settings: Mapping[str, Any] | None) -> bool:
         """Whether `settings` are this recipe's; an earlier version may have written some defaults too."""
-        return settings is not None and _without_defaults(Recipe, settings) == self.settings()
+        return settings is not None and without_defaults(Recipe, settings, FIELD_NAMES) == self.settings()
 
     def to_json(self) -> str:
         values = {JSON_NAMES.get(name, name): value for name, value in self._flat().items()}
@@ -293,16 +291,3 @@ _SHORT = {"learning_rate": "lr"}
 def option_name(setting: str) -> str:
     """The name of a setting's option: `batch-size`."""
     return _SHORT.get(setting, setting).replace("_", "-")
-
-
-def _without_defaults(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values of a `kind`'s fields without those that are the field's default, in nested ones too."""
-    kept = {}
-    for key, value in values.items():
-        setting = settings_of(kind).get(FIELD_NAMES.get(key, key))
-        plain = value
-        if setting is not None and setting.is_group and isinstance(value, Mapping):
-            plain = _without_defaults(setting.type, value)
-        if setting is None or plain != setting.default:
-            kept[key] = plain
-    return kept

@@ -138,6 +138,22 @@ def grouped(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
+def without_defaults(kind: type, values: Mapping[str, Any], field_names: Mapping[str, str]) -> dict[str, Any]:
+    """JSON values of a `kind`'s fields without those that are the field's default, in nested ones too.
+
+    `field_names` are the names of fields that have another key.
+    """
+    kept = {}
+    for key, value in values.items():
+        setting = settings_of(kind).get(field_names.get(key, key))
+        plain = value
+        if setting is not None and setting.is_group and isinstance(value, Mapping):
+            plain = without_defaults(setting.type, value, field_names)
+        if setting is None or plain != setting.default:
+            kept[key] = plain
+    return kept
+
+
 def refuse(name: str, value: object, expected: str) -> UsageError:
     """The error for a value that a setting cannot have."""
     return UsageError(f"{name.replace('_', ' ')} {value!r:.60} is out of range; expected {expected}")
