@@ -89,7 +89,7 @@ def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
 
 def _require_plain(recipe: Recipe) -> None:
     augmentation = recipe.augmentation
-    moved = augmentation is not None and (augmentation.shift or augmentation.cutout)
+    moved = augmentation is not None and (augmentation.shift or augmentation.translate or augmentation.cutout)
     settings = (
         recipe.optimizer.momentum,
         recipe.label_smoothing,
