@@ -17,15 +17,6 @@ def closing(pixels: NDArray[Any], size: int) -> NDArray[Any]:
     return padded
 
 
-def opening(mask: NDArray[np.bool_], size: int, axis: int) -> NDArray[np.bool_]:
-    """Keep of a mask what belongs to a run of at least `size` along an axis."""
-    if size > mask.shape[axis]:
-        return np.zeros_like(mask)
-    width = [(0, 0), (0, 0)]
-    width[axis] = (size - 1, size - 1)
-    return running(np.logical_or, np.pad(running(np.logical_and, mask, size, axis), width), size, axis)
-
-
 def dilation(pixels: NDArray[Any], radius: int, *, square: bool = True) -> NDArray[Any]:
     """The largest value within a square of `2 * radius + 1`, or within a cross of that size."""
     grown = []
@@ -78,11 +69,7 @@ class Components:
 def components(mask: NDArray[np.bool_]) -> Components:
     """Label the connected parts of a mask, by way of its horizontal runs."""
     height, width = mask.shape
-    padded = np.zeros((height, width + 2), dtype=np.int8)
-    padded[:, 1:-1] = mask
-    changes = np.diff(padded, axis=1).reshape(-1)
-    rows, starts = np.divmod(np.flatnonzero(changes == 1), width + 1)
-    ends = np.flatnonzero(changes == -1) % (width + 1)
+    rows, starts, ends = runs(mask)
     names = _joined(rows, starts, ends, width + 2)
     labels = np.full(mask.shape, -1, dtype=np.int32)
     labels[mask] = np.repeat(names, ends - starts).astype(np.int32)
@@ -95,6 +82,16 @@ def components(mask: NDArray[np.bool_]) -> Components:
     np.maximum.at(right, names, ends)
     np.add.at(area, names, ends - starts)
     return Components(labels, top, left, bottom, right, area)
+
+
+def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Row, start and end of every horizontal run of a mask, in reading order."""
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), dtype=np.int8)
+    padded[:, 1:-1] = mask
+    changes = np.diff(padded, axis=1).reshape(-1)
+    starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
+    rows, starts = np.divmod(starts, mask.shape[1] + 1)
+    return rows, starts, ends % (mask.shape[1] + 1)
 
 
 def _joined(

@@ -3,7 +3,6 @@
 Needs numpy and Pillow only. Normalisation is not here: it is inside the exported graph.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -14,7 +13,7 @@ from PIL import Image
 from vision_zoo.core.errors import ImageError
 from vision_zoo.images.decode import MAX_PIXELS, ImageHeader, open_image, probe_image
 from vision_zoo.images.digits import centred_digit
-from vision_zoo.images.samples import eight_bits
+from vision_zoo.images.samples import bands, eight_bits
 
 __all__ = ["MAX_PIXELS", "ImageHeader", "InputFormat", "open_image", "prepare", "probe_image"]
 
@@ -23,7 +22,6 @@ Centring = Literal["none", "center_of_mass"]
 Polarity = Literal["any", "light_on_dark"]
 Resample = Literal["bilinear", "bicubic", "lanczos"]
 
-_PIXELS_AT_A_TIME = 2**18
 _RESAMPLE = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
@@ -126,26 +124,18 @@ def _on_opaque(image: Image.Image, mode: str, target: InputFormat) -> Image.Imag
     background = 255
     if target.polarity == "light_on_dark":
         opacity = light = 0
-        for _, band in _bands(image):
-            rgba = np.asarray(band, dtype=np.uint32)
+        for _, band in bands(image):
+            rgba = np.asarray(band.convert("RGBA"), dtype=np.uint32)
             opacity += int(rgba[..., 3].sum())
             light += int((rgba[..., :3].sum(axis=-1) * rgba[..., 3]).sum())
         if light > 3 * 127 * opacity:
             background = 0
     flat = Image.new(mode, image.size)
-    for top, band in _bands(image):
+    for top, band in bands(image):
         canvas = Image.new("RGBA", band.size, (background, background, background, 255))
-        canvas.alpha_composite(band)
+        canvas.alpha_composite(band.convert("RGBA"))
         flat.paste(canvas.convert(mode), (0, top))
     return flat
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """The topmost row and the RGBA pixels of one band of rows after the other: never a copy of the whole image."""
-    rows = max(1, _PIXELS_AT_A_TIME // image.width)
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        yield top, band.convert("RGBA")
 
 
 def _border_level(image: Image.Image) -> float:

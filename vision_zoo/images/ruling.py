@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo.images.morphology import runs
+
 _THICKEST = 0.02  # of the shorter side
 _SPAN = 0.45  # of the side that a line must cover
 _SLOPES = np.linspace(-0.09, 0.09, 37)
@@ -33,7 +35,7 @@ def _lines(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     found = np.zeros_like(mask)
     height, width = mask.shape
     thickest = max(4, round(_THICKEST * min(height, width)))
-    columns, tops, bottoms = _runs(mask.T)
+    columns, tops, bottoms = runs(mask.T)
     thin = bottoms - tops <= thickest
     columns, tops, bottoms = columns[thin], tops[thin], bottoms[thin]
     if len(columns) < _SPAN * width:
@@ -81,16 +83,6 @@ def _ruled(lines: list[NDArray[np.bool_]], thickness: NDArray[np.int64], width: 
         if line.sum() >= _WHOLE * width or (len(lines) >= _SOME_LINES and own <= thin):
             taken |= line & (thickness <= own + 2)
     return taken
-
-
-def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Row, start and end of every horizontal run."""
-    padded = np.zeros((mask.shape[0], mask.shape[1] + 2), dtype=np.int8)
-    padded[:, 1:-1] = mask
-    changes = np.diff(padded, axis=1).reshape(-1)
-    starts, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
-    rows, starts = np.divmod(starts, mask.shape[1] + 1)
-    return rows, starts, ends % (mask.shape[1] + 1)
 
 
 def _votes(

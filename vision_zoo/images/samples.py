@@ -59,7 +59,7 @@ def eight_bits(image: Image.Image, samples: Samples | None) -> Image.Image:
         black, white = white, black
     gray = Image.new("L", image.size)
     opaque = Image.new("L", image.size) if isinstance(image.info.get("transparency"), int) else None
-    for top, values in _bands(image, samples):
+    for top, values in _values(image, samples):
         scaled = (values.astype(np.float64) - black) * (255 / (white - black))
         gray.paste(Image.fromarray(np.clip(scaled, 0, 255).round().astype(np.uint8)), (0, top))
         if opaque is not None:
@@ -106,7 +106,7 @@ def _made_in_memory(mode: str, highest: float) -> Samples:
 
 
 def _extrema(image: Image.Image, samples: Samples | None) -> tuple[float, float]:
-    extremes = [(values.min(), values.max()) for _, values in _bands(image, samples)]
+    extremes = [(values.min(), values.max()) for _, values in _values(image, samples)]
     lowest, highest = min(float(least) for least, _ in extremes), max(float(most) for _, most in extremes)
     # A NaN hides in neither `min` nor `max` of an array, but may in Python's.
     if not all(math.isfinite(least) and math.isfinite(most) for least, most in extremes):
@@ -114,12 +114,17 @@ def _extrema(image: Image.Image, samples: Samples | None) -> tuple[float, float]
     return lowest, highest
 
 
-def _bands(image: Image.Image, samples: Samples | None) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The topmost row and the values of one band of rows after the other: never a copy of the whole image."""
-    rows = max(1, _PIXELS_AT_A_TIME // image.width)
-    for top in range(0, image.height, rows):
-        values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+def _values(image: Image.Image, samples: Samples | None) -> Iterator[tuple[int, NDArray[Any]]]:
+    for top, band in bands(image):
+        values = np.asarray(band)
         # Pillow has no mode for unsigned integers of 32 bits: the upper half come as negative ones.
         if image.mode == "I" and samples is not None and samples.kind == "unsigned" and samples.bits == 32:
             values = values.view(np.uint32)
         yield top, values
+
+
+def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The topmost row and the pixels of one band of rows after the other: never a copy of the whole image."""
+    rows = max(1, _PIXELS_AT_A_TIME // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))

@@ -18,36 +18,9 @@ _ROWS_PER_STRIP, _PLANAR, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT = 278, 284, 322, 32
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _MOST, _LEAST_SAMPLE, _MOST_SAMPLE = 281, 340, 341
 _KEPT = frozenset(
-    {
-        _WIDTH,
-        _HEIGHT,
-        _BITS,
-        259,
-        _PHOTOMETRIC,
-        266,
-        _STRIPS,
-        _SAMPLES,
-        _ROWS_PER_STRIP,
-        _STRIP_BYTES,
-        _PLANAR,
-    }
-    | {
-        292,
-        293,
-        317,
-        320,
-        _TILE_WIDTH,
-        _TILE_HEIGHT,
-        _TILES,
-        _TILE_BYTES,
-        332,
-        338,
-        _FORMAT,
-        347,
-        529,
-        530,
-        532,
-    }
+    {_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _STRIPS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_BYTES, _PLANAR}
+    | {_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _FORMAT}
+    | {259, 266, 292, 293, 317, 320, 332, 338, 347, 529, 530, 532}
     | set(range(512, 522))  # JPEG as TIFF 6.0 had it
 )
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "L", 5: "LL", 6: "b", 7: "B", 8: "h", 9: "l", 10: "ll", 11: "f", 12: "d"}
