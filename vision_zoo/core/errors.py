@@ -1,24 +1,7 @@
-"""The tree of errors that users can cause or see.
+"""Errors that users can cause or see.
 
-    VisionZooError
-    ├── UsageError          options that contradict each other or are out of range
-    ├── UnknownNameError    no recipe, architecture, dataset or model of that name
-    ├── PluginError         an installed package's plug-in that is broken
-    ├── MissingExtraError   the command needs packages of the `train` extra
-    ├── DataError           a dataset's files are missing, truncated or not what they claim
-    ├── ImageError          an image that cannot be decoded or used
-    │   └── BlankImageError an image without any content to classify
-    ├── ModelError          an ONNX file that is damaged, foreign or does not match its manifest
-    ├── ExportError         an export that failed verification; nothing was written
-    ├── RunError            a run directory or checkpoint that cannot be used
-    │   └── RunInUseError   another process is training there
-    ├── TrainingError       training that cannot go on (the loss is no longer finite)
-    ├── DeviceError         a device or execution provider that cannot run here
-    ├── StorageError        a folder or file that cannot be written
-    └── Interrupted         stopped by the user; what is saved and how to go on
-
-A message says what was wrong, what was expected and what to do. The command line prints it as one
-line on stderr and exits with `exit_code`.
+A message says what was wrong, what was expected and what to do. The command line prints it as one line on stderr and
+exits with `exit_code`.
 """
 
 
@@ -27,60 +10,64 @@ class VisionZooError(Exception):
 
 
 class UsageError(VisionZooError):
+    """Options that contradict each other or are out of range."""
+
     exit_code = 2
 
 
 class UnknownNameError(VisionZooError):
-    pass
+    """No recipe, architecture, dataset or model of that name."""
 
 
 class PluginError(VisionZooError):
-    pass
+    """A broken plug-in of an installed package."""
 
 
 class MissingExtraError(VisionZooError):
-    pass
+    """The command needs packages of an extra."""
 
 
 class DataError(VisionZooError):
-    pass
+    """A dataset's files are missing, truncated or not what they claim."""
 
 
 class ImageError(VisionZooError):
-    pass
+    """An image that cannot be decoded or used."""
 
 
 class BlankImageError(ImageError):
-    pass
+    """An image without any content to classify."""
 
 
 class ModelError(VisionZooError):
-    pass
+    """An ONNX file that is damaged, foreign or does not match its manifest."""
 
 
 class ExportError(VisionZooError):
-    pass
+    """An export that failed verification; nothing was written."""
 
 
 class RunError(VisionZooError):
-    pass
+    """A run directory or checkpoint that cannot be used."""
 
 
 class RunInUseError(RunError):
-    pass
+    """Another process is training there."""
 
 
 class TrainingError(VisionZooError):
-    pass
+    """Training that cannot go on: the loss is no longer finite."""
 
 
 class DeviceError(VisionZooError):
-    pass
+    """A device or execution provider that cannot run here."""
 
 
 class StorageError(VisionZooError):
-    pass
+    """A folder or file that cannot be written."""
 
 
 class Interrupted(VisionZooError):  # noqa: N818  (stopping on request is no error)
+    """Stopped by the user; the message says what is saved and how to go on."""
+
     exit_code = 130

@@ -15,24 +15,8 @@ from urllib.request import url2pathname
 from vision_zoo.core.errors import MissingExtraError
 
 _NAME = "vision-zoo"
-_EXTRAS = {
-    **dict.fromkeys(
-        (
-            "matplotlib",
-            "mlxtend",
-            "onnx",
-            "onnxscript",
-            "optuna",
-            "safetensors",
-            "sqlalchemy",
-            "tensorboard",
-            "torch",
-            "torchvision",
-        ),
-        "train",
-    ),
-    "psycopg": "tune",
-}
+_OF_TRAIN = "matplotlib mlxtend onnx onnxscript optuna safetensors sqlalchemy tensorboard torch torchvision"
+_EXTRAS = {**dict.fromkeys(_OF_TRAIN.split(), "train"), "psycopg": "tune"}
 """The extra that brings a package."""
 _ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = Path(sys.prefix)
