@@ -76,7 +76,7 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         ({"versions": {"a\0": "1"}}, "not a single line"),
         ({"test_accuracy": float("nan")}, "nan is not a number"),
         ({"parameters": 2**63}, "too large"),
-        ({"input": {"channels": True, "height": 8, "width": 8}}, "channels must be 1"),
+        ({"input": {"channels": True, "height": 8, "width": 8}}, "Expected `int`, got `bool`"),
     ],
     ids=lambda value: ascii(value)[:60],
 )

@@ -10,7 +10,7 @@ import pytest
 
 _NOISE = """
 import atexit, os, subprocess, sys, threading
-from vision_zoo.cli import listing
+from vision_zoo.cli import start
 
 def noise(where):
     print("print", where)
@@ -21,12 +21,12 @@ def noise(where):
     thread.start()
     thread.join()
 
-real = listing.listing
+real = start._listing
 def noisy(*arguments):
     noise("during")
     return real(*arguments)
 
-listing.listing = noisy
+start._listing = noisy
 atexit.register(noise, "at exit")
 sys.argv = ["vision-zoo", *sys.argv[1:]]
 from vision_zoo.cli import main

@@ -14,6 +14,7 @@ from vision_zoo.core.errors import ExportError
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.exporting.export import OPSET, export_onnx, to_onnx
+from vision_zoo.exporting.quantize import store_weights
 from vision_zoo.exporting.verify import (
     FULL_PRECISION,
     REDUCED_PRECISION,
@@ -22,7 +23,6 @@ from vision_zoo.exporting.verify import (
     require,
     verify_graph,
 )
-from vision_zoo.exporting.weights import store_weights
 from vision_zoo.recipes import find_recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_parameters
 from vision_zoo.training.run_directory import RunDirectory

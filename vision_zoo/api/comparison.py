@@ -56,9 +56,10 @@ def compare(
         DataError: the data is not there, or no architecture could be compared on it.
         DeviceError, Interrupted, MissingExtraError, PluginError, StorageError, UnknownNameError
     """
-    from vision_zoo.core.bounds import device_name
+    from vision_zoo.core.bounds import require_choice
+    from vision_zoo.core.choices import DEVICES
 
-    chosen_device = device_name(device)
+    chosen_device = require_choice("device", device, DEVICES)
     from vision_zoo.architectures import REGISTRY
     from vision_zoo.experiments import compare as comparing
 

@@ -73,10 +73,11 @@ def train(
         UnknownNameError: no such recipe, architecture or dataset.
         DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError
     """
-    from vision_zoo.core.bounds import device_name
+    from vision_zoo.core.bounds import require_choice
+    from vision_zoo.core.choices import DEVICES
     from vision_zoo.recipes import choose_recipe
 
-    chosen_device = device_name(device)
+    chosen_device = require_choice("device", device, DEVICES)
     transfer = optional_path(transfer)
     chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes)
     if transfer is not None and chosen.transfer_from is None:
@@ -113,9 +114,10 @@ def resume(
         RunError: no run is there, it is damaged, or the data is not what it was trained on.
         DataError, DeviceError, Interrupted, MissingExtraError, StorageError, TrainingError, UsageError
     """
-    from vision_zoo.core.bounds import device_name
+    from vision_zoo.core.bounds import require_choice
+    from vision_zoo.core.choices import DEVICES
 
-    chosen_device = device_name(device)
+    chosen_device = require_choice("device", device, DEVICES)
     from vision_zoo.training import train as training
 
     with progress_shown(progress) as shown:
@@ -147,9 +149,11 @@ def export(
         RunError: no finished run is there, or the data is not what it was trained on.
         DataError, MissingExtraError, PluginError, StorageError, UsageError
     """
-    from vision_zoo.artifact.metadata import checked_precision
+    from vision_zoo.artifact.metadata import PRECISIONS
+    from vision_zoo.core.bounds import require_choice
 
-    computed, stored = checked_precision("precision", precision), checked_precision("weights", weights)
+    computed = require_choice("precision", precision, PRECISIONS)
+    stored = require_choice("weights", weights, PRECISIONS)
     from vision_zoo.exporting.export import export_onnx
     from vision_zoo.serving.triton import add_model
 

@@ -9,14 +9,15 @@ import json
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, get_args
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.choices import Precision
-from vision_zoo.core.errors import ModelError, UsageError
+from vision_zoo.core.errors import ModelError
 from vision_zoo.images.preprocess import InputFormat
 
 METADATA_KEY = "vision_zoo"
@@ -30,18 +31,6 @@ MAX_TEXT = 1000
 _NOT_IN_A_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
-
-def checked_precision(option: str, value: str) -> Precision:
-    """`value` if it is a precision; `option` is what the message calls it.
-
-    Raises:
-        UsageError: it is none.
-    """
-    for known in PRECISIONS:
-        if value == known:
-            return known
-    raise UsageError(f"unknown {option} {value!r}; expected {', '.join(PRECISIONS)}")
 
 
 def file_name(recipe: str, precision: str) -> str:
@@ -135,14 +124,11 @@ class Metadata:
                 "export it again with this version or upgrade vision-zoo"
             )
         try:
-            known = {entry.name for entry in fields(cls)}
             _check_values(value)
-            _check_types(value)
-            value["input"] = InputFormat(**value["input"])
-            value["labels"] = tuple(value["labels"])
-            named = {_FIELD_NAMES.get(key, key): entry for key, entry in value.items()}
-            metadata = cls(**{name: entry for name, entry in named.items() if name in known})
-        except (KeyError, TypeError, ValueError) as error:
+            metadata = msgspec.convert(
+                {_FIELD_NAMES.get(key, key): entry for key, entry in value.items()}, cls
+            )
+        except (ValueError, msgspec.ValidationError) as error:
             raise ModelError(f"{name} has incomplete metadata ({error}); export the model again") from error
         if not metadata.labels or len(set(metadata.labels)) != len(metadata.labels):
             raise ModelError(f"{name} has no labels or the same label twice; export the model again")
@@ -151,16 +137,6 @@ class Metadata:
         if len(metadata.labels) > MAX_LABELS:
             raise ModelError(f"{name} has {len(metadata.labels)} labels, expected at most {MAX_LABELS}")
         return metadata
-
-
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("recipe", "architecture", "dataset", "precision", "data_variant", "weights"), str),
-    **dict.fromkeys(("opset", "parameters", "macs", "test_images"), int),
-    **dict.fromkeys(("input", "architecture_arguments", "versions"), dict),
-    "labels": list,
-    "test_accuracy": (int, float),
-    "familiar_energy": (int, float, type(None)),
-}
 
 
 def _check_values(value: Any) -> None:
@@ -186,14 +162,6 @@ def _check_values(value: Any) -> None:
 def is_one_line(text: str) -> bool:
     """Whether `text` has no line breaks, control characters or unpaired surrogates."""
     return not any(unicodedata.category(letter) in _NOT_IN_A_LINE for letter in text)
-
-
-def _check_types(value: Mapping[str, Any]) -> None:
-    for key, expected in _TYPES.items():
-        if key in value and (not isinstance(value[key], expected) or isinstance(value[key], bool)):
-            raise TypeError(f"{key} is {value[key]!r:.40}")
-    if not all(isinstance(label, str) for label in value["labels"]):
-        raise TypeError("labels are not strings")
 
 
 def metadata_of(properties: Mapping[str, str], *, name: str) -> Metadata:

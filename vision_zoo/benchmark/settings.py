@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from vision_zoo.artifact.metadata import PRECISIONS
-from vision_zoo.core.bounds import require_between
+from vision_zoo.core.bounds import require_between, require_choice
 from vision_zoo.core.errors import UsageError
 from vision_zoo.core.scenarios import SCENARIOS
-from vision_zoo.serving.providers import check_provider_name
+from vision_zoo.serving.providers import PROVIDERS
 from vision_zoo.serving.session import MAX_THREADS
 
 ENGINES = ("torch", "torch-compile", "io-binding", "cuda-graph")
@@ -44,7 +44,7 @@ class BenchmarkSettings:
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
         for provider in self.providers:
-            check_provider_name(provider)
+            require_choice("provider", provider, PROVIDERS)
         _check_names("precision", self.precisions, PRECISIONS, option="--precision")
         _check_names("engine", self.against, ENGINES, option="--against")
         _check_names("scenario", self.scenarios, SCENARIOS, option="--scenario")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vision_zoo.cli.options import ModelsDir, Provider, warn_of_fallback
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.bounds import require_between
 
 if TYPE_CHECKING:
     from vision_zoo.serving.server.settings import ServerSettings
@@ -91,10 +91,7 @@ def serve(
     """
     from vision_zoo.serving.server.settings import ServerSettings
 
-    if not 0 < max_body_mb <= _LARGEST_BODY_MB:
-        raise UsageError(
-            f"max body MB {max_body_mb} is out of range; expected more than 0, at most {_LARGEST_BODY_MB}"
-        )
+    require_between("max body MB", max_body_mb, 0, _LARGEST_BODY_MB, above=True)
     limits = {} if max_concurrency is None else {"max_concurrency": max_concurrency}
     settings = ServerSettings(
         models_dir=models_dir,

@@ -1,24 +1,23 @@
 """Bounds of numbers given by the user."""
 
-from typing import cast, get_args
+from collections.abc import Sequence
+from typing import TypeVar
 
-from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import UsageError
+
+Choice = TypeVar("Choice", bound=str)
 
 MAX_SEEDS = 1000
 MAX_JOBS = 1024
 """Processes that train at a time."""
 
 
-def device_name(name: str) -> DeviceName:
-    """`name` if it is a device.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if name not in get_args(DeviceName):
-        raise UsageError(f"unknown device {name!r}; expected auto, cpu or cuda")
-    return cast(DeviceName, name)
+def require_choice(what: str, value: str, choices: Sequence[Choice]) -> Choice:
+    """`value` as one of `choices`; UsageError, which calls it `what`, if it is none."""
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise UsageError(f"unknown {what} {value!r}; expected one of {', '.join(choices)}")
 
 
 def require_between(name: str, value: float, low: float, high: float, *, above: bool = False) -> None:

@@ -1,9 +1,11 @@
 """Choices that the command line offers, here so that it imports nothing large to know them."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 """What to train on; `auto` takes CUDA where it works."""
+
+DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
 
 ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 """ONNX Runtime's execution provider; `auto` is CUDA where it can run, else the CPU."""

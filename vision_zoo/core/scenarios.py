@@ -8,6 +8,7 @@
 A runner is a function without arguments that handles one batch. Every runner is warmed up before it is timed.
 """
 
+import math
 import queue
 import threading
 import time
@@ -15,7 +16,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from vision_zoo.core.errors import UsageError, VisionZooError
+from vision_zoo.core.bounds import require_between
+from vision_zoo.core.errors import VisionZooError
 from vision_zoo.core.latency import Latency, summarise
 from vision_zoo.core.progress import Progress
 
@@ -37,7 +39,7 @@ def single_stream(
 
     Raises UsageError if `seconds` is not above 0, as do the other scenarios.
     """
-    _check_seconds(seconds)
+    require_between("duration", seconds, 0, math.inf, above=True)
     for runner in runners.values():
         warm_up(runner)
     samples: dict[str, list[int]] = {name: [] for name in runners}
@@ -53,7 +55,7 @@ def single_stream(
 
 def offline(runner: Runner, *, batch_size: int, seconds: float, callers: int, progress: Progress) -> Latency:
     """Call `runner` from `callers` threads for `seconds`: `images_per_second` is the machine's throughput."""
-    _check_seconds(seconds)
+    require_between("duration", seconds, 0, math.inf, above=True)
     warm_up(runner)
     progress.start(f"offline, batch {batch_size}", 1)
     samples: list[list[_Call]] = [[] for _ in range(callers)]
@@ -81,9 +83,8 @@ def server(
     seed: int = 0,
 ) -> Latency:
     """Call `runner` at `rate` calls per second on average, from at most `callers` threads."""
-    _check_seconds(seconds)
-    if not rate > 0:
-        raise UsageError(f"rate {rate} is out of range; expected more than 0 calls per second")
+    require_between("duration", seconds, 0, math.inf, above=True)
+    require_between("rate", rate, 0, math.inf, above=True)
     warm_up(runner)
     progress.start(f"server, batch {batch_size}", 1)
     gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))
@@ -167,8 +168,3 @@ def _in_threads(work: Callable[[list[_Call]], None], samples: list[list[_Call]])
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def _check_seconds(seconds: float) -> None:
-    if not seconds > 0:
-        raise UsageError(f"duration {seconds} is out of range; expected more than 0 seconds")

@@ -11,8 +11,7 @@ from PIL import Image
 from vision_zoo.core.errors import DataError
 from vision_zoo.data.cache import content_hash, decoded_once
 from vision_zoo.data.dataset import Dataset, Split, Splits
-from vision_zoo.data.image_folder import find_image_folder, load_image_folder
-from vision_zoo.data.pictures import Decoded
+from vision_zoo.data.image_folder import Decoded, find_image_folder, load_image_folder
 from vision_zoo.data.sources import locate, remedy
 from vision_zoo.images.preprocess import InputFormat, prepare
 

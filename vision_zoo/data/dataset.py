@@ -144,26 +144,23 @@ class Dataset:
     def check(self, splits: Splits) -> None:
         """Raise DataError where `splits` do not hold this dataset."""
         for name, split in splits.named().items():
-            self._check(split, name)
-
-    def _check(self, split: Split, name: str) -> None:
-        if not len(split):
-            raise DataError(
-                f"the {name} split of {self.name} is empty; restore the data or download it again"
-            )
-        if split.images.shape != (len(split), *self.input.shape):
-            raise DataError(
-                f"the {name} split of {self.name} has images of {list(split.images.shape)} for {len(split)} labels, "
-                f"expected {[len(split), *self.input.shape]}; restore the data or download it again"
-            )
-        expected = {"train": self.train_images, "test": self.test_images}.get(name)
-        if expected is not None and len(split) != expected:
-            raise DataError(
-                f"the {name} split of {self.name} has {len(split):,} images, expected {expected:,}: "
-                "the copy is incomplete; restore the data or download it again"
-            )
-        if split.labels.min() < 0 or split.labels.max() >= len(self.labels):
-            raise DataError(
-                f"the {name} split of {self.name} has labels outside 0 to {len(self.labels) - 1}; "
-                "restore the data or download it again"
-            )
+            if not len(split):
+                raise DataError(
+                    f"the {name} split of {self.name} is empty; restore the data or download it again"
+                )
+            if split.images.shape != (len(split), *self.input.shape):
+                raise DataError(
+                    f"the {name} split of {self.name} has images of {list(split.images.shape)} for {len(split)} labels, "
+                    f"expected {[len(split), *self.input.shape]}; restore the data or download it again"
+                )
+            expected = {"train": self.train_images, "test": self.test_images}.get(name)
+            if expected is not None and len(split) != expected:
+                raise DataError(
+                    f"the {name} split of {self.name} has {len(split):,} images, expected {expected:,}: "
+                    "the copy is incomplete; restore the data or download it again"
+                )
+            if split.labels.min() < 0 or split.labels.max() >= len(self.labels):
+                raise DataError(
+                    f"the {name} split of {self.name} has labels outside 0 to {len(self.labels) - 1}; "
+                    "restore the data or download it again"
+                )

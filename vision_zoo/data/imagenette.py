@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from vision_zoo.data.dataset import Dataset, Splits
-from vision_zoo.data.image_folder import find_image_folder, load_image_folder
-from vision_zoo.data.pictures import Decoded
+from vision_zoo.data.image_folder import Decoded, find_image_folder, load_image_folder
 from vision_zoo.data.sources import locate
 from vision_zoo.images.preprocess import InputFormat
 

@@ -7,16 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_zoo.core.errors import DataError
-from vision_zoo.data.scan import (
-    SPLIT_NAMES,
-    Found,
-    FoundFile,
-    listed,
-    look_through,
-    notes_on,
-    portable,
-    subfolders,
-)
+from vision_zoo.data.scan import SPLIT_NAMES, Found, FoundFile, listed, look_through, portable, subfolders
 
 _CONTROL = {"Cc", "Zl", "Zp"}
 _NAMED_CLASSES = 8
@@ -33,19 +24,11 @@ class Layout:
     notes: tuple[str, ...] = ()
 
     def classes(self, name: str) -> tuple[str, ...]:
-        """The class folders' names in a split, in their order; two that differ in Unicode's composition are one."""
-        return tuple(dict.fromkeys(self._class_folders(name)))
+        """The classes of a split, in the order of their names."""
+        return tuple(dict.fromkeys(self.class_folders(name)))
 
-    def merged_classes(self) -> list[str]:
-        """Classes that have several folders in a split, of names that differ in composition alone."""
-        return [
-            label
-            for name in self.folders
-            for label, count in Counter(self._class_folders(name)).items()
-            if count > 1
-        ]
-
-    def _class_folders(self, name: str) -> list[str]:
+    def class_folders(self, name: str) -> list[str]:
+        """The class folders' names in a split; a class has several that differ in Unicode's composition alone."""
         return [portable(folder.name) for folder in subfolders(self.folders[name])]
 
     def look_through(self) -> Found:
@@ -142,7 +125,12 @@ def check_classes(layout: Layout, *, at_least: int) -> tuple[str, ...]:
         )
     for name, folder in layout.folders.items():
         classes = layout.classes(name)
-        refuse_control_characters(folder, classes)
+        for label in classes:
+            if any(unicodedata.category(character) in _CONTROL for character in label):
+                raise DataError(
+                    f"{portable(str(folder))} has a class folder {label!r} with a newline or another control "
+                    "character in its name; rename it"
+                )
         unknown = [label for label in classes if label not in labels]
         if unknown:
             raise DataError(
@@ -152,21 +140,19 @@ def check_classes(layout: Layout, *, at_least: int) -> tuple[str, ...]:
     return labels
 
 
-def refuse_control_characters(folder: Path, labels: Sequence[str]) -> None:
-    """Raise DataError for a label that breaks lines, or a terminal."""
-    for label in labels:
-        if any(unicodedata.category(character) in _CONTROL for character in label):
-            raise DataError(
-                f"{portable(str(folder))} has a class folder {label!r} with a newline or another control character in "
-                "its name; rename it"
-            )
-
-
 def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
     """What the user should know of how the folder was read."""
     stray = [file.name for file in found.pictures if layout.place(file) is None]
-    notes = [*layout.notes, *notes_on(found)]
-    merged = layout.merged_classes()
+    notes = [*layout.notes]
+    if found.ignored:
+        notes.append(
+            f"{len(found.ignored):,} hidden or system files and folders are ignored: {listed(found.ignored)}"
+        )
+    if found.others:
+        others = listed([file.name for file in found.others])
+        notes.append(f"{len(found.others):,} files are not images and were skipped: {others}")
+    counts = [Counter(layout.class_folders(name)) for name in layout.folders]
+    merged = [label for count in counts for label in count if count[label] > 1]
     if merged:
         notes.append(
             f"folders whose names differ in Unicode composition alone are one class: {listed(merged)}"

@@ -6,12 +6,7 @@ from vision_zoo.images.preprocess import InputFormat
 
 LABELS = tuple("0123456789")
 INPUT = InputFormat(
-    channels=1,
-    height=28,
-    width=28,
-    crop="none",
-    centring="center_of_mass",
-    polarity="light_on_dark",
+    channels=1, height=28, width=28, crop="none", centring="center_of_mass", polarity="light_on_dark"
 )
 
 DATASET = Dataset(

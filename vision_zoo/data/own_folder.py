@@ -14,8 +14,8 @@ from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.data.cache import decoded_once, file_hash
 from vision_zoo.data.dataset import Dataset, Splits
 from vision_zoo.data.differences import FileRow, former_sha256
+from vision_zoo.data.image_folder import Picture, decode
 from vision_zoo.data.layout import Layout, check_classes, notes_of, read_layout
-from vision_zoo.data.pictures import Picture, decode
 from vision_zoo.data.scan import IMAGE_SUFFIXES, FoundFile, listed, look_through, portable
 from vision_zoo.data.split import stratified_holdout
 from vision_zoo.images.preprocess import InputFormat

@@ -146,19 +146,6 @@ def look_through(root: Path, folders: Iterable[Path] | None = None) -> Found:
     return found
 
 
-def notes_on(found: Found) -> tuple[str, ...]:
-    """What the user should know of the files that are not used, in words."""
-    notes = []
-    if found.ignored:
-        notes.append(
-            f"{len(found.ignored):,} hidden or system files and folders are ignored: {listed(found.ignored)}"
-        )
-    if found.others:
-        others = listed([file.name for file in found.others])
-        notes.append(f"{len(found.others):,} files are not images and were skipped: {others}")
-    return tuple(notes)
-
-
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:

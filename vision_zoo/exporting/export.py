@@ -11,20 +11,13 @@ from torch import Tensor, nn
 
 from vision_zoo.architectures import REGISTRY as ARCHITECTURES
 from vision_zoo.artifact import manifest
-from vision_zoo.artifact.metadata import (
-    INPUT_NAME,
-    METADATA_KEY,
-    OUTPUT_NAMES,
-    Metadata,
-    file_name,
-)
+from vision_zoo.artifact.metadata import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, file_name
 from vision_zoo.core import environment
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, RunError, UsageError
 from vision_zoo.data.dataset import Dataset
-from vision_zoo.exporting.quantize import to_precision
+from vision_zoo.exporting.quantize import store_weights, to_precision
 from vision_zoo.exporting.verify import FULL_PRECISION, REDUCED_PRECISION, Verification, verify_graph
-from vision_zoo.exporting.weights import store_weights
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.run_data import load_for_run

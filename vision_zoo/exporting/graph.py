@@ -71,17 +71,14 @@ def _shapes(model: Any) -> tuple[dict[str, tuple[int, ...]], set[str]]:
     options = onnx_runtime.session_options(optimize=False)
     session = onnx_runtime.make_session(shown.SerializeToString(), options)
     (image,) = session.get_inputs()
-    zeros = np.zeros([1, *image.shape[1:]], dtype=onnx.helper.tensor_dtype_to_np_dtype(_dtype(model)))
+    element = int(model.graph.input[0].type.tensor_type.elem_type)
+    zeros = np.zeros([1, *image.shape[1:]], dtype=onnx.helper.tensor_dtype_to_np_dtype(element))
     values = dict(zip(names, session.run(names, {image.name: zeros}), strict=True))
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     shapes[image.name] = tuple(zeros.shape)
     shapes |= {output: tuple(value.shape) for output, value in values.items()}
     counted = {output for output, value in values.items() if value.dtype == np.int64 and value.ndim < 2}
     return shapes, counted
-
-
-def _dtype(model: Any) -> int:
-    return int(model.graph.input[0].type.tensor_type.elem_type)
 
 
 def _weights(graph: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""Conversion of a graph to half precision, or to 8-bit integers calibrated on training images.
+"""Reduced precision of a graph's computation, or of the weights in its file.
 
-Half precision is for GPUs; a CPU computes it in single precision between conversions. 8-bit integers are for
-CPUs: convolutions and dense layers run on integers, recurrent layers stay as they are.
+Half precision is for GPUs; a CPU computes it in single precision between conversions. 8-bit integers, calibrated on
+training images, are for CPUs: convolutions and dense layers run on integers, recurrent layers stay as they are. Stored
+weights change only the file: ONNX Runtime widens them once, when it loads it.
 """
 
 import logging
@@ -21,6 +22,8 @@ from vision_zoo.core.errors import ExportError
 from vision_zoo.data.dataset import Split
 
 CALIBRATION_IMAGES = 512
+_SMALLEST = 1024  # elements of stored weights; biases and scales stay as they are
+_LARGEST_INT8 = 127
 _CALIBRATION_BATCH = 64
 _QUANTISED = ("AveragePool", "Conv", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool", "Relu", "Reshape")
 """What integers are worth it for, and what then need not go back to floating point in between."""
@@ -41,7 +44,7 @@ def to_precision(content: bytes, precision: Precision, training: Split) -> bytes
         return content
     try:
         with _quiet():
-            return _half(content) if precision == "fp16" else _quantised(content, _calibration(training))
+            return _half(content) if precision == "fp16" else _quantised(content, training)
     except OSError as error:
         raise atomic.storage_error(Path(tempfile.gettempdir()), error) from error
     except Exception as error:  # the converters' errors share no base class
@@ -61,14 +64,13 @@ def _half(content: bytes) -> bytes:
     return bytes(converted.SerializeToString())
 
 
-def _calibration(training: Split) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(training.spread(min(CALIBRATION_IMAGES, len(training))).images)
-
-
-def _quantised(content: bytes, images: NDArray[np.uint8]) -> bytes:
+def _quantised(content: bytes, training: Split) -> bytes:
     onnx_runtime.load()
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    images = np.ascontiguousarray(training.spread(min(CALIBRATION_IMAGES, len(training))).images)
 
     class Images(CalibrationDataReader):  # type: ignore[misc,unused-ignore]
         def __init__(self) -> None:
@@ -84,27 +86,20 @@ def _quantised(content: bytes, images: NDArray[np.uint8]) -> bytes:
         )
         given.write_bytes(content)
         quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
+        nodes = onnx.load(prepared).graph.node
         quantize_static(
             str(prepared),
             str(quantised),
             Images(),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
-            nodes_to_exclude=[_last_layer(prepared)],
+            nodes_to_exclude=[next(str(node.name) for node in nodes if OUTPUT_NAMES[0] in node.output)],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
         )
         return quantised.read_bytes()
-
-
-def _last_layer(path: Path) -> str:
-    """The name of the operator whose output is the logits."""
-    import onnx
-
-    graph = onnx.load(path).graph
-    return next(str(node.name) for node in graph.node if OUTPUT_NAMES[0] in node.output)
 
 
 @contextmanager
@@ -116,3 +111,76 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.disable(level)
+
+
+def store_weights(content: bytes, weights: Precision) -> bytes:
+    """A serialised ONNX model with its large float32 weights stored as `weights`.
+
+    `int8` is symmetric, with one scale per output channel of a convolution or dense layer, and per row of another
+    matrix. Weights of other shapes are stored as `fp16` then.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    if weights == "fp32":
+        return content
+    model = onnx.load_model_from_string(content)
+    graph = model.graph
+    axes = _channel_axes(graph)
+    nodes: list[Any] = []
+    kept = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _SMALLEST:
+            kept.append(tensor)
+            continue
+        axis = axes.get(tensor.name, 0 if values.ndim == 2 else None)
+        if weights == "int8" and axis is not None:
+            stored = _as_int8(tensor.name, values, axis)
+        else:
+            stored = _as_fp16(tensor.name, values)
+        kept += stored[0]
+        nodes += stored[1]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*nodes, *rest])
+    return bytes(model.SerializeToString())
+
+
+def _channel_axes(graph: Any) -> dict[str, int]:
+    """The axis of the output channels by the name of a weight."""
+    axes: dict[str, int] = {}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            axes[node.input[1]] = 0
+        elif node.op_type == "Gemm":
+            transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+            axes[node.input[1]] = 0 if transposed else 1
+        elif node.op_type == "MatMul":
+            axes[node.input[1]] = 1
+    return axes
+
+
+def _as_fp16(name: str, values: NDArray[np.float32]) -> tuple[list[Any], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    stored = numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16")
+    return [stored], [helper.make_node("Cast", [stored.name], [name], to=TensorProto.FLOAT)]
+
+
+def _as_int8(name: str, values: NDArray[np.float32], axis: int) -> tuple[list[Any], list[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    others = tuple(index for index in range(values.ndim) if index != axis)
+    largest = np.abs(values).max(axis=others, keepdims=True)
+    scale = (np.maximum(largest, np.finfo(np.float32).tiny) / _LARGEST_INT8).astype(np.float32)
+    rounded = np.clip(np.round(values / scale), -_LARGEST_INT8, _LARGEST_INT8).astype(np.int8)
+    stored = numpy_helper.from_array(rounded, f"{name}_int8")
+    scales = numpy_helper.from_array(scale, f"{name}_scale")
+    wide = f"{name}_wide"
+    return [stored, scales], [
+        helper.make_node("Cast", [stored.name], [wide], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [wide, scales.name], [name]),
+    ]

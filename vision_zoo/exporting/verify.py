@@ -31,10 +31,6 @@ class Tolerance:
     logit_difference: float | None
     accuracy_loss: float
 
-    def images_lost(self, images: int) -> float:
-        """How many of so many test images may be lost."""
-        return max(1.0, self.accuracy_loss * images) if self.accuracy_loss else 0.0
-
 
 FULL_PRECISION = Tolerance(argmax_agreement=0.9999, logit_difference=1e-3, accuracy_loss=0.0)
 REDUCED_PRECISION = Tolerance(argmax_agreement=0.9, logit_difference=None, accuracy_loss=0.002)
@@ -117,7 +113,7 @@ def require(
             f"{verification.max_logit_difference:.3g} (expected {expected}) on {images} images; nothing was written"
         )
     lost = (verification.checkpoint_accuracy - verification.accuracy) * verification.images
-    allowed = tolerance.images_lost(verification.images)
+    allowed = max(1.0, tolerance.accuracy_loss * verification.images) if tolerance.accuracy_loss else 0.0
     if lost > allowed + _ROUNDING:
         raise ExportError(
             f"the graph's accuracy is {100 * lost / verification.images:.2f} points below the checkpoint's "

@@ -54,24 +54,21 @@ def classify(
 
 def image_path(text: str) -> Path:
     """The path of an image file; ImageError for an address, folder, standard input, pattern or unreadable folder."""
-    try:
-        return _file_path(text)
-    except OSError as error:
-        raise ImageError(f"cannot read {text}: {error.strerror}; expected an image file") from error
-
-
-def _file_path(text: str) -> Path:
     path = Path(text)
     if is_address(text):
         raise ImageError(f"{text:.80} is an address; expected an image file: download it first")
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise ImageError(f"cannot read {text}: {error.strerror}; expected an image file") from error
+    if is_folder:
         raise ImageError(
             f"{text} is a folder; expected an image file: name the files in it, or score a folder of classes with "
             f"`vision-zoo evaluate MODEL --dataset {shlex.quote(f'folder:{text}')}`"
         )
-    if text == "-" and not path.exists():
+    if text == "-" and not exists:
         raise ImageError("- is no file, and standard input is not read; expected an image file")
-    if any(mark in text for mark in "*?[") and not path.exists():
+    if any(mark in text for mark in "*?[") and not exists:
         raise ImageError(f"no file matches {text}; expected an image file")
     return path
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from vision_zoo.core import environment, onnx_runtime
+from vision_zoo.core.bounds import require_choice
 from vision_zoo.core.choices import ProviderName
-from vision_zoo.core.errors import DeviceError, UsageError
+from vision_zoo.core.errors import DeviceError
 
 PROVIDERS: tuple[ProviderName, ...] = get_args(ProviderName)
 
@@ -24,12 +25,6 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 _FALLBACKS = {"cpu": ("cpu",), "cuda": ("cuda", "cpu"), "tensorrt": ("tensorrt", "cuda", "cpu")}
 
 
-def check_provider_name(name: str) -> None:
-    """Raises UsageError where there is no such provider."""
-    if name not in PROVIDERS:
-        raise UsageError(f"unknown provider {name!r}; expected one of {', '.join(PROVIDERS)}")
-
-
 def execution_providers(name: str) -> list[str]:
     """ONNX Runtime's provider names to ask for; `auto` is CUDA where it can run, else the CPU.
 
@@ -37,7 +32,7 @@ def execution_providers(name: str) -> list[str]:
         UsageError: no such provider.
         DeviceError: it was asked for by name and cannot run here; the message says what is missing.
     """
-    check_provider_name(name)
+    require_choice("provider", name, PROVIDERS)
     if name == "auto":
         name = "cpu" if missing_for("cuda") else "cuda"
     elif missing := missing_for(name):

@@ -33,20 +33,13 @@ _SERVED_BY = b"x-served-by"
 
 
 class Options(BaseModel):
-    """What `serve run` and a Serve configuration file may set.
+    """What `serve run` and a Serve configuration file may set; see `ServerSettings` for the others.
 
     Args:
         replicas: of the server, spread over the nodes.
         replicas_per_node: at most.
         cpus: that Ray reserves for each replica; as many requests run at once in it.
         gpus: likewise; 0 runs on the CPU.
-        models_dir: folder of exported models on every node; the shipped ones without it.
-        provider: `auto`, `cpu`, `cuda` or `tensorrt`.
-        threads: of each model, within one operator.
-        max_batch: images of one request.
-        max_queue: requests that wait in each replica; more are answered 503 with Retry-After.
-        open_to_all: serve without a key, on purpose.
-        deadline_seconds: from the arrival of a request at a replica until its answer; later ones are answered 504.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
 from vision_zoo.core import onnx_runtime, regular_file
+from vision_zoo.core.bounds import require_between
 from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.core.onnx_runtime import BATCH, session_options
 from vision_zoo.core.progress import Progress
@@ -77,8 +78,7 @@ class Session:
     def __init__(
         self, path: Path, *, provider: str = "auto", threads: int = 1, sha256: str | None = None
     ) -> None:
-        if not 1 <= threads <= MAX_THREADS:
-            raise UsageError(f"threads {threads} is out of range; expected 1 to {MAX_THREADS}")
+        require_between("threads", threads, 1, MAX_THREADS)
         self.path = path
         content, self.verified = _verified(path)
         self.size = len(content)
@@ -89,7 +89,11 @@ class Session:
         self._threads = threads
         self._session = _load(path, content, provider, session_options(threads))
         self.provider: str = self._session.get_providers()[0]
-        self.metadata = metadata_of(_properties(self._session, path), name=str(path))
+        try:
+            properties: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        except (UnicodeDecodeError, RuntimeError) as error:
+            raise ModelError(f"{path} has damaged metadata; restore it or export the model again") from error
+        self.metadata = metadata_of(properties, name=str(path))
         check_signature(
             self._session.get_inputs(), self._session.get_outputs(), self.metadata, name=str(path)
         )
@@ -191,25 +195,15 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _properties(session: Any, path: Path) -> dict[str, str]:
-    try:
-        properties: dict[str, str] = session.get_modelmeta().custom_metadata_map
-    except (UnicodeDecodeError, RuntimeError) as error:
-        raise ModelError(f"{path} has damaged metadata; restore it or export the model again") from error
-    return properties
-
-
 def _load(
-    path: Path,
-    content: bytes,
-    provider: str,
-    options: Any,
-    provider_options: Mapping[str, str] | None = None,
+    path: Path, content: bytes, provider: str, options: Any, provider_options: Mapping[str, str] | None = None
 ) -> Any:
     first, *others = execution_providers(provider)
+    # CUDA rounds products to TF32 unless it is told not to: another answer than the one that was verified.
+    numerics = {"use_tf32": "0"} if first == EXECUTION_PROVIDERS["cuda"] else {}
     try:
         session = onnx_runtime.make_session(
-            content, options, providers=[(first, {**_numerics(first), **(provider_options or {})}), *others]
+            content, options, providers=[(first, {**numerics, **(provider_options or {})}), *others]
         )
     except Exception as error:  # onnxruntime's errors share no base class
         raise ModelError(
@@ -217,8 +211,3 @@ def _load(
         ) from error
     check_running(provider, session.get_providers())
     return session
-
-
-def _numerics(provider: str) -> dict[str, str]:
-    """CUDA rounds products to TF32 unless it is told not to: another answer than the one that was verified."""
-    return {"use_tf32": "0"} if provider == EXECUTION_PROVIDERS["cuda"] else {}

@@ -21,7 +21,7 @@ from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.cards import cards
 from vision_zoo.serving.demo.compare import scatter
-from vision_zoo.serving.demo.examples import EXAMPLES
+from vision_zoo.serving.demo.drop import EXAMPLES
 from vision_zoo.serving.demo.explain import heat_map, occlusion
 from vision_zoo.serving.demo.inputs import drawn_file
 from vision_zoo.serving.models import list_models
@@ -101,7 +101,7 @@ def test_a_damaged_drawing_is_refused_when_it_is_read(text: str) -> None:
     drawing = drawn_file(f"data:image/png;revision=1;base64,{text}")
     assert drawing is not None
     with pytest.raises(ImageError, match=r"not an image|damaged"):
-        open_image(drawing.read_bytes())
+        open_image(drawing())
 
 
 def test_a_drawing_is_answered_with_what_the_model_sees(session: Session, three: Image.Image) -> None:
@@ -109,7 +109,7 @@ def test_a_drawing_is_answered_with_what_the_model_sees(session: Session, three:
     canvas.paste(three.resize((140, 140)), (100, 40))
     drawing = drawn_file(_drawing(canvas))
     assert drawing is not None
-    (found,) = answers([session], _inputs(session, open_image(drawing.read_bytes())))
+    (found,) = answers([session], _inputs(session, open_image(drawing())))
     assert found.label == "3"
     assert found.pixels.shape == (28, 28, 1)
     assert found.milliseconds > 0

@@ -5,16 +5,28 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
-from vision_zoo.serving.server.admission import Admission
+from vision_zoo.serving.server.admission import Admission, Gone
 from vision_zoo.serving.server.body import MemoryBudget
 from vision_zoo.serving.server.errors import RequestError
 
 
 def _soon() -> float:
     return time.monotonic() + 60
+
+
+async def _run(
+    admission: Admission,
+    work: Callable[[], object],
+    *,
+    deadline: float | None = None,
+    gone: Gone | None = None,
+) -> None:
+    async with admission.turn(deadline=deadline or _soon(), gone=gone) as turn:
+        await turn.run(work, kind="x")
 
 
 def test_a_turn_keeps_its_place_between_calls() -> None:
@@ -41,15 +53,15 @@ def test_a_thread_past_its_deadline_keeps_its_place_until_it_ends() -> None:
     async def requests() -> None:
         admission = Admission(max_concurrency=1, max_queue=0)
         with pytest.raises(RequestError) as raised:
-            await admission.run(release.wait, kind="x", images=1, deadline=time.monotonic() + 0.05)
+            await _run(admission, release.wait, deadline=time.monotonic() + 0.05)
         assert raised.value.status == 504
         with pytest.raises(RequestError) as raised:
-            await admission.run(lambda: None, kind="x", images=1, deadline=_soon())
+            await _run(admission, lambda: None)
         assert raised.value.status == 503
         release.set()
         while admission.running:
             await asyncio.sleep(0.01)
-        await admission.run(lambda: None, kind="x", images=1, deadline=_soon())
+        await _run(admission, lambda: None)
 
     asyncio.run(requests())
 
@@ -95,9 +107,7 @@ def test_a_client_that_leaves_the_queue_leaves_no_place_taken() -> None:
         admission = Admission(max_concurrency=1, max_queue=1)
         async with admission.turn(deadline=_soon()):
             with pytest.raises(RequestError) as raised:
-                await admission.run(
-                    lambda: None, kind="x", images=1, deadline=_soon(), gone=lambda: asyncio.sleep(0)
-                )
+                await _run(admission, lambda: None, gone=lambda: asyncio.sleep(0))
             assert raised.value.status == 499
             assert admission.waiting == 0
         assert admission.running == 0

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import free_port
 from tests.serving.server.conftest import Server, until
-from vision_zoo.serving.server.log_writer import LogWriter
+from vision_zoo.serving.server.logs import LogWriter
 
 
 @contextmanager

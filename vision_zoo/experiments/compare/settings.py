@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from vision_zoo.architectures import ARCHITECTURES, find_architecture
 from vision_zoo.artifact.metadata import PRECISIONS
-from vision_zoo.core.bounds import MAX_SEEDS, require_between
+from vision_zoo.core.bounds import MAX_SEEDS, require_between, require_choice
 from vision_zoo.core.choices import DeviceName, Precision
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data import find_dataset
-from vision_zoo.serving.providers import check_provider_name
+from vision_zoo.serving.providers import PROVIDERS
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
 _SHORTEST = 10.0
@@ -70,10 +70,9 @@ class ComparisonSettings:
             raise UsageError(
                 "--architectures is empty or has duplicates; expected a list such as lenet,mobilenet"
             )
-        check_provider_name(self.provider)
+        require_choice("provider", self.provider, PROVIDERS)
         for precision in self.precisions:
-            if precision not in PRECISIONS:
-                raise UsageError(f"unknown precision {precision!r}; expected one of {', '.join(PRECISIONS)}")
+            require_choice("precision", precision, PRECISIONS)
         require_between("seeds", self.seeds, 1, MAX_SEEDS)
         if not _SHORTEST <= self.budget_seconds <= _LONGEST:
             raise UsageError(

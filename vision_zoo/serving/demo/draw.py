@@ -8,7 +8,14 @@ import gradio as gr
 
 from vision_zoo.serving.demo.inputs import drawing_key, drawn_file
 from vision_zoo.serving.demo.runner import Runner
-from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
+from vision_zoo.serving.demo.widgets import (
+    answers_column,
+    clear,
+    drop_late_heat,
+    explain_row,
+    explained,
+    looked_at,
+)
 from vision_zoo.serving.session import Session
 
 _NOTHING = "Draw a digit; all models classify it after each stroke."
@@ -46,24 +53,19 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
         with gr.Column(scale=2, min_width=300):
             shown, seen = answers_column("digit", _NOTHING)
     button, heat, model = explain_row("digit", names)
-    outputs = Outputs("digit", _NOTHING, shown, seen, heat)
 
     async def look(drawing: Any) -> tuple[Any, ...]:
         return await looked_at(
-            runner,
-            digit_models(sessions()),
-            drawn_file(drawing),
-            key=drawing_key(drawing),
-            nothing=_NOTHING,
+            runner, digit_models(sessions()), drawn_file(drawing), key=drawing_key(drawing), nothing=_NOTHING
         )
 
     async def explain(drawing: Any, name: Any) -> Any:
         chosen = [session for session in digit_models(sessions()) if session.name == name]
         return await explained(runner, chosen, drawn_file(drawing), key=drawing_key(drawing))
 
-    pad.change(None, pad, [shown, seen, heat], js=outputs.clear("pad"))
+    pad.change(None, pad, [shown, seen, heat], js=clear("pad"))
     pad.change(look, pad, [shown, seen], api_name="draw", show_progress="hidden", preprocess=False)
     model.change(None, None, heat, js="() => null")
     shows = button.click(explain, [pad, model], heat, api_name="explain_drawing", preprocess=False)
-    shows.then(**outputs.drop_late_heat())
+    shows.then(**drop_late_heat("digit", heat))
     return model

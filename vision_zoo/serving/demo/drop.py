@@ -1,18 +1,51 @@
 """The tab for image files."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from vision_zoo.serving.demo.examples import EXAMPLES, Example
 from vision_zoo.serving.demo.inputs import chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
-from vision_zoo.serving.demo.widgets import Outputs, answers_column, explain_row, explained, looked_at
+from vision_zoo.serving.demo.widgets import (
+    answers_column,
+    clear,
+    drop_late_heat,
+    explain_row,
+    explained,
+    looked_at,
+)
 from vision_zoo.serving.session import Session
 
 _NOTHING = "Choose or drop an image."
 _PREFERRED = ("cifar10", "fashion-mnist")
+_FOLDER = Path(__file__).parent / "pictures"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture's file, what it shows, and whose models know such things."""
+
+    file: str
+    name: str
+    dataset: str
+
+    def picture(self) -> Image.Image:
+        """The picture: gray or in colour, as its dataset's are."""
+        with Image.open(_FOLDER / self.file) as image:
+            return image.copy()
+
+
+EXAMPLES = (
+    Example("trousers.png", "trousers", "fashion-mnist"),
+    Example("t_shirt.png", "T-shirt", "fashion-mnist"),
+    Example("bag.png", "bag", "fashion-mnist"),
+    Example("ship.png", "ship", "cifar10"),
+    Example("aeroplane.png", "aeroplane", "cifar10"),
+)
 
 
 def datasets_of(sessions: Mapping[str, Session]) -> list[str]:
@@ -50,7 +83,6 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
         with gr.Column(scale=2, min_width=300):
             shown, seen = answers_column("picture", _NOTHING)
     button, heat, _ = explain_row("picture", None)
-    outputs = Outputs("picture", _NOTHING, shown, seen, heat)
     paths = [item["image"]["path"] for item in gallery.value or []] if gallery is not None else []
 
     def models_of(name: Any) -> list[Session]:
@@ -71,10 +103,10 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
 
     both = [picture, dataset]
     changes = [picture.change, dataset.change]
-    gr.on(changes, None, both, [shown, seen, heat], js=outputs.clear("picture"))
+    gr.on(changes, None, both, [shown, seen, heat], js=clear("picture"))
     gr.on(changes, look, both, [shown, seen], api_name="classify", show_progress="hidden", preprocess=False)
     shows = button.click(explain, both, heat, api_name="explain_picture", preprocess=False)
-    shows.then(**outputs.drop_late_heat())
+    shows.then(**drop_late_heat("picture", heat))
     if gallery is not None:
         gallery.select(take_example, None, both, api_visibility="private")
     return dataset

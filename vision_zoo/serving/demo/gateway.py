@@ -13,8 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vision_zoo.serving.demo.events import ONE_CALL, PageEvents
-from vision_zoo.serving.demo.streams import Streams
+from vision_zoo.serving.demo.events import ONE_CALL, PageEvents, Streams
 from vision_zoo.serving.demo.upload_form import UploadForm
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.body import read_body, stream_body

@@ -2,8 +2,8 @@
 
 import binascii
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,45 +13,36 @@ from vision_zoo.core.errors import ImageError
 _DRAWING = re.compile(r"data:image/png;revision=\d{1,9};base64,")
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What was drawn on the pad, in base64: a PNG, dark strokes on nothing."""
-
-    base64: str
-
-    def read_bytes(self) -> bytes:
-        try:
-            return binascii.a2b_base64(self.base64, strict_mode=True)
-        except ValueError as error:
-            raise ImageError("the drawing is damaged; draw again") from error
+Picture = Callable[[], bytes]
+"""Reads an image file, for the threads that decode; ImageError if it is damaged or gone."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A file that a visitor chose."""
+def drawn_file(drawing: Any) -> Picture | None:
+    """The drawing on the pad, a PNG with dark strokes on nothing; None for an untouched or cleared pad.
 
-    path: Path
-
-    def read_bytes(self) -> bytes:
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise ImageError("this picture is no longer available; choose it again") from error
-
-
-Picture = Drawn | Chosen
-"""An image file that is not read yet: reading it is for the threads that decode, not for the event loop."""
-
-
-def drawn_file(drawing: Any) -> Drawn | None:
-    """The drawing on the pad, whose value is a data URL; None for an untouched or cleared pad."""
+    `drawing` is the pad's value, a data URL.
+    """
     found = _DRAWING.match(drawing) if isinstance(drawing, str) else None
-    return None if found is None else Drawn(drawing[found.end() :])
+    return None if found is None else partial(_decoded, drawing[found.end() :])
 
 
-def chosen_file(picture: Any) -> Chosen | None:
+def chosen_file(picture: Any) -> Picture | None:
     """The picture of Gradio's file reference, which was checked on arrival; None for none."""
-    return Chosen(Path(picture["path"])) if isinstance(picture, Mapping) else None
+    return partial(_content, Path(picture["path"])) if isinstance(picture, Mapping) else None
+
+
+def _decoded(base64: str) -> bytes:
+    try:
+        return binascii.a2b_base64(base64, strict_mode=True)
+    except ValueError as error:
+        raise ImageError("the drawing is damaged; draw again") from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError("this picture is no longer available; choose it again") from error
 
 
 def drawing_key(drawing: Any) -> str:
@@ -61,8 +52,7 @@ def drawing_key(drawing: Any) -> str:
 
 def picture_key(picture: Any, dataset: Any) -> str:
     """What names a picture and a dataset in their answers, as page.js does."""
-    file = chosen_file(picture)
-    return _key("" if file is None else file.path.parent.name, str(dataset))
+    return _key(Path(picture["path"]).parent.name if isinstance(picture, Mapping) else "", str(dataset))
 
 
 def _key(*values: str) -> str:

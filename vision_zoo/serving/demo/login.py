@@ -51,7 +51,7 @@ class Login:
     def __init__(self, key: bytes, page: str, *, root_path: str = "") -> None:
         self._key = key
         self._page = page
-        self._root_path = root_path
+        self._url = f"{root_path}{page}"  # as a browser sees it
         self._secret = secrets.token_bytes(32)
 
     def admits(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
@@ -66,20 +66,20 @@ class Login:
     async def answers(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer the login form and requests of browsers that are not logged in; False for any other request."""
         request = Request(scope, receive)
-        root, path = self._root_path, scope["path"]
+        path = scope["path"]
         headers = dict(scope["headers"])
         response: Response
         if path == f"{self._page}/login" and scope["method"] == "POST":
-            response = await self._logged_in(request, root)
+            response = await self._logged_in(request)
         elif path == f"{self._page}/login" and scope["method"] == "GET":
-            response = self._form(root)
+            response = self._form()
         elif scope["method"] == "GET" and path.rstrip("/") in ("", self._page) and _by_browser(headers):
             if path == "/":
-                response = RedirectResponse(f"{root}{self._page}/", 303)
+                response = RedirectResponse(f"{self._url}/", 303)
             elif self.admits(path, headers):
                 return False
             else:
-                response = self._form(root, status=401)
+                response = self._form(status=401)
         else:
             return False
         await response(scope, receive, send)
@@ -89,28 +89,29 @@ class Login:
         """The cookie's value, which holds until a time in seconds since 1970."""
         return f"{until}.{hmac.new(self._secret, str(until).encode(), hashlib.sha256).hexdigest()}"
 
-    async def _logged_in(self, request: Request, root: str) -> Response:
+    async def _logged_in(self, request: Request) -> Response:
         body = await read_body(request, max_bytes=_LARGEST_FORM, seconds=10)
         given = parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0]
         if not hmac.compare_digest(given.encode(), self._key):
-            return self._form(root, status=401, message="The key is wrong.")
-        response = RedirectResponse(f"{root}{self._page}/", 303, _HEADERS)
+            return self._form(status=401, message="The key is wrong.")
+        response = RedirectResponse(f"{self._url}/", 303, _HEADERS)
         response.set_cookie(
             _COOKIE,
             self.token(int(time.time()) + _SECONDS),
             max_age=_SECONDS,
-            path=f"{root}{self._page}",
+            path=self._url,
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
         )
         return response
 
-    def _form(self, root: str, *, status: int = 200, message: str = "") -> Response:
+    def _form(self, status: int = 200, message: str = "") -> Response:
         note = f'<p role="alert">{html.escape(message)}</p>' if message else ""
         headers = {**_HEADERS, "WWW-Authenticate": "Bearer"} if status == 401 else _HEADERS
-        action = html.escape(f"{root}{self._page}/login")
-        return HTMLResponse(_FORM.format(action=action, message=note), status, headers)
+        return HTMLResponse(
+            _FORM.format(action=html.escape(f"{self._url}/login"), message=note), status, headers
+        )
 
     def _is_ours(self, token: str) -> bool:
         until = token.partition(".")[0]

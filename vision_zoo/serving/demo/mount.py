@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 
-from vision_zoo.serving.demo import lean
 from vision_zoo.serving.demo.events import PageEvents
 from vision_zoo.serving.demo.gateway import Gateway
 from vision_zoo.serving.demo.login import Login
@@ -24,19 +25,66 @@ _EVENTS_AT_ONCE = 64
 _SESSIONS = 256
 """Gradio keeps the values of so many."""
 _SWEEP_SECONDS = 30
+_STATUS_SECONDS = 5
+_NEVER = 2**62
+
+
+def _set_environment(folder: str) -> None:
+    """Set what Gradio reads when it is imported. It keeps its files in `folder`."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(_NEVER)  # else a table is made after every event
+    os.environ["GRADIO_TEMP_DIR"] = folder
+
+
+def _trim(gradio_app: Any, page: Any) -> None:
+    """Keep the state of the last `_SESSIONS` visitors of `page` only, and draw no plots; before the first event."""
+    import gradio.utils
+    from gradio.state_holder import SessionState, StateHolder
+
+    class Session(SessionState):  # type: ignore[misc]
+        """Without a copy of all blocks as they are shown, 6 ms to make, and of the last drawing: for links to a state."""
+
+        def __init__(self, blocks: Any) -> None:
+            super().__init__(SimpleNamespace(default_config=blocks.default_config, blocks=()))
+
+        def _update_config(self, key: int) -> None:
+            pass
+
+        def _update_value_in_config(self, key: int, value: Any) -> None:
+            pass
+
+    class Sessions(StateHolder):  # type: ignore[misc]
+        def __getitem__(self, session_id: str) -> Any:
+            if session_id not in self.session_data:
+                self.session_data[session_id] = Session(self.blocks)
+            return super().__getitem__(session_id)
+
+    page.state_session_capacity = _SESSIONS
+    gradio_app.state_holder = Sessions()
+    gradio_app.state_holder.set_blocks(page)
+    # Around every event it sets a backend of matplotlib, whose import takes a second on the event loop.
+    gradio.utils.MatplotlibBackendMananger = contextlib.nullcontext
 
 
 def mount_page(app: FastAPI, state: State) -> Login | None:
     """Serve the page at `PAGE_PATH`; its login, where there is a key. ModelError if there is no model."""
     settings = state.settings
     files = PageFiles(settings.max_body_bytes)
-    lean.set_environment(str(files.folder))
+    _set_environment(str(files.folder))
     import gradio
 
     from vision_zoo.serving.demo.page import build_page, mount_options
 
     page = build_page(lambda: state.repository.sessions, Runner(state))
-    lean.open_queue(page, events_at_once=_EVENTS_AT_ONCE)
+    # Events run at once: they wait in the server's own queue, as its settings say. Without the rate, each event that
+    # comes or goes is told to all that wait: the square of their number.
+    page.queue(
+        status_update_rate=_STATUS_SECONDS,
+        max_size=_EVENTS_AT_ONCE,
+        default_concurrency_limit=_EVENTS_AT_ONCE,
+        api_open=False,
+    )
     # Not left to Starlette, whose redirects name a scheme and a host: a proxy may have others.
     app.router.add_route(
         PAGE_PATH, lambda _: RedirectResponse(f"{settings.root_path}{PAGE_PATH}/"), include_in_schema=False
@@ -57,7 +105,7 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
     if not isinstance(mounted, Mount):
         raise TypeError("Gradio has not mounted the page as the last route")
     gradio_app: Any = mounted.app
-    lean.trim(gradio_app, page, sessions=_SESSIONS)
+    _trim(gradio_app, page)
     mounted.app = Gateway(
         gradio_app,
         PageEvents(page, files),

@@ -79,7 +79,7 @@ class Runner:
         self, formats: Collection[InputFormat], picture: Picture
     ) -> tuple[bytes, Inputs | None]:
         """The file's content, and None if a process has to decode it."""
-        content = picture.read_bytes()
+        content = picture()
         max_pixels = self._state.settings.max_pixels
         probed = probe_files([content], max_pixels=max_pixels)
         if not probed.are_small:

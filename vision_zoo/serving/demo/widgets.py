@@ -43,28 +43,16 @@ def shown_image(**options: Any) -> Any:
     return image
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Where the answers to one kind of input are shown. `name` begins the ids of its parts, which page.js knows.
+def clear(changed: str) -> str:
+    """Script that clears the answers when an event's input has changed, by page.js's function `changed`."""
+    waiting = json.dumps('<p class="vz-empty" role="status">…</p>')
+    return f"(...inputs) => {{ window.visionZoo.{changed}(...inputs); return [{waiting}, null, null]; }}"
 
-    `nothing` is the text without an input.
-    """
 
-    name: str
-    nothing: str
-    answers: Any
-    seen: Any
-    heat: Any
-
-    def clear(self, changed: str) -> str:
-        """Clear the answers in the browser when an event's input has changed, by page.js's function `changed`."""
-        waiting = json.dumps('<p class="vz-empty" role="status">…</p>')
-        return f"(...inputs) => {{ window.visionZoo.{changed}(...inputs); return [{waiting}, null, null]; }}"
-
-    def drop_late_heat(self) -> dict[str, Any]:
-        """For an event after the one that shows what mattered: its input may be another by now."""
-        script = f"(image) => window.visionZoo.kept({json.dumps(self.name)}, image)"
-        return {"fn": None, "inputs": self.heat, "outputs": self.heat, "js": script}
+def drop_late_heat(name: str, heat: Any) -> dict[str, Any]:
+    """Event after the one that shows what mattered in the input `name`: the input may be another by now."""
+    script = f"(image) => window.visionZoo.kept({json.dumps(name)}, image)"
+    return {"fn": None, "inputs": heat, "outputs": heat, "js": script}
 
 
 def answers_column(name: str, nothing: str) -> tuple[Any, Any]:

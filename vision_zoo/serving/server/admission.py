@@ -56,19 +56,6 @@ class Admission:
         finally:
             turn.end(self._pass_on)
 
-    async def run(
-        self,
-        work: Callable[[], Result],
-        *,
-        kind: str,
-        images: int,
-        deadline: float,
-        gone: Gone | None = None,
-    ) -> Result:
-        """Do `work`, and nothing else, when its turn comes: `turn` and `Turn.run` in one."""
-        async with self.turn(deadline=deadline, gone=gone) as turn:
-            return await turn.run(work, kind=kind, units=images)
-
     def close(self) -> None:
         """Let no thread begin anything; those that run are not waited for, they may take any time."""
         self.threads.shutdown(wait=False, cancel_futures=True)
@@ -122,7 +109,7 @@ class Turn:
         if self._admission.expected.get(kind, _INLINE_SECONDS) * units >= _INLINE_SECONDS:
             return await self.run_in_thread(functools.partial(self._timed, work, kind, units))
         if time.monotonic() > self._deadline:
-            raise late("the deadline passed before the request could run")
+            raise _late("the deadline passed before the request could run")
         return self._timed(work, kind, units)
 
     async def run_in_thread(
@@ -134,7 +121,7 @@ class Turn:
             RequestError: the deadline has passed (504), or the client is gone (499).
         """
         if time.monotonic() > self._deadline:
-            raise late("the deadline passed before the request could run")
+            raise _late("the deadline passed before the request could run")
         running = asyncio.get_running_loop().run_in_executor(self._admission.threads, work)
         self._thread = running
         try:
@@ -186,9 +173,8 @@ async def _first_of(wanted: "asyncio.Future[Any]", deadline: float, gone: Gone |
         return
     if leaves is not None and leaves.done():
         raise RequestError(499, "the client closed the connection")
-    raise late(message)
+    raise _late(message)
 
 
-def late(message: str) -> RequestError:
-    """The answer to a request whose deadline has passed."""
+def _late(message: str) -> RequestError:
     return RequestError(504, message, {"Retry-After": RETRY_SECONDS})

@@ -23,7 +23,7 @@ from vision_zoo.serving.server.compression import Compression
 from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
-from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestContext, UnderRootPath
+from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestContext
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State
@@ -74,18 +74,17 @@ def create_app(settings: ServerSettings) -> RequestContext:
     app.state.vision_zoo = state
     for router in (service.router, infer.router, classify.router):
         app.include_router(router)
-    app.add_exception_handler(RequestError, _request_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unforeseen_error)
+    app.exception_handler(RequestError)(_request_error)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(Exception)(_unforeseen_error)
     login = None
     if settings.demo:
         from vision_zoo.serving.demo.mount import mount_page
 
         login = mount_page(app, state)
-    routed = infer.DirectInfer(UnderRootPath(app, settings.root_path), state)
     return RequestContext(
-        HeadAsGet(Compression(routed)),
+        HeadAsGet(Compression(infer.DirectInfer(app, state))),
         metrics=metrics,
         api_key=settings.api_key,
         login=login,
@@ -117,15 +116,11 @@ async def _keep_fresh(state: State) -> None:
             _LOG.error("the models folder cannot be read", extra={"reason": str(error)})
 
 
-async def _request_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestError):
-        raise error
+async def _request_error(_request: Request, error: RequestError) -> Response:
     return JSONResponse({"error": error.message}, status_code=error.status, headers=error.headers)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
+async def _http_error(_request: Request, error: HTTPException) -> Response:
     message = {404: "there is nothing at this path", 405: "this path does not take that method"}
     text = message.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
@@ -139,9 +134,7 @@ async def _unforeseen_error(_request: Request, _error: Exception) -> Response:
     return JSONResponse({"error": UNFORESEEN.message}, status_code=UNFORESEEN.status)
 
 
-async def _validation_error(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestValidationError):
-        raise error
+async def _validation_error(_request: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return JSONResponse({"error": f"{where}: {first['msg']}"}, status_code=400)

@@ -56,10 +56,7 @@ _PREFLIGHT_HEADERS = (
     ),
     (b"access-control-max-age", b"600"),
 )
-_EXPOSED = (
-    b"access-control-expose-headers",
-    b"Inference-Header-Content-Length, Retry-After, X-Request-ID",
-)
+_EXPOSED = (b"access-control-expose-headers", b"Inference-Header-Content-Length, Retry-After, X-Request-ID")
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -5,15 +5,17 @@ pixels allows.
 """
 
 import contextlib
+import json
 import os
 import queue
 import signal
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import orjson
@@ -54,6 +56,44 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
     if len(content) < size:
         raise EOFError
     return content
+
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from vision_zoo.serving.server.decoder_process import main; main()"
+)
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+
+
+class Process(subprocess.Popen[bytes]):
+    """A process that runs `main`; OSError if it cannot be started."""
+
+    def __init__(self) -> None:
+        environment = {name: value for name, value in os.environ.items() if "API_KEY" not in name}
+        super().__init__(
+            [sys.executable, "-c", _START, json.dumps([str(path) for path in sys.path])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**environment, **_ONE_THREAD},
+        )
+
+    def send(self, header: dict[str, Any], payload: Sequence[bytes] = ()) -> None:
+        """Write one message; OSError where the process has ended."""
+        send(cast(BinaryIO, self.stdin), header, payload)
+
+    def receive(self, max_bytes: int) -> tuple[dict[str, Any], bytes]:
+        """Read one message; EOFError where the process has ended, ValueError for a malformed message."""
+        return receive(cast(BinaryIO, self.stdout), max_bytes=max_bytes)
+
+    def end(self) -> int:
+        """Kill it, wait, and close its pipes: its exit code."""
+        self.kill()
+        code = self.wait()
+        for stream in (self.stdin, self.stdout):
+            with contextlib.suppress(OSError):
+                cast(BinaryIO, stream).close()
+        return code
 
 
 def main() -> None:

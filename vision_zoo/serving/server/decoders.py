@@ -5,7 +5,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from vision_zoo.core.errors import ImageError
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.admission import RETRY_SECONDS, Turn
-from vision_zoo.serving.server.decoder_resources import Memory, Process
+from vision_zoo.serving.server.decoder_process import Process
 from vision_zoo.serving.server.decoding import Decoded
 from vision_zoo.serving.server.errors import RequestError
 
@@ -33,6 +33,36 @@ class Answer:
 
     pictures: list[Decoded]
     several: bool
+
+
+class Memory:
+    """Bytes that all decoding shares; for threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._free = size
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def held(self, size: int, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Wait for `size` bytes, and keep them meanwhile; raises EOFError where `stopped` comes first."""
+        size = max(0, min(size, self._size))
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size or stopped())
+            if stopped():
+                raise EOFError
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let those that wait look whether they have been stopped."""
+        with self._changed:
+            self._changed.notify_all()
 
 
 class Decoders:
@@ -63,9 +93,9 @@ class Decoders:
         self._idle: list[tuple[float, Process]] = []
         self._all: set[Process] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self.closed = False
         self.started = 0
-        self._memory = Memory(max(_MEMORY_BYTES, bytes_per_pixel * max_pixels))
+        self.memory = Memory(max(_MEMORY_BYTES, bytes_per_pixel * max_pixels))
 
     @property
     def count(self) -> int:
@@ -89,11 +119,11 @@ class Decoders:
     def close(self) -> None:
         """End all processes, whatever they do."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             processes, self._all, self._idle = self._all, set(), []
         for process in processes:
             process.kill()
-        self.wake()
+        self.memory.wake()
         for process in processes:
             process.end()
 
@@ -113,7 +143,7 @@ class Decoders:
                 process = self._idle.pop()[1] if self._idle else None
             if process is None:
                 break
-            if process.is_running():
+            if process.poll() is None:
                 return process
             self.drop(process)
         try:
@@ -126,7 +156,7 @@ class Decoders:
         with self._lock:
             self._all.add(process)
             self.started += 1
-            if self._closed:
+            if self.closed:
                 process.kill()
         return process
 
@@ -138,14 +168,6 @@ class Decoders:
         with self._lock:
             self._all.discard(process)
         process.end()
-
-    def memory(self, size: int, stopped: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
-        """Wait for so many bytes, and keep them meanwhile."""
-        return self._memory.held(size, lambda: stopped() or self._closed)
-
-    def wake(self) -> None:
-        """Let those that wait for memory look whether they have been stopped."""
-        self._memory.wake()
 
     def _end_idle(self) -> None:
         before = self._clock() - self._idle_seconds
@@ -198,7 +220,7 @@ class _Job:
             self._stopped = True
             if self._process is not None:
                 self._process.kill()
-        self._decoders.wake()
+        self._decoders.memory.wake()
 
     def _ask(self, process: Process) -> Answer:
         process.send(self._request, self._body)
@@ -206,9 +228,10 @@ class _Job:
         payload = b""
         if "pixels" in header:
             size = self._decoders.bytes_per_pixel * int(header["pixels"])
-            with self._decoders.memory(size, lambda: self._stopped):
+            with self._decoders.memory.held(size, self._is_stopped):
                 process.send({"bytes": size})
-                header, payload = process.receive(_HEADER_BYTES + self._largest())
+                largest = int(np.prod(self._target.shape)) * int(self._request["max_files"])
+                header, payload = process.receive(_HEADER_BYTES + largest)
         self._tired = bool(header["tired"])
         if "status" in header:
             raise RequestError(int(header["status"]), str(header["error"]))
@@ -224,5 +247,5 @@ class _Job:
             position += size
         return Answer(pictures, bool(header["several"]))
 
-    def _largest(self) -> int:
-        return int(np.prod(self._target.shape)) * int(self._request["max_files"])
+    def _is_stopped(self) -> bool:
+        return self._stopped or self._decoders.closed

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vision_zoo.core.errors import ImageError, UsageError, VisionZooError
-
 REFUSAL = "refusal"
 """In the state of a request whose body turns out to be malformed: the status and the message of its answer."""
 
@@ -17,14 +15,6 @@ class RequestError(Exception):
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
-
-
-def as_request_error(error: VisionZooError) -> RequestError:
-    if isinstance(error, ImageError):
-        return RequestError(422, str(error))
-    if isinstance(error, UsageError):
-        return RequestError(400, str(error))
-    return RequestError(500, "the model failed; see the server log")
 
 
 _DESCRIPTIONS: dict[int | str, str] = {

@@ -58,7 +58,8 @@ async def infer(request: Request, model: str, version: str = VERSION) -> Respons
 class DirectInfer:
     """ASGI middleware that answers inference itself: FastAPI's routing takes longer than a small model.
 
-    All else goes on to `app`, which has the same route for its documentation.
+    All else goes on to `app`, which has the same route for its documentation, below the root path of a proxy: a part of
+    it finds out there where it is mounted.
     """
 
     path = "/v2/models/{model}/infer"
@@ -70,6 +71,10 @@ class DirectInfer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = scope["path"].split("/") if scope["type"] == "http" and scope["method"] == "POST" else []
         if len(parts) != 5 or parts[1:3] != ["v2", "models"] or parts[4] != "infer":
+            root_path = self._state.settings.root_path
+            if root_path and scope["type"] == "http":
+                scope["path"] = root_path + scope["path"]
+                scope["root_path"] = root_path
             await self._app(scope, receive, send)
             return
         scope["route"] = self

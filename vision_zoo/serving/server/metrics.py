@@ -42,10 +42,7 @@ class Metrics:
             "vision_zoo_model_failures", "Failed inferences.", ("model",), registry=registry
         )
         self._models = Gauge(
-            "vision_zoo_model_loaded",
-            "1 for every served model.",
-            ("model", "provider"),
-            registry=registry,
+            "vision_zoo_model_loaded", "1 for every served model.", ("model", "provider"), registry=registry
         )
         Gauge("vision_zoo_running", "Requests running.", registry=registry).set_function(running)
         Gauge("vision_zoo_waiting", "Requests waiting in the queue.", registry=registry).set_function(waiting)
@@ -83,7 +80,5 @@ class _DroppedLines(Collector):
     def collect(self) -> Iterable[Metric]:
         """Counted where they are dropped, asked for when the page is."""
         yield CounterMetricFamily(
-            "vision_zoo_log_lines_dropped",
-            "Log lines that could not be written.",
-            value=logs.dropped_lines(),
+            "vision_zoo_log_lines_dropped", "Log lines that could not be written.", value=logs.dropped_lines()
         )

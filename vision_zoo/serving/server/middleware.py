@@ -77,10 +77,7 @@ class RequestContext:
         scope.setdefault("state", {})["arrived"] = time.monotonic()
         if self._root_path:
             scope["path"] = _without_prefix(scope["path"], self._root_path)
-        extra = [
-            (b"x-request-id", identifier.encode()),
-            *self._browsers.cors_headers(headers),
-        ]
+        extra = [(b"x-request-id", identifier.encode()), *self._browsers.cors_headers(headers)]
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -204,20 +201,6 @@ class HeadAsGet:
         routed = {**scope, "method": "GET"}
         await self._app(routed, receive, send_head)
         scope["route"] = routed.get("route")
-
-
-class UnderRootPath:
-    """ASGI middleware for applications that find out from the scope where they are mounted."""
-
-    def __init__(self, app: ASGIApp, root_path: str) -> None:
-        self._app = app
-        self._root_path = root_path
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._root_path and scope["type"] == "http":
-            scope["path"] = self._root_path + scope["path"]
-            scope["root_path"] = self._root_path
-        await self._app(scope, receive, send)
 
 
 def _without_prefix(path: str, prefix: str) -> str:

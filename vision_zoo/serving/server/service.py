@@ -24,9 +24,7 @@ _INDEX_BODY: dict[str, Any] = {
     "requestBody": {
         "required": False,
         "content": {
-            "application/json": {
-                "schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}},
-            }
+            "application/json": {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}}
         },
     }
 }

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vision_zoo.core.bounds import require_between, require_choice
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import UsageError
-from vision_zoo.serving.providers import check_provider_name
+from vision_zoo.serving.providers import PROVIDERS
 from vision_zoo.serving.server.browsers import BrowserRules, address_of
 
 SHORTEST_KEY = 16
@@ -64,13 +65,9 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range, and for a server that anybody could use by accident."""
-        check_provider_name(self.provider)
+        require_choice("provider", self.provider, PROVIDERS)
         for name, (lowest, highest) in _RANGES.items():
-            value = getattr(self, name)
-            if not lowest <= value <= highest:  # nor is NaN
-                raise UsageError(
-                    f"{name.replace('_', ' ')} {value} is out of range; expected {lowest:,} to {highest:,}"
-                )
+            require_between(name.replace("_", " "), getattr(self, name), lowest, highest)
         self.browser_rules()
         if not _ROOT_PATH.fullmatch(self.root_path):
             raise UsageError(f"the root path {self.root_path!r} is malformed; expected for example /models")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from vision_zoo.core.errors import ModelError, VisionZooError
 from vision_zoo.serving.server.admission import Admission, Turn
 from vision_zoo.serving.server.decoders import Decoders
-from vision_zoo.serving.server.errors import RequestError, as_request_error
+from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
 from vision_zoo.serving.server.model_statistics import Statistics
 from vision_zoo.serving.server.repository import Repository
@@ -48,11 +48,6 @@ class State:
             turn.waited = turn.began - arrived
             yield turn
 
-    async def predict(self, request: Request, session: Session, images: NDArray[np.uint8]) -> Prediction:
-        """Run a model in the request's turn; RequestError if there is none before its deadline, or the model fails."""
-        async with self.turn(request) as turn:
-            return await self.run_model(turn, session, images)
-
     async def run_model(
         self, turn: Turn, session: Session, images: NDArray[np.uint8], *, before: int = 0
     ) -> Prediction:
@@ -69,7 +64,7 @@ class State:
                     raise ModelError(f"{session.path} returns non-finite values")
             except VisionZooError as error:
                 self.metrics.failed(session.name)
-                raise as_request_error(error) from error
+                raise RequestError(500, "the model failed; see the server log") from error
             seconds = time.perf_counter() - started
             self.metrics.inferred(session.name, session.provider, len(images), seconds)
             return prediction
