@@ -51,7 +51,7 @@ def _same_torch() -> Iterator[None]:
     """Leave torch with as many threads as training takes: with another number sums differ in their last bits."""
     yield
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(usable_cores())
+        sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
     if "torch.onnx" in sys.modules:
         warm.read_operators_once()
 
@@ -109,10 +109,15 @@ def cli(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     """`vision-zoo` in an empty folder, in a process that has imported torch already."""
     output = tmp_path_factory.mktemp("output")
 
-    def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Completed:
+    def run(
+        *arguments: str | Path,
+        env: dict[str, str] | None = None,
+        prepare: Callable[[], None] | None = None,
+    ) -> Completed:
         texts = [str(argument) for argument in arguments]
+        environment = {**os.environ, **(env or {})}
         code = warm.run(
-            texts, cwd=tmp_path, env={**os.environ, **(env or {})}, output=output, seconds=_SECONDS
+            texts, cwd=tmp_path, env=environment, output=output, seconds=_SECONDS, prepare=prepare
         )
         return Completed(code, (output / "stdout").read_text(), (output / "stderr").read_text())
 

@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,23 @@ def read_operators_once() -> None:
         apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
 
 
-def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, seconds: float) -> int:
+def run(
+    arguments: list[str],
+    *,
+    cwd: Path,
+    env: dict[str, str],
+    output: Path,
+    seconds: float,
+    prepare: Callable[[], None] | None = None,
+) -> int:
     """Run `vision-zoo` and give its exit code; `output` is a folder for its `stdout` and `stderr`.
+
+    `prepare` is called in its process first.
 
     Raises:
         TimeoutError: it takes longer.
     """
-    process = CONTEXT.Process(target=_command, args=(arguments, cwd, env, output))
+    process = CONTEXT.Process(target=_command, args=(arguments, cwd, env, output, prepare))
     process.start()
     process.join(seconds)
     if process.exitcode is None:
@@ -41,13 +52,17 @@ def run(arguments: list[str], *, cwd: Path, env: dict[str, str], output: Path, s
     return process.exitcode
 
 
-def _command(arguments: list[str], cwd: Path, env: dict[str, str], output: Path) -> None:
+def _command(
+    arguments: list[str], cwd: Path, env: dict[str, str], output: Path, prepare: Callable[[], None] | None
+) -> None:
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["vision-zoo", *arguments]
+    if prepare is not None:
+        prepare()
     from vision_zoo.cli import main
 
     main()

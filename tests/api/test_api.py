@@ -1,9 +1,11 @@
 """`import vision_zoo as vz`: what the commands do, from Python."""
 
 import dataclasses
+import functools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 from PIL import Image
 
 import vision_zoo as vz
-from tests.conftest import run_command
+from tests.conftest import Completed
+from tests.experiments.compare.clock import Ticking
 from vision_zoo.core.errors import (
     BlankImageError,
     DeviceError,
@@ -22,6 +25,7 @@ from vision_zoo.core.errors import (
     UsageError,
 )
 from vision_zoo.data.dataset import Splits
+from vision_zoo.experiments import compare
 from vision_zoo.recipes import find_recipe
 from vision_zoo.serving.predict import classify_file
 from vision_zoo.serving.session import Session
@@ -170,7 +174,9 @@ def test_a_run_is_trained_resumed_exported_and_scored(
     assert (said.out, said.err) == ("", "")
 
 
-def test_what_is_wrong_is_the_commands_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_the_commands_message(
+    cli: Callable[..., Completed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for call, arguments in (
         (lambda: vz.train("simple_cnn-mnst"), ["train", "simple_cnn-mnst"]),
@@ -189,15 +195,15 @@ def test_what_is_wrong_is_the_commands_message(tmp_path: Path, monkeypatch: pyte
     ):
         with pytest.raises((UsageError, UnknownNameError, RunError, DeviceError)) as caught:
             call()
-        assert run_command(*arguments, cwd=tmp_path).error == str(caught.value)
+        assert cli(*arguments).error == str(caught.value)
     with pytest.raises(UsageError, match="unknown key 'epoch': did you mean 'epochs'"):
         vz.train(find_recipe("lenet-fashion_mnist"), epoch=3)
 
 
-@pytest.mark.slow
-def test_architectures_are_compared(tmp_path: Path) -> None:
+def test_architectures_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking()))
     compared = vz.compare(
-        "mnist-5k", architectures=["small_cnn"], seeds=1, budget="60s", device="cpu", provider="cpu", out=tmp_path,
+        "mnist-5k", architectures=["small_cnn"], seeds=1, budget="10s", device="cpu", provider="cpu", out=tmp_path,
         progress=False,
     )  # fmt: skip
     assert compared.path == tmp_path

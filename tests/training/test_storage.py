@@ -1,12 +1,12 @@
 """A disk that fills up in the middle of a run, and folders that cannot be written: one clear line, nothing lost."""
 
-import ctypes
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.privileges import obey_permissions
 from tests.training.runs import QUICK, assert_same, resume
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import StorageError
@@ -16,8 +16,6 @@ from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs resource limits and capabilities")
-
-_CAPABILITIES_VERSION, _CAP_DAC_OVERRIDE = 0x20080522, 1
 
 
 def _error_of(start: Any, path: Path, answers: Any) -> None:
@@ -62,18 +60,8 @@ def test_a_disk_that_fills_up_loses_nothing(whole: Path, tmp_path: Path) -> None
 
 
 def _train_without_privileges(path: Path) -> None:
-    _obey_permissions()
+    obey_permissions()
     train.start(QUICK, path, device="cpu", data_dir=None, progress=SilentProgress())
-
-
-def _obey_permissions() -> None:
-    """Give up root's right to write what nobody may: CAP_DAC_OVERRIDE, see capabilities(7)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, sets = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)()
-    assert libc.capget(header, sets) == 0
-    for effective_or_permitted in (0, 1):
-        sets[effective_or_permitted] &= ~(1 << _CAP_DAC_OVERRIDE)
-    assert libc.capset(header, sets) == 0
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -1,9 +1,6 @@
 """Files and folders that may not be read: named in one line, left out where pictures are."""
 
-import ctypes
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,42 +9,22 @@ import pytest
 
 from tests.conftest import Completed
 from tests.images.pictures import striped_picture
+from tests.privileges import obey_permissions
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="takes the privileges of root away as Linux has them"
 )
 
-_PR_CAPBSET_DROP = 24
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
-
-
-def _obey_permissions() -> None:
-    """Root, as which tests may run, reads and writes everything unless it gives these up."""
-    if os.geteuid() == 0:
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-            if prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0):
-                os._exit(99)
-
 
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., Completed]:
+def command(cli: Callable[..., Completed]) -> Callable[..., Completed]:
     """`vision-zoo` as a user to whom permissions apply."""
 
     def run(*arguments: str | Path, **env: str) -> Completed:
-        done = subprocess.run(
-            [sys.executable, "-m", "vision_zoo", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            preexec_fn=_obey_permissions,
-        )
-        if done.returncode == 99:
+        done = cli(*arguments, env=env, prepare=obey_permissions)
+        if done.code == 99:
             pytest.skip("privileges cannot be given up here")
-        return Completed(done.returncode, done.stdout, done.stderr)
+        return done
 
     return run
 

@@ -1,6 +1,5 @@
 """Folders and streams that cannot be written: nothing is lost or half-written."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,27 +24,19 @@ def test_export_into_an_unwritable_folder(cli: Cli, finished_run: Path, tmp_path
     assert "cannot write" in cli("export", finished_run, "--onnx", "--output-dir", "file/models").error
 
 
+def _fill_the_disk() -> None:
+    """A limit on the size of files stops a write half-way, as a full disk does."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
-def test_a_disk_that_fills_up_leaves_no_half_written_file(finished_run: Path, tmp_path: Path) -> None:
-    # A limit on the size of files stops a write half-way, as a full disk does.
-    code = (
-        "import resource, sys\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
-        f"sys.argv = ['vision-zoo', 'export', {str(finished_run)!r}, '--onnx', '--output-dir', 'models']\n"
-        "from vision_zoo.cli import main\nmain()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ.copy(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (
-        "cannot write models/simple_cnn-mnist_5k.onnx"
-        in Completed(done.returncode, done.stdout, done.stderr).error
-    )
+def test_a_disk_that_fills_up_leaves_no_half_written_file(
+    cli: Cli, finished_run: Path, tmp_path: Path
+) -> None:
+    done = cli("export", finished_run, "--onnx", "--output-dir", "models", prepare=_fill_the_disk)
+    assert "cannot write models/simple_cnn-mnist_5k.onnx" in done.error
     assert not [path for path in (tmp_path / "models").iterdir() if path.name != ".manifest.lock"]
 
 

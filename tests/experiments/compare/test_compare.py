@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Completed
+from tests.experiments.compare.clock import Ticking
 from tests.images.pictures import striped_picture
 from vision_zoo.cli import app
 from vision_zoo.experiments import compare
 
-_ARCHITECTURES = "small_cnn,lenet"
+_ARCHITECTURES = "small_cnn,simple_cnn"
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +32,23 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_from_a_folder_to_a_recommendation(
-    cli: Callable[..., Completed], pictures: Path, tmp_path: Path
+    cli: Callable[..., Completed],
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = (
+    arguments = [
         "compare", "--dataset", f"folder:{pictures}", "--image-size", "24",
-        "--architectures", _ARCHITECTURES, "--budget", "1h",  # both end early, by themselves
+        "--architectures", _ARCHITECTURES, "--budget", "40s",
         "--seeds", "2", "--max-latency-ms", "200", "--out", "own", "--json",
-    )  # fmt: skip
-    done = cli(*arguments)
-    assert done.code == 0, done.stderr
-    assert "broken.png" in done.stderr
-    document = json.loads(done.stdout)
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking()))
+    app(arguments, standalone_mode=False)
+    done = capsys.readouterr()
+    assert "broken.png" in done.err
+    document = json.loads(done.out)
     assert document == json.loads((tmp_path / "own" / "comparison.json").read_text())
     assert document["data"]["train_images"] == 96
     assert [Path(name).name for name in document["data"]["skipped_files"]] == ["broken.png"]
@@ -77,17 +84,6 @@ def test_from_a_folder_to_a_recommendation(
     assert "holds a comparison with other settings; choose another folder with --out" in other.stderr
 
 
-class _Ticking:
-    """A clock whose every look takes fifty milliseconds: a budget is so many looks, whatever the machine does."""
-
-    def __init__(self) -> None:
-        self._looks = 0
-
-    def __call__(self) -> float:
-        self._looks += 1
-        return 0.05 * self._looks
-
-
 @pytest.mark.parametrize("classes", [2, 200])
 @pytest.mark.slow
 def test_few_classes_and_many(
@@ -99,7 +95,7 @@ def test_few_classes_and_many(
                 tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
             )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=_Ticking()))
+    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking()))
     arguments = [
         "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "10s",
         "--seeds", "1", "--out", "out",

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import time
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.training.runs import assert_same
+from tests.warm import CONTEXT
 from vision_zoo.core.errors import RunError, TrainingError, UsageError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import GridPoint, GridResult
@@ -56,13 +58,41 @@ def test_validation_chooses_and_test_does_not() -> None:
     assert choose(points).run == "3"
 
 
+@pytest.fixture(autouse=True)
+def _workers_are_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the process that has imported torch; `test_study` has workers that are spawned, as users' are."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method=None: CONTEXT)
+
+
 def _search(out: Path, **options: object) -> GridResult:
     return search_grid(QUICK, GRID, out=out, **{"jobs": 2, **SETTINGS, **options})  # type: ignore[arg-type]
 
 
-def test_a_search_goes_on_where_it_was_and_keeps_figures_and_picture(tmp_path: Path) -> None:
-    document = _search(tmp_path / "grid", results_dir=tmp_path / "results")
+class _Lines(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.total = self.done = 0
+
+    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
+        self.total = total
+
+    def advance(self, steps: int = 1) -> None:
+        self.done += steps
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_search_tells_every_point_goes_on_where_it_was_and_keeps_figures_and_picture(
+    tmp_path: Path,
+) -> None:
+    progress = _Lines()
+    document = _search(tmp_path / "grid", results_dir=tmp_path / "results", progress=progress)
     assert len(document.points) == 4
+    assert (progress.done, progress.total) == (4, 4)
+    assert sorted(line.partition(":")[0] for line in progress.lines) == [
+        f"batch size {batch}, learning rate {rate}" for batch in (256, 512) for rate in (0.001, 0.01)
+    ]
     finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "grid").glob("*/metrics.json")}
     assert len(finished) == 4
     next(iter(finished)).unlink()
@@ -114,45 +144,24 @@ def test_the_error_of_a_worker_ends_the_others_and_is_raised(
 
 
 def test_a_point_is_the_run_that_train_makes(tmp_path: Path) -> None:
-    (point,) = search_grid(
+    progress = _Lines()
+    (_, point) = search_grid(
         QUICK,
-        {"learning_rate": [0.002]},
+        {"learning_rate": [0.001, 0.002]},
         out=tmp_path / "grid",
         jobs=1,
-        **SETTINGS,  # type: ignore[arg-type]
+        **{**SETTINGS, "progress": progress},  # type: ignore[arg-type]
     ).points
+    assert (progress.done, progress.total) == (2, 2)
+    told = sorted(line.partition(":")[0] for line in progress.lines)
+    assert told == ["learning rate 0.001", "learning rate 0.002"]
     recipe = tuned(QUICK).override(learning_rate=0.002)
     train.start(recipe, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())
     assert_same(tmp_path / "grid" / point.run, tmp_path / "run")
 
 
-class _Lines(SilentProgress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.total = self.done = 0
-
-    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
-        self.total = total
-
-    def advance(self, steps: int = 1) -> None:
-        self.done += steps
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_every_point_is_told_once(tmp_path: Path, jobs: int) -> None:
-    progress = _Lines()
-    _search(tmp_path, jobs=jobs, progress=progress)
-    assert (progress.done, progress.total) == (4, 4)
-    assert sorted(line.partition(":")[0] for line in progress.lines) == [
-        f"batch size {batch}, learning rate {rate}" for batch in (256, 512) for rate in (0.001, 0.01)
-    ]
-
-
 def test_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:
-    point = QUICK.override(batch_size=256, learning_rate=0.001, seed=7)
+    point = QUICK.override(batch_size=256, learning_rate=0.001, seed=7, max_steps=1)
     path = tmp_path / "batch_size=256,learning_rate=0.001"
     train.start(point, path, device="cpu", data_dir=None, progress=SilentProgress())
     with pytest.raises(RunError, match="other settings"):
