@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# A file of tests a worker; waiting threads yield the core to the other workers' instead of spinning.
-TEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+# A file of tests a worker, in the order of tests/conftest.py; waiting threads yield the core to the other workers'
+# instead of spinning.
+TEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 ifneq ($(wildcard ../shared/data),)
 VISION_ZOO_DATA ?= $(abspath ../shared/data)

@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -18,6 +20,9 @@ from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Splits
+
+# An answer may take longer than httpx's five seconds on a busy machine.
+vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(dict.fromkeys(("connect", "read", "write", "pool"), 60.0))
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
@@ -44,6 +49,12 @@ class Completed:
         assert len(lines) == 1, self.stderr
         assert self.stderr.splitlines()[-1] == lines[0]
         return lines[0].removeprefix("error: ")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with most slow tests first: what the workers share at the end is short."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -100,7 +100,7 @@ def test_it_serves_without_a_home_and_where_nothing_but_tmp_can_be_written(
     try:
         url = f"http://127.0.0.1:{command[-1]}"
         _until_ready(f"{url}/v2/health/ready", process, log)
-        answer = httpx.post(f"{url}/v1/classify/simple_cnn-mnist", content=digit_png.read_bytes(), timeout=30)
+        answer = httpx.post(f"{url}/v1/classify/simple_cnn-mnist", content=digit_png.read_bytes(), timeout=60)
         assert (answer.status_code, answer.json()["label"]) == (200, "7")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0

@@ -21,7 +21,7 @@ from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.ray_app import Options, application
 
 pytestmark = pytest.mark.slow
-_SECONDS = 60
+_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def url(cluster: Cluster, exported_model: Path) -> str:
 def _ask(url: str) -> str | None:
     """The node that answered an ordinary request on a connection of its own; None if there was no answer."""
     try:
-        answer = httpx.post(f"{url}{INFER}", json=infer_request(), timeout=20)
+        answer = httpx.post(f"{url}{INFER}", json=infer_request(), timeout=60)
     except httpx.TransportError:
         return None
     assert answer.status_code in (200, 503), answer.text

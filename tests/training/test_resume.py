@@ -209,7 +209,7 @@ def _run_to_its_end(process: "ForkServerProcess | SpawnProcess") -> None:
 
 def _wait_for_a_save(run: RunDirectory, alive: Callable[[], bool]) -> None:
     before = run.last.stat().st_mtime_ns if run.last.exists() else 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _SECONDS
     while alive() and time.monotonic() < deadline:
         try:
             if run.last.stat().st_mtime_ns > before:

@@ -30,7 +30,7 @@ from vision_zoo.training import train
 RECIPE = "simple_cnn-mnist_5k"
 _MARKER = "quickstart.json"
 _EXPORTED = {f"{RECIPE}.onnx", "manifest.json", ".manifest.lock"}
-_BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=1.5)
+_BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _wait_for(port: int) -> None:
     import psycopg
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _SECONDS
     while True:
         try:
             psycopg.connect(f"host=127.0.0.1 port={port} user=zoo dbname=postgres").close()
@@ -213,7 +213,7 @@ def test_four_workers_share_a_database_and_one_is_killed(
     _four_workers_of_which_one_is_killed(postgresql, tmp_path / "runs")
     _assert_complete(postgresql, tmp_path / "runs")
     with open_study(QUICK, GRID, StudySettings("together"), postgresql) as opened:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + _SECONDS
         while opened.get_trials(states=(TrialState.RUNNING,)):
             assert time.monotonic() < deadline, "the lost one is not noticed"
             time.sleep(0.5)

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.conftest import ROOT
+
+expect.set_options(timeout=60_000)  # by itself it waits for five seconds, too few on a busy machine
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Demo:
 
     def examples(self) -> list[str]:
         """Paths of the example pictures on the server."""
-        config = httpx.get(f"{self.url}/demo/config", timeout=20).json()
+        config = httpx.get(f"{self.url}/demo/config", timeout=60).json()
         (gallery,) = [part for part in config["components"] if part["type"] == "gallery"]
         return [item["image"]["path"] for item in gallery["props"]["value"]]
 

@@ -25,7 +25,7 @@ def page(request: pytest.FixtureRequest) -> Demo:
 
 @pytest.fixture(scope="module")
 def client(page: Demo) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=page.url, timeout=20) as opened:
+    with httpx.Client(base_url=page.url, timeout=60) as opened:
         yield opened
 
 

@@ -21,7 +21,7 @@ _VISITORS = 256
 
 @pytest.fixture
 def client(small_page: Demo) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=small_page.url, timeout=20) as opened:
+    with httpx.Client(base_url=small_page.url, timeout=60) as opened:
         yield opened
 
 

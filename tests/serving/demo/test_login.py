@@ -34,7 +34,7 @@ def keyed(few_models: Path, folder: Path) -> Iterator[Demo]:
 
 @pytest.fixture
 def client(keyed: Demo) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=keyed.url, timeout=20) as opened:
+    with httpx.Client(base_url=keyed.url, timeout=60) as opened:
         yield opened
 
 

@@ -59,14 +59,14 @@ def test_an_uploaded_picture_is_answered_over_the_pages_api(served: str, digit_p
 
 
 def test_the_page_asks_no_other_machine_for_anything(served: str) -> None:
-    page = urllib.request.urlopen(f"{served}/demo", timeout=10).read().decode()
+    page = urllib.request.urlopen(f"{served}/demo", timeout=60).read().decode()
     assert "fonts.googleapis" not in page
     assert not re.findall(r"""(?:src|href)=["']https?://(?!127\.0\.0\.1)[^"']+\.(?:js|css|woff2?)""", page)
 
 
 def test_the_server_is_there_beside_the_page(served: str) -> None:
-    assert urllib.request.urlopen(f"{served}/v2/health/ready", timeout=10).status == 200
-    assert urllib.request.urlopen(served, timeout=10).url.startswith(f"{served}/demo")
+    assert urllib.request.urlopen(f"{served}/v2/health/ready", timeout=60).status == 200
+    assert urllib.request.urlopen(served, timeout=60).url.startswith(f"{served}/demo")
 
 
 def test_a_port_in_use_is_one_clear_line(served: str, tmp_path: Path) -> None:

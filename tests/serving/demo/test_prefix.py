@@ -28,7 +28,7 @@ def prefixed(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.mark.parametrize("kept", ["", PREFIX], ids=["stripped", "kept"])
 def test_a_proxys_prefix_may_be_stripped_or_kept(prefixed: Demo, kept: str, digit_png: Path) -> None:
     url = prefixed.url.removesuffix(PREFIX)
-    with httpx.Client(base_url=f"{url}{kept}", timeout=20) as client:
+    with httpx.Client(base_url=f"{url}{kept}", timeout=60) as client:
         assert client.get("/", headers=PAGE).headers["location"] == f"{PREFIX}/demo/"
         form = client.get("/demo/", headers=PAGE)
         assert form.status_code == 401

@@ -28,7 +28,7 @@ def page(small_page: Demo) -> Demo:
 
 @pytest.fixture
 def client(page: Demo) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=page.url, timeout=20) as opened:
+    with httpx.Client(base_url=page.url, timeout=60) as opened:
         yield opened
 
 

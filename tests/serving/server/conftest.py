@@ -45,7 +45,7 @@ class Server:
     def stop(self) -> int:
         """Ask it to end, and wait: its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 def infer_request(batch: int = 1, **changes: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def well_afterwards(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=20) as opened:
+    with httpx.Client(base_url=server.url, timeout=60) as opened:
         yield opened
 
 

@@ -79,7 +79,7 @@ def test_other_hosts_are_refused(client: httpx.Client, host: str, status: int, p
     ],
 )
 def test_the_host_is_unmistakable(server: Server, head: bytes, status: int) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head)
         assert connection.recv(1000).startswith(b"HTTP/1.1 %d " % status)
 

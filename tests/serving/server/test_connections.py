@@ -26,7 +26,7 @@ def strict(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def _connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
 
 
 def _statuses(answers: bytes) -> list[int]:

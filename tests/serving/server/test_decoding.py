@@ -45,13 +45,13 @@ def _send(server: Server, body: bytes, headers: dict[str, str]) -> socket.socket
 
 
 def _gauge(server: Server, name: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics", timeout=20).text.splitlines()
+    lines = httpx.get(f"{server.url}/metrics", timeout=60).text.splitlines()
     return float(next(line for line in lines if line.startswith(f"vision_zoo_{name} ")).split()[1])
 
 
 def test_bombs_are_refused_within_100_mib(server: Server) -> None:
     before = bombs.resident_mib(server)
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
         for content in (bombs.webp(8000), bombs.png_header(60_000), bombs.scans(20_000)):
             answer = client.post(CLASSIFY, content=content)
             assert answer.status_code == 422, answer.text
@@ -73,7 +73,7 @@ def test_decoding_takes_a_place_in_the_queue(patient: Server) -> None:
     until(lambda: bool(bombs.children(patient)))
     waiting = [_send(patient, bombs.webp(8000), {}) for _ in range(4)]
     until(lambda: _gauge(patient, "waiting") == 4)
-    with httpx.Client(base_url=patient.url, timeout=30) as client:
+    with httpx.Client(base_url=patient.url, timeout=60) as client:
         for _ in range(55):
             answer = client.post(CLASSIFY, content=bombs.webp(8000))
             assert answer.status_code == 503
@@ -180,6 +180,6 @@ def test_decoders_are_used_again_and_end_when_they_rest() -> None:
             await asyncio.sleep(0.05)
 
     try:
-        asyncio.run(asyncio.wait_for(ask(), 30))
+        asyncio.run(asyncio.wait_for(ask(), 60))
     finally:
         decoders.close()

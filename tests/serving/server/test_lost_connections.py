@@ -61,7 +61,7 @@ def _leave(connection: socket.socket, *, reset: bool) -> None:
 
 
 def _gauge(server: Server, name: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics", timeout=20).text.splitlines()
+    lines = httpx.get(f"{server.url}/metrics", timeout=60).text.splitlines()
     return float(next(line for line in lines if line.startswith(f"vision_zoo_{name} ")).split()[1])
 
 

@@ -209,7 +209,7 @@ def test_a_client_that_leaves_half_way_is_forgotten(server: Server) -> None:
 
 
 def _raw(server: Server, content: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(content)
         connection.shutdown(socket.SHUT_WR)
         return _until_closed(connection)

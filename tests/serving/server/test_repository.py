@@ -203,7 +203,7 @@ def test_closing_ends_a_check_and_later_ones_load_nothing(folder: Path, endless:
 
 
 def _is_served_and_listed(started: Server, name: str) -> None:
-    with httpx.Client(base_url=started.url, timeout=20) as client:
+    with httpx.Client(base_url=started.url, timeout=60) as client:
         path = f"/v2/models/{quote(name, safe='')}"
         assert client.get(f"{path}/ready").json() == {"name": name, "ready": True}
         assert client.post(f"{path}/infer", json=infer_request()).json()["model_name"] == name
@@ -240,7 +240,7 @@ def test_a_server_that_is_ended_while_it_checks_an_endless_model(
         (folder / "another.onnx").write_bytes(endless)
         until(lambda: bool(_children(started.process.pid)))
         children = _children(started.process.pid)
-        assert httpx.get(f"{started.url}/v2/health/live", timeout=10).status_code == 200
+        assert httpx.get(f"{started.url}/v2/health/live", timeout=60).status_code == 200
         started.process.send_signal(end)
         assert started.process.wait(timeout=30) == (0 if end == signal.SIGTERM else -end)
         until(lambda: not any(_is_alive(child) for child in children))

@@ -171,7 +171,7 @@ def test_sigterm_finishes_what_has_begun(models: Path, tmp_path: Path) -> None:
     statuses: list[int] = []
 
     def ask(url: str) -> None:
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=60) as client:
             statuses.append(client.post(f"/v2/models/{MODEL}/infer", json=infer_request(200)).status_code)
 
     with running(models, tmp_path / "log", "--max-concurrency", "1") as started:
