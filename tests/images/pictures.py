@@ -3,6 +3,7 @@
 import contextlib
 import io
 import random
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,38 @@ def decoded_or_refused(content: bytes) -> Image.Image | None:
     with contextlib.suppress(ImageError):
         return open_image(content, max_pixels=1_000_000)
     return None
+
+
+GRAY = np.add.outer(np.arange(0, 200, 5), np.arange(0, 56)).astype(np.uint8)
+
+
+def tiff(pixels: np.ndarray, **tags: Any) -> bytes:
+    """A little-endian TIFF file of one strip; tags by number, as (type, value) or whole numbers of 16 bits."""
+    height, width = pixels.shape[:2]
+    layouts = {3: "H", 4: "L", 11: "f"}
+    values: dict[int, tuple[int, float]] = {
+        256: (4, width),
+        257: (4, height),
+        258: (3, pixels.itemsize * 8),
+        259: (3, 1),
+        262: (3, 1),
+        273: (4, 8),
+        277: (3, 1),
+        278: (4, height),
+        279: (4, pixels.nbytes),
+        339: (3, {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]),
+    }
+    for name, value in tags.items():
+        values[int(name.removeprefix("t"))] = value if isinstance(value, tuple) else (3, value)
+    entries = b"".join(
+        struct.pack("<HHL", tag, kind, 1) + struct.pack(f"<{layouts[kind]}", value).ljust(4, b"\0")
+        for tag, (kind, value) in sorted(values.items())
+    )
+    directory = struct.pack("<H", len(values)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<L", 8 + pixels.nbytes) + pixels.tobytes() + directory
+
+
+def saved(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=form, **options)
+    return buffer.getvalue()
