@@ -93,7 +93,10 @@ class UnfinishedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeResult:
-    """The runs of a recipe in one environment. `parameters` is None until one of them is finished."""
+    """The runs of a recipe in one environment. `parameters` is None until one of them is finished.
+
+    `runs_at_once` is how many shared the device, where it was more than one: their times are not those of a run alone.
+    """
 
     schema: Literal[2] = SCHEMA_VERSION
     kind: Literal["recipe"] = "recipe"
@@ -103,6 +106,7 @@ class RecipeResult:
     parameters: int | None
     data: DataUsed
     environment: Environment
+    runs_at_once: int | None = None
     runs: Sequence[SeedResult] = ()
     unfinished: Sequence[UnfinishedRun] = ()
 

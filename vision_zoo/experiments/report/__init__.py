@@ -43,7 +43,8 @@ the standard deviation, and the range if n is above 1. A result *holds* if its m
 the report ({points_on_copy} on the JPEG copy of CIFAR-10). Accuracy is computed once after training, on the whole
 test split, which has no influence on the choice of weights. Seconds cover training and validation, including the
 computation of frozen features, without the test curve. *CPU* is the average number of busy cores; if it is clearly
-below the number of cores, runs had fewer threads or shared the machine. `vision-zoo reproduce RECIPE` repeats a row."""
+below the number of cores, runs had fewer threads or shared the machine. Runs that shared a GPU have no seconds.
+`vision-zoo reproduce RECIPE` repeats a row."""
 
 
 def write(path: Path, results_dir: Path) -> None:
@@ -161,11 +162,11 @@ def _measured_cells(recipe: Recipe, document: RecipeResult, reported: float | No
         cells["measured"] += " (validation)"
     if document.unfinished and not values:
         cells["measured"] = f"stopped after epoch {document.unfinished[0].epochs} of {recipe.stopping.epochs}"
-    if values:
+    if values and document.runs_at_once is None:
         cells["seconds, measured"] = f"{statistics.fmean(run.all_train_seconds for run in document.runs):.1f}"
         cells["CPU"] = f"{statistics.fmean(run.cpu_seconds / run.train_seconds for run in document.runs):.1f}"
-        if reported is not None:
-            cells["difference"] = f"{100 * (statistics.fmean(values) - reported):+.2f}"
+    if values and reported is not None:
+        cells["difference"] = f"{100 * (statistics.fmean(values) - reported):+.2f}"
     return cells
 
 

@@ -96,8 +96,12 @@ def _fastest(name: str) -> Rule:
 
     def rule(measured: Mapping[str, Measured], _comparisons: list[Comparison]) -> Finding:
         own = measured[name]
+        train_seconds = {key: other.train_seconds for key, other in measured.items()}
+        shared = [f"`{key}`" for key, value in train_seconds.items() if value is None]
+        if shared:
+            return Finding("inconclusive", (f"The runs of {', '.join(shared)} shared a device with others.",))
         seconds = {
-            "to train": {key: other.train_seconds for key, other in measured.items()},
+            "to train": {key: value for key, value in train_seconds.items() if value is not None},
             "to classify the test images": {
                 key: _inference_seconds(other) for key, other in measured.items()
             },

@@ -20,7 +20,8 @@ class Measured:
     environment: str
     parameters: int
     accuracies: Mapping[int, float]
-    train_seconds: float
+    train_seconds: float | None
+    """None where several runs shared a device."""
     runs: Sequence[SeedResult]
     predictions: Predictions | None
     latency_ms: float | None
@@ -83,7 +84,9 @@ def gather(results_dir: Path) -> dict[str, Measured]:
             document.environment.folder_name,
             document.parameters or 0,
             {run.seed: run.test_accuracy for run in document.runs},
-            statistics.fmean(run.all_train_seconds for run in document.runs),
+            statistics.fmean(run.all_train_seconds for run in document.runs)
+            if document.runs_at_once is None
+            else None,
             document.runs,
             read_predictions(predictions_path(place)),
             latencies.get((recipe.architecture, recipe.data.dataset)),

@@ -110,7 +110,7 @@ def _recipe_row(recipe: Recipe, measured: Measured | None) -> dict[str, Any]:
         "measured": f"{statistics.fmean(values):.2%}",
         "runs": len(values),
         "over seeds": None if seeds is None else f"{seeds.low:.2%} to {seeds.high:.2%}",
-        "train s": f"{measured.train_seconds:,.0f}",
+        "train s": None if measured.train_seconds is None else f"{measured.train_seconds:,.0f}",
         "p50 ms": None if measured.latency_ms is None else f"{measured.latency_ms:.3f}",
     }
     if measured.predictions is not None and 0 in measured.predictions.by_seed:
