@@ -30,7 +30,6 @@ from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_directory import RunDirectory
 
 _SECONDS = 240
-_KILLS = 20
 
 
 def test_a_run_interrupted_twice_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -85,10 +84,13 @@ def _train_saving_often(recipe: str, path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def few_digits(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_few_digits(mnist_5k, tmp_path_factory.mktemp("digits"))
+
+
+def write_few_digits(mnist_5k: Splits, folder: Path) -> str:
     """Eighty pictures in a folder: epochs of a few steps, and validation that soon gets worse."""
-    folder = tmp_path_factory.mktemp("digits")
     for label in range(2):
-        (folder / str(label)).mkdir()
+        (folder / str(label)).mkdir(parents=True)
         for index in np.flatnonzero(mnist_5k.train.labels == label)[:40]:
             picture = Image.fromarray(mnist_5k.train.images[index].squeeze())
             picture.save(folder / str(label) / f"{index}.png")
@@ -107,19 +109,18 @@ def _stops_early(architecture: str, dataset: str) -> Recipe:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["small_cnn", "patch_lstm", "vit"])
-def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_the_same(
-    few_digits: str, tmp_path: Path, architecture: str
-) -> None:
-    """Twenty random moments; augmentation, dropout and early stopping are on. A run that ends before is begun again."""
-    recipe = _stops_early(architecture, few_digits)
-    whole = tmp_path / "whole"
+def kill_again_and_again(architecture: str, dataset: str, folder: Path, *, kills: int) -> None:
+    """Kill runs at random moments, with augmentation, dropout and early stopping: all end bit for bit as one alone.
+
+    A run that ends before it is killed is begun again.
+    """
+    recipe = _stops_early(architecture, dataset)
+    whole = folder / "whole"
     _run_to_its_end(_process(recipe, whole))
     assert len(RunDirectory.open(whole).history()) < recipe.stopping.epochs
     moments, killed, ended = random.Random(0), 0, 0
-    while killed < _KILLS:
-        run = RunDirectory(tmp_path / str(ended))
+    while killed < kills:
+        run = RunDirectory(folder / str(ended))
         process = _process(recipe, run.path)
         process.start()
         _wait_for_a_save(run, process.is_alive)
@@ -135,6 +136,14 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_the_same(
             _assert_loadable(run, recipe)
     _run_to_its_end(_process(recipe, run.path))
     assert_same(whole, run.path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ["small_cnn", "patch_lstm", "vit"])
+def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_the_same(
+    few_digits: str, tmp_path: Path, architecture: str
+) -> None:
+    kill_again_and_again(architecture, few_digits, tmp_path, kills=5)
 
 
 def _train_dying_while_saving(recipe: str, path: Path, moment: str) -> None:

@@ -24,6 +24,7 @@ _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
 """A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
 _PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
+_BEGINNING_OF_A_PROBE = b"GET /v2/health/"
 
 
 class Connection(RequestReader):
@@ -51,6 +52,7 @@ class Connection(RequestReader):
         self._stopping = False
         self._closing = False
         self._first = True
+        self._is_new = True
         self._timeouts = Timeouts()
 
     # What asyncio calls.
@@ -77,6 +79,21 @@ class Connection(RequestReader):
         self.pipeline.clear()
         self._kept = memoryview(b"")
         self._answering.forget()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrives. Where there are many connections, a new one is read in its turn, but for a probe."""
+        is_new, self._is_new = self._is_new, False
+        crowded = is_new and 2 * len(self.connections) > self._limits.connections
+        if crowded and not data.startswith(_BEGINNING_OF_A_PROBE):
+            self._kept = memoryview(data)
+            self._flow.hold()
+            self._turns.take(self.loop, self, self._begin)
+            return
+        super().data_received(data)
+
+    def _begin(self) -> None:
+        self._flow.release()
+        self._feed_kept()
 
     # What the parser calls.
 

@@ -87,7 +87,7 @@ class Room:
         if self._calls_until_search > 0:
             self._calls_until_search -= 1
             return False
-        at_once = max(1, len(connections) // 16)
+        at_once = max(1, len(connections) // 4)
         stalled = [
             (since, connection)
             for connection in connections
