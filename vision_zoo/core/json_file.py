@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,14 +20,15 @@ def read(path: Path, kind: type[Value], *, hint: str = _HINT) -> Value:
     Raises:
         RunError: the file is missing or damaged. The message names the key and ends with `hint`.
     """
-    import msgspec
+    with _faults(path, hint):
+        return _decode(path.read_bytes(), kind)
 
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing; {hint}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged ({error}); {hint}") from error
+
+def read_if_like(path: Path, kind: type[Value], header: Any) -> Value | None:
+    """Do as `read`, but return None if the file, read into the type of `header`, is not equal to it."""
+    with _faults(path, _HINT):
+        content = path.read_bytes()
+        return _decode(content, kind) if _decode(content, type(header)) == header else None
 
 
 def read_if_present(path: Path, kind: type[Value]) -> Value | None:
@@ -62,3 +65,19 @@ def fields_of(value: Any) -> dict[str, Any]:
         if (entry := getattr(value, field.name)) not in (None, {})
         or not (field.default is None or field.default_factory is dict)
     }
+
+
+def _decode(content: bytes, kind: type[Value]) -> Value:
+    import msgspec
+
+    return msgspec.json.decode(content, type=kind)
+
+
+@contextmanager
+def _faults(path: Path, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing; {hint}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged ({error}); {hint}") from error

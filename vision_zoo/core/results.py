@@ -280,5 +280,5 @@ def load_results(results_dir: Path, kind: type[Result]) -> list[Result]:
         RunError: one of them is damaged.
     """
     wanted = _Header(*(kind.__dataclass_fields__[name].default for name in ("schema", "kind")))
-    paths = sorted(results_dir.glob("*/*.json"))
-    return [json_file.read(path, kind) for path in paths if json_file.read(path, _Header) == wanted]
+    found = (json_file.read_if_like(path, kind, wanted) for path in sorted(results_dir.glob("*/*.json")))
+    return [document for document in found if document is not None]
