@@ -2,7 +2,6 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from vision_zoo.core.json_file import fields_of
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
-from vision_zoo.recipes import RECIPES, find_recipe, recipe_for
+from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import loop, plots, train
 from vision_zoo.training.classifier import build_classifier
@@ -122,27 +121,6 @@ def test_a_confusion_matrix_has_true_classes_in_rows() -> None:
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
-def test_recipes_survive_their_file() -> None:
-    for recipe in RECIPES.values():
-        assert Recipe.from_json(recipe.to_json(), name="recipe.json") == recipe
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"name": "x"}', '{"mean": 3}'])
-def test_a_damaged_recipe_file_is_refused(text: str) -> None:
-    with pytest.raises(RunError, match="is not a recipe"):
-        Recipe.from_json(text, name="recipe.json")
-
-
-def test_recipes_are_named_after_architecture_and_dataset() -> None:
-    for recipe in RECIPES.values():
-        dataset = recipe.data.dataset.removesuffix("-160")  # the same images before they are scaled
-        assert recipe.name.endswith(f"-{dataset.replace('-', '_')}")
-
-
-def test_a_pair_without_a_recipe_gets_the_datasets_statistics() -> None:
-    assert recipe_for("simple_cnn", "mnist") is find_recipe("simple_cnn-mnist")
-
-
 def test_a_cap_in_steps_ends_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     run = _train(QUICK.override(max_steps=11), tmp_path / "run")
     history = RunDirectory.open(run.path).history()
@@ -153,13 +131,6 @@ def test_a_cap_in_steps_ends_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
 def test_a_cap_in_minutes_ends_training(tmp_path: Path) -> None:
     run = _train(QUICK.override(max_minutes=1e-6), tmp_path / "run")
     assert RunDirectory.open(run.path).metrics().steps == 1
-
-
-def test_the_learning_rate_falls_in_steps() -> None:
-    recipe = QUICK.override(learning_rate=0.1, step_epochs=2, gamma=0.1)
-    assert [recipe.learning_rate_at(epoch) for epoch in range(5)] == pytest.approx(
-        [0.1, 0.1, 0.01, 0.01, 0.001]
-    )
 
 
 def test_one_cycle_rises_and_falls_in_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,24 +171,6 @@ def test_offsets_of_batch_normalisations_learn_at_their_multiple() -> None:
     assert (offsets["lr"], offsets["weight_decay"]) == (32.0, 0.01 / 64)
     set_learning_rate(optimizer, 0.25)
     assert (others["lr"], offsets["lr"]) == (0.25, 16.0)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"momentum": 0.9},
-        {"bias_lr_factor": 0.0},
-        {"optimizer": "sgd", "momentum": 1.0},
-        {"label_smoothing": 1.0},
-        {"schedule": "cosine"},
-        {"schedule": "one_cycle", "step_epochs": 2},
-        {"warmup_fraction": 0.0},
-        {"test_time_flip": True, "frozen": True},
-    ],
-)
-def test_settings_that_do_not_go_together_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="out of range"):
-        QUICK.override(**wrong)
 
 
 def test_every_split_is_scored_at_the_end(tmp_path: Path) -> None:
