@@ -59,7 +59,8 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 _START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "import json, os, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "hasattr(os, 'nice') and os.nice(5); "
     "from vision_zoo.serving.server.decoder_process import main; main()"
 )
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
@@ -101,8 +102,6 @@ def main() -> None:
     # Ctrl-C and a service manager signal the whole group; the server finishes what has begun.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(5)  # small requests go first
     with contextlib.suppress(OSError):  # where memory runs out, this process goes before the server
         Path("/proc/self/oom_score_adj").write_text("1000")
     answers = os.fdopen(os.dup(1), "wb")

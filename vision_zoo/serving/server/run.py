@@ -22,8 +22,10 @@ _ACCEPTS_A_ROUND, _FEW_ACCEPTS_A_ROUND = 64, 16
 
 A probe waits behind all that came before it. Each takes a file, so there are fewer where files are few.
 """
-_GARBAGE_THRESHOLDS = 10_000, 20, 50
-"""With Python's own, thousands of new connections a second have all that lives looked through ten times a second."""
+_GARBAGE_THRESHOLDS = 1_000, 20, 200
+"""What is young is looked through often, as an event of the page leaves its picture in cycles; all else seldom, as
+thousands of new connections a second would have all of it looked through ten times a second.
+"""
 _OTHER_FILES = 130
 """That a server opens beside its connections: models, the page, the log."""
 _FEWEST_CONNECTIONS = 16
