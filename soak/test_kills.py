@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.test_resume import kill_again_and_again, write_few_digits
+from tests.training.runs import write_few_digits
+from tests.training.test_resume import kill_again_and_again
 from vision_zoo.data import find_dataset
 
 

@@ -55,8 +55,7 @@ def run(
 def _command(
     arguments: list[str], cwd: Path, env: dict[str, str], output: Path, prepare: Callable[[], None] | None
 ) -> None:
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    redirect(output)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -66,3 +65,9 @@ def _command(
     from vision_zoo.cli import main
 
     main()
+
+
+def redirect(output: Path) -> None:
+    """Let what this process prints go to the files `stdout` and `stderr` of a folder."""
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.data import find_dataset
+from vision_zoo.data.dataset import Splits
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
@@ -62,3 +65,13 @@ def state_of(recipe: Recipe) -> TrainingState:
         recipe, find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
     ).network
     return TrainingState(network, build_optimizer(recipe, network))
+
+
+def write_few_digits(mnist_5k: Splits, folder: Path) -> str:
+    """Eighty pictures in a folder: epochs of a few steps, and validation that soon gets worse."""
+    for label in range(2):
+        (folder / str(label)).mkdir(parents=True)
+        for index in np.flatnonzero(mnist_5k.train.labels == label)[:40]:
+            picture = Image.fromarray(mnist_5k.train.images[index].squeeze())
+            picture.save(folder / str(label) / f"{index}.png")
+    return f"folder:{folder}"

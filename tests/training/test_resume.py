@@ -11,12 +11,10 @@ from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, start, state_of
+from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, start, state_of, write_few_digits
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import SilentProgress
@@ -85,16 +83,6 @@ def _train_saving_often(recipe: str, path: Path) -> None:
 @pytest.fixture(scope="module")
 def few_digits(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_few_digits(mnist_5k, tmp_path_factory.mktemp("digits"))
-
-
-def write_few_digits(mnist_5k: Splits, folder: Path) -> str:
-    """Eighty pictures in a folder: epochs of a few steps, and validation that soon gets worse."""
-    for label in range(2):
-        (folder / str(label)).mkdir(parents=True)
-        for index in np.flatnonzero(mnist_5k.train.labels == label)[:40]:
-            picture = Image.fromarray(mnist_5k.train.images[index].squeeze())
-            picture.save(folder / str(label) / f"{index}.png")
-    return f"folder:{folder}"
 
 
 def _stops_early(architecture: str, dataset: str) -> Recipe:
