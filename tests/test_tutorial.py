@@ -1,20 +1,25 @@
 """The tutorial's commands, run as they are printed, on pictures that are learnt sooner than photographs."""
 
+import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, Completed, free_port
+from tests.experiments.compare.clock import Ticking
 from tests.images.pictures import striped_picture
+from vision_zoo.experiments import compare
 
-_LESS = "--budget 1h --seeds 1 --architectures small_cnn,simple_cnn"  # of all; both end early, by themselves
+_LESS = "--budget 15s --seeds 1 --architectures simple_cnn --image-size 24"
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +44,22 @@ def _environment(model: str = "") -> dict[str, str]:
     return {**os.environ, "PATH": path, "MODEL": model}
 
 
-def _run(line: str, folder: Path, model: str = "") -> str:
-    done = subprocess.run(
-        ["sh", "-c", line], cwd=folder, env=_environment(model), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{line}: {done.stderr}"
-    return done.stdout
+def _tick() -> None:
+    compare.compare = functools.partial(compare.compare, clock=Ticking())
 
 
 @pytest.mark.slow
-def test_its_commands_run(commands: list[str], folder: Path) -> None:
-    compare, chosen, *rest = commands
-    assert "--budget 8m" in compare
-    said = _run(compare.replace("--budget 8m", _LESS), folder)
+def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., Completed]) -> None:
+    def run(line: str, model: str = "") -> str:
+        program, *arguments = shlex.split(line.replace("$MODEL", model))
+        assert program == "vision-zoo"
+        done = cli(*arguments, prepare=_tick)
+        assert done.code == 0, f"{line}: {done.stderr}"
+        return done.stdout
+
+    comparison, chosen, *rest = commands
+    assert "--budget 8m" in comparison
+    said = run(comparison.replace("--budget 8m", _LESS))
     document = json.loads((folder / "comparison" / "comparison.json").read_text())
     model = document["recommendation"]["model"]
     assert f"recommended: {model}" in said
@@ -60,7 +68,7 @@ def test_its_commands_run(commands: list[str], folder: Path) -> None:
     assert name[1] in {one["model"] for one in document["models"]}  # the tutorial's example is one it can be
 
     serve = rest.index("vision-zoo serve --models-dir comparison/models")
-    shown = [_run(line, folder, model) for line in rest[:serve]]
+    shown = [run(line, model) for line in rest[:serve]]
     assert "chair" in shown[0]
     port = free_port()
     with subprocess.Popen(
@@ -73,11 +81,13 @@ def test_its_commands_run(commands: list[str], folder: Path) -> None:
             _until_ready(port)
             asked, *after = (line.replace(":8000", f":{port}") for line in rest[serve + 1 :])
             assert asked.startswith("curl ")
-            answer = json.loads(_run(asked, folder, model))
+            answer = json.loads(
+                subprocess.check_output(["sh", "-c", asked], cwd=folder, env=_environment(model))
+            )
             assert answer["label"] in {"chair", "lamp", "table"}
         finally:
             server.terminate()
-    (card,) = (_run(line, folder, model) for line in after)
+    (card,) = (run(line, model) for line in after)
     assert "chair, lamp, table" in card
     assert "license:" not in card  # the pictures are not ours
 
