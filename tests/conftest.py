@@ -65,18 +65,26 @@ def _same_torch() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
     if "torch.onnx" in sys.modules:
         warm.read_operators_once()
+    if "vision_zoo.training.run_outputs" in sys.modules:
+        warm.draw_nothing()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The tests neither use nor fill the user's cache."""
+    """The tests neither use nor fill the user's cache; workers of one session decode every dataset once."""
+    own = tmp_path_factory.mktemp("cache")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = tmp_path_factory.getbasetemp().parent / "decoded"
+        shared.mkdir(exist_ok=True)
+        (own / "vision-zoo").mkdir()
+        (own / "vision-zoo" / "decoded").symlink_to(shared)
     with pytest.MonkeyPatch.context() as patch:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         patch.setenv(  # the browser was downloaded into it
             "PLAYWRIGHT_BROWSERS_PATH",
             os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or str(cache / "ms-playwright"),
         )
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(own))
         patch.delenv("COLUMNS", raising=False)
         yield
 
@@ -144,11 +152,13 @@ def mnist_5k() -> Splits:
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real run of two epochs on mnist-5k. Read only."""
     from vision_zoo.recipes import find_recipe
-    from vision_zoo.training import train
+    from vision_zoo.training import plots, run_outputs, train
 
     path = tmp_path_factory.mktemp("runs") / "run"
     recipe = find_recipe("simple_cnn-mnist_5k").override(epochs=2)
-    train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_outputs, "plots", plots)  # which draw
+        train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
     return path
 
 

@@ -26,7 +26,7 @@ def test_a_shipped_file_reaches_its_recorded_accuracy(entry: ZooModel, data_dir:
     test = dataset.load(data_dir).test
     # A part of the split, evenly spread, where an image costs much.
     every = max(1, round(entry.macs * len(test) / 1e11))
-    session = Session(ROOT / "exported" / f"{entry.model}.onnx", provider="cpu", threads=2)
+    session = Session(ROOT / "exported" / f"{entry.model}.onnx", provider="cpu")
     score = evaluate(session, test.images[::every], test.labels[::every], dataset.labels, SilentProgress())
     variance = entry.test_accuracy * (1 - entry.test_accuracy)
     tolerance = 5e-4 if every == 1 else 4 * (variance / score.images) ** 0.5 + 1 / score.images

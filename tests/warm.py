@@ -11,7 +11,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+from vision_zoo.core import atomic
 
 if sys.platform == "win32":
     CONTEXT = multiprocessing.get_context("spawn")
@@ -25,6 +28,16 @@ def read_operators_once() -> None:
     apis: Any = importlib.import_module("torch.onnx._internal.exporter._registration").onnxscript_apis
     if not hasattr(apis.get_torchlib_ops, "cache_info"):
         apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
+
+
+def draw_nothing() -> None:
+    """Let the pictures of runs be empty: to draw them takes longer than to train a small network."""
+
+    def write(path: Path, *_arguments: object, **_options: object) -> None:
+        atomic.write_bytes(path, b"")
+
+    nothing = SimpleNamespace(write_curves=write, write_confusion_matrix=write, write_samples=write)
+    vars(importlib.import_module("vision_zoo.training.run_outputs"))["plots"] = nothing
 
 
 def run(

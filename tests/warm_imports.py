@@ -8,7 +8,10 @@ from vision_zoo.exporting import export
 
 for name in (
     "onnx",
+    "optuna",
+    "tests.conftest",
     "torch._dynamo",  # torch imports it when the first optimizer is made
+    "torch.utils.tensorboard",
     "vision_zoo.cli",
     "vision_zoo.training.plots",
     "vision_zoo.training.run_outputs",
@@ -17,4 +20,5 @@ for name in (
     import_module(name)
 onnx_runtime.load()
 warm.read_operators_once()
+warm.draw_nothing()
 export.load_exporter()

@@ -87,13 +87,14 @@ def test_learns_a_handful_of_images(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("channels", "size", "classes"), SIZES)
-def test_exports_with_a_dynamic_batch(name: str, channels: int, size: int, classes: int) -> None:
-    network = _build(name, channels=channels, size=size, classes=classes)
-    wanted = _images(network, 1, size).shape[1]
+def test_exports_with_a_dynamic_batch(name: str) -> None:
+    # An image in grayscale is repeated where the network takes colours alone.
+    channels = 1 if "mean" in ARCHITECTURES[name].recipe_defaults else 3
+    network = _build(name, channels=channels, size=32, classes=7)
+    wanted = _images(network, 1, 32).shape[1]
     classifier = ImageClassifier(network, mean=[0.5] * wanted, std=[0.5] * wanted).eval()
-    content = to_onnx(classifier, (size, size, channels))
-    images = np.random.default_rng(0).integers(0, 256, (70, size, size, channels), dtype=np.uint8)
+    content = to_onnx(classifier, (32, 32, channels))
+    images = np.random.default_rng(0).integers(0, 256, (70, 32, 32, channels), dtype=np.uint8)
     verification = verify_graph(content, classifier, Split(images, np.zeros(70, dtype=np.int64)))
     assert verification.argmax_agreement == 1.0
 

@@ -1,5 +1,6 @@
 """Workers that share a search through a journal or a database: with a lost one nothing is lost, or trained twice."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -17,29 +18,40 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+from tests import warm
 from tests.conftest import free_port
+from tests.training.runs import write_few_digits
 from tests.warm import CONTEXT
+from vision_zoo.cli import main
 from vision_zoo.core.errors import StorageError, UsageError
+from vision_zoo.data.dataset import Splits
 from vision_zoo.experiments.search import study, study_storage
 from vision_zoo.experiments.search.search_space import Space, folder_name
 from vision_zoo.experiments.search.study import Place, StudySettings, open_study
 from vision_zoo.experiments.search.study_storage import open_storage
-from vision_zoo.recipes import find_recipe
+from vision_zoo.recipes import find_recipe, recipe_for
 from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training import run_outputs
 from vision_zoo.training.run_directory import RunDirectory
 
-QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=2)
-GRID: Space = {"batch_size": [128, 256, 512], "learning_rate": [0.001, 0.01]}
+GRID: Space = {"batch_size": [8, 16], "learning_rate": [1e-5, 0.01]}
 _SECONDS = 180
 _HEARTBEAT = 5
 """Seconds: three of them without a sign, which no worker needs on a busy machine, and it is lost."""
 _LINUX = pytest.mark.skipif(sys.platform != "linux", reason="finds who trains in /proc")
 
 
+@pytest.fixture(scope="module")
+def quick(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    dataset = write_few_digits(mnist_5k, tmp_path_factory.mktemp("digits"))
+    return recipe_for("small_cnn", dataset, image_size=28).override(epochs=2)
+
+
 def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None:
     """In a process of its own; lost workers are noticed soon."""
     study_storage.HEARTBEAT_SECONDS = _HEARTBEAT
     torch.set_num_threads(1)
+    _end_after_the_kill(out)
     study.work(
         Recipe.from_json(recipe, name="recipe"),
         GRID,
@@ -49,14 +61,31 @@ def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None
     )
 
 
-def _four_workers_of_which_one_is_killed(storage: str, out: Path) -> None:
-    workers = [CONTEXT.Process(target=_worker, args=(QUICK.to_json(), storage, out, None)) for _ in range(4)]
+def _end_after_the_kill(out: Path) -> None:
+    """Let no run of this process end before one of the workers is killed."""
+
+    def wait(*_arguments: object, **_options: object) -> None:
+        while not (out / "killed").exists():
+            time.sleep(0.01)
+
+    vars(run_outputs.plots)["write_curves"] = wait
+
+
+def _kill_one_with_a_checkpoint(processes: Callable[[], Sequence[int]], out: Path) -> Path:
+    """Kill a worker that trains and has saved an epoch; returns the run that it trains."""
+    killed, run = _worker_with_a_checkpoint(processes, out)
+    os.kill(killed, signal.SIGKILL)
+    (out / "killed").touch()
+    return run
+
+
+def _four_workers_of_which_one_is_killed(quick: Recipe, storage: str, out: Path) -> None:
+    workers = [CONTEXT.Process(target=_worker, args=(quick.to_json(), storage, out, None)) for _ in range(4)]
     try:
         for worker in workers:
             worker.start()
-        killed, run = _worker_with_a_checkpoint(lambda: [worker.pid or 0 for worker in workers], out)
+        run = _kill_one_with_a_checkpoint(lambda: [worker.pid or 0 for worker in workers], out)
         begun = (run / "recipe.json").stat().st_mtime_ns
-        os.kill(killed, signal.SIGKILL)
         for worker in workers:
             worker.join(_SECONDS)
     finally:
@@ -92,11 +121,11 @@ def _runs_locked_by(process: int, out: Path) -> Iterator[Path]:
             yield file.parent
 
 
-def _assert_complete(storage: str, out: Path) -> None:
-    with open_study(QUICK, GRID, StudySettings("together"), storage) as opened:
+def _assert_complete(quick: Recipe, storage: str, out: Path) -> None:
+    with open_study(quick, GRID, StudySettings("together"), storage) as opened:
         complete = opened.get_trials(states=(TrialState.COMPLETE,))
     names = {folder_name(trial.params) for trial in complete}
-    assert len(names) == 6
+    assert len(names) == 4
     for name in names:
         run = RunDirectory.open(out / name)
         assert run.finished
@@ -106,37 +135,40 @@ def _assert_complete(storage: str, out: Path) -> None:
 
 @pytest.mark.slow
 @_LINUX
-def test_four_workers_share_a_journal_and_one_is_killed(tmp_path: Path) -> None:
+def test_four_workers_share_a_journal_and_one_is_killed(quick: Recipe, tmp_path: Path) -> None:
     storage = f"journal:{tmp_path / 'study.journal'}"
-    _four_workers_of_which_one_is_killed(storage, tmp_path / "runs")
-    _assert_complete(storage, tmp_path / "runs")
+    _four_workers_of_which_one_is_killed(quick, storage, tmp_path / "runs")
+    _assert_complete(quick, storage, tmp_path / "runs")
+
+
+def _tune(output: Path, out: Path, arguments: list[str]) -> None:
+    """In a process of its own: `vision-zoo tune`, whose workers are forked from it."""
+    fork = multiprocessing.get_context("fork")
+    warm.redirect(output)
+    _end_after_the_kill(out)
+    sys.argv = ["vision-zoo", "tune", *arguments]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multiprocessing, "get_context", lambda _method: fork)
+        main()
 
 
 @pytest.mark.slow
 @_LINUX
 def test_workers_of_one_call_go_on_without_the_one_that_is_killed(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "vision_zoo",
-        "tune",
-        "simple_cnn-mnist_5k",
-        "--device",
-        "cpu",
-        "--jobs",
-        "2",
-    ]
-    command += ["--grid", "lr=0.001,0.002,0.005", "--epochs", "2", "--storage", f"journal:{tmp_path / 'j'}"]
     out = tmp_path / "runs"
-    with subprocess.Popen(
-        [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as call:
-        killed, _ = _worker_with_a_checkpoint(lambda: _children(call.pid), out)
-        os.kill(killed, signal.SIGKILL)
-        stdout, stderr = call.communicate(timeout=_SECONDS)
-    assert call.returncode == 0, stderr
+    arguments = ["simple_cnn-mnist_5k", "--device", "cpu", "--jobs", "2", "--epochs", "1", "--out", str(out)]
+    arguments += ["--grid", "lr=0.001,0.002,0.005", "--storage", f"journal:{tmp_path / 'j'}"]
+    call = CONTEXT.Process(target=_tune, args=(tmp_path, out, arguments))
+    try:
+        call.start()
+        _kill_one_with_a_checkpoint(lambda: _children(call.pid or 0), out)
+        call.join(_SECONDS)
+    finally:
+        call.kill()
+    stderr = (tmp_path / "stderr").read_text()
+    assert call.exitcode == 0, stderr
     assert "warning: a worker was lost (exit code -9); the others continue" in stderr
-    assert "chosen on validation: learning rate" in stdout
+    assert "chosen on validation: learning rate" in (tmp_path / "stdout").read_text()
     assert len(list(out.glob("*/metrics.json"))) == 3
 
 
@@ -207,12 +239,12 @@ def _wait_for(port: int) -> None:
 @pytest.mark.slow
 @_LINUX
 def test_four_workers_share_a_database_and_one_is_killed(
-    postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    quick: Recipe, postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", _HEARTBEAT)
-    _four_workers_of_which_one_is_killed(postgresql, tmp_path / "runs")
-    _assert_complete(postgresql, tmp_path / "runs")
-    with open_study(QUICK, GRID, StudySettings("together"), postgresql) as opened:
+    _four_workers_of_which_one_is_killed(quick, postgresql, tmp_path / "runs")
+    _assert_complete(quick, postgresql, tmp_path / "runs")
+    with open_study(quick, GRID, StudySettings("together"), postgresql) as opened:
         deadline = time.monotonic() + _SECONDS
         while opened.get_trials(states=(TrialState.RUNNING,)):
             assert time.monotonic() < deadline, "the lost one is not noticed"
@@ -224,7 +256,12 @@ def test_four_workers_share_a_database_and_one_is_killed(
 
 def test_a_database_that_does_not_answer_is_one_line() -> None:
     with pytest.raises(StorageError, match=r"postgresql://127\.0\.0\.1:1/none cannot be used: "):
-        open_study(QUICK, GRID, StudySettings("x"), "postgresql://user:secret@127.0.0.1:1/none").__enter__()
+        open_study(
+            find_recipe("simple_cnn-mnist_5k"),
+            GRID,
+            StudySettings("x"),
+            "postgresql://user:secret@127.0.0.1:1/none",
+        ).__enter__()
 
 
 @pytest.mark.parametrize(
