@@ -1,4 +1,4 @@
-"""A new field with its default changes no document and no earlier result."""
+"""Documents say what results say; a new field with its default changes neither."""
 
 import itertools
 import json

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from scripts import update_documents
 from scripts.figures.sources import load_results
-from tests.conftest import ROOT, run_command
+from tests.conftest import ROOT, Completed
 
 TRACKED = subprocess.run(
     ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -62,17 +63,6 @@ def test_every_security_guarantee_has_its_test() -> None:
         assert named, row
         for file, test in named:
             assert f"def {test}" in (ROOT / "tests" / file).read_text(), (file, test)
-
-
-def test_documents_say_what_results_say() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.update_documents", "--check"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_drifted_document_is_noticed(tmp_path: Path) -> None:
@@ -153,13 +143,13 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_readmes_commands_run(tmp_path: Path, digit_png: Path) -> None:
+def test_the_readmes_commands_run(cli: Callable[..., Completed], tmp_path: Path, digit_png: Path) -> None:
     (block,) = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     (tmp_path / "docs" / "images").mkdir(parents=True)
     (tmp_path / "docs" / "images" / "digit.png").write_bytes(digit_png.read_bytes())
     for line in block.splitlines():
         command = line.removeprefix("$ vision-zoo ").split()
-        done = run_command(*command, cwd=tmp_path)
+        done = cli(*command)
         assert done.code == 0, done.stderr
     assert done.json[0]["label"] == "7"
 

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,24 +41,30 @@ def draw_nothing() -> None:
     vars(importlib.import_module("vision_zoo.training.run_outputs"))["plots"] = nothing
 
 
-def run(
+def start(
     arguments: list[str],
     *,
     cwd: Path,
     env: dict[str, str],
     output: Path,
-    seconds: float,
     prepare: Callable[[], None] | None = None,
-) -> int:
-    """Run `vision-zoo` and give its exit code; `output` is a folder for its `stdout` and `stderr`.
+) -> ForkServerProcess | SpawnProcess:
+    """Start `vision-zoo`; `output` is a folder for its `stdout` and `stderr`.
 
     `prepare` is called in its process first.
+    """
+    process = CONTEXT.Process(target=_command, args=(arguments, cwd, env, output, prepare))
+    process.start()
+    return process
+
+
+def run(arguments: list[str], *, seconds: float, **options: Any) -> int:
+    """Run `vision-zoo` and give its exit code; `options` are those of `start`.
 
     Raises:
         TimeoutError: it takes longer.
     """
-    process = CONTEXT.Process(target=_command, args=(arguments, cwd, env, output, prepare))
-    process.start()
+    process = start(arguments, **options)
     process.join(seconds)
     if process.exitcode is None:
         process.kill()

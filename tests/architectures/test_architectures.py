@@ -12,6 +12,7 @@ from vision_zoo.core.errors import UnknownNameError, UsageError
 from vision_zoo.data import DATASETS
 from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.export import to_onnx
+from vision_zoo.exporting.graph import summarise_graph
 from vision_zoo.exporting.verify import verify_graph
 from vision_zoo.recipes import RECIPES, recipe_for
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
@@ -87,16 +88,22 @@ def test_learns_a_handful_of_images(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_exports_with_a_dynamic_batch(name: str) -> None:
+def test_exports_with_a_dynamic_batch_and_layers_that_add_up(name: str) -> None:
     # An image in grayscale is repeated where the network takes colours alone.
-    channels = 1 if "mean" in ARCHITECTURES[name].recipe_defaults else 3
-    network = _build(name, channels=channels, size=32, classes=7)
-    wanted = _images(network, 1, 32).shape[1]
-    classifier = ImageClassifier(network, mean=[0.5] * wanted, std=[0.5] * wanted).eval()
-    content = to_onnx(classifier, (32, 32, channels))
-    images = np.random.default_rng(0).integers(0, 256, (70, 32, 32, channels), dtype=np.uint8)
+    dataset = DATASETS["mnist" if "mean" in ARCHITECTURES[name].recipe_defaults else "cifar10"]
+    torch.manual_seed(0)
+    classifier = build_classifier(recipe_for(name, dataset.name), dataset).eval()
+    content = to_onnx(classifier, dataset.input.shape)
+    images = np.random.default_rng(0).integers(0, 256, (70, *dataset.input.shape), dtype=np.uint8)
     verification = verify_graph(content, classifier, Split(images, np.zeros(70, dtype=np.int64)))
     assert verification.argmax_agreement == 1.0
+    summary = summarise_graph(content, name=name)
+    assert summary.opset == 18
+    macs = sum(layer.macs for layer in summary.layers)
+    assert macs == pytest.approx(count_macs(classifier, dataset), rel=0.02)
+    parameters = sum(layer.parameters for layer in summary.layers)
+    assert parameters == pytest.approx(count_parameters(classifier.network), rel=0.02)
+    assert all(np.prod(layer.output) > 0 for layer in summary.layers)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)

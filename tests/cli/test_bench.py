@@ -1,7 +1,7 @@
-"""`vision-zoo bench` when it is interrupted."""
+"""What `vision-zoo bench` prints and writes, also when it is interrupted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,15 +9,27 @@ import pytest
 from vision_zoo import benchmark
 from vision_zoo.cli import app
 from vision_zoo.core.errors import Interrupted
+from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import BenchmarkRow
 
-_BENCHMARK = benchmark.benchmark
+
+@pytest.fixture(scope="module")
+def row(exported_model: Path) -> BenchmarkRow:
+    """What one measurement gives."""
+    settings = benchmark.BenchmarkSettings(batch_sizes=(1,), seconds=0.05)
+    (measured,) = benchmark.benchmark([exported_model], settings, SilentProgress(), raw=True)
+    return measured
 
 
-def _interrupted(*arguments: object, **options: object) -> Iterator[BenchmarkRow]:
-    """The first row, then Ctrl-C."""
-    yield next(_BENCHMARK(*arguments, **options))  # type: ignore[arg-type]
-    raise KeyboardInterrupt
+def _measuring(*rows: BenchmarkRow, interrupted: bool = False) -> Callable[..., Iterator[BenchmarkRow]]:
+    """A benchmark that gives these rows, and then is interrupted, or ends."""
+
+    def measure(*_arguments: object, **_options: object) -> Iterator[BenchmarkRow]:
+        yield from rows
+        if interrupted:
+            raise KeyboardInterrupt
+
+    return measure
 
 
 def _run(exported_model: Path, *arguments: str) -> object:
@@ -26,11 +38,39 @@ def _run(exported_model: Path, *arguments: str) -> object:
     return app(line, standalone_mode=False)
 
 
-@pytest.mark.parametrize("table_format", ["table", "json", "csv", "md", "html"])
-def test_what_was_measured_is_written(
-    table_format: str, exported_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+_FORMATS = pytest.mark.parametrize("table_format", ["table", "json", "csv", "md", "html"])
+
+
+@_FORMATS
+def test_every_format_is_printed_or_written(
+    table_format: str,
+    row: BenchmarkRow,
+    exported_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(benchmark, "benchmark", _interrupted)
+    monkeypatch.setattr(benchmark, "benchmark", _measuring(row))
+    output = tmp_path / "rows"
+    assert not _run(exported_model, "--format", table_format, "--output", str(output))
+    written = output.read_text()
+    assert "CPUExecutionProvider" in written
+    assert written.rstrip().endswith("</html>") == (table_format == "html")
+    if table_format != "html":
+        capsys.readouterr()
+        assert not _run(exported_model, "--format", table_format)
+        assert "CPUExecutionProvider" in capsys.readouterr().out
+
+
+@_FORMATS
+def test_what_was_measured_is_written(
+    table_format: str,
+    row: BenchmarkRow,
+    exported_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(benchmark, "benchmark", _measuring(row, interrupted=True))
     output = tmp_path / "rows"
     with pytest.raises(
         Interrupted, match=r"^interrupted; .*rows has what was measured until then: 1 row"
@@ -38,21 +78,22 @@ def test_what_was_measured_is_written(
         _run(exported_model, "--format", table_format, "--output", str(output))
     assert caught.value.exit_code == 130
     if table_format == "json":
-        (row,) = json.loads(output.read_text())["rows"]
-        assert row["batch"] == 1
+        (written,) = json.loads(output.read_text())["rows"]
+        assert written["batch"] == 1
     assert exported_model.stem in output.read_text()
 
 
 def test_without_a_file_or_a_row_nothing_is_written(
-    exported_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    row: BenchmarkRow,
+    exported_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(benchmark, "benchmark", _interrupted)
+    monkeypatch.setattr(benchmark, "benchmark", _measuring(row, interrupted=True))
     assert _run(exported_model) == 130
     assert not capsys.readouterr().out
 
-    def at_once(*_arguments: object, **_options: object) -> Iterator[BenchmarkRow]:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(benchmark, "benchmark", at_once)
+    monkeypatch.setattr(benchmark, "benchmark", _measuring(interrupted=True))
     assert _run(exported_model, "--output", str(tmp_path / "rows")) == 130
     assert not (tmp_path / "rows").exists()

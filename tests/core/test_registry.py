@@ -1,13 +1,14 @@
 """Plug-ins: what installed packages add to the registries."""
 
-import os
-from collections.abc import Iterator, Mapping
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import run_command
+from tests.conftest import Completed
 from vision_zoo.architectures import REGISTRY as ARCHITECTURES
 from vision_zoo.architectures import build, find_architecture
 from vision_zoo.cli.doctor import _plugins
@@ -96,13 +97,18 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     registry._offers.cache_clear()
 
 
-def test_a_plug_in_is_trained_exported_and_predicts(tmp_path: Path, digit_png: Path) -> None:
-    _install(tmp_path / "site", "tiny-zoo", _ENTRY_POINTS, _PACKAGE)
-    path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
-    env = {"PYTHONPATH": path}
+def _import_from(folder: Path) -> None:
+    sys.path.insert(0, str(folder))
 
-    def run(*arguments: str | Path, with_it: bool = True):  # type: ignore[no-untyped-def]
-        done = run_command(*arguments, cwd=tmp_path, env=env if with_it else None)
+
+def test_a_plug_in_is_trained_exported_and_predicts(
+    cli: Callable[..., Completed], tmp_path: Path, digit_png: Path
+) -> None:
+    _install(tmp_path / "site", "tiny-zoo", _ENTRY_POINTS, _PACKAGE)
+    prepare = functools.partial(_import_from, tmp_path / "site")
+
+    def run(*arguments: str | Path, with_it: bool = True) -> Completed:
+        done = cli(*arguments, prepare=prepare if with_it else None)
         assert done.code == 0, done.stderr
         return done
 
@@ -121,7 +127,7 @@ def test_a_plug_in_is_trained_exported_and_predicts(tmp_path: Path, digit_png: P
     assert described["versions"]["tiny-zoo"] == "1.2"
     (predicted,) = run("predict", exported["model"], digit_png, "--json", with_it=False).json
     assert predicted["label"] in "0123456789"
-    left = run_command("export", trained["run"], "--onnx", cwd=tmp_path)
+    left = cli("export", trained["run"], "--onnx")
     assert "unknown dataset 'few-digits'" in left.error
 
 

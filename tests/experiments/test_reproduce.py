@@ -1,13 +1,12 @@
 """Repeated experiments, and the report on them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.warm import CONTEXT
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments import report
@@ -84,31 +83,24 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on(folders: Folders) -
     assert document["runs"][0]["epochs"] == 3
 
 
+def _reproduce_from_a_source(name: str, folders: Folders) -> None:
+    """In a process of its own."""
+    RECIPES["source"] = QUICK.override(name="source")
+    start = "missing" if name == "broken" else "source"
+    _reproduce(QUICK.override(name=name, transfer_from=start, frozen=True), folders, seeds=2)
+
+
 def test_processes_share_a_source_run_and_a_folder_of_results(folders: Folders) -> None:
     """Two recipes that start from the same run, each in a process of its own; a third one is refused at once."""
-    script = """
-import sys
-from pathlib import Path
-from vision_zoo.core.progress import SilentProgress
-from vision_zoo.experiments import reproduce
-from vision_zoo.recipes import RECIPES
-quick = RECIPES["simple_cnn-mnist_5k"].override(architecture="small_cnn", epochs=1, batch_size=500)
-RECIPES["source"] = quick.override(name="source")
-start = "missing" if sys.argv[1] == "broken" else "source"
-recipe = quick.override(name=sys.argv[1], transfer_from=start, frozen=True)
-folders = reproduce.Folders(Path(sys.argv[2]), Path(sys.argv[3]), None)
-reproduce.reproduce_all([recipe], seeds=2, folders=folders, device="cpu", progress=SilentProgress())
-"""
     started = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, name, str(folders.runs), str(folders.results)],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        CONTEXT.Process(target=_reproduce_from_a_source, args=(name, folders))
         for name in ("one", "other", "broken")
     ]
-    said = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0, 0, 1], said
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0, 1]
     found = {path.stem: json.loads(path.read_text())["runs"] for path in folders.results.glob("*/*.json")}
     assert {name: [run["seed"] for run in runs] for name, runs in found.items()} == {
         name: [0, 1] for name in ("source", "one", "other")

@@ -68,7 +68,7 @@ def _end_after_the_kill(out: Path) -> None:
         while not (out / "killed").exists():
             time.sleep(0.01)
 
-    vars(run_outputs.plots)["write_curves"] = wait
+    vars(vars(run_outputs)["plots"])["write_curves"] = wait
 
 
 def _kill_one_with_a_checkpoint(processes: Callable[[], Sequence[int]], out: Path) -> Path:
