@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "vision_zoo"
@@ -78,6 +80,39 @@ for command in {commands!r}:
     done = _without_torch(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "seven.png: 7" in done.stdout
+
+
+_RECIPES = {"vision_zoo.recipes", "vision_zoo.architectures", "importlib.metadata"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], {"msgspec", "numpy", "vision_zoo.core.registry", *_RECIPES}),
+        (["--version"], {"msgspec", "numpy", "vision_zoo.cli.train", *_RECIPES}),
+        (["predict", "--help"], {"msgspec", "numpy", "vision_zoo.cli.train", *_RECIPES}),
+        (["predict", "simple_cnn-mnist", "DIGIT"], {"vision_zoo.cli.train", *_RECIPES}),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(
+    arguments: list[str], unwanted: set[str], digit_png: Path, tmp_path: Path
+) -> None:
+    words = [str(digit_png) if word == "DIGIT" else word for word in arguments]
+    code = f"""
+import sys
+from vision_zoo.cli import main
+sys.argv = ["vision-zoo", *{words!r}]
+try:
+    main()
+except SystemExit as exit:
+    assert not exit.code
+loaded = {unwanted!r} & set(sys.modules)
+assert not loaded, loaded
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_package_loads_and_classifies_where_torch_cannot_be_imported(

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_commands_in_documents_exist(name: str) -> None:
 
     from vision_zoo.cli import app
 
-    commands = get_command(app).commands  # type: ignore[attr-defined]  # a group's
+    group: Any = get_command(app)
     blocks = re.findall(r"```(?:sh|console)\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     for line in lines:
@@ -129,7 +130,8 @@ def test_commands_in_documents_exist(name: str) -> None:
         if "vision-zoo" not in words or "docker" in words:
             continue
         command, *arguments = words[words.index("vision-zoo") + 1 :]
-        known = {option for parameter in commands[command].params for option in parameter.opts}
+        parameters = group.get_command(None, command).params
+        known = {option for parameter in parameters for option in parameter.opts}
         assert {word.partition("=")[0] for word in arguments if word.startswith("--")} <= known, line
 
 

@@ -15,7 +15,7 @@ from vision_zoo.recipes.settings import Setting
 
 _NAME = "simple_cnn-mnist_5k"
 _NEEDED = {"momentum": {"optimizer": "sgd"}}
-_COMMANDS: Any = typer.main.get_command(app)
+_GROUP: Any = typer.main.get_command(app)
 
 
 class _Chosen(Exception):  # noqa: N818  (it ends the command, as nothing is to be trained)
@@ -67,7 +67,8 @@ def test_what_a_search_can_vary_is_an_option_of_train() -> None:
     with pytest.raises(UsageError, match="with one of ") as caught:
         parse_grid(["nothing=1"])
     fields = str(caught.value).rsplit("one of ", 1)[1].split(", ")
-    options = {option for parameter in _COMMANDS.commands["train"].params for option in parameter.opts}
+    parameters = _GROUP.get_command(None, "train").params
+    options = {option for parameter in parameters for option in parameter.opts}
     assert {f"--{option_name(field)}" for field in fields} <= options
     assert {"learning_rate", "momentum", "gamma", "rotation", "label_smoothing", "warmup_fraction"} <= set(
         fields

@@ -9,14 +9,17 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
-from vision_zoo.cli import bench, compare, experiments, export, inspect, predict, serve, start, train
 from vision_zoo.cli.document import close_stdout
+from vision_zoo.cli.options import with_settings
 from vision_zoo.core.errors import UsageError, VisionZooError
 
 
@@ -46,32 +49,61 @@ class _Command(TyperCommand):
                 formatter.write_dl(records)
 
 
+COMMANDS = {
+    "quickstart": "start.quickstart",
+    "list": "start.list_entries",
+    "train": "train.train",
+    "tune": "experiments.tune",
+    "export": "export.export",
+    "reproduce": "experiments.reproduce",
+    "compare": "compare.compare",
+    "evaluate": "predict.evaluate",
+    "bench": "bench.bench",
+    "predict": "predict.predict",
+    "serve": "serve.serve",
+    "demo": "serve.demo",
+    "info": "inspect.info",
+    "card": "inspect.card",
+    "doctor": "inspect.doctor",
+}
+"""The function of every command, in a module beside this one."""
+
+
+class _Group(TyperGroup):
+    """The commands. Each is imported when it is asked for: the options of `train` alone take all recipes."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": dict.fromkeys(COMMANDS)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  (typer's interface)
+        """The command called `cmd_name`, None if there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        info = CommandInfo(cmd_name, cls=_Command, callback=with_settings(_function(cmd_name)))
+        return get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode=None)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  (typer's interface)
+        """Write a line of help for each command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, (_function(name).__doc__ or "").partition("\n")[0]) for name in COMMANDS]
+            )
+
+
+def _function(command: str) -> Callable[..., None]:
+    module, _, name = COMMANDS[command].partition(".")
+    function: Callable[..., None] = getattr(import_module(f"vision_zoo.cli.{module}"), name)
+    return function
+
+
 app = typer.Typer(
     name="vision-zoo",
+    cls=_Group,
     pretty_exceptions_enable=False,
     # Help in colours and boxes takes three times as long to load.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS: dict[str, Callable[..., None]] = {
-    "quickstart": start.quickstart,
-    "list": start.list_entries,
-    "train": train.train,
-    "tune": experiments.tune,
-    "export": export.export,
-    "reproduce": experiments.reproduce,
-    "compare": compare.compare,
-    "evaluate": predict.evaluate,
-    "bench": bench.bench,
-    "predict": predict.predict,
-    "serve": serve.serve,
-    "demo": serve.demo,
-    "info": inspect.info,
-    "card": inspect.card,
-    "doctor": inspect.doctor,
-}
-for _name, _command in COMMANDS.items():
-    app.command(name=_name, cls=_Command)(_command)
 
 
 def main() -> None:

@@ -65,9 +65,9 @@ def tune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Search hyperparameters; the best validation result wins. Run the same command again to continue.
+    """Search hyperparameters; the best validation result wins.
 
-    With --storage, any number of workers share one search: run the same command in each of them.
+    Run the same command again to continue. With --storage, any number of workers share the search: run it in each.
     """
     from vision_zoo.recipes import find_recipe
     from vision_zoo.recipes.grids import GRIDS
@@ -176,7 +176,10 @@ def reproduce(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Repeat published experiments and compare the results with the reports. Finished runs are kept."""
+    """Repeat published experiments and compare the results with the reports.
+
+    Finished runs are kept.
+    """
     if everything == bool(recipes):
         raise UsageError("reproduce needs recipes or --all; `vision-zoo list recipes` lists recipes")
     from vision_zoo.experiments import report

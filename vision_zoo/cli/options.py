@@ -4,14 +4,15 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import typer
 
 from vision_zoo.cli.document import reserve_stdout
 from vision_zoo.core.choices import DeviceName, ProviderName
-from vision_zoo.recipes.recipe import OPTIONS, option_name
-from vision_zoo.recipes.settings import Setting
+
+if TYPE_CHECKING:
+    from vision_zoo.recipes.settings import Setting
 
 DataDir = Annotated[
     Path | None,
@@ -32,14 +33,20 @@ Model = Annotated[
 ]
 
 
-def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command all options of a recipe; its `**settings` are their values by name, None for those not given."""
-    *own, _settings = inspect.signature(command).parameters.values()
-    command.__signature__ = inspect.Signature([*own, *map(_parameter, OPTIONS.values())])  # type: ignore[attr-defined]
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with `**settings` all options of a recipe: their values by name, None for those not given."""
+    *own, last = inspect.signature(command).parameters.values()
+    if last.kind is last.VAR_KEYWORD:
+        from vision_zoo.recipes.recipe import OPTIONS
+
+        options = map(_parameter, OPTIONS.values())
+        command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
     return command
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
+def _parameter(setting: "Setting") -> inspect.Parameter:
+    from vision_zoo.recipes.recipe import option_name
+
     name, kind = option_name(setting.name), setting.type
     form: dict[str, Any] = {}
     if get_origin(kind) is tuple:

@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import Json, ModelsDir
 from vision_zoo.core.choices import EntryKind
-from vision_zoo.core.registry import NamedEntry, Registry
+
+if TYPE_CHECKING:
+    from vision_zoo.core.registry import NamedEntry, Registry
 
 
 def quickstart(
@@ -96,7 +98,7 @@ def _shown(entry: Entry, column: str) -> Any:
     return entry.get(column)
 
 
-def _usable(registry: Registry[NamedEntry]) -> list[NamedEntry]:
+def _usable(registry: "Registry[NamedEntry]") -> "list[NamedEntry]":
     """The entries of vision-zoo and of plug-ins; what is wrong with a plug-in is said on stderr."""
     entries, faults = registry.entries()
     for fault in faults:

@@ -7,12 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Device, Json, recipe_options
+from vision_zoo.cli.options import DataDir, Device, Json
 from vision_zoo.core.errors import UsageError
-from vision_zoo.recipes.recipe import option_name
 
 
-@recipe_options
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help="Name from `vision-zoo list recipes`, or a .toml file.")
@@ -98,6 +96,8 @@ def _export_command(run: Path, recipe: str) -> str:
 
 
 def _refuse_beside_resume(**given: Any) -> None:
+    from vision_zoo.recipes.recipe import option_name
+
     unwanted = [
         "the recipe" if name == "recipe" else f"--{option_name(name)}"
         for name, value in given.items()

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime-gpu", "onnxruntime", "numpy", "pillow")
@@ -62,6 +61,8 @@ def versions() -> dict[str, str]:
 
 def installed(packages: Iterable[str]) -> dict[str, str]:
     """Versions of those of `packages` that are installed, by name; none of them is imported."""
+    from importlib import metadata
+
     found = {}
     for package in packages:
         try:

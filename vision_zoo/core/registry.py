@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, distributions
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, Protocol, TypeVar
 
 from vision_zoo.core.errors import PluginError, UnknownNameError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 _PREFIX = "vision_zoo."
 
@@ -32,7 +34,7 @@ class _Offer:
 
     package: str
     version: str
-    entry_point: EntryPoint | None
+    entry_point: "EntryPoint | None"
     fault: str = ""
 
 
@@ -127,6 +129,8 @@ def _name(offer: _Offer) -> str:
 @cache
 def _offers(group: str) -> tuple[_Offer, ...]:
     """The plug-ins of every installed package; of a package that is installed twice, the one that is imported."""
+    from importlib.metadata import distributions
+
     found, seen = [], set()
     for distribution in distributions():
         if _PREFIX not in (distribution.read_text("entry_points.txt") or ""):
@@ -143,7 +147,7 @@ def _offers(group: str) -> tuple[_Offer, ...]:
     return tuple(found)
 
 
-def _identity(distribution: Distribution) -> tuple[str, str]:
+def _identity(distribution: "Distribution") -> tuple[str, str]:
     with suppress(Exception):  # without METADATA it may raise anything
         name, version = distribution.metadata["Name"], distribution.metadata["Version"]
         if isinstance(name, str):

@@ -45,7 +45,7 @@ _TEXTS = {
 
 def _numbers() -> Iterator[tuple[str, str, str]]:
     for command in COMMANDS:
-        for parameter in _GROUP.commands[command].params:
+        for parameter in _GROUP.get_command(None, command).params:
             option = parameter.opts[-1]
             if parameter.type.name.split()[0] in ("int", "float") and (command, option) not in _ELSEWHERE:
                 yield command, option, "{}"
