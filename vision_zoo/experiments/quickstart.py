@@ -28,9 +28,11 @@ from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 
 RECIPE = "simple_cnn-mnist_5k"
+_CHANGES = {"epochs": 4, "schedule": "one_cycle", "learning_rate": 0.005}
+"""With these the recipe needs 4 epochs instead of 10 for the same accuracy."""
 _MARKER = "quickstart.json"
 _EXPORTED = {f"{RECIPE}.onnx", "manifest.json", ".manifest.lock"}
-_BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=0.5)
+_BENCHMARK = BenchmarkSettings(providers=("cpu",), batch_sizes=(1, 64), against=("torch",), seconds=0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def quickstart(folder: Path, progress: Progress) -> QuickstartResult:
     """
     started = time.perf_counter()
     _begin(folder)
-    recipe = find_recipe(RECIPE)
+    recipe = find_recipe(RECIPE).override(**_CHANGES)
     dataset = find_dataset(recipe.data.dataset)
     try:
         run = train.start(recipe, folder / "run", device="auto", data_dir=None, progress=progress)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from vision_zoo.core import atomic
 from vision_zoo.core.json_file import fields_of
@@ -98,9 +97,10 @@ def write_outcome(
 
 def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> None:
     """Write what was predicted for each image of `split`."""
-    probabilities = softmax(scored.logits.astype(np.float64), axis=1)
+    logits = scored.logits.astype(np.float64)
+    confidences = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
     files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
-    run.write_predictions(np.asarray(split.labels), scored.predictions, probabilities.max(axis=1), files)
+    run.write_predictions(np.asarray(split.labels), scored.predictions, confidences, files)
 
 
 def finished(run: RunDirectory) -> TrainResult:
