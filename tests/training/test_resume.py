@@ -62,6 +62,29 @@ def test_a_run_that_died_after_its_last_checkpoint_has_its_whole_history(whole: 
     assert_same(whole, run.path)
 
 
+_FIRST_METRICS = """{
+  "test_accuracy": 0.91,
+  "test_loss": 0.31038907170295715,
+  "test_images": 1000,
+  "train_seconds": 3.723,
+  "inference_seconds": 0.524,
+  "epochs": 1,
+  "best_epoch": 1,
+  "parameters": 421642,
+  "confusion_matrix": [[97, 1], [0, 93]]
+}
+"""
+"""metrics.json as the first version wrote it."""
+
+
+def test_a_finished_run_of_the_first_version_is_readable(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.recipe_file.write_text(QUICK.to_json())
+    run.metrics_file.write_text(_FIRST_METRICS)
+    finished = resume(tmp_path)
+    assert (finished.test_accuracy, finished.train_seconds, finished.epochs) == (0.91, 3.723, 1)
+
+
 def test_a_cap_in_steps_holds_across_a_resumption(tmp_path: Path) -> None:
     recipe = QUICK.override(max_steps=11)
     with pytest.raises(Interrupted):

@@ -41,6 +41,15 @@ class RunEnvironment(Environment):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What metrics.json has in every version: the first one wrote no losses of the training split, steps or CPU time."""
+
+    test_accuracy: float
+    train_seconds: float
+    epochs: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunMetrics(Metrics):
     """metrics.json. A row of `confusion_matrix` is a true class, a column a predicted one."""
 
@@ -164,6 +173,9 @@ class RunDirectory:
 
     def environment(self) -> RunEnvironment:
         return json_file.read(self.environment_file, RunEnvironment, hint=_HINT)
+
+    def outcome(self) -> Outcome:
+        return json_file.read(self.metrics_file, Outcome, hint=_HINT)
 
     def metrics(self) -> RunMetrics:
         return json_file.read(self.metrics_file, RunMetrics, hint=_HINT)

@@ -109,7 +109,7 @@ def finished(run: RunDirectory) -> TrainResult:
     Raises:
         RunError: its metrics are damaged.
     """
-    metrics = run.metrics()
+    reached = run.outcome()
     return TrainResult(
-        run.path, run.recipe().name, metrics.test_accuracy, metrics.train_seconds, metrics.epochs
+        run.path, run.recipe().name, reached.test_accuracy, reached.train_seconds, reached.epochs
     )
