@@ -63,6 +63,22 @@ def test_an_option_is_refused_when_a_run_goes_on(name: str) -> None:
         app(["train", "--resume", "nowhere", *words], standalone_mode=False)
 
 
+def test_compare_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def compare(_dataset: str, **settings: Any) -> NoReturn:
+        given.update(settings)
+        raise UsageError("enough")
+
+    monkeypatch.setattr(api, "compare", compare)
+    words = ["--dataset", "mnist", "--lr", "0.01", "--crop-scale", "0.5,1", "--precision", "fp32"]
+    with pytest.raises(UsageError, match="enough"):
+        app(["compare", *words], standalone_mode=False)
+    assert (given["learning_rate"], given["crop_scale"], given["precision"]) == (0.01, (0.5, 1.0), "fp32")
+    assert given["batch_size"] is None
+    assert "seed" not in given
+
+
 def test_what_a_search_can_vary_is_an_option_of_train() -> None:
     with pytest.raises(UsageError, match="with one of ") as caught:
         parse_grid(["nothing=1"])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
 
@@ -44,11 +44,13 @@ def compare(
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     progress: bool = True,
+    **changes: Any,
 ) -> Comparison:
     """Train architectures on a dataset within a budget, measure them, and recommend one; called again it goes on.
 
     `budget` is the time for everything, such as `20m`; `architectures` are all without a list; `precision` is one or
-    several. Latency is the median of one image, size MiB of the file, `min_accuracy` a fraction.
+    several. Latency is the median of one image, size MiB of the file, `min_accuracy` a fraction. `changes` are settings
+    of every recipe by their names in recipe.json, such as `batch_size`, `learning_rate` and `rotation`.
 
     Raises:
         UsageError: arguments that are out of range.
@@ -76,6 +78,7 @@ def compare(
         ),
         image_size=image_size,
         device=chosen_device,
+        changes={name: value for name, value in changes.items() if value is not None},
     )
     folder = optional_path(out) or comparing.default_folder(settings)
     with progress_shown(progress) as shown:

@@ -1,7 +1,7 @@
 """`compare`: choose an architecture for a dataset."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +38,7 @@ def compare(
         Path | None, typer.Option(help="Folder of the comparison. Default: runs/compare/<dataset>.")
     ] = None,
     as_json: Json = False,
+    **settings: Any,
 ) -> None:
     """Train architectures on a dataset within a time budget, measure them, and recommend one.
 
@@ -61,6 +62,7 @@ def compare(
         device=device,
         data_dir=data_dir,
         out=out,
+        **settings,
     )
     document = comparison.document
     if as_json:

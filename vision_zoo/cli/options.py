@@ -34,12 +34,13 @@ Model = Annotated[
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command with `**settings` all options of a recipe: their values by name, None for those not given."""
+    """Give a command with `**settings` the options of a recipe: their values by name, None for those not given."""
     *own, last = inspect.signature(command).parameters.values()
     if last.kind is last.VAR_KEYWORD:
-        from vision_zoo.recipes.recipe import OPTIONS
+        from vision_zoo.recipes.recipe import COMPARED, OPTIONS
 
-        options = map(_parameter, OPTIONS.values())
+        settings = COMPARED if command.__name__ == "compare" else OPTIONS
+        options = map(_parameter, settings.values())
         command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
     return command
 

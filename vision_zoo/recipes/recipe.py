@@ -285,6 +285,9 @@ SETTINGS = settings_of(Recipe)
 """All settings of a recipe by their names in files and options."""
 OPTIONS = {name: setting for name, setting in SETTINGS.items() if setting.help}
 """Those that are options of `train`; the numbers among them are what `tune` can search."""
+_OF_SEARCH = {"seed", "precision", "schedule", "warmup_fraction", "kept_weights", "max_steps", "max_minutes"}
+COMPARED = {name: setting for name, setting in OPTIONS.items() if name not in _OF_SEARCH}
+"""Those that `compare` takes, too: its budget and its search decide the others."""
 _SHORT = {"learning_rate": "lr"}
 
 

@@ -36,6 +36,7 @@ _ELSEWHERE = {
 _TEXTS = {
     ("bench", "--batch-sizes"): "{},8",
     ("train", "--crop-scale"): "{},1",
+    ("compare", "--crop-scale"): "{},1",
     ("compare", "--budget"): "{}",
     ("tune", "--grid"): "lr=0.1,{}",
     ("tune", "--range"): "lr=0.001:{}",

@@ -1,12 +1,15 @@
 """What an architecture is trained with in a comparison."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.images.pictures import striped_picture
+from vision_zoo.core.errors import UsageError
 from vision_zoo.experiments.compare.candidates import recipe_of
 from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.recipes.recipe import SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,28 @@ def test_early_stopping_waits_for_three_hundred_steps_and_ten_epochs(
         patience,
         epochs,
     )
+
+
+def test_settings_that_the_user_has_chosen_hold_for_every_candidate() -> None:
+    chosen = {"learning_rate": 0.01, "batch_size": 16, "epochs": 3, "rotation": 5.0}
+    settings = ComparisonSettings(dataset="mnist-5k", changes=chosen)
+    for architecture in ("lenet", "airbench"):
+        recipe = recipe_of(architecture, settings, 4000)
+        assert {name: SETTINGS[name].of(recipe) for name in ("learning_rate", "batch_size", "epochs")} == {
+            name: chosen[name] for name in ("learning_rate", "batch_size", "epochs")
+        }
+        assert recipe.augmentation is not None
+        assert recipe.augmentation.rotation == 5.0
+
+
+def test_what_the_search_decides_is_nobodys_choice() -> None:
+    with pytest.raises(UsageError, match="unknown key 'seed'"):
+        ComparisonSettings(dataset="mnist-5k", changes={"seed": 1})
+    with pytest.raises(UsageError, match="batch size 0 is out of range"):
+        ComparisonSettings(dataset="mnist-5k", changes={"batch_size": 0})
+
+
+def test_a_comparison_without_changes_is_the_same_as_before_there_were_any() -> None:
+    assert "changes" not in ComparisonSettings(dataset="mnist-5k").to_json()
+    kept = ComparisonSettings(dataset="mnist-5k", changes={"crop_scale": (0.5, 1.0)}).to_json()
+    assert json.loads(json.dumps(kept)) == kept

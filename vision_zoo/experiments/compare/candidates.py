@@ -61,7 +61,8 @@ class Candidate:
 def recipe_of(architecture: str, settings: ComparisonSettings, training_images: int) -> Recipe:
     """The pair's published recipe or the defaults, with validation, early stopping and no cap of its own.
 
-    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops.
+    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops. What the user
+    has set comes last.
     """
     recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size)
     own = is_own_folder(settings.dataset)
@@ -89,7 +90,7 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         changes |= {"schedule": "step", **plain}
     if own and not recipe.frozen:
         changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
-    return recipe.replace(**changes)
+    return recipe.replace(**{**changes, **settings.changes})
 
 
 def candidates(

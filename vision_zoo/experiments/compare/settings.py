@@ -1,7 +1,8 @@
 """Settings of a comparison: candidates, budget and limits. Checked before anything is loaded."""
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,8 @@ from vision_zoo.core.bounds import MAX_SEEDS, require_between, require_choice
 from vision_zoo.core.choices import DeviceName, Precision
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data import find_dataset
+from vision_zoo.recipes.recipe import COMPARED
+from vision_zoo.recipes.settings import lookup
 from vision_zoo.serving.providers import PROVIDERS
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
@@ -50,7 +53,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonSettings:
-    """`budget_seconds` is for everything; the search takes half of it, other seeds half of the rest."""
+    """`budget_seconds` is for everything; the search takes half of it, other seeds half of the rest.
+
+    `changes` are settings of every recipe, of `COMPARED`.
+    """
 
     dataset: str
     architectures: tuple[str, ...] = tuple(ARCHITECTURES)
@@ -61,11 +67,14 @@ class ComparisonSettings:
     limits: Limits = field(default_factory=Limits)
     image_size: int | None = None
     device: DeviceName = "auto"
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises UsageError or UnknownNameError for values out of range."""
         for name in self.architectures:
             find_architecture(name)
+        for name, value in self.changes.items():
+            lookup(COMPARED, name).accept(value)
         if len(set(self.architectures)) < len(self.architectures) or not self.architectures:
             raise UsageError(
                 "--architectures is empty or has duplicates; expected a list such as lenet,mobilenet"
@@ -82,11 +91,10 @@ class ComparisonSettings:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; what it holds decides whether a comparison is the same one."""
-        return {
-            **asdict(self),
-            "architectures": list(self.architectures),
-            "precisions": list(self.precisions),
-        }
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # lists instead of tuples
+        if not self.changes:  # an earlier version did not have them
+            del values["changes"]
+        return values
 
 
 def settings_of(
