@@ -1,15 +1,19 @@
 """Repeated experiments, and the report on them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import EpochRecord, RecipeResult, SeedResult
 from vision_zoo.experiments import report
+from vision_zoo.experiments.report.figures import formatted, values_of
 from vision_zoo.experiments.report.figures import verdict as verdict_of
 from vision_zoo.experiments.reproduce import Folders, reproduce_all
 from vision_zoo.recipes import RECIPES, find_recipe
@@ -230,3 +234,58 @@ def test_the_published_recipes_are_all_there() -> None:
     assert all(recipe.reported and recipe.parameters for recipe in PUBLISHED)
     by_report = {name: sum(recipe.report == name for recipe in PUBLISHED) for name in "ABCDE"}
     assert by_report == {"A": 6, "B": 2, "C": 5, "D": 4, "E": 5}
+
+
+_EPOCH = {"epoch": 1, "steps": 10, "seconds": 1.0, "train_loss": 0.5, "train_accuracy": 0.8}
+
+
+def _result(recipe: Recipe, **run: Any) -> RecipeResult:
+    document = _document(recipe, 0.9)
+    document["parameters"] = 1_340_650
+    document["runs"][0] |= {"history": [_EPOCH, _EPOCH | {"epoch": 2, "train_loss": 0.25}], **run}
+    return msgspec.convert(document, RecipeResult)
+
+
+@pytest.mark.parametrize(
+    ("measure", "values", "shown"),
+    [
+        ("test_accuracy", [0.9], "90.00%"),
+        ("test_accuracy_in_abstract", [0.9], "90.00%"),
+        ("train_loss_epoch_1", [0.5], "0.5000"),
+        ("train_loss_last_epoch", [0.25], "0.2500"),
+        ("train_loss_epoch_3", [], None),
+        ("mean_accuracy", [pytest.approx(0.8)], "80.00%"),
+        ("train_loss_total", [12.5], "12.500"),
+        ("test_loss_total", [], None),
+        ("parameters", [1_340_650], "1,340,650"),
+        ("steps", [290], "290"),
+    ],
+)
+def test_every_kind_of_reported_metric_is_found_in_a_result(
+    measure: str, values: list[float], shown: str | None
+) -> None:
+    run = {"steps": 290, "validation_accuracy": 0.7, "train_accuracy": 0.8, "train_loss_total": 12.5}
+    document = _result(QUICK, **run)
+    found = values_of(document, measure)
+    assert found == values
+    if shown is not None:
+        assert formatted(measure, found[0]) == shown
+
+
+def test_reported_metrics_are_those_that_a_result_can_have() -> None:
+    of_run = {*SeedResult.__dataclass_fields__, "mean_accuracy", "parameters"}
+    for recipe in RECIPES.values():
+        for measure in recipe.reported:
+            found = re.fullmatch(r"(.+?)(_epoch_\d+|_last_epoch|_in_abstract|)", measure)
+            assert found is not None
+            name, suffix = found.groups()
+            known = EpochRecord.__dataclass_fields__ if "epoch" in suffix else of_run
+            assert name in known, (recipe.name, measure)
+
+
+def test_what_a_report_prints_of_a_recipe_that_was_not_run_is_shown(tmp_path: Path) -> None:
+    text = report.text(tmp_path / "RESULTS.md", tmp_path)
+    assert "| `alexnet_finetuned-mnist` | inference seconds | 16.98 | – | 0 | – |" in text
+    assert "| `small_cnn-mnist` | train loss total | 12.664 | – | 0 | – |" in text
+    assert "| `all_cnn-imagenette` | parameters | 1,146,634 | – | 0 | – |" in text
+    assert "| `vit_standardized-mnist` | train loss epoch 1 |" not in text  # shown where it was run

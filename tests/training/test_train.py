@@ -19,9 +19,15 @@ from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import loop, plots, train
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.evaluate import confusion_matrix
+from vision_zoo.training.evaluate import Evaluation, confusion_matrix
 from vision_zoo.training.loader import Loader
-from vision_zoo.training.optim import build_optimizer, loss_function, scored_loss, set_learning_rate
+from vision_zoo.training.optim import (
+    build_optimizer,
+    cross_entropy,
+    loss_function,
+    scored_loss,
+    set_learning_rate,
+)
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.run_outputs import TrainResult
 
@@ -54,8 +60,18 @@ def test_a_run_directory_has_everything(finished_run: Path) -> None:
     matrix = np.array(metrics["confusion_matrix"])
     assert matrix.sum() == metrics["test_images"] == 1000
     assert np.trace(matrix) / 1000 == pytest.approx(metrics["test_accuracy"])
+    assert metrics["test_loss_total"] == pytest.approx(metrics["test_loss"], abs=1e-5)  # one batch of 1,000
+    batches = metrics["steps"] / metrics["epochs"]
+    assert metrics["train_loss_total"] == pytest.approx(batches * metrics["train_loss"], rel=0.1)
     with (finished_run / "history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2"]
+
+
+def test_a_total_loss_is_the_sum_of_the_means_of_batches() -> None:
+    logits = np.array([[0, 0], [3, 0], [0, 3]], np.float32)
+    scored = Evaluation(logits=logits, labels=np.array([0, 0, 0]), loss=0.0, accuracy=0.0)
+    single = [float(np.log(np.exp(row).sum()) - row[0]) for row in logits]
+    assert scored.loss_total(cross_entropy, 2) == pytest.approx((single[0] + single[1]) / 2 + single[2])
 
 
 def test_tensorboard_scalars_can_be_read_back(finished_run: Path) -> None:

@@ -45,7 +45,11 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """What a finished run reached. Accuracies are fractions, all times are in seconds."""
+    """What a finished run reached. Accuracies are fractions, all times are in seconds.
+
+    `…_loss_total` is the sum over batches of their mean losses: of the recipe's batches in training, of 1,000 images
+    elsewhere.
+    """
 
     test_accuracy: float
     test_loss: float
@@ -53,6 +57,9 @@ class Metrics:
     train_loss: float
     validation_accuracy: float | None = None
     validation_loss: float | None = None
+    train_loss_total: float | None = None
+    validation_loss_total: float | None = None
+    test_loss_total: float | None = None
     epochs: int
     steps: int
     best_epoch: int
@@ -60,6 +67,13 @@ class Metrics:
     cpu_seconds: float
     feature_seconds: float | None = None
     inference_seconds: float
+
+    @property
+    def mean_accuracy(self) -> float | None:
+        """The plain mean over the training, validation and test splits."""
+        if self.validation_accuracy is None:
+            return None
+        return (self.train_accuracy + self.validation_accuracy + self.test_accuracy) / 3
 
     @property
     def all_train_seconds(self) -> float:

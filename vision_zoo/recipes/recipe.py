@@ -197,8 +197,9 @@ class _Fields(Group):
 class Recipe(_Fields):
     """One experiment. Its settings are in groups, but are given, overridden and written without: `Recipe(epochs=3, …)`.
 
-    `report` names the published report it comes from and `reported` the metrics printed there (fractions,
-    nats and seconds; `test_accuracy_epoch_3` is one of a single epoch). `remark` says how a silent or
+    `report` names the published report it comes from and `reported` the metrics printed there (fractions, nats and
+    seconds): fields of a result, `parameters`, and with a suffix those of an epoch (`test_accuracy_epoch_3`,
+    `train_loss_last_epoch`) or another value for the same (`test_accuracy_in_abstract`). `remark` says how a silent or
     contradictory report was read. `companion_of` names the published recipe of which this is a
     variant. `parameters` is the network's number of parameters, frozen ones too. `test_curve` draws the test
     split's loss and accuracy per epoch; they never decide anything.

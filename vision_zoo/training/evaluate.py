@@ -19,9 +19,10 @@ _BATCH_ON_GPU = 2000
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """`logits` float32 `[n, classes]`; `loss` the mean loss in nats; `accuracy` a fraction."""
+    """`logits` float32 `[n, classes]`, `labels` int64 `[n]`; `loss` the mean loss in nats; `accuracy` a fraction."""
 
     logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
     loss: float
     accuracy: float
 
@@ -30,6 +31,12 @@ class Evaluation:
         """Class indices `[n]`."""
         predictions: NDArray[np.int64] = self.logits.argmax(axis=1)
         return predictions
+
+    def loss_total(self, loss: LossFunction, batch: int) -> float:
+        """The sum of the mean losses of consecutive batches of so many images."""
+        logits, labels = torch.from_numpy(self.logits), torch.from_numpy(self.labels)
+        starts = range(0, len(labels), batch)
+        return sum(loss(logits[at : at + batch], labels[at : at + batch]).item() for at in starts)
 
 
 def evaluate(classifier: nn.Module, split: Split, loss: LossFunction = cross_entropy) -> Evaluation:
@@ -47,6 +54,7 @@ def evaluate(classifier: nn.Module, split: Split, loss: LossFunction = cross_ent
     labels = torch.from_numpy(np.array(split.labels))
     return Evaluation(
         logits=logits.numpy(),
+        labels=labels.numpy(),
         loss=loss(logits, labels).item(),
         accuracy=(logits.argmax(dim=1) == labels).double().mean().item(),
     )

@@ -17,8 +17,12 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
 from vision_zoo.training.classifier import ImageClassifier, count_parameters
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix
+from vision_zoo.training.optim import scored_loss
 from vision_zoo.training.run_directory import RunDirectory, RunMetrics
 from vision_zoo.training.state import TrainingState
+
+_SCORED_BATCH = 1000
+"""Images in the batches of validation and test that a total loss is summed over, as report B has it."""
 
 
 def write_scalars(folder: Path, history: Sequence[EpochRecord]) -> None:
@@ -78,6 +82,9 @@ def write_outcome(
         for name, score in scores.items()
         for measure in ("accuracy", "loss")
     }
+    for name, score in scores.items():
+        batch = recipe.batch_size if name == "train" else _SCORED_BATCH
+        measures[f"{name}_loss_total"] = round(score.loss_total(scored_loss(recipe), batch), 5)
     run.write_metrics(
         RunMetrics(
             **measures,

@@ -44,6 +44,7 @@ the report ({points_on_copy} on the JPEG copy of CIFAR-10). Accuracy is computed
 test split, which has no influence on the choice of weights. Seconds cover training and validation, including the
 computation of frozen features, without the test curve. *CPU* is the average number of busy cores; if it is clearly
 below the number of cores, runs had fewer threads or shared the machine. Runs that shared a GPU have no seconds.
+A total loss is the sum of the mean losses of batches. A dash is what no run recorded.
 `vision-zoo reproduce RECIPE` repeats a row."""
 
 
@@ -66,7 +67,7 @@ def text(path: Path, results_dir: Path) -> str:
         parts += [f"## {heading}", markdown(rows)]
         others = [row for recipe in recipes for row in _figures(recipe, documents.get(recipe.name, []))]
         if others:
-            parts += ["All other reported metrics:", markdown(others)]
+            parts += ["Other reported metrics:", markdown(others)]
         parts += [f"- {note}" for recipe in recipes for note in notes(recipe, documents)]
     parts += [
         *grid_sections(path, results_dir),
@@ -171,18 +172,27 @@ def _measured_cells(recipe: Recipe, document: RecipeResult, reported: float | No
 
 
 def _figures(recipe: Recipe, documents: Sequence[RecipeResult]) -> list[dict[str, Any]]:
+    """A row for every reported metric that has no column above, of a published recipe that was not run too."""
     rows = []
     for measure, reported in recipe.reported.items():
         if measure in (headline(recipe), "train_seconds"):
             continue
+        blank = {
+            "recipe": f"`{recipe.name}`",
+            "metric": measure.replace("_", " "),
+            "reported": formatted(measure, reported),
+            "measured": None,
+            "n": 0,
+            "environment": None,
+        }
+        if recipe.report is not None and not documents:
+            rows.append(blank)
         for document in documents:
             values = values_of(document, measure)
             rows.append(
-                {
-                    "recipe": f"`{recipe.name}`",
-                    "metric": measure.replace("_", " "),
-                    "reported": formatted(measure, reported),
-                    "measured": formatted(measure, statistics.fmean(values)) if values else "–",
+                blank
+                | {
+                    "measured": formatted(measure, statistics.fmean(values)) if values else None,
                     "n": len(values),
                     "environment": document.environment.folder_name,
                 }

@@ -13,6 +13,8 @@ _COPY = "JPEG copy"
 FALLS_SHORT = "falls short"
 _CHANCE = 1.5  # times the accuracy of always giving the same answer
 _SECONDS = ("train_seconds", "inference_seconds")
+_LARGE_COUNTS = ("parameters", "steps")
+_LAST = "_last_epoch"
 
 
 def headline(recipe: Recipe) -> str:
@@ -58,14 +60,20 @@ def formatted(measure: str, value: float) -> str:
         return f"{value:.2%}"
     if measure in _SECONDS:
         return f"{value:.2f}"
-    return f"{value:.4f}" if "loss" in measure else f"{value:.3g}"
+    if "loss" in measure:
+        return f"{value:.3f}" if measure.endswith("_total") else f"{value:.4f}"
+    return f"{value:,.0f}" if measure in _LARGE_COUNTS else f"{value:.3g}"
 
 
 def values_of(document: RecipeResult, measure: str) -> list[float]:
-    """The measure of every run that has it; `test_accuracy_epoch_3` is in the history."""
-    name, _, epoch = measure.partition("_epoch_")
+    """The measure of every run that has it; those of an epoch are in the history."""
+    if measure == "parameters":
+        return [document.parameters or 0] * len(document.runs)
+    name, _, epoch = measure.removesuffix("_in_abstract").partition("_epoch_")
     found: Sequence[SeedResult | EpochRecord] = document.runs
-    if epoch:
+    if name.endswith(_LAST):
+        name, found = name.removesuffix(_LAST), [run.history[-1] for run in document.runs if run.history]
+    elif epoch:
         found = [record for run in document.runs for record in run.history if record.epoch == int(epoch)]
     return [value for one in found if (value := getattr(one, name, None)) is not None]
 
