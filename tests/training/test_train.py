@@ -74,15 +74,6 @@ def test_a_total_loss_is_the_sum_of_the_means_of_batches() -> None:
     assert scored.loss_total(cross_entropy, 2) == pytest.approx((single[0] + single[1]) / 2 + single[2])
 
 
-def test_tensorboard_scalars_can_be_read_back(finished_run: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(finished_run / "tensorboard"))
-    events.Reload()
-    assert {"train_loss", "train_accuracy", "test_loss", "test_accuracy"} <= set(events.Tags()["scalars"])
-    assert [event.step for event in events.Scalars("train_loss")] == [1, 2]
-
-
 def test_pictures_are_pictures(finished_run: Path) -> None:
     from PIL import Image
 

@@ -21,9 +21,9 @@ from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.optim import build_optimizer, scored_loss
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.run_outputs import write_outcome
+from vision_zoo.training.run_outputs import Scalars, write_outcome
 from vision_zoo.training.speedups import apply_speedups
-from vision_zoo.training.state import TrainingState
+from vision_zoo.training.state import PartialEpoch, TrainingState
 from vision_zoo.training.step import EagerStep
 from vision_zoo.training.weights import save_weights
 
@@ -63,13 +63,16 @@ def fit(
             run.write_history(state.history)  # it may have died between its checkpoint and its history
     if here.rank:
         torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
+    scalars = Scalars(run.tensorboard, state)
     with distributed.first_process_first():
         model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
     if watch is not None:
         progress.line(
             f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
         )
-        if not _run_loop(run, recipe, state, model, inputs, classifier.scale.device, progress, watch):
+        if not _run_loop(
+            run, recipe, state, scalars, model, inputs, classifier.scale.device, progress, watch
+        ):
             return
     if state.best_weights is None:
         raise RunError(f"{run.path} has no finished epoch; train again")
@@ -82,6 +85,8 @@ def fit(
     scores["test"] = evaluate(classifier, splits.test, loss)
     inference_seconds = time.perf_counter() - started
     if here.is_main:
+        if not recipe.test_curve:
+            scalars.write_test(scores["test"])
         save_weights(run.best, classifier.network.state_dict())
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
         write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
@@ -92,6 +97,7 @@ def _run_loop(
     run: RunDirectory,
     recipe: Recipe,
     state: TrainingState,
+    scalars: Scalars,
     model: nn.Module,
     inputs: Mapping[str, Split],
     device: torch.device,
@@ -101,6 +107,10 @@ def _run_loop(
     """Train `model` from where `state` is; the run is saved as it goes. Returns False where `watch` ended it."""
     here = distributed.world()
     saved = state.reached
+
+    def record(epoch: PartialEpoch) -> None:
+        if here.is_main:
+            scalars.write(epoch)
 
     def save() -> None:
         nonlocal saved
@@ -127,7 +137,7 @@ def _run_loop(
             loader=loader,
             scored=scored,
             progress=progress,
-            saving=Saving(save, SAVE_SECONDS),
+            saving=Saving(save, SAVE_SECONDS, record),
             watch=watch,
             interrupt=DeferredInterrupt() if here.size == 1 else SharedInterrupt(),
         ).run()

@@ -40,10 +40,14 @@ class ScoredSplits:
 
 @dataclass(frozen=True)
 class Saving:
-    """How the run is saved: `save` writes the state, after every epoch, on Ctrl-C, and every `seconds` in between."""
+    """How the run is saved: `save` writes the state, after every epoch, on Ctrl-C, and every `seconds` in between.
+
+    Before it, `record` is shown the steps of the epoch so far.
+    """
 
     save: Callable[[], None]
     seconds: float
+    record: Callable[[PartialEpoch], None] = lambda _epoch: None
 
 
 Watch = Callable[[EpochRecord], bool]
@@ -85,7 +89,7 @@ class TrainingLoop:
             except KeyboardInterrupt:
                 if self.state.steps and not self.interrupt.torn:
                     with self.interrupt:
-                        self._save()
+                        self._save(self.state.partial or PartialEpoch())
                 raise
         return True
 
@@ -150,7 +154,7 @@ class TrainingLoop:
                     partial.seconds = broadcast(partial.seconds, batch.labels.device)
             self.progress.advance()
             if self.clock() - saved >= self.saving.seconds:
-                self._save()
+                self._save(partial)
                 saved = self.clock()
         wait_for(self.loader.labels.device)
         stopwatch.stop()
@@ -188,12 +192,13 @@ class TrainingLoop:
         state.history.append(record)
         if record.validation_loss is None or record.validation_loss < state.best_validation_loss:
             state.remember_best(math.inf if record.validation_loss is None else record.validation_loss)
-        self._save()
+        self._save(partial)
 
-    def _save(self) -> None:
+    def _save(self, epoch: PartialEpoch) -> None:
         if self.state.partial is not None:
             _require_finite(self.state.partial, self.state.epoch)
             _require_finite_network(self.state, {})
+        self.saving.record(epoch)
         self.saving.save()
 
 

@@ -1,17 +1,12 @@
 """Outputs of a finished run: metrics, predictions, plots, TensorBoard scalars."""
 
-import shutil
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vision_zoo.core import atomic
-from vision_zoo.core.json_file import fields_of
-from vision_zoo.core.results import EpochRecord
+from vision_zoo.core.event_file import EventFile, encode
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
@@ -19,31 +14,61 @@ from vision_zoo.training.classifier import ImageClassifier, count_parameters
 from vision_zoo.training.evaluate import Evaluation, confusion_matrix
 from vision_zoo.training.optim import scored_loss
 from vision_zoo.training.run_directory import RunDirectory, RunMetrics
-from vision_zoo.training.state import TrainingState
+from vision_zoo.training.state import PartialEpoch, TrainingState
 
+_TAGS = {
+    "train_accuracy": "train_accuracy",
+    "validation_loss": "val_loss",
+    "validation_accuracy": "val_accuracy",
+    "test_loss": "test_loss",
+    "test_accuracy": "test_accuracy",
+}
+"""Names of scalars by the fields of an epoch's record."""
 _SCORED_BATCH = 1000
 """Images in the batches of validation and test that a total loss is summed over, as report B has it."""
 
 
-def write_scalars(folder: Path, history: Sequence[EpochRecord]) -> None:
-    """Write every column of `history` as a scalar over epochs, replacing what `folder` held.
+class Scalars:
+    """What TensorBoard shows of a run, written as it trains: the loss of every step, and the scores of epochs.
 
-    Raises:
-        StorageError: the folder cannot be written.
+    Names are those of report E; a score stands at the last step of its epoch.
     """
-    from torch.utils.tensorboard import SummaryWriter
 
-    # TensorBoard writes from a thread of its own, whose failure nobody could catch: not into the run's folder.
-    with tempfile.TemporaryDirectory() as temporary:
-        with SummaryWriter(temporary) as writer:
-            for record in history:
-                for name, value in fields_of(record).items():
-                    if name not in ("epoch", "steps", "seconds"):
-                        writer.add_scalar(name, value, record.epoch)
-        events = [(path.name, path.read_bytes()) for path in Path(temporary).iterdir()]
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, content in events:
-        atomic.write_bytes(folder / name, content)
+    def __init__(self, folder: Path, state: TrainingState) -> None:
+        self._state = state
+        self._file = EventFile(folder, after=state.steps)
+        self._steps, self._epochs = state.steps, state.epoch
+
+    def write(self, partial: PartialEpoch) -> None:
+        """Write what is new: the last steps of `partial`, and epochs that ended.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        state, records = self._state, []
+        new = state.steps - self._steps
+        if new:
+            steps = range(self._steps + 1, state.steps + 1)
+            records.append(encode("train_loss", steps, partial.all_losses()[-new:].tolist()))
+        for epoch in state.history[self._epochs :]:
+            values = {tag: getattr(epoch, measure) for measure, tag in _TAGS.items()}
+            records += [
+                encode(tag, [epoch.steps], [value]) for tag, value in values.items() if value is not None
+            ]
+        self._steps, self._epochs = state.steps, state.epoch
+        if records:
+            self._file.append(b"".join(records))
+
+    def write_test(self, score: Evaluation) -> None:
+        """Write the score of a test split that is looked at once.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        at = [self._state.steps]
+        self._file.append(
+            encode("test_loss", at, [score.loss]) + encode("test_accuracy", at, [score.accuracy])
+        )
 
 
 @dataclass(frozen=True)
@@ -67,9 +92,8 @@ def write_outcome(
     scores: dict[str, Evaluation],
     seconds: dict[str, float],
 ) -> None:
-    """Write the curves, the pictures and, last, the metrics, whose presence makes the run finished."""
+    """Write the pictures and, last, the metrics, whose presence makes the run finished."""
     test = scores["test"]
-    write_scalars(run.tensorboard, state.history)
     plots.write_curves(run.path / "curves.png", state.history, title=recipe.name)
     matrix = confusion_matrix(np.asarray(splits.test.labels), test.predictions, len(dataset.labels))
     plots.write_confusion_matrix(run.path / "confusion_matrix.png", matrix, dataset.labels, title=recipe.name)
