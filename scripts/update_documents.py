@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.figures import digits, gpu, inference, layout, modern, sentences, server, training, zoo
+from scripts.figures import digits, gpu, inference, layout, modern, runs, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
 from vision_zoo.benchmark.pictures import svg
 from vision_zoo.core import atomic
+from vision_zoo.core.errors import DataError
 from vision_zoo.experiments import report
 from vision_zoo.experiments.report.claims import claims, page
 from vision_zoo.experiments.report.claims.evidence import gather
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/BENCHMARKS.md")
 REPORT = "docs/RESULTS.md"
 CLAIMS = "docs/CLAIMS.md"
+RUNS = ROOT / "docs" / "images" / "recipes"
 PICTURES: dict[str, Callable[[Results], str]] = {
     "docs/images/zoo.svg": zoo.picture,
     "docs/images/server.svg": server.picture,
@@ -52,10 +54,26 @@ def rewritten(text: str, results: Results) -> str:
     return _PART.sub(lambda part: f"{part[1]}{GENERATED[part['name']](results)}\n{part[3]}", text)
 
 
+def _draw_runs(*, check: bool) -> list[str]:
+    """Draw the pictures of runs that are out of date, unless `check`; return their names and those of left ones."""
+    pictures = list(runs.pictures(ROOT / "results"))
+    drifted = [picture for picture in pictures if not picture.is_drawn(RUNS)]
+    left = {path.name for path in RUNS.glob("*.png")} - {picture.name for picture in pictures}
+    if not check:
+        for picture in drifted:
+            try:
+                atomic.write_bytes(RUNS / picture.name, picture.png())
+            except DataError as error:
+                sys.exit(f"error: {picture.name} shows test images: {error}; or set VISION_ZOO_DATA")
+        for name in left:
+            (RUNS / name).unlink()
+    return [f"docs/images/recipes/{name}" for name in sorted({picture.name for picture in drifted} | left)]
+
+
 def main() -> None:
     check = "--check" in sys.argv[1:]
     results = load_results(ROOT)
-    drifted = []
+    drifted = _draw_runs(check=check)
     wanted = {name: rewritten((ROOT / name).read_text(), results) for name in DOCUMENTS}
     wanted |= {name: draw(results) for name, draw in PICTURES.items()}
     wanted[REPORT] = report.text(ROOT / REPORT, ROOT / "results")

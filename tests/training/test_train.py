@@ -13,13 +13,14 @@ from vision_zoo.architectures.airbench import Airbench
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.core.json_file import fields_of
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import loop, plots, train
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.evaluate import Evaluation, confusion_matrix
+from vision_zoo.training.evaluate import Evaluation
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import (
     build_optimizer,

@@ -1,4 +1,4 @@
-"""Confidence intervals, tests of significance, and the Pareto front."""
+"""Confidence intervals, tests of significance, the Pareto front, and confusion matrices."""
 
 import math
 from collections.abc import Sequence
@@ -136,3 +136,11 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
             front.append(index)
             best = points[index][1]
     return front
+
+
+def confusion_matrix(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """`[classes, classes]` counts: rows are true classes, columns predicted ones."""
+    counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
+    return counts.reshape(classes, classes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import RunError
+from vision_zoo.core.statistics import confusion_matrix
 
 _LABELS, _SEED = "labels", "seed"
 
@@ -29,6 +30,10 @@ class Predictions:
     def right(self, seed: int) -> NDArray[np.bool_]:
         """Which images the run with `seed` got right: `[images]`."""
         return np.asarray(self.by_seed[seed] == self.labels)
+
+    def confusion_matrix(self, seed: int, classes: int) -> NDArray[np.int64]:
+        """Images of the run with `seed`, int64 `[classes, classes]`: rows are true classes, columns predicted ones."""
+        return confusion_matrix(self.labels, self.by_seed[seed], classes)
 
 
 def predictions_path(result: Path) -> Path:

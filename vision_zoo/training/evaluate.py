@@ -1,4 +1,4 @@
-"""Loss, accuracy and confusion matrix of a classifier on a split."""
+"""Loss and accuracy of a classifier on a split."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -68,11 +68,3 @@ def in_batches(
     for start in range(0, len(images), batch):
         with torch.no_grad():
             yield function(torch.from_numpy(np.array(images[start : start + batch])).to(device))
-
-
-def confusion_matrix(
-    labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int
-) -> NDArray[np.int64]:
-    """`[classes, classes]` counts: rows are true classes, columns predicted ones."""
-    counts = np.bincount(labels * classes + predictions, minlength=classes * classes)
-    return counts.reshape(classes, classes)

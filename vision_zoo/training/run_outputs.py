@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from vision_zoo.core.event_file import EventFile, encode
+from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
 from vision_zoo.training.classifier import ImageClassifier, count_parameters
-from vision_zoo.training.evaluate import Evaluation, confusion_matrix
+from vision_zoo.training.evaluate import Evaluation
 from vision_zoo.training.optim import scored_loss
 from vision_zoo.training.run_directory import RunDirectory, RunMetrics
 from vision_zoo.training.state import PartialEpoch, TrainingState
