@@ -1,16 +1,14 @@
-"""Metrics of the runs of a recipe: mean, spread, and the verdict on the reported value."""
+"""Metrics of the runs of a recipe: mean, spread, and runs that never learnt."""
 
 import statistics
 from collections.abc import Sequence
 
+from vision_zoo.core.estimates import rate_interval
 from vision_zoo.core.results import EpochRecord, RecipeResult, SeedResult
+from vision_zoo.core.statistics import CONFIDENCE
 from vision_zoo.data import find_dataset
 from vision_zoo.recipes.recipe import Recipe
 
-POINTS = 0.3
-POINTS_ON_COPY = 1.5
-_COPY = "JPEG copy"
-FALLS_SHORT = "falls short"
 _CHANCE = 1.5  # times the accuracy of always giving the same answer
 _SECONDS = ("train_seconds", "inference_seconds")
 _LARGE_COUNTS = ("parameters", "steps")
@@ -26,32 +24,28 @@ def headline(recipe: Recipe) -> str:
     )
 
 
-def verdict(recipe: Recipe, values: Sequence[float], variant: str) -> str:
-    """Compare the measured values with the reported one."""
-    reported = recipe.reported.get(headline(recipe))
-    if not values:
-        return "not finished"
-    if reported is None:
-        return "no reported value"
-    points = POINTS_ON_COPY if variant == _COPY else POINTS
-    difference = 100 * (statistics.fmean(values) - reported)
-    if difference > POINTS:
-        return "above the report"
-    return "holds" if difference >= -points else FALLS_SHORT
+def learnt(recipe: Recipe, accuracies: Sequence[float]) -> list[float]:
+    """Those accuracies that are above chance level."""
+    classes = len(find_dataset(recipe.data.dataset).labels)
+    return [value for value in accuracies if value * classes > _CHANCE]
 
 
 def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
     """A sentence on runs that stayed at chance level; None if there are none."""
-    classes = len(find_dataset(recipe.data.dataset).labels)
-    others = [value for value in accuracies if value * classes > _CHANCE]
+    others = learnt(recipe, accuracies)
     lost = len(accuracies) - len(others)
     if not lost:
         return None
-    text = f"{lost} of {len(accuracies)} runs stayed at chance level ({1 / classes:.0%})"
+    rate = rate_interval(lost, len(accuracies))
+    classes = len(find_dataset(recipe.data.dataset).labels)
+    text = (
+        f"{lost} of {len(accuracies)} runs stayed at chance level ({1 / classes:.0%}), which the verdict leaves out; the "
+        f"exact {CONFIDENCE:.0%} interval of the probability of that is {rate.low:.0%} to {rate.high:.0%}"
+    )
     if not others:
         return f"{text}."
     named = ", ".join(f"{value:.2%}" for value in others)
-    return f"{text}; the other{' reaches' if len(others) == 1 else 's reach'} {named}."
+    return f"{text}. The other{' reaches' if len(others) == 1 else 's reach'} {named}."
 
 
 def formatted(measure: str, value: float) -> str:

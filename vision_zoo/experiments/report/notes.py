@@ -5,15 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from vision_zoo.core.results import RecipeResult
 from vision_zoo.core.statistics import CONFIDENCE, prediction_interval
-from vision_zoo.experiments.report.figures import (
-    FALLS_SHORT,
-    collapse,
-    first_reaching,
-    headline,
-    spread,
-    values_of,
-    verdict,
-)
+from vision_zoo.experiments.report.figures import collapse, first_reaching, headline, spread, values_of
+from vision_zoo.experiments.report.verdicts import below_report
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
@@ -47,7 +40,7 @@ def _seeds(recipe: Recipe, document: RecipeResult) -> str | None:
     lost = collapse(recipe, values)
     if lost is not None:
         return lost
-    if verdict(recipe, values, document.data.variant) != FALLS_SHORT:
+    if not below_report(recipe, values, document.data.variant):
         return None
     interval = prediction_interval(values)
     if interval is None:
@@ -65,7 +58,7 @@ def _companion(recipe: Recipe, companion: Recipe, own: RecipeResult, other: Reci
     values, others = values_of(own, measure), values_of(other, measure)
     points = 100 * (statistics.fmean(others) - statistics.fmean(values))
     text = f"`{companion.name}` reaches {spread(others)}, {points:+.2f} points."
-    if verdict(recipe, values, own.data.variant) == FALLS_SHORT and measure == "test_accuracy":
+    if below_report(recipe, values, own.data.variant) and measure == "test_accuracy":
         text += f" {_crossing(recipe.reported[measure], other)}"
     return text
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vision_zoo.experiments.report.claims.evidence import Comparison, Measured
-from vision_zoo.experiments.report.figures import POINTS, collapse
+from vision_zoo.experiments.report.figures import collapse
+from vision_zoo.experiments.report.verdicts import POINTS
 
 Verdict = Literal["holds", "does not hold", "inconclusive"]
 
