@@ -13,13 +13,10 @@ from pathlib import Path
 
 from scripts.figures import digits, gpu, inference, layout, modern, runs, sentences, server, training, zoo
 from scripts.figures.sources import Results, load_results
-from vision_zoo.benchmark.pictures import svg
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import DataError
 from vision_zoo.experiments import report
-from vision_zoo.experiments.report.claims import claims, page
-from vision_zoo.experiments.report.claims.evidence import gather
-from vision_zoo.experiments.report.claims.picture import draw
+from vision_zoo.experiments.report.claims import page
 from vision_zoo.experiments.report.model_card import model_card
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,14 +78,7 @@ def main() -> None:
         f"docs/cards/{path.stem}.md": model_card(path, ROOT / "results")
         for path in sorted((ROOT / "exported").glob("*.onnx"))
     }
-    wanted[CLAIMS] = page.text(ROOT / "results", "images/claims")
-    measured = gather(ROOT / "results")
-    wanted |= {
-        f"docs/images/claims/{claim.name}.svg": svg(
-            draw(claim, measured), seed=claim.name, text_as_paths=True
-        )
-        for claim in claims.CLAIMS
-    }
+    wanted[CLAIMS] = page.text(ROOT / "results")
     for name, new in wanted.items():
         path = ROOT / name
         if not path.exists() or new != path.read_text():

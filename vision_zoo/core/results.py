@@ -2,6 +2,7 @@
 
     results/<environment>/<recipe>.json          the metrics of every seed
     results/<environment>/<recipe>-grid.json     every point of a grid search
+    results/<environment>/timing.json            recipes timed in turn
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
 
 Needs no torch.
@@ -257,13 +258,27 @@ class ZooResult:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingResult:
+    """Recipes that were timed in turn, each once in every round.
+
+    `seconds` are by what was timed (`training` of one epoch, `inference` of the test split), then by recipe, one
+    for each round.
+    """
+
+    schema: Literal[2] = SCHEMA_VERSION
+    kind: Literal["timing"] = "timing"
+    environment: Environment
+    seconds: Mapping[str, Mapping[str, Sequence[float]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Header:
     schema: Any = None
     kind: Any = None
 
 
-Result = TypeVar("Result", RecipeResult, GridResult, ZooResult)
+Result = TypeVar("Result", RecipeResult, GridResult, ZooResult, TimingResult)
 
 
 def shipped_results() -> Path:

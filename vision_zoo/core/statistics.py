@@ -65,17 +65,6 @@ def prediction_interval(values: Sequence[float], *, confidence: float = CONFIDEN
     return Interval(middle - reach, middle + reach)
 
 
-def mean_difference_p_value(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Welch's test of two models' accuracies over seeds; None if one has fewer than two."""
-    from scipy.stats import ttest_ind
-
-    if min(len(first), len(second)) < 2:
-        return None
-    if float(np.std(first)) == float(np.std(second)) == 0.0:
-        return 1.0 if float(np.mean(first)) == float(np.mean(second)) else 0.0
-    return float(ttest_ind(first, second, equal_var=False).pvalue)
-
-
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> Paired:
     """McNemar's exact test on the same images `[images]`, in the same order; ValueError if their numbers differ."""
     from scipy.stats import binomtest

@@ -1,128 +1,102 @@
-"""Measurements and comparisons as evidence for a claim."""
+"""What `results/` holds as evidence for a claim."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_zoo.core.results import RecipeResult, SeedResult, ZooResult, load_results, result_path
-from vision_zoo.core.statistics import SIGNIFICANT, Paired, holm, mcnemar, mean_difference_p_value
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.core.results import (
+    GridResult,
+    RecipeResult,
+    SeedResult,
+    TimingResult,
+    ZooResult,
+    load_results,
+    result_path,
+)
 from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
+from vision_zoo.experiments.report.figures import headline, learnt, values_of
+from vision_zoo.experiments.report.verdicts import RowVerdict, by_recipe, row_verdict, runs_required
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A recipe's runs in one environment. Accuracies are fractions of the test split, by seed."""
+    """The runs of a recipe in one environment. `required` is how many a verdict takes at least."""
 
     recipe: Recipe
-    environment: str
-    parameters: int
-    accuracies: Mapping[int, float]
-    train_seconds: float | None
-    """None where several runs shared a device."""
+    hardware: str
     runs: Sequence[SeedResult]
+    required: int
+    row: RowVerdict | None
     predictions: Predictions | None
-    latency_ms: float | None
-    """p50 of one image through the exported file of its architecture and dataset, where one is shipped."""
 
     @property
-    def mean(self) -> float:
-        """Test accuracy over the seeds."""
-        return statistics.fmean(self.accuracies.values())
+    def learnt(self) -> Sequence[SeedResult]:
+        """The runs above chance level."""
+        above = set(learnt(self.recipe, [run.test_accuracy for run in self.runs]))
+        return [run for run in self.runs if run.test_accuracy in above]
+
+    def right(self, runs: Sequence[SeedResult]) -> NDArray[np.bool_] | None:
+        """Which test images each of `runs` got right: `[runs, images]`; None if that is not known of all."""
+        stored = self.predictions
+        if stored is None or not {run.seed for run in runs} <= set(stored.by_seed):
+            return None
+        return np.stack([stored.right(run.seed) for run in runs])
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """`first` against `second`: the difference of the mean accuracies, over seeds and over test images.
+class Evidence:
+    """All measurements: by recipe; `macs` are multiply-accumulate operations by (architecture, dataset)."""
 
-    `seeds_p` is of Welch's test over the seeds, None if one has a single run. `images` is McNemar's test of the
-    two runs with seed 0 on the same test images, `images_p` its p-value corrected for the claim's other comparisons.
-    """
+    measured: Mapping[str, Measured]
+    macs: Mapping[tuple[str, str], int]
+    grids: Sequence[GridResult]
+    timings: Sequence[TimingResult]
 
-    first: Measured
-    second: Measured
-    seeds_p: float | None
-    images: Paired | None
-    images_p: float | None
-
-    @property
-    def points(self) -> float:
-        """By how many percentage points the first one's mean is above the second's."""
-        return 100 * (self.first.mean - self.second.mean)
-
-    @property
-    def shown(self) -> bool:
-        """Whether the measurements show a difference: over seeds where both have several, and over images.
-
-        One run of each tells of these two runs only, not of their recipes.
-        """
-        known = [p for p in (self.seeds_p, self.images_p) if p is not None]
-        return bool(known) and all(p < SIGNIFICANT for p in known)
-
-    @property
-    def one_run_each(self) -> bool:
-        """Whether nothing is known of other seeds."""
-        return self.seeds_p is None
+    def of(self, name: str) -> Measured:
+        """What was measured of a recipe, which may be nothing."""
+        return self.measured.get(name) or unmeasured(name)
 
 
-def gather(results_dir: Path) -> dict[str, Measured]:
-    """By recipe: what was measured in the environment with the most runs of it."""
-    latencies = _latencies(results_dir)
-    found: dict[str, Measured] = {}
-    for document in load_results(results_dir, RecipeResult):
-        recipe = RECIPES.get(document.recipe)
-        if recipe is None or not recipe.has_settings(document.settings) or not document.runs:
-            continue
-        known = found.get(recipe.name)
-        if known is not None and len(known.accuracies) >= len(document.runs):
-            continue
-        place = result_path(results_dir, document.environment, recipe.name)
-        found[recipe.name] = Measured(
-            recipe,
-            document.environment.folder_name,
-            document.parameters or 0,
-            {run.seed: run.test_accuracy for run in document.runs},
-            statistics.fmean(run.all_train_seconds for run in document.runs)
-            if document.runs_at_once is None
-            else None,
-            document.runs,
-            read_predictions(predictions_path(place)),
-            latencies.get((recipe.architecture, recipe.data.dataset)),
+def unmeasured(name: str, required: int | None = None) -> Measured:
+    """A recipe without runs."""
+    recipe = RECIPES[name]
+    least = runs_required(recipe, {}) if required is None else required
+    return Measured(recipe, "", (), least, row_verdict(recipe, [], ""), None)
+
+
+def gather(results_dir: Path) -> Evidence:
+    """Read `results_dir`; of several environments, the one with the most runs of a recipe counts."""
+    documents = by_recipe(results_dir)
+    measured = {}
+    for name, recipe in RECIPES.items():
+        found = max(documents.get(name, []), key=lambda document: len(document.runs), default=None)
+        required = runs_required(recipe, documents)
+        measured[name] = (
+            unmeasured(name, required) if found is None else _measured(recipe, found, required, results_dir)
         )
-    return found
+    macs = {
+        (model.architecture, model.dataset): model.macs
+        for zoo in load_results(results_dir, ZooResult)
+        for model in zoo.models
+    }
+    return Evidence(
+        measured, macs, load_results(results_dir, GridResult), load_results(results_dir, TimingResult)
+    )
 
 
-def _latencies(results_dir: Path) -> dict[tuple[str, str], float | None]:
-    found = {}
-    for document in load_results(results_dir, ZooResult):
-        rows = document.rows_of_one_image()
-        for entry in document.models:
-            found[entry.architecture, entry.dataset] = rows[entry.model].p50_ms
-    return found
-
-
-def compare(pairs: list[tuple[Measured, Measured]]) -> list[Comparison]:
-    """Every pair, the tests over images corrected for their number."""
-    tests = [_paired(first, second) for first, second in pairs]
-    corrected = iter(holm([test.p_value for test in tests if test is not None]))
-    return [
-        Comparison(
-            first,
-            second,
-            mean_difference_p_value(list(first.accuracies.values()), list(second.accuracies.values())),
-            test,
-            None if test is None else next(corrected),
-        )
-        for (first, second), test in zip(pairs, tests, strict=True)
-    ]
-
-
-def _paired(first: Measured, second: Measured) -> Paired | None:
-    one, other = first.predictions, second.predictions
-    if one is None or other is None or len(one.labels) != len(other.labels):
-        return None
-    if 0 not in one.by_seed or 0 not in other.by_seed or (one.labels != other.labels).any():
-        return None
-    return mcnemar(one.right(0), other.right(0))
+def _measured(recipe: Recipe, document: RecipeResult, required: int, results_dir: Path) -> Measured:
+    place = result_path(results_dir, document.environment, recipe.name)
+    values = values_of(document, headline(recipe))
+    return Measured(
+        recipe,
+        document.environment.description,
+        document.runs,
+        required,
+        row_verdict(recipe, values, document.data.variant),
+        read_predictions(predictions_path(place)),
+    )

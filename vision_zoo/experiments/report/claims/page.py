@@ -1,136 +1,97 @@
-"""`docs/CLAIMS.md`: every claim with its verdict, its reasons, the evidence and a plot."""
+"""`docs/CLAIMS.md`: every claim with its verdict, and the figures on which it rests."""
 
-import statistics
-from collections.abc import Sequence
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from vision_zoo.core.statistics import (
-    CONFIDENCE,
-    SIGNIFICANT,
-    accuracy_interval,
-    mean_interval,
-    shown_p_value,
-)
 from vision_zoo.core.tables import markdown
-from vision_zoo.experiments.report.claims.claims import CLAIMS, Claim, Finding
-from vision_zoo.experiments.report.claims.evidence import Comparison, Measured, compare, gather
-from vision_zoo.experiments.report.figures import headline
-from vision_zoo.recipes import find_recipe
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.experiments.report.claims import report_c, reports_a_b, reports_d_e
+from vision_zoo.experiments.report.claims.checks import LEAST_ROUNDS
+from vision_zoo.experiments.report.claims.evidence import Evidence, gather
+from vision_zoo.experiments.report.claims.verdict import Claim, Finding, verdict_on
+from vision_zoo.experiments.report.claims.wording import NEAR, NEAR_ON_COPY
+from vision_zoo.experiments.report.verdicts import (
+    POINTS,
+    RUNS,
+    RUNS_IF_SHORT,
+    SHORT_SECONDS,
+)
 
+CLAIMS = (*reports_a_b.CLAIMS, *report_c.CLAIMS, *reports_d_e.CLAIMS)
 _INTRODUCTION = f"""# Claims of the reports
 
-This file is generated from `results/` by `make docs`. None of the reports repeats a run or gives an interval. The verdict
-on a claim is *holds* or *does not hold* only if the measurements show a difference; otherwise it is *inconclusive*. Two
-sources of variation are treated separately:
+This file is generated from `results/` by `make docs`. None of the reports repeats a run, gives an interval, or times its
+networks side by side. Here every claim has a rule, mostly a band in which a difference (the first minus the second) has
+to lie, and a verdict:
 
-- **Seeds.** Student's confidence interval of the mean over runs, and Welch's test over seeds.
-- **Test images.** Wilson's interval of the accuracy, and McNemar's exact test of two runs (seed 0) on the same images,
-  with Holm's correction for the comparisons of the claim.
+- *Shown*: the interval of the difference lies in the band. *Refuted*: it lies outside.
+- *Not decided*: it crosses an end of the band. *Cannot be told yet*: runs or measurements are missing. Both say what it
+  takes to change that; numbers of runs are what the test needs if means and standard deviations stay as they are.
 
-A difference is *shown* if every applicable test gives p < {SIGNIFICANT:g}. Intervals have {CONFIDENCE:.0%}
-confidence. A single run says nothing about the variation of its recipe; the tables state the number of runs."""
+The rules:
+
+- A verdict takes at least {RUNS} runs on each side, {RUNS_IF_SHORT} unless a run is known to take {SHORT_SECONDS // 60}
+  minutes or more on two cores.
+- The interval over runs is Welch's. For the test accuracy, the bootstrap interval over test images, with the runs as they
+  are, has to say the same.
+- Confidence is 95%. It is 90% (two one-sided tests at 5%) where the band is a margin: a match is at most {POINTS:g}
+  points below, no gain at most {POINTS:g} points above, and a number of points is meant to {NEAR:g} point (on JPEG copies
+  {NEAR_ON_COPY:g}) or to half of it, whichever is less.
+- A claim of several parts is shown if all are; since any of them may refute it, refutations are corrected after Holm.
+  There is no correction across claims.
+- McNemar's test of runs with the same seed, corrected after Holm, is given beside them and decides nothing.
+- Where text and figures of a report disagree, there are several readings. A reading in which a recipe falls short of its
+  report ([RESULTS.md](RESULTS.md)) gives no verdict; the claim's verdict is of the first reading that gives one.
+- Times count only if both networks were timed in turn on the same hardware, in at least {LEAST_ROUNDS} rounds."""
 
 
-def evidence_of(claim: Claim, measured: dict[str, Measured]) -> tuple[list[Comparison], Finding]:
-    """Compare the recipes of a claim and apply its rule; `inconclusive` if something was not run."""
-    missing = [name for name in claim.recipes if name not in measured]
-    known = [
-        (measured[one], measured[other]) for one, other in claim.pairs if not {one, other} & set(missing)
-    ]
-    comparisons = compare(known)
-    if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
-        return comparisons, Finding("inconclusive", (f"Not run yet: {names}.",))
-    return comparisons, claim.rule({name: measured[name] for name in claim.recipes}, comparisons)
-
-
-def text(results_dir: Path, pictures: str) -> str:
-    """The page as Markdown; `pictures` is the folder of its pictures as seen from the page."""
-    measured = gather(results_dir)
-    found = [(claim, *evidence_of(claim, measured)) for claim in CLAIMS]
-    summary = [
+def text(results_dir: Path) -> str:
+    """The page as Markdown."""
+    evidence = gather(results_dir)
+    found = [(claim, *verdict_on(claim, evidence)) for claim in CLAIMS]
+    counts = Counter(finding.verdict for _, finding, _ in found)
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    rows = [
         {
             "report": claim.report,
             "claim": f"[{claim.text}](#{claim.name})",
             "verdict": f"**{finding.verdict}**",
+            "reading": finding.reading.name,
+            "takes": "; ".join(finding.needs) or None,
         }
-        for claim, _, finding in found
+        for claim, finding, _ in found
     ]
-    parts = [_INTRODUCTION, markdown(summary)]
-    for claim, comparisons, finding in found:
-        parts += _section(claim, comparisons, finding, measured, pictures)
-    return "\n\n".join(parts) + "\n"
+    sections = [_section(claim, finding, findings, evidence) for claim, finding, findings in found]
+    return "\n\n".join([_INTRODUCTION, f"{len(CLAIMS)} claims: {summary}.", markdown(rows), *sections]) + "\n"
 
 
-def _section(
-    claim: Claim,
-    comparisons: Sequence[Comparison],
-    finding: Finding,
-    measured: dict[str, Measured],
-    pictures: str,
-) -> list[str]:
-    recipes = [find_recipe(name) for name in (*claim.recipes, *claim.others)]
-    rows = [_recipe_row(recipe, measured.get(recipe.name)) for recipe in recipes]
-    parts = [
-        f'<a id="{claim.name}"></a>\n\n## Report {claim.report}: “{claim.text}”',
-        f"**{finding.verdict.capitalize()}.** {' '.join(finding.reasons)}",
-        f"![{_caption(claim)}]({pictures}/{claim.name}.svg)",
-        markdown(rows),
-    ]
-    if comparisons:
-        parts.append(markdown([_comparison_row(comparison) for comparison in comparisons]))
-    return parts
+def _section(claim: Claim, counts: Finding, findings: tuple[Finding, ...], evidence: Evidence) -> str:
+    rules = "; ".join(dict.fromkeys(check.rule for check in counts.reading.checks))
+    head = f"**{_capital(counts.verdict)}** ({counts.reading.name})."
+    parts = [head, claim.note, f"Rule: {rules}." if rules else ""]
+    text = " ".join(part for part in parts if part)
+    if len(findings) == 1:
+        text += f" {_figures(counts, evidence)}"
+    else:
+        bullets = [
+            f"- *{_capital(one.reading.name)}*: {one.verdict}. {_figures(one, evidence)}" for one in findings
+        ]
+        text += "\n\n" + "\n".join(bullets)
+    return f'<a id="{claim.name}"></a>\n\n## {claim.report}: {claim.text}\n\n{text}'
 
 
-def _caption(claim: Claim) -> str:
-    return "Test accuracy of every run" + (", and its training loss over the epochs" if claim.losses else "")
+def _figures(finding: Finding, evidence: Evidence) -> str:
+    """What every check found, what it takes, and whether the recipes reproduce their report."""
+    rows = {name: evidence.of(name) for name in finding.reading.recipes}
+    against = ", ".join(
+        f"`{name}` {measured.row.verdict}"
+        for name, measured in rows.items()
+        if measured.row is not None and measured.runs
+    )
+    parts = [outcome.figures for outcome in finding.outcomes]
+    parts += [f"It takes {'; '.join(finding.needs)}."] if finding.needs else []
+    parts += [f"Against the report: {against}."] if against else []
+    return " ".join(parts)
 
 
-def _recipe_row(recipe: Recipe, measured: Measured | None) -> dict[str, Any]:
-    measure = headline(recipe)
-    reported = recipe.reported.get(measure)
-    row: dict[str, Any] = {
-        "recipe": f"`{recipe.name}`",
-        "reported": None if reported is None else f"{reported:.2%}",
-        "measured": "not run yet",
-        "runs": 0,
-        "over seeds": None,
-        "over test images, seed 0": None,
-        "train s": None,
-        "p50 ms": None,
-    }
-    if measured is None:
-        return row
-    values = list(measured.accuracies.values())
-    seeds = mean_interval(values)
-    seeds = None if seeds is None else seeds.clipped()
-    row |= {
-        "measured": f"{statistics.fmean(values):.2%}",
-        "runs": len(values),
-        "over seeds": None if seeds is None else f"{seeds.low:.2%} to {seeds.high:.2%}",
-        "train s": None if measured.train_seconds is None else f"{measured.train_seconds:,.0f}",
-        "p50 ms": None if measured.latency_ms is None else f"{measured.latency_ms:.3f}",
-    }
-    if measured.predictions is not None and 0 in measured.predictions.by_seed:
-        right = measured.predictions.right(0)
-        images = accuracy_interval(int(right.sum()), len(right))
-        row["over test images, seed 0"] = f"{images.low:.2%} to {images.high:.2%}"
-    return row
-
-
-def _comparison_row(comparison: Comparison) -> dict[str, Any]:
-    images = comparison.images
-    return {
-        "first": f"`{comparison.first.recipe.name}`",
-        "second": f"`{comparison.second.recipe.name}`",
-        "points": f"{comparison.points:+.2f}",
-        "p over seeds": "one run" if comparison.seeds_p is None else shown_p_value(comparison.seeds_p),
-        "only first correct": None if images is None else images.only_first,
-        "only second correct": None if images is None else images.only_second,
-        "p over images, corrected": None
-        if comparison.images_p is None
-        else shown_p_value(comparison.images_p),
-        "difference": "shown" if comparison.shown else "not shown",
-    }
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
