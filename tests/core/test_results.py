@@ -11,11 +11,18 @@ from tests.conftest import ROOT
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import RunError
-from vision_zoo.core.results import GridResult, RecipeResult, ZooResult, load_results, write_result
+from vision_zoo.core.results import (
+    GridResult,
+    RecipeResult,
+    TimingResult,
+    ZooResult,
+    load_results,
+    write_result,
+)
 from vision_zoo.experiments.quickstart import QuickstartResult
 
 RESULTS = sorted((ROOT / "results").glob("*/*.json"))
-KINDS = {"recipe": RecipeResult, "grid": GridResult, "zoo": ZooResult}
+KINDS = {"recipe": RecipeResult, "grid": GridResult, "timing": TimingResult, "zoo": ZooResult}
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)

@@ -260,15 +260,12 @@ class ZooResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingResult:
-    """Recipes that were timed in turn, each once in every round.
-
-    `seconds` are by what was timed (`training` of one epoch, `inference` of the test split), then by recipe, one
-    for each round.
-    """
+    """Recipes that were timed in turn, on `images` images: `seconds` by what was timed and by recipe, one a round."""
 
     schema: Literal[2] = SCHEMA_VERSION
     kind: Literal["timing"] = "timing"
     environment: Environment
+    images: int
     seconds: Mapping[str, Mapping[str, Sequence[float]]]
 
 

@@ -261,6 +261,7 @@ def test_a_rate_over_runs_is_told_by_its_exact_interval() -> None:
 def _timed(**seconds: list[float]) -> TimingResult:
     return TimingResult(
         environment=_HERE,
+        images=1,
         seconds={"training": {name.replace("_mnist", "-mnist"): v for name, v in seconds.items()}},
     )
 
@@ -285,7 +286,7 @@ def test_times_are_told_by_rounds_in_turn_alone() -> None:
     timing = _timed(simple_cnn_mnist=slow, patch_lstm_mnist=more)
     figures = check.outcome(_evidence(measured, timings=[timing])).figures
     assert "1.10 times" in figures
-    assert "5 rounds in turn, A processor, 2 cores" in figures
+    assert "5 rounds in turn of 1 images, A processor, 2 cores" in figures
 
 
 def _grid(best: float, other: float, seeds: int) -> list[GridResult]:

@@ -18,6 +18,7 @@ from vision_zoo.experiments.report.verdicts import (
     POINTS,
     POINTS_ON_COPY,
     RUNS,
+    RUNS_IF_UNSTEADY,
     RowVerdict,
     by_recipe,
     row_verdict,
@@ -50,8 +51,9 @@ report are diamonds, or dotted lines for those at the end.
 
 A result *holds* if the 90% confidence interval of its mean (two one-sided tests at 5%) lies within {points} points of
 the report, {points_on_copy} on JPEG copies of CIFAR-10 and Imagenette; it is *above the report* or *falls short* if the
-interval lies beyond them. Otherwise, or with fewer than {runs} runs, it *cannot be told yet*; the number of further
-runs is what the test needs if mean and standard deviation stay as they are."""
+interval lies beyond them. Otherwise, or with fewer than {runs} runs ({runs_if_unsteady} if some may not learn at all),
+it *cannot be told yet*; the number of further runs is what the test needs if mean and standard deviation stay as they
+are."""
 
 
 def write(path: Path, results_dir: Path) -> None:
@@ -67,7 +69,11 @@ def write(path: Path, results_dir: Path) -> None:
 def text(path: Path, results_dir: Path) -> str:
     """The report as Markdown, as it stands in `path`: links are relative to that."""
     documents = by_recipe(results_dir)
-    parts = [_INTRODUCTION.format(points=POINTS, points_on_copy=POINTS_ON_COPY, runs=RUNS)]
+    parts = [
+        _INTRODUCTION.format(
+            points=POINTS, points_on_copy=POINTS_ON_COPY, runs=RUNS, runs_if_unsteady=RUNS_IF_UNSTEADY
+        )
+    ]
     for heading, recipes in _sections():
         rows = [row for recipe in recipes for row in _rows(recipe, documents.get(recipe.name, []))]
         parts += [f"## {heading}", markdown(rows)]

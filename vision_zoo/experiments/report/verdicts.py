@@ -15,7 +15,8 @@ from vision_zoo.recipes.recipe import Recipe
 POINTS = 0.3
 POINTS_ON_COPY = 1.5
 RUNS, RUNS_IF_SHORT, SHORT_SECONDS = 3, 5, 600
-_RUNS_OF = {"bn_cnn_without_bn-fashion_mnist": 10}  # some of them do not learn
+RUNS_IF_UNSTEADY = 10
+_UNSTEADY = {"bn_cnn_without_bn-fashion_mnist"}  # some of its runs do not learn
 HOLDS, ABOVE, FALLS_SHORT, UNKNOWN = "holds", "above the report", "falls short", "cannot be told yet"
 
 
@@ -59,8 +60,8 @@ def runs_required(recipe: Recipe, documents: Mapping[str, Iterable[RecipeResult]
 
     Recipes with the same architecture, dataset and epochs take as long.
     """
-    if recipe.name in _RUNS_OF:
-        return _RUNS_OF[recipe.name]
+    if recipe.name in _UNSTEADY:
+        return RUNS_IF_UNSTEADY
     seconds = [
         run.all_train_seconds
         for name, found in documents.items()
@@ -86,7 +87,7 @@ def row_verdict(recipe: Recipe, values: Sequence[float], variant: str) -> RowVer
     if reported is None:
         return None
     points, used = tolerance(variant), [100 * value for value in learnt(recipe, values)]
-    least = _RUNS_OF.get(recipe.name, RUNS)
+    least = RUNS_IF_UNSTEADY if recipe.name in _UNSTEADY else RUNS
     missing = max(least - len(values), 2 - len(used))
     if missing > 0:
         return RowVerdict(UNKNOWN, missing)

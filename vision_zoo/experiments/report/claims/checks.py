@@ -120,9 +120,9 @@ class Timing:
         interval = ratio.interval(band.confidence)
         first, second = (statistics.median(values) for values in seconds)
         figures = (
-            f"Time of {self.what}: {first:.3g} s with `{self.first}`, {second:.3g} s with `{self.second}`, "
+            f"{self.what.capitalize()}: {first:.3g} s with `{self.first}`, {second:.3g} s with `{self.second}`, "
             f"{math.exp(ratio.value):.2f} times ({math.exp(interval.low):.2f} to {math.exp(interval.high):.2f}; "
-            f"{len(seconds[0])} rounds in turn, {found.environment.description})."
+            f"{len(seconds[0])} rounds in turn of {found.images:,} images, {found.environment.description})."
         )
         needs = (f"an interleaved timing run of {self.what} of more than {len(seconds[0])} rounds",)
         return Outcome(figures, p_inside([ratio], band), p_outside([ratio], band), needs)

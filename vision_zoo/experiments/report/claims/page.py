@@ -13,6 +13,7 @@ from vision_zoo.experiments.report.verdicts import (
     POINTS,
     RUNS,
     RUNS_IF_SHORT,
+    RUNS_IF_UNSTEADY,
     SHORT_SECONDS,
 )
 
@@ -30,7 +31,8 @@ to lie, and a verdict:
 The rules:
 
 - A verdict takes at least {RUNS} runs on each side, {RUNS_IF_SHORT} unless a run is known to take {SHORT_SECONDS // 60}
-  minutes or more on two cores.
+  minutes or more on two cores, {RUNS_IF_UNSTEADY} of a recipe of which some runs may not learn at all. Those are
+  counted, and left out of the difference.
 - The interval over runs is Welch's. For the test accuracy, the bootstrap interval over test images, with the runs as they
   are, has to say the same.
 - Confidence is 95%. It is 90% (two one-sided tests at 5%) where the band is a margin: a match is at most {POINTS:g}
@@ -41,7 +43,8 @@ The rules:
 - McNemar's test of runs with the same seed, corrected after Holm, is given beside them and decides nothing.
 - Where text and figures of a report disagree, there are several readings. A reading in which a recipe falls short of its
   report ([RESULTS.md](RESULTS.md)) gives no verdict; the claim's verdict is of the first reading that gives one.
-- Times count only if both networks were timed in turn on the same hardware, in at least {LEAST_ROUNDS} rounds."""
+- Times count only if both networks were timed in turn on the same hardware, in at least {LEAST_ROUNDS} rounds, as
+  `python -m benchmarks.training.in_turn` does."""
 
 
 def text(results_dir: Path) -> str:

@@ -1,0 +1,100 @@
+"""Time recipes in turn, for what the reports claim of times: `results/<environment>/timing.json`.
+
+    python -m benchmarks.training.in_turn [RECIPE…] [--rounds 6] [--images 1024]
+
+Every round takes each recipe once, the first of a round being the last of the next one. `training` is that of
+`vision-zoo train` on so many images for the recipe's epochs, frozen features included; `inference` is that of so many
+test images. The round before the first one, in which libraries start up, does not count.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.training.command import parser
+from benchmarks.training.runners import engine
+from benchmarks.training.workload import Workload, prepare
+from vision_zoo.core.choices import DeviceName
+from vision_zoo.core.results import TimingResult, result_path, write_result
+from vision_zoo.experiments.report.claims.checks import Timing
+from vision_zoo.experiments.report.claims.page import CLAIMS
+from vision_zoo.recipes import find_recipe
+from vision_zoo.training.device import choose_device, describe_environment, wait_for
+from vision_zoo.training.evaluate import evaluate
+
+CLAIMED = tuple(
+    dict.fromkeys(
+        name
+        for claim in CLAIMS
+        for reading in claim.readings
+        for check in reading.checks
+        if isinstance(check, Timing)
+        for name in check.recipes
+    )
+)
+TRAINING, INFERENCE = "training", "inference"
+
+
+def in_turn(
+    recipes: Sequence[str], rounds: int, timed: Callable[[str], tuple[float, float]]
+) -> dict[str, dict[str, list[float]]]:
+    """Seconds by what was timed and by recipe, one a round; `timed` gives those of a recipe."""
+    seconds: dict[str, dict[str, list[float]]] = {
+        what: {name: [] for name in recipes} for what in (TRAINING, INFERENCE)
+    }
+    for number in range(rounds + 1):
+        first = -number % len(recipes)
+        for name in (*recipes[first:], *recipes[:first]):
+            training, inference = timed(name)
+            if number:
+                seconds[TRAINING][name].append(round(training, 4))
+                seconds[INFERENCE][name].append(round(inference, 4))
+    return seconds
+
+
+def time_recipe(workload: Workload, data_dir: Path | None) -> tuple[float, float]:
+    """Seconds of training and of inference, both of a fresh network on `workload.images` images."""
+    prepared = prepare(workload, data_dir)
+    test = prepared.dataset.load(data_dir).test.spread(workload.images)
+    with tempfile.TemporaryDirectory() as cache:
+        before = os.environ.get("XDG_CACHE_HOME")
+        os.environ["XDG_CACHE_HOME"] = cache  # frozen features are computed anew
+        try:
+            started = time.perf_counter()
+            engine(replace(prepared, test=prepared.test.spread(1)))
+            wait_for(prepared.device)
+            trained = time.perf_counter()
+        finally:
+            os.environ.pop("XDG_CACHE_HOME")
+            if before is not None:
+                os.environ["XDG_CACHE_HOME"] = before
+    started_inference = time.perf_counter()
+    evaluate(prepared.classifier, test)
+    wait_for(prepared.device)
+    return trained - started, time.perf_counter() - started_inference
+
+
+def main() -> None:
+    command = parser(__doc__, recipes=CLAIMED, rounds=6)
+    command.add_argument("--images", type=int, default=1024)
+    options = command.parse_args()
+    device: DeviceName = options.device
+
+    def timed(name: str) -> tuple[float, float]:
+        epochs = find_recipe(name).stopping.epochs
+        found = time_recipe(Workload(name, options.images, epochs, options.threads, device), options.data_dir)
+        print(f"{name}: {found[0]:.2f} s training, {found[1]:.3f} s inference", flush=True)
+        return found
+
+    seconds = in_turn(options.recipes, options.rounds, timed)
+    environment = replace(describe_environment(choose_device(device)), threads=options.threads)
+    path = result_path(options.results_dir, environment, "timing")
+    write_result(path, TimingResult(environment=environment, images=options.images, seconds=seconds))
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
