@@ -20,13 +20,13 @@ from vision_zoo.experiments.report.verdicts import (
 CLAIMS = (*reports_a_b.CLAIMS, *report_c.CLAIMS, *reports_d_e.CLAIMS)
 _INTRODUCTION = f"""# Claims of the reports
 
-This file is generated from `results/` by `make docs`. None of the reports repeats a run, gives an interval, or times its
-networks side by side. Here every claim has a rule, mostly a band in which a difference (the first minus the second) has
-to lie, and a verdict:
+This file is generated from `results/` by `make docs`. None of the reports repeats a run or gives an interval. Here every
+claim has a rule, mostly a band in which a difference (the first minus the second) has to lie, and a verdict:
 
 - *Shown*: the interval of the difference lies in the band. *Refuted*: it lies outside.
-- *Not decided*: it crosses an end of the band. *Cannot be told yet*: runs or measurements are missing. Both say what it
-  takes to change that; numbers of runs are what the test needs if means and standard deviations stay as they are.
+- *Not decided*: it crosses an end of the band; the number of further runs is what the test needs if means and standard
+  deviations stay as they are.
+- *Cannot be told yet*: runs or other measurements are missing.
 
 The rules:
 
