@@ -90,7 +90,7 @@ def _figures(finding: Finding, evidence: Evidence) -> str:
         for name, measured in rows.items()
         if measured.row is not None and measured.runs
     )
-    parts = [outcome.figures for outcome in finding.outcomes]
+    parts = list(dict.fromkeys(outcome.figures for outcome in finding.outcomes))
     parts += [f"It takes {'; '.join(finding.needs)}."] if finding.needs else []
     parts += [f"Against the report: {against}."] if against else []
     return " ".join(parts)
