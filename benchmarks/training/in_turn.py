@@ -4,10 +4,12 @@
 
 Every round takes each recipe once, the first of a round being the last of the next one. `training` is that of
 `vision-zoo train` on so many images for the recipe's epochs, frozen features included; `inference` is that of so many
-test images. The round before the first one, in which libraries start up, does not count.
+test images. The round before the first one, in which libraries start up, does not count. Other work on the machine slows
+what uses several threads more than the rest: nothing is timed beside it.
 """
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ from benchmarks.training.command import parser
 from benchmarks.training.runners import engine
 from benchmarks.training.workload import Workload, prepare
 from vision_zoo.core.choices import DeviceName
+from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.results import TimingResult, result_path, write_result
 from vision_zoo.experiments.report.claims.checks import Timing
 from vision_zoo.experiments.report.claims.page import CLAIMS
@@ -36,6 +39,14 @@ CLAIMED = tuple(
     )
 )
 TRAINING, INFERENCE = "training", "inference"
+_IDLE = 0.25  # processes that wait for a core, for each core
+
+
+def busy(load: float, cores: int) -> str | None:
+    """Why a machine with that average number of running processes is no place to time anything; None if it is."""
+    if load <= _IDLE * cores:
+        return None
+    return f"{load:.1f} processes run on {cores} cores; expected at most {_IDLE * cores:g}; stop them and wait a minute"
 
 
 def in_turn(
@@ -82,6 +93,9 @@ def main() -> None:
     command.add_argument("--images", type=int, default=1024)
     options = command.parse_args()
     device: DeviceName = options.device
+    reason = busy(os.getloadavg()[0], usable_cores())
+    if reason is not None:
+        sys.exit(f"error: {reason}")
 
     def timed(name: str) -> tuple[float, float]:
         epochs = find_recipe(name).stopping.epochs

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.training.in_turn import CLAIMED, in_turn, time_recipe
+from benchmarks.training.in_turn import CLAIMED, busy, in_turn, time_recipe
 from benchmarks.training.workload import Workload
 from vision_zoo.core.environment import describe
 from vision_zoo.core.results import TimingResult, load_results, result_path, write_result
@@ -29,6 +29,13 @@ def test_training_and_inference_take_time_and_what_is_measured_is_read_again(tmp
     write_result(result_path(tmp_path, document.environment, "timing"), document)
     (read,) = load_results(tmp_path, TimingResult)
     assert read.seconds["training"]["x"] == list(found)
+
+
+def test_nothing_is_timed_beside_other_work() -> None:
+    assert busy(0.5, 2) is None
+    assert busy(3.04, 2) == (
+        "3.0 processes run on 2 cores; expected at most 0.5; stop them and wait a minute"
+    )
 
 
 def test_what_claims_time_is_timed() -> None:

@@ -43,8 +43,8 @@ The rules:
 - McNemar's test of runs with the same seed, corrected after Holm, is given beside them and decides nothing.
 - Where text and figures of a report disagree, there are several readings. A reading in which a recipe falls short of its
   report ([RESULTS.md](RESULTS.md)) gives no verdict; the claim's verdict is of the first reading that gives one.
-- Times count only if both networks were timed in turn on the same hardware, in at least {LEAST_ROUNDS} rounds, as
-  `python -m benchmarks.training.in_turn` does."""
+- Times count only if both networks were timed in turn on the same hardware, in at least {LEAST_ROUNDS} rounds and beside
+  no other work, as `python -m benchmarks.training.in_turn` does."""
 
 
 def text(results_dir: Path) -> str:
