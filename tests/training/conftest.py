@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.runs import QUICK, InterruptAfter, start
+from tests.training.runs import QUICK, InterruptAfter, fill, start, trained
 from vision_zoo.core.errors import Interrupted
 from vision_zoo.training.run_directory import RunDirectory
 
@@ -23,3 +23,21 @@ def interrupted(tmp_path: Path) -> RunDirectory:
     with pytest.raises(Interrupted):
         start(QUICK, tmp_path / "run", InterruptAfter(10))
     return RunDirectory.open(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder of classes and a run on it. Read only."""
+    root = tmp_path_factory.mktemp("plain")
+    folder = fill(root / "p", range(8))
+    (folder / "fish" / "damaged.png").write_bytes(b"damaged")
+    return folder, trained(folder, root / "run")
+
+
+@pytest.fixture(scope="session")
+def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder with splits of its own and a run on it. Read only."""
+    root = tmp_path_factory.mktemp("split")
+    fill(root / "s" / "train", range(6))
+    fill(root / "s" / "test", range(6, 9))
+    return root / "s", trained(root / "s", root / "run")

@@ -1,4 +1,4 @@
-"""A recipe of seconds, and what tests of interrupted runs do with it."""
+"""Runs of seconds, and what tests do with them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tests.images.pictures import striped_picture
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Splits
-from vision_zoo.recipes import find_recipe
+from vision_zoo.recipes import find_recipe, recipe_for
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier
@@ -22,6 +23,9 @@ from vision_zoo.training.run_outputs import TrainResult
 from vision_zoo.training.state import TrainingState
 
 QUICK = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", epochs=3, batch_size=512)
+
+
+CLASSES = ("cassette", "fish", "parachute")
 
 
 class InterruptAfter(SilentProgress):
@@ -75,3 +79,18 @@ def write_few_digits(mnist_5k: Splits, folder: Path) -> str:
             picture = Image.fromarray(mnist_5k.train.images[index].squeeze())
             picture.save(folder / str(label) / f"{index}.png")
     return f"folder:{folder}"
+
+
+def fill(folder: Path, numbers: range, classes: tuple[str, ...] = CLASSES) -> Path:
+    """Write striped pictures of these numbers for every class."""
+    for label, name in enumerate(classes):
+        for number in numbers:
+            striped_picture(folder / name / f"{number}.png", label, 100 * label + number)
+    return folder
+
+
+def trained(folder: Path, run: Path) -> Path:
+    """Train an epoch on a folder of pictures."""
+    recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=16).override(epochs=1, patience=1)
+    train.start(recipe, run, device="cpu", data_dir=None, progress=SilentProgress())
+    return run

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Completed
 from tests.images.pictures import striped_picture
-from tests.training.runs import InterruptAfter
+from tests.training.runs import CLASSES, InterruptAfter, fill, trained
 from vision_zoo.core.errors import DataError, Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.search.grid_search import search_grid
@@ -22,39 +22,6 @@ from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 from vision_zoo.training.run_data import load_for_run, read_recorded, require_runs_on
 from vision_zoo.training.run_directory import RunDirectory
-
-CLASSES = ("cassette", "fish", "parachute")
-
-
-def fill(folder: Path, numbers: range, classes: tuple[str, ...] = CLASSES) -> Path:
-    for label, name in enumerate(classes):
-        for number in numbers:
-            striped_picture(folder / name / f"{number}.png", label, 100 * label + number)
-    return folder
-
-
-def trained(folder: Path, run: Path) -> Path:
-    recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=16).override(epochs=1, patience=1)
-    train.start(recipe, run, device="cpu", data_dir=None, progress=SilentProgress())
-    return run
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A folder of classes and a run on it. Read only."""
-    root = tmp_path_factory.mktemp("plain")
-    folder = fill(root / "p", range(8))
-    (folder / "fish" / "damaged.png").write_bytes(b"damaged")
-    return folder, trained(folder, root / "run")
-
-
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A folder with splits of its own and a run on it. Read only."""
-    root = tmp_path_factory.mktemp("split")
-    fill(root / "s" / "train", range(6))
-    fill(root / "s" / "test", range(6, 9))
-    return root / "s", trained(root / "s", root / "run")
 
 
 def refusal(run: Path, folder: Path, output: Path) -> str:
@@ -231,88 +198,6 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(plain: tuple[Path, Pat
     train.resume(tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())
     assert (tmp_path / "run" / "split.csv").read_bytes() == before
     assert RunDirectory.open(tmp_path / "run").finished
-
-
-def _without_record(run: Path, tmp_path: Path) -> Path:
-    old = shutil.copytree(run, tmp_path / "old run")
-    (old / "labels.json").unlink()
-    (old / "split.csv").unlink()
-    return old
-
-
-def test_a_run_of_an_earlier_version_is_compared_by_its_hash(
-    plain: tuple[Path, Path], split: tuple[Path, Path], tmp_path: Path
-) -> None:
-    for folder, run in (plain, split):
-        place = tmp_path / folder.name
-        copy = shutil.copytree(folder, place / "copy")
-        old = RunDirectory.open(_without_record(run, place))
-        named = f"folder:{copy}"
-        for sha256 in (None, _former_hash(folder)):
-            if sha256 is not None:
-                environment = json.loads(old.environment_file.read_text())
-                environment["data"]["sha256"] = sha256
-                old.environment_file.write_text(json.dumps(environment))
-            dataset, _ = load_for_run(old, old.recipe(), data_dir=None, dataset=named)
-            assert dataset.labels == CLASSES
-        (next(copy.rglob("fish"))).rename(copy / "zebrafish")
-        with pytest.raises(VisionZooError):
-            load_for_run(old, old.recipe(), data_dir=None, dataset=named)
-
-
-def _former_hash(folder: Path) -> str:
-    """As the version before split.csv computed it."""
-    names = (
-        {"": folder}
-        if not (folder / "train").is_dir()
-        else {name: folder / name for name in ("test", "train")}
-    )
-    digest, lines = hashlib.sha256(), []
-    for name, root in names.items():
-        for path in sorted(root.rglob("*.png")):
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-            lines.append(f"{name or 'train'}/{path.relative_to(root).as_posix()}")
-    written = (
-        "InputFormat(channels=3, height=16, width=16, crop='center', centring='none', polarity='any', "
-        "resample='bilinear')"
-    )
-    text = "\n".join([digest.hexdigest(), written, *lines])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def test_a_built_in_dataset_of_another_copy_is_refused(finished_run: Path, tmp_path: Path) -> None:
-    old = _without_record(finished_run, tmp_path)
-    for run in (old, shutil.copytree(finished_run, tmp_path / "run")):
-        environment = json.loads((run / "environment.json").read_text())
-        environment["data"]["sha256"] = "0" * 64
-        (run / "environment.json").write_text(json.dumps(environment))
-        with pytest.raises(RunError, match=r"mnist-5k is not what .* was trained on: .* --data-dir"):
-            export_onnx(run, tmp_path / "models")
-    assert not (tmp_path / "models").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("labels.json", None),
-        ("split.csv", None),
-        ("labels.json", b"{}"),
-        ("labels.json", b"[1]"),
-        ("split.csv", b"a,b\n1,2\n"),
-        ("split.csv", b"split,file,label,sha256\ntrain,x\n"),
-        ("split.csv", b"\xff\xfe"),
-        ("split.csv", b""),
-    ],
-)
-def test_a_damaged_record_is_one_line(
-    plain: tuple[Path, Path], tmp_path: Path, name: str, content: bytes | None
-) -> None:
-    run = shutil.copytree(plain[1], tmp_path / "run")
-    (run / name).unlink()
-    if content is not None:
-        (run / name).write_bytes(content)
-    with pytest.raises(RunError, match=r"(labels.json|split.csv) is (missing|damaged|missing or damaged)"):
-        export_onnx(run, tmp_path / "models")
 
 
 def test_searches_and_comparisons_do_not_mix_data(
