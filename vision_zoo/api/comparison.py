@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.core.bounds import require_choice
+from vision_zoo.core.choices import DEVICES
 
 if TYPE_CHECKING:
     from vision_zoo.experiments.compare.document import ComparisonResult
@@ -58,9 +60,6 @@ def compare(
         DataError: the data is not there, or no architecture could be compared on it.
         DeviceError, Interrupted, MissingExtraError, PluginError, StorageError, UnknownNameError
     """
-    from vision_zoo.core.bounds import require_choice
-    from vision_zoo.core.choices import DEVICES
-
     chosen_device = require_choice("device", device, DEVICES)
     from vision_zoo.architectures import REGISTRY
     from vision_zoo.experiments import compare as comparing

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.core.bounds import require_choice
+from vision_zoo.core.choices import DEVICES
 
 if TYPE_CHECKING:
     from vision_zoo.recipes.recipe import Recipe
@@ -73,8 +75,6 @@ def train(
         UnknownNameError: no such recipe, architecture or dataset.
         DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError
     """
-    from vision_zoo.core.bounds import require_choice
-    from vision_zoo.core.choices import DEVICES
     from vision_zoo.recipes import choose_recipe
 
     chosen_device = require_choice("device", device, DEVICES)
@@ -114,9 +114,6 @@ def resume(
         RunError: no run is there, it is damaged, or the data is not what it was trained on.
         DataError, DeviceError, Interrupted, MissingExtraError, StorageError, TrainingError, UsageError
     """
-    from vision_zoo.core.bounds import require_choice
-    from vision_zoo.core.choices import DEVICES
-
     chosen_device = require_choice("device", device, DEVICES)
     from vision_zoo.training import train as training
 
@@ -150,7 +147,6 @@ def export(
         DataError, MissingExtraError, PluginError, StorageError, UsageError
     """
     from vision_zoo.artifact.metadata import PRECISIONS
-    from vision_zoo.core.bounds import require_choice
 
     computed = require_choice("precision", precision, PRECISIONS)
     stored = require_choice("weights", weights, PRECISIONS)

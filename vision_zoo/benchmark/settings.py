@@ -43,11 +43,15 @@ class BenchmarkSettings:
 
     def __post_init__(self) -> None:
         """Raises UsageError for values out of range."""
-        for provider in self.providers:
-            require_choice("provider", provider, PROVIDERS)
-        _check_names("precision", self.precisions, PRECISIONS, option="--precision")
-        _check_names("engine", self.against, ENGINES, option="--against")
-        _check_names("scenario", self.scenarios, SCENARIOS, option="--scenario")
+        choices: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+            ("provider", self.providers, PROVIDERS),
+            ("precision", self.precisions, PRECISIONS),
+            ("engine", self.against, ENGINES),
+            ("scenario", self.scenarios, SCENARIOS),
+        )
+        for what, names, known in choices:
+            for name in names:
+                require_choice(what, name, known)
         require_between("duration", self.seconds, 0, MAX_SECONDS, above=True)
         require_between("threads", self.threads, 1, MAX_THREADS)
         for batch_size in self.batch_sizes:
@@ -56,9 +60,3 @@ class BenchmarkSettings:
             require_between("rate", self.rate, 0, _MAX_RATE, above=True)
         if "cuda-graph" in self.against and not {"cuda", "auto"} & set(self.providers):
             raise UsageError("cuda-graph needs --provider cuda")
-
-
-def _check_names(what: str, names: tuple[str, ...], known: tuple[str, ...], *, option: str) -> None:
-    for name in names:
-        if name not in known:
-            raise UsageError(f"unknown {what} {name!r} in {option}; expected one of {', '.join(known)}")

@@ -119,7 +119,8 @@ def main() -> None:
     except VisionZooError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
-        _fail(f"{_uncapitalised(error.format_message())} (see {_program()} --help)", 2)
+        text = error.format_message()
+        _fail(f"{text[:1].lower()}{text[1:].rstrip('.')} (see {_program()} --help)", 2)
     except ModuleNotFoundError as error:
         from vision_zoo.core.installation import missing_package
 
@@ -210,10 +211,6 @@ def _fail(message: str, code: int) -> NoReturn:
 def _program() -> str:
     words = [word for word in sys.argv[1:2] if not word.startswith("-") and word in COMMANDS]
     return " ".join(["vision-zoo", *words])
-
-
-def _uncapitalised(text: str) -> str:
-    return text[:1].lower() + text[1:].rstrip(".")
 
 
 def _show_version(wanted: bool) -> None:

@@ -145,12 +145,7 @@ def _cuda() -> Iterator[Finding]:
             f"ONNX Runtime is built for CUDA {major}, but Python packages contain CUDA {', '.join(map(str, others))}",
             f"install nvidia packages and a torch for CUDA {major}",
         )
-    yield from _load_order()
-
-
-def _load_order() -> Iterator[Finding]:
-    """Check the CUDA libraries; those in Python packages are found only after they were loaded."""
-    missing = library_missing("cuda")
+    missing = library_missing("cuda")  # those in Python packages are found only after they were loaded
     if missing is not None:
         yield Finding(
             "CUDA libraries",
@@ -158,8 +153,10 @@ def _load_order() -> Iterator[Finding]:
             missing,
             f"{installation.install('onnxruntime-gpu[cuda,cudnn]')}, or put CUDA and cuDNN on the library path",
         )
-        return
-    yield Finding("CUDA libraries", "ok", "found; those in Python packages are loaded before ONNX Runtime")
+    else:
+        yield Finding(
+            "CUDA libraries", "ok", "found; those in Python packages are loaded before ONNX Runtime"
+        )
 
 
 def _providers(models: Sequence[Path]) -> Iterator[Finding]:

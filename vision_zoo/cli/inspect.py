@@ -109,13 +109,14 @@ def _describe_model(path: Path) -> dict[str, Any]:
 def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
     """Two columns for a terminal."""
     image = described["input"]
+    arguments = ", ".join(f"{name}={value}" for name, value in described["architecture_arguments"].items())
     rows = {
         "file": f"{described['path']}, {described['bytes'] / 2**20:.2f} MiB",
         "manifest": "the file matches manifest.json"
         if described["listed_in_manifest"]
         else "the file is not listed in a manifest",
         "recipe": described["recipe"],
-        "architecture": _with_arguments(described["architecture"], described["architecture_arguments"]),
+        "architecture": described["architecture"] + (f" ({arguments})" if arguments else ""),
         "dataset": f"{described['dataset']} ({described['data_variant']})",
         "test accuracy": f"{described['test_accuracy']:.2%} of {described['test_images']:,} images, with this file",
         "labels": ", ".join(described["labels"]),
@@ -132,11 +133,6 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
     if described["operators"] is not None:
         rows["operators"] = ", ".join(f"{count} {name}" for name, count in described["operators"].items())
     return [{"": name, "value": str(value)} for name, value in rows.items()]
-
-
-def _with_arguments(architecture: str, arguments: dict[str, Any]) -> str:
-    text = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    return f"{architecture} ({text})" if text else architecture
 
 
 def _preparation(image: dict[str, Any]) -> str:

@@ -36,15 +36,15 @@ class Paired:
     p_value: float
 
 
-def accuracy_interval(right: int, images: int, *, confidence: float = CONFIDENCE) -> Interval:
+def accuracy_interval(right: int, images: int) -> Interval:
     """Wilson's score interval of an accuracy of `right` out of `images`, of which there is at least one."""
     from scipy.stats import binomtest
 
-    found = binomtest(right, images).proportion_ci(confidence, method="wilson")
+    found = binomtest(right, images).proportion_ci(CONFIDENCE, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
-def mean_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval | None:
+def mean_interval(values: Sequence[float]) -> Interval | None:
     """Student's interval of the mean of runs that differ in their seed; None for fewer than two."""
     from scipy.stats import t
 
@@ -52,13 +52,13 @@ def mean_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) ->
         return None
     mean = float(np.mean(values))
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    reach = float(t.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
     return Interval(mean - reach, mean + reach)
 
 
-def prediction_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval | None:
+def prediction_interval(values: Sequence[float]) -> Interval | None:
     """Student's interval of one further run; None for fewer than two values."""
-    mean = mean_interval(values, confidence=confidence)
+    mean = mean_interval(values)
     if mean is None:
         return None
     middle, reach = (mean.low + mean.high) / 2, (mean.high - mean.low) / 2 * math.sqrt(len(values) + 1)
@@ -93,11 +93,12 @@ def shown_p_value(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_], *, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017): confidence minus accuracy, averaged over bins of equal width.
+def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    """Expected calibration error (Guo et al. 2017): confidence minus accuracy, averaged over 15 bins of equal width.
 
     `confidences` `[images]` are the probabilities of the predicted classes.
     """
+    bins = 15
     places = np.minimum((confidences * bins).astype(int), bins - 1)
     counts = np.bincount(places, minlength=bins)
     confidence_sums = np.bincount(places, weights=confidences, minlength=bins)

@@ -129,10 +129,9 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
             recipe.override(**{field: value})  # raises UsageError before a worker meets it
     sampler: optuna.samplers.BaseSampler
     if settings.sampler == "grid":
+        listed = {field: values for field, values in space.items() if not isinstance(values, Range)}
         # The same seed everywhere: workers have to agree on the order of the points.
-        sampler = optuna.samplers.GridSampler(
-            {field: list(_listed(values)) for field, values in space.items()}, seed=0
-        )
+        sampler = optuna.samplers.GridSampler(listed, seed=0)
     else:
         sampler = optuna.samplers.TPESampler(constant_liar=True)  # counts points that others are training
     pruner = optuna.pruners.MedianPruner() if settings.pruner == "median" else optuna.pruners.NopPruner()
@@ -164,7 +163,10 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
 
 def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: StudySettings) -> None:
     searched = {
-        "space": {field: _described(values) for field, values in space.items()},
+        "space": {
+            field: dataclasses.asdict(values) if isinstance(values, Range) else list(values)
+            for field, values in space.items()
+        },
         "sampler": settings.sampler,
         "seed": recipe.seed,
     }
@@ -182,10 +184,6 @@ def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: S
             f"the study {settings.name} searches something else (other settings, values or sampler); give this search "
             "a name of its own with --study"
         )
-
-
-def _described(values: Sequence[float] | Range) -> Any:
-    return dataclasses.asdict(values) if isinstance(values, Range) else list(values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +290,3 @@ def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> flo
     if is_whole(field):
         return trial.suggest_int(field, int(values.low), int(values.high), log=values.log)
     return trial.suggest_float(field, values.low, values.high, log=values.log)
-
-
-def _listed(values: Sequence[float] | Range) -> Sequence[float]:
-    return () if isinstance(values, Range) else values
