@@ -1,5 +1,6 @@
 """Shared fixtures. What is slow (training, exporting) is done once a session."""
 
+import functools
 import json
 import os
 import socket
@@ -23,6 +24,8 @@ from vision_zoo.data.dataset import Splits
 
 # An answer may take longer than httpx's five seconds on a busy machine.
 vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(dict.fromkeys(("connect", "read", "write", "pool"), 60.0))
+# Each client reads all certificates again, which takes longer than most requests.
+vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.create_ssl_context)
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300

@@ -85,12 +85,24 @@ def few_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+_STUBS_ARE_LOGGED = """import sys
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".pyi"):
+        print("stub", arguments[0], file=sys.stderr)
+
+sys.addaudithook(hook)
+"""
+
+
 @pytest.fixture(scope="session")
 def small_page(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """`vision-zoo serve --demo` over few models, with bodies of at most 1 MiB."""
+    """`vision-zoo serve --demo` over few models, with bodies of at most 1 MiB; it logs which stubs it opens."""
     folder = tmp_path_factory.mktemp("page")
+    (folder / "sitecustomize.py").write_text(_STUBS_ARE_LOGGED)
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     arguments = ("serve", "--demo", "--models-dir", few_models, "--max-body-mb", "1")
-    with running(folder, *arguments) as started:
+    with running(folder, *arguments, env={"PYTHONPATH": path}) as started:
         yield started
 
 

@@ -31,6 +31,10 @@ def _drawing(size: int) -> str:
     return f"data:image/png;revision=1;base64,{content}"
 
 
+def test_gradio_writes_no_stubs(small_page: Demo) -> None:
+    assert ".pyi" not in small_page.log.read_text()
+
+
 def test_an_event_imports_nothing_large(small_page: Demo, client: httpx.Client) -> None:
     assert call(client, "draw", [_drawing(30)])[0] == "complete"
     maps = Path(f"/proc/{small_page.process.pid}/maps").read_text()

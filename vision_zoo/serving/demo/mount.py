@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import inspect
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 
+from vision_zoo.core.errors import ModelError
 from vision_zoo.serving.demo.events import PageEvents
 from vision_zoo.serving.demo.gateway import Gateway
 from vision_zoo.serving.demo.login import Login
@@ -35,6 +37,26 @@ def _set_environment(folder: str) -> None:
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(_NEVER)  # else a table is made after every event
     os.environ["GRADIO_TEMP_DIR"] = folder
+
+
+@contextmanager
+def _without_stubs() -> Iterator[None]:
+    """Let Gradio, while it is imported, write no stub for editors beside each component: half of its import.
+
+    It writes none where the file of a class is not found.
+    """
+    find = inspect.getfile
+
+    def find_no_class(of: Any) -> str:
+        if isinstance(of, type):
+            raise OSError
+        return find(of)
+
+    vars(inspect)["getfile"] = find_no_class
+    try:
+        yield
+    finally:
+        vars(inspect)["getfile"] = find
 
 
 def _trim(gradio_app: Any, page: Any) -> None:
@@ -69,10 +91,13 @@ def _trim(gradio_app: Any, page: Any) -> None:
 
 def mount_page(app: FastAPI, state: State) -> Login | None:
     """Serve the page at `PAGE_PATH`; its login, where there is a key. ModelError if there is no model."""
+    if not state.repository.sessions:
+        raise ModelError("no models found; train one and export it, or pass --models-dir")
     settings = state.settings
     files = PageFiles(settings.max_body_bytes)
     _set_environment(str(files.folder))
-    import gradio
+    with _without_stubs():
+        import gradio
 
     from vision_zoo.serving.demo.page import build_page, mount_options
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from vision_zoo.core.errors import ModelError
 from vision_zoo.serving.demo.cards import STYLE
 from vision_zoo.serving.demo.compare_tab import compare_tab
 from vision_zoo.serving.demo.draw import digit_models, draw_tab
@@ -23,9 +22,7 @@ _HOW_FAMILIAR = (
 
 
 def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
-    """The page over the models of `sessions`, asked at every event; ModelError if there are none."""
-    if not sessions():
-        raise ModelError("no models found; train one and export it, or pass --models-dir")
+    """The page over the models of `sessions`, asked at every event; there is one at least."""
     model = None
     with gr.Blocks(title="vision-zoo", analytics_enabled=False, fill_width=False) as page:
         gr.Markdown("# vision-zoo\nSmall image classifiers, running on this machine in ONNX Runtime.")
