@@ -97,28 +97,6 @@ def test_a_drawing_is_decoded_within_the_same_limits(client: httpx.Client) -> No
     assert "more than 16 million pixels" in shown
 
 
-def test_a_full_queue_is_one_line(few_models: Path, tmp_path: Path, digit_png: Path) -> None:
-    with (
-        _serve(few_models, tmp_path, "600") as server,
-        httpx.Client(base_url=server.url, timeout=60) as client,
-    ):
-        endless, waiting = _endless(server, client), reference(upload(client, bombs.png(1500)))
-        for picture in (endless, waiting):
-            body = {"data": [picture, "mnist"]}
-            assert client.post(f"{API}/call/classify", json=body).status_code == 200
-            _until(lambda: _gauges(client)[0] == 1)
-        _until(lambda: _gauges(client) == (1, 1))
-        ordinary = reference(upload(client, digit_png.read_bytes()))
-        kind, (shown, seen) = call(client, "classify", [ordinary, "mnist"])
-        assert (kind, seen) == ("complete", None)
-        assert "The server is busy; try again later." in shown
-        assert shown.count("<p") == 1
-        assert client.get("/v2/health/live").status_code == 200
-        server.process.terminate()
-        assert server.process.wait(timeout=30) == 0
-        assert "Traceback" not in server.log.read_text()
-
-
 def test_answers_that_are_not_read_are_bounded(client: httpx.Client) -> None:
     """Of one session by refusing more, of all together by forgetting the first."""
 
@@ -163,3 +141,23 @@ def test_unread_answers_of_all_sessions_are_bounded(client: httpx.Client) -> Non
     )
     assert first.status_code == 404
     assert last.text.count("process_completed") == 20
+
+
+def test_a_full_queue_is_one_line_and_keeps_no_server(
+    patient: Demo, client: httpx.Client, digit_png: Path
+) -> None:
+    endless, waiting = _endless(patient, client), reference(upload(client, bombs.png(1500)))
+    for picture in (endless, waiting):
+        body = {"data": [picture, "mnist"]}
+        assert client.post(f"{API}/call/classify", json=body).status_code == 200
+        _until(lambda: _gauges(client)[0] == 1)
+    _until(lambda: _gauges(client) == (1, 1))
+    ordinary = reference(upload(client, digit_png.read_bytes()))
+    kind, (shown, seen) = call(client, "classify", [ordinary, "mnist"])
+    assert (kind, seen) == ("complete", None)
+    assert "The server is busy; try again later." in shown
+    assert shown.count("<p") == 1
+    assert client.get("/v2/health/live").status_code == 200
+    patient.process.terminate()
+    assert patient.process.wait(timeout=30) == 0
+    assert "Traceback" not in patient.log.read_text()
