@@ -1,4 +1,4 @@
-"""Shared fixtures. What is slow (training, exporting) is done once a session."""
+"""Shared fixtures. What is slow (training, exporting) is done once a session, by one of its workers."""
 
 import functools
 import json
@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests import warm
 from vision_zoo.core.environment import usable_cores
@@ -72,12 +73,29 @@ def _same_torch() -> Iterator[None]:
         warm.draw_nothing()
 
 
+def _shared(factory: pytest.TempPathFactory) -> Path:
+    """The folder of all workers of a session."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first worker to ask makes, for the others as well."""
+    made = _shared(factory) / name
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            own = factory.mktemp(name)
+            make(own / name)
+            (own / name).rename(made)
+    return made
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _isolated_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The tests neither use nor fill the user's cache; workers of one session decode every dataset once."""
     own = tmp_path_factory.mktemp("cache")
     if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = tmp_path_factory.getbasetemp().parent / "decoded"
+        shared = _shared(tmp_path_factory) / "decoded"
         shared.mkdir(exist_ok=True)
         (own / "vision-zoo").mkdir()
         (own / "vision-zoo" / "decoded").symlink_to(shared)
@@ -157,12 +175,13 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from vision_zoo.recipes import find_recipe
     from vision_zoo.training import plots, run_outputs, train
 
-    path = tmp_path_factory.mktemp("runs") / "run"
-    recipe = find_recipe("simple_cnn-mnist_5k").override(epochs=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_outputs, "plots", plots)  # which draw
-        train.start(recipe, path, device="cpu", data_dir=None, progress=SilentProgress())
-    return path
+    def make(folder: Path) -> None:
+        recipe = find_recipe("simple_cnn-mnist_5k").override(epochs=2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_outputs, "plots", plots)  # which draw
+            train.start(recipe, folder, device="cpu", data_dir=None, progress=SilentProgress())
+
+    return _made_once(tmp_path_factory, "run", make)
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +189,12 @@ def exported_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory)
     """`finished_run` as a verified ONNX file, with its manifest beside it. Read only."""
     from vision_zoo.exporting.export import export_onnx
 
-    return export_onnx(finished_run, tmp_path_factory.mktemp("exported")).path
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        export_onnx(finished_run, folder)
+
+    (model,) = _made_once(tmp_path_factory, "exported", make).glob("*.onnx")
+    return model
 
 
 @pytest.fixture(scope="session")
