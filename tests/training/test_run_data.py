@@ -207,7 +207,7 @@ def test_searches_and_comparisons_do_not_mix_data(
     shutil.copytree(plain[1], tmp_path / "out" / "runs" / "small_cnn-folder_p")
     run = RunDirectory.open(plain[1])
     dataset, splits = load_for_run(run, run.recipe(), data_dir=None)
-    require_runs_on(tmp_path / "out" / "runs", dataset, splits)
+    require_runs_on(tmp_path / "out" / "runs", lambda _recipe: (dataset, splits))
     _rename_class(folder)
     done = cli("compare", "--dataset", "folder:p", "--image-size", "16", "--out", "out", "--budget", "20s")
     assert "the class 'fish' is called 'zebrafish' now" in done.error

@@ -23,6 +23,7 @@ class Architecture:
 
     `recipe_defaults` are fields of a recipe that this architecture needs on any dataset. `revision` counts the changes
     of what it computes or how it is initialised: results and runs of an earlier one are not those of this one.
+    `image_size` is the side in pixels that a user's own pictures are brought to unless they choose one.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Architecture:
     recipe_defaults: Mapping[str, Any] = field(default_factory=dict)
     module: str | None = None
     revision: int = 1
+    image_size: int | None = None
 
 
 # Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
@@ -52,6 +54,7 @@ ARCHITECTURES: dict[str, Architecture] = {
                 "pretrained": "alexnet-imagenet1k-features",
                 "frozen": True,
             },
+            image_size=224,
         ),
         Architecture("patch_lstm", "PatchLSTM", "a 4 x 4 grid of patches through one LSTM layer (report A)"),
         Architecture("small_cnn", "SmallCNN", "two small 3x3 convolutions, one dense layer (report B)"),
@@ -68,6 +71,20 @@ ARCHITECTURES: dict[str, Architecture] = {
             "conv_block_cnn", "ConvBlockCNN", "three wide convolutions, three dense layers (report E)"
         ),
         Architecture("all_cnn", "AllCNN", "convolutions only, strided instead of pooled (report E)"),
+        Architecture(
+            "efficientnet_lite0",
+            "EfficientNetLite0",
+            "EfficientNet-Lite0's frozen ImageNet features, a new dense layer",
+            recipe_defaults={
+                "mean": (127 / 255,) * 3,
+                "std": (128 / 255,) * 3,
+                "pretrained": "efficientnet-lite0-imagenet1k",
+                "frozen": True,
+                "batch_size": 32,
+                "epochs": 30,
+            },
+            image_size=224,
+        ),
         Architecture(
             "airbench", "Airbench", "a whitening layer, then pairs of batch-normalised convolutions"
         ),

@@ -90,4 +90,9 @@ def compare(
         if recommendation.warning:
             print(f"warning: {recommendation.warning}")
         print(f"to serve it: `{serve_command(comparison.path / 'models')}`")
+    reasons: dict[str, list[str]] = {}
+    for name, why in {**document.left_out, **document.not_exported}.items():
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        print(f"left out: {', '.join(names)}: {why}")
     print(f"{comparison.page} has the details")

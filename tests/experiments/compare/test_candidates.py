@@ -57,3 +57,14 @@ def test_a_comparison_without_changes_is_the_same_as_before_there_were_any() -> 
     assert "changes" not in ComparisonSettings(dataset="mnist-5k").to_json()
     kept = ComparisonSettings(dataset="mnist-5k", changes={"crop_scale": (0.5, 1.0)}).to_json()
     assert json.loads(json.dumps(kept)) == kept
+
+
+def test_a_head_on_frozen_features_is_trained_on_all_images_for_a_fixed_time(tmp_path: Path) -> None:
+    for label in range(2):
+        striped_picture(tmp_path / "own" / f"class{label}" / "0.png", label, label)
+    settings = ComparisonSettings(dataset=f"folder:{tmp_path / 'own'}")
+    few, many = (recipe_of("efficientnet_lite0", settings, images) for images in (240, 50_000))
+    assert few.stopping.patience is None
+    assert few.augmentation is None
+    assert few.data.image_size == 224  # other architectures take 64
+    assert (few.stopping.epochs, many.stopping.epochs) == (75, 30)

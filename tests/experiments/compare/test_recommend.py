@@ -69,6 +69,15 @@ def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
     assert "50.0% accuracy" in warning
 
 
+def test_who_had_no_time_is_named_in_a_warning() -> None:
+    models = [_model("best", 0.95, 2.0)]
+    assert recommend(models, Limits()).warning is None
+    warning = recommend(models, Limits(), no_time=["vit", "all_cnn"]).warning
+    assert warning == (
+        "the budget had no time for vit, all_cnn, which could be better: use a larger --budget"
+    )
+
+
 def test_limits_come_first() -> None:
     models = [_model("best", 0.95, 2.0, size_mb=9.0), _model("small", 0.90, 0.1)]
     assert recommend(models, Limits(max_latency_ms=1.0)).model == "small"

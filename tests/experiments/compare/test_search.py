@@ -9,7 +9,8 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.compare import search
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
-from vision_zoo.experiments.compare.search import Journal, Place, Standing, better_half
+from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.search import Place, Standing, better_half
 from vision_zoo.recipes import recipe_for
 
 
@@ -114,3 +115,45 @@ def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None
     now[0] = 502.0
     assert again.spent == 9.5
     assert not Journal(path, {"dataset": "mnist"}).same
+
+
+def test_heads_on_frozen_features_come_first_and_end_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cheapest first; one whose features do not fit is left out, with the reason."""
+    found = [
+        Candidate(recipe_for(name, "mnist-5k"), 1.0, 1.0, start, 0.1, 1.0)
+        for name, start in (("lenet", 500.0), ("simple_cnn", 20.0), ("small_cnn", 5.0))
+    ]
+    clock, trained = _Clock(), []
+
+    def train_for(candidate: Candidate, seconds: float, *_: object) -> tuple[int, float] | None:
+        if candidate.start_seconds > seconds:
+            return None
+        clock.spent += candidate.start_seconds
+        trained.append(candidate.architecture)
+        return 30, 0.0
+
+    monkeypatch.setattr(search, "_train_for", train_for)
+    bar = BudgetProgress(SilentProgress(), lambda: clock.spent, 60.0)
+    standings, left_out = search.frozen_first(
+        found, Place(tmp_path, "cpu", None), cast("Journal", clock), seconds=60.0, progress=bar
+    )
+    assert trained == _names(standings) == ["small_cnn", "simple_cnn"]
+    assert list(left_out) == ["lenet"]
+    assert "the first epoch takes about 500 s" in left_out["lenet"]
+
+
+def test_who_was_left_out_is_trained_only_where_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = Candidate(recipe_for("vit", "mnist-5k"), 1.0, 1.0, 0.0, 10.0, 1.0)
+    place, clock = Place(tmp_path, "cpu", None), _Clock()
+    bar = BudgetProgress(SilentProgress(), lambda: clock.spent, 60.0)
+    monkeypatch.setattr(search, "_train_for", lambda *_: (3, 0.5))
+    for spent, reached in ((49.0, 3), (51.0, None)):
+        clock.spent = spent
+        standing = search.with_what_is_left(
+            candidate, place, cast("Journal", clock), seconds=60.0, progress=bar
+        )
+        assert (None if standing is None else standing.epochs) == reached

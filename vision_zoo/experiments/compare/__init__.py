@@ -1,24 +1,28 @@
 """Compare architectures on a dataset within a time budget, and recommend one.
 
-settings → candidates → reserve → search (successive halving, other seeds) → measure → recommend → page
+settings → candidates → heads on frozen features → the others: reserve, search (successive halving, other seeds) →
+measure → who was left out, while time is left → recommend → page
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vision_zoo.architectures import find_architecture
 from vision_zoo.core.errors import DataError, ExportError, Interrupted, RunError
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import write_result
-from vision_zoo.data import find_dataset
-from vision_zoo.data.dataset import Splits, report_skipped
+from vision_zoo.data.dataset import report_skipped
 from vision_zoo.experiments.compare.budget import BudgetProgress
-from vision_zoo.experiments.compare.candidates import candidates
+from vision_zoo.experiments.compare.candidates import Candidate, candidates
 from vision_zoo.experiments.compare.document import ComparedData, ComparisonResult
+from vision_zoo.experiments.compare.images import ComparedImages
+from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.experiments.compare.measure import MeasuredModel, measured
 from vision_zoo.experiments.compare.page import page
 from vision_zoo.experiments.compare.recommend import (
@@ -28,13 +32,25 @@ from vision_zoo.experiments.compare.recommend import (
     recommend,
 )
 from vision_zoo.experiments.compare.reserve import affordable, measuring_seconds
-from vision_zoo.experiments.compare.search import Journal, Place, Standing, other_seeds, successive_halving
+from vision_zoo.experiments.compare.search import (
+    Place,
+    Standing,
+    frozen_first,
+    other_seeds,
+    successive_halving,
+    with_what_is_left,
+)
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
+if TYPE_CHECKING:
+    import torch
+
 PAGE = "comparison.html"
 _DOCUMENT, _ENDED = "comparison.json", "ended"
+_MEASURED = 0.6  # of the budget, after which no further candidate is measured
+_HEADS = 0.5  # of the budget, the most for heads on frozen features
 
 
 def compare(
@@ -58,10 +74,10 @@ def compare(
     journal = Journal(out / "journal.json", settings.to_json(), clock)
     if not journal.same:
         raise RunError(f"{out} holds a comparison with other settings; choose another folder with --out")
-    dataset = find_dataset(settings.dataset, image_size=settings.image_size)
-    splits = dataset.load(data_dir)
+    images = ComparedImages(settings.dataset, data_dir)
+    dataset, splits = images.at(settings.image_size)
     report_skipped(splits, progress)
-    require_runs_on(out / "runs", dataset, splits)
+    require_runs_on(out / "runs", images.of)
     ended = journal.done(_ENDED)
     if ended is not None and not splits.has_content(ended):
         raise RunError(
@@ -73,28 +89,16 @@ def compare(
         return finished
     place = Place(out, settings.device, data_dir)
     bar = BudgetProgress(progress, lambda: journal.spent, settings.budget_seconds)
+    work = _Work(settings, images, place, journal, bar, {}, {}, [], {})
     try:
-        found, left_out = candidates(
-            settings, dataset, splits, device=device, data_dir=data_dir, progress=bar, clock=clock
-        )
-        found, too_expensive = affordable(found, settings, journal)
-        left_out |= too_expensive
-        aside = sum(measuring_seconds(one, settings) for one in found)
-        seconds = max(journal.spent, settings.budget_seconds - aside)
-        outcome = successive_halving(
-            found, place, journal, seconds=seconds, seeds=settings.seeds, progress=bar
-        )
-        left_out |= outcome.left_out
-        for chosen in (outcome.finalists, outcome.rest_of_the_front, outcome.others):
-            other_seeds(chosen, settings.seeds, place, journal, seconds=seconds, progress=bar)
-        models, refused = _models(outcome.standings, settings, place, splits, bar)
+        finalists = _compare(work, device, clock)
     except KeyboardInterrupt as error:
         raise Interrupted("interrupted; run the same command again to continue") from error
+    models, left_out, refused = work.models, {**work.left_out, **work.no_time}, work.refused
     if not models:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
         raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")
-    finalists = {standing.candidate.architecture for standing in outcome.finalists}
-    images = {f"{name}_images": len(split) for name, split in splits.named().items()}
+    counts = {f"{name}_images": len(split) for name, split in splits.named().items()}
     document = ComparisonResult(
         settings=settings.to_json(),
         environment=describe_environment(device),
@@ -103,7 +107,7 @@ def compare(
             variant=splits.variant,
             classes=len(dataset.labels),
             image_size=dataset.input.height,
-            **images,
+            **counts,
             skipped_files=[file.name for file in splits.skipped],
         ),
         seconds=journal.spent,
@@ -113,7 +117,10 @@ def compare(
         left_out=left_out,
         not_exported=refused,
         recommendation=recommend(
-            models, settings.limits, by_chance=commonest_share(np.asarray(splits.test.labels))
+            models,
+            settings.limits,
+            by_chance=commonest_share(np.asarray(splits.test.labels)),
+            no_time=sorted(work.no_time),
         ),
     )
     write_result(out / _DOCUMENT, document)
@@ -122,21 +129,91 @@ def compare(
     return document
 
 
-def _models(
-    standings: list[Standing],
-    settings: ComparisonSettings,
-    place: Place,
-    splits: Splits,
-    progress: BudgetProgress,
-) -> tuple[list[MeasuredModel], dict[str, str]]:
-    found, refused = [], {}
-    for standing in standings:
-        for precision in settings.precisions:
-            try:
-                found.append(measured(standing, precision, settings, place, splits.test, progress))
-            except ExportError as error:
-                refused[f"{standing.candidate.architecture}, {precision}"] = str(error)
-    return found, refused
+@dataclass
+class _Work:
+    """A comparison under way: where it happens, and what came of it so far."""
+
+    settings: ComparisonSettings
+    images: ComparedImages
+    place: Place
+    journal: Journal
+    progress: BudgetProgress
+    left_out: dict[str, str]
+    no_time: dict[str, str]
+    models: list[MeasuredModel]
+    refused: dict[str, str]
+
+    def measure(self, standings: Sequence[Standing]) -> None:
+        for standing in standings:
+            _, splits = self.images.of(standing.candidate.recipe)
+            for precision in self.settings.precisions:
+                try:
+                    model = measured(
+                        standing, precision, self.settings, self.place, splits.test, self.progress
+                    )
+                except ExportError as error:
+                    self.refused[f"{standing.candidate.architecture}, {precision}"] = str(error)
+                else:
+                    self.models.append(model)
+
+
+def _compare(work: _Work, device: "torch.device", clock: Callable[[], float]) -> set[str]:
+    """Train and measure within the budget; returns the architectures that were trained with all seeds."""
+    settings, place, journal, bar = work.settings, work.place, work.journal, work.progress
+    budget = settings.budget_seconds
+    frozen = [
+        name for name in settings.architectures if find_architecture(name).recipe_defaults.get("frozen")
+    ]
+    others = [name for name in settings.architectures if name not in frozen]
+
+    def find(architectures: Sequence[str]) -> list[Candidate]:
+        found: list[Candidate] = []
+        for name in architectures:
+            if journal.spent > _MEASURED * budget and (found or work.models):
+                work.no_time[name] = (
+                    f"the budget of {budget:.0f} s had no time left to measure it; use a larger --budget"
+                )
+                continue
+            one, left_out = candidates(
+                [name],
+                settings,
+                work.images,
+                device=device,
+                data_dir=place.data_dir,
+                progress=bar,
+                clock=clock,
+            )
+            found += one
+            work.left_out |= left_out
+        return found
+
+    until = _HEADS * budget
+    heads, no_time = frozen_first(find(frozen), place, journal, seconds=until, progress=bar)
+    work.no_time |= no_time
+    other_seeds(heads, settings.seeds, place, journal, seconds=until, progress=bar)
+    work.measure(heads)
+    for model in work.models:
+        figures = model.figures
+        bar.line(
+            f"{figures.path}: {figures.test_accuracy:.2%} test accuracy, {figures.p50_ms:.3g} ms an image"
+        )
+    found = find(others)
+    chosen, too_expensive = affordable(found, settings, journal)
+    work.no_time |= too_expensive
+    seconds = max(journal.spent, budget - sum(measuring_seconds(one, settings) for one in chosen))
+    outcome = successive_halving(chosen, place, journal, seconds=seconds, seeds=settings.seeds, progress=bar)
+    work.no_time |= outcome.left_out
+    for standings in (outcome.finalists, outcome.rest_of_the_front, outcome.others):
+        other_seeds(standings, settings.seeds, place, journal, seconds=seconds, progress=bar)
+    work.measure(outcome.standings)
+    for candidate in sorted(found, key=lambda one: one.epoch_seconds):
+        if candidate.architecture in work.no_time:
+            until = budget - measuring_seconds(candidate, settings)
+            standing = with_what_is_left(candidate, place, journal, seconds=until, progress=bar)
+            if standing is not None:
+                del work.no_time[candidate.architecture]
+                work.measure([standing])
+    return {standing.candidate.architecture for standing in (*heads, *outcome.finalists)}
 
 
 __all__ = ["PAGE", "ComparisonSettings", "Limits", "compare", "default_folder", "settings_of"]

@@ -5,7 +5,7 @@ on them is left out at once.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,20 @@ import numpy as np
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import onnx_runtime
 from vision_zoo.core.errors import DataError, ExportError, RunError, UsageError
+from vision_zoo.core.installation import missing_package
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.data.dataset import Dataset, Splits
 from vision_zoo.data.own_folder import is_own_folder
 from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.probe import training_seconds
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.exporting.export import load_exporter, to_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation, Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
+from vision_zoo.training.features import can_cache
 from vision_zoo.training.weights import load_pretrained
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ _EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
 # Patience in steps too: an epoch of few images is few of them, and sigmoids learn nothing for hundreds.
 _STEPS_OF_PATIENCE = 300
 _FEW_IMAGES, _SMALL_BATCH = 2000, 32
+_HEAD_STEPS, _HEAD_EPOCHS = 600, 30
+"""At least so many steps and epochs of a dense layer on frozen features: seconds."""
 _TIMED_SECONDS = 0.3
 
 
@@ -43,7 +48,7 @@ class Candidate:
     """An architecture on the dataset. `p50_ms` is of one image in single precision, `epoch_seconds` an estimate.
 
     `start_seconds` is what has to be done once before the first epoch: frozen features. `measuring_seconds` is how long
-    all this took to find out, most of it to export a file.
+    all this took to find out, most of it to export a file. `test_images` are what it will be scored on.
     """
 
     recipe: Recipe
@@ -52,30 +57,38 @@ class Candidate:
     start_seconds: float
     epoch_seconds: float
     measuring_seconds: float
+    test_images: int = 0
 
     @property
     def architecture(self) -> str:
         return self.recipe.architecture
 
+    @property
+    def is_validated(self) -> bool:
+        """Whether a part of the training images is kept for validation."""
+        return self.recipe.stopping.patience is not None
+
 
 def recipe_of(architecture: str, settings: ComparisonSettings, training_images: int) -> Recipe:
     """The pair's published recipe or the defaults, with validation, early stopping and no cap of its own.
 
-    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops. What the user
-    has set comes last.
+    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops. A dense layer
+    on frozen features is trained on all of them for a fixed time, without validation. What the user has set comes last.
     """
     recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size)
     own = is_own_folder(settings.dataset)
     batch_size = _SMALL_BATCH if own and training_images < _FEW_IMAGES else recipe.batch_size
-    steps = math.ceil((1 - _VALIDATION) * training_images / batch_size)
+    frozen = can_cache(recipe)
+    steps = math.ceil((1 - (0 if frozen else _VALIDATION)) * training_images / batch_size)
     patience = max(_PATIENCE, math.ceil(_STEPS_OF_PATIENCE / steps))
+    epochs = max(_HEAD_EPOCHS, math.ceil(_HEAD_STEPS / steps)) if frozen else max(_EPOCHS, 2 * patience)
     changes: dict[str, Any] = {
         "report": None,
         "reported": {},
         "companion_of": None,
         "remark": "",
-        "epochs": max(_EPOCHS, 2 * patience),
-        "patience": patience,
+        "epochs": epochs,
+        "patience": None if frozen else patience,
         "batch_size": batch_size,
         "validation_fraction": _VALIDATION,
         "max_steps": None,
@@ -88,35 +101,44 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         # It has no end to fall to here: a halving or early stopping ends training.
         plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
         changes |= {"schedule": "step", **plain}
-    if own and not recipe.frozen:
+    if own and not frozen:
         changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
     return recipe.replace(**{**changes, **settings.changes})
 
 
 def candidates(
+    architectures: Sequence[str],
     settings: ComparisonSettings,
-    dataset: Dataset,
-    splits: Splits,
+    images: ComparedImages,
     *,
     device: "torch.device",
     data_dir: Path | None,
     progress: BudgetProgress,
     clock: Callable[[], float],
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """Who takes part, and of the others, by architecture, why not. `clock` gives seconds."""
+    """Who of `architectures` takes part, and of the others, by architecture, why not. `clock` gives seconds."""
     found, left_out = [], {}
     progress.describe("loading the exporter")
     load_exporter()  # or the first architecture would look dearer than it is
-    for architecture in settings.architectures:
+    for architecture in architectures:
         progress.describe(f"measuring {architecture}")
         try:
+            _, splits = images.at(settings.image_size)
             recipe = recipe_of(architecture, settings, len(splits.train))
+            dataset, splits = images.of(recipe)
             classifier = build_classifier(recipe, dataset)
             if recipe.pretrained is not None:
                 load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
             candidate = _measured(recipe, classifier, dataset, splits, device, clock)
         except (UsageError, DataError, RunError, ExportError) as error:
             left_out[architecture] = str(error)
+        except (
+            ModuleNotFoundError
+        ) as error:  # of a package with weights: the others can be compared without it
+            missing = missing_package(error)
+            if missing is None:
+                raise
+            left_out[architecture] = str(missing)
         else:
             broken = settings.limits.broken_by(p50_ms=candidate.p50_ms, size_mb=candidate.size_mb)
             if broken:
@@ -148,4 +170,5 @@ def _measured(
         start_seconds=start,
         epoch_seconds=epoch,
         measuring_seconds=clock() - started,
+        test_images=len(splits.test),
     )

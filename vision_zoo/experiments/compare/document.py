@@ -27,8 +27,9 @@ class ComparedModel:
     """An exported file. Accuracies are fractions, intervals have 95 % confidence.
 
     `accuracy_interval` is over test images, `seed_interval` over the runs of `seed_accuracies`, None for one run.
-    `class_accuracies` are None for a class without test images. `came_to_its_end` says that early stopping or the last
-    epoch ended the run, not the budget. `finalist` says that it was trained with all seeds.
+    `validation_accuracy` is None where all training images are trained on. `class_accuracies` are None for a class
+    without test images. `came_to_its_end` says that early stopping or the last epoch ended the run, not the budget.
+    `finalist` says that it was trained with all seeds.
     """
 
     model: str
@@ -40,7 +41,7 @@ class ComparedModel:
     accuracy_interval: tuple[float, float]
     seed_accuracies: Mapping[int, float]
     seed_interval: tuple[float, float] | None
-    validation_accuracy: float
+    validation_accuracy: float | None
     epochs: int
     came_to_its_end: bool
     train_seconds: float

@@ -29,7 +29,8 @@ _SHORTEST, _SHARE = (
     1 / 60,
 )  # seconds a runner is timed, and the share of the budget that is the most of it
 _CALLS_FOR_P99 = 1000
-_ROBUSTNESS_IMAGES = 2000
+_PERTURBED_IMAGES, _FEWEST_PERTURBED = 2000, 50
+_PERTURBED_SHARE = 1 / 20  # of the budget, the most for one model's perturbed images
 SCENARIOS = ("single-stream", "offline")
 
 
@@ -95,7 +96,7 @@ def measured(
             accuracy_interval=(interval.low, interval.high),
             seed_accuracies=seeds,
             seed_interval=None if over_seeds is None else (over_seeds.low, over_seeds.high),
-            validation_accuracy=standing.validation_accuracy,
+            validation_accuracy=standing.validation_accuracy if standing.candidate.is_validated else None,
             epochs=standing.epochs,
             came_to_its_end=_came_to_its_end(run),
             train_seconds=metrics.all_train_seconds,
@@ -111,7 +112,9 @@ def measured(
                 label: None if np.isnan(share) else float(share)
                 for label, share in zip(session.metadata.labels, shares, strict=True)
             },
-            robustness=_robustness(session, test),
+            robustness=_robustness(
+                session, test.spread(perturbed_images(len(test), standing.candidate.p50_ms, settings))
+            ),
         ),
         right,
     )
@@ -152,9 +155,15 @@ def _predictions(
     return probabilities.argmax(axis=1), probabilities.max(axis=1)
 
 
-def _robustness(session: Session, test: Split) -> dict[str, float]:
-    """Accuracy on changed test images, evenly chosen where there are many."""
-    chosen = test.spread(min(len(test), _ROBUSTNESS_IMAGES))
+def perturbed_images(test_images: int, p50_ms: float, settings: ComparisonSettings) -> int:
+    """How many test images are perturbed in every way: all of them where they are few and the model is fast."""
+    seconds = _PERTURBED_SHARE * settings.budget_seconds
+    affordable = int(seconds / ((1 + len(CORRUPTIONS)) * max(p50_ms, 1e-3) / 1000))
+    return min(test_images, _PERTURBED_IMAGES, max(_FEWEST_PERTURBED, affordable))
+
+
+def _robustness(session: Session, chosen: Split) -> dict[str, float]:
+    """Accuracy on test images as they are and perturbed."""
     images, labels = np.asarray(chosen.images), np.asarray(chosen.labels)
     scores = {"as they are": float((_predictions(session, images)[0] == labels).mean())}
     for name, change in CORRUPTIONS.items():

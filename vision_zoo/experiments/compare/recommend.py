@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.statistics import SIGNIFICANT, accuracy_interval, holm, mcnemar, pareto_front
+from vision_zoo.data.scan import listed
 from vision_zoo.experiments.compare.document import Difference, Recommendation
 from vision_zoo.experiments.compare.measure import MeasuredModel
 from vision_zoo.experiments.compare.settings import Limits
@@ -42,8 +43,14 @@ def commonest_share(labels: NDArray[np.int64]) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: float = 0.0) -> Recommendation:
-    """Recommend a model. `by_chance` is the accuracy of always predicting the most frequent class."""
+def recommend(
+    models: Sequence[MeasuredModel], limits: Limits, *, by_chance: float = 0.0, no_time: Sequence[str] = ()
+) -> Recommendation:
+    """Recommend a model.
+
+    `by_chance` is the accuracy of always predicting the most frequent class, `no_time` names the architectures for
+    which the budget had no time.
+    """
     allowed = [model for model in models if not _broken(model, limits)]
     if not allowed:
         reasons = "; ".join(f"{model.figures.model}: {', '.join(_broken(model, limits))}" for model in models)
@@ -66,13 +73,17 @@ def recommend(models: Sequence[MeasuredModel], limits: Limits, *, by_chance: flo
             f"{_accuracy(best):.2%}); the difference is not significant"
         )
     others = [model.figures.model for model in as_good if model is not chosen]
-    warning = None
+    warnings = []
     if accuracy_interval(int(chosen.right.sum()), len(chosen.right)).low <= by_chance:
-        warning = (
+        warnings.append(
             f"{name} is not significantly better than always predicting the most frequent class "
             f"({by_chance:.1%} accuracy): add images of each class, or use a larger --budget"
         )
-    return Recommendation(name, reason, others, warning)
+    if no_time:
+        warnings.append(
+            f"the budget had no time for {listed(no_time)}, which could be better: use a larger --budget"
+        )
+    return Recommendation(name, reason, others, "; ".join(warnings) or None)
 
 
 def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 
 from vision_zoo.experiments.compare.candidates import Candidate
-from vision_zoo.experiments.compare.measure import SCENARIOS, timing_seconds
-from vision_zoo.experiments.compare.search import Journal
+from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.measure import SCENARIOS, perturbed_images, timing_seconds
+from vision_zoo.experiments.compare.robustness import CORRUPTIONS
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 
 _MEASURING = 1.7
 """A trained model takes so many times as long to measure as its candidate did: it is also proved and scored."""
+_SCORED = 4
+"""How often every test image is classified: by the checkpoint and by the file, to verify and to score."""
 _MOST = 0.5  # of the time that is left after the candidates were measured
 _KEY = "affordable"
 
@@ -16,7 +19,10 @@ _KEY = "affordable"
 def measuring_seconds(candidate: Candidate, settings: ComparisonSettings) -> float:
     """An estimate for the trained candidate's files."""
     timing = len(SCENARIOS) * timing_seconds(candidate.p50_ms, settings)
-    return (_MEASURING * candidate.measuring_seconds + timing) * len(settings.precisions)
+    perturbed = perturbed_images(candidate.test_images, candidate.p50_ms, settings)
+    images = _SCORED * candidate.test_images + (1 + len(CORRUPTIONS)) * perturbed
+    scoring = images * candidate.p50_ms / 1000
+    return (_MEASURING * candidate.measuring_seconds + timing + scoring) * len(settings.precisions)
 
 
 def affordable(
@@ -29,7 +35,7 @@ def affordable(
     """
     kept: list[str] | None = journal.done(_KEY)
     if kept is None:
-        time = settings.budget_seconds - sum(one.measuring_seconds for one in found)
+        time = settings.budget_seconds - journal.spent
         cheapest = sorted(found, key=lambda one: _cost(one, settings))
         while len(cheapest) > 1 and sum(measuring_seconds(one, settings) for one in cheapest) > _MOST * time:
             cheapest.pop()

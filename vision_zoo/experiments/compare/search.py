@@ -7,19 +7,18 @@ Talwalkar, 2016, and Schmucker et al., 2021.
 """
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import EpochRecord, write_result
+from vision_zoo.core.results import EpochRecord
 from vision_zoo.core.statistics import pareto_front
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
+from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.loop import Watch
@@ -47,52 +46,9 @@ class Place:
         train.start_or_resume(recipe, self.run(recipe), watch=watch, **options)
 
 
-@dataclass(slots=True)
-class _JournalFile:
-    settings: dict[str, Any]
-    seconds: float = 0.0
-    done: dict[str, Any] = field(default_factory=dict)
-
-
-class Journal:
-    """What has been done of a comparison, so that a second call goes on where the first one was stopped.
-
-    It counts the seconds of all calls, which `clock` gives; `spent` includes the present one.
-    """
-
-    def __init__(
-        self, path: Path, settings: Mapping[str, Any], clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self._path = path
-        self._settings = dict(settings)
-        self._clock = clock
-        self._started = clock()
-        self._content = read_if_present(path, _JournalFile) or _JournalFile(self._settings)
-        self._before = self._content.seconds
-
-    @property
-    def same(self) -> bool:
-        """Whether the folder's comparison was begun with these settings."""
-        return self._content.settings == self._settings
-
-    @property
-    def spent(self) -> float:
-        return self._before + self._clock() - self._started
-
-    def done(self, key: str) -> Any:
-        """What was kept under `key`; None if nothing was."""
-        return self._content.done.get(key)
-
-    def keep(self, key: str, value: Any) -> None:
-        """`key` is done and gave `value`, JSON that is not None."""
-        self._content.done[key] = value
-        self._content.seconds = self.spent
-        write_result(self._path, self._content)
-
-
 @dataclass(frozen=True)
 class Standing:
-    """A candidate after a rung: epochs so far, and the validation accuracy of its best weights."""
+    """A candidate after a rung: epochs so far, and the validation accuracy of its best weights (without validation 0)."""
 
     candidate: Candidate
     epochs: int
@@ -214,6 +170,35 @@ def better_half(standings: Sequence[Standing]) -> list[Standing]:
     return kept
 
 
+def frozen_first(
+    found: Sequence[Candidate], place: Place, journal: Journal, *, seconds: float, progress: BudgetProgress
+) -> tuple[list[Standing], dict[str, str]]:
+    """Train the heads of frozen features to their end, the cheapest first, while they fit until second `seconds`.
+
+    Returns who was trained, and of the others, by architecture, why not.
+    """
+    standings, left_out = [], {}
+    for candidate in sorted(found, key=lambda one: one.start_seconds):
+        share = max(0.0, seconds - journal.spent)
+        reached = _train_for(candidate, share, f"frozen {candidate.architecture}", place, journal, progress)
+        if reached is None:
+            left_out[candidate.architecture] = _too_long(candidate, share)
+        else:
+            standings.append(Standing(candidate, *reached))
+    return standings, left_out
+
+
+def with_what_is_left(
+    candidate: Candidate, place: Place, journal: Journal, *, seconds: float, progress: BudgetProgress
+) -> Standing | None:
+    """Train a candidate that was left out until second `seconds`; None if not even one epoch fits."""
+    share = seconds - journal.spent
+    if share < candidate.start_seconds + candidate.epoch_seconds:
+        return None
+    reached = _train_for(candidate, share, f"left {candidate.architecture}", place, journal, progress)
+    return None if reached is None else Standing(candidate, *reached)
+
+
 def other_seeds(
     chosen: Sequence[Standing],
     seeds: int,
@@ -261,7 +246,8 @@ def _train_for(
 
     place.train(candidate.recipe, progress.part(candidate.architecture), watch)
     reached = _reached(run)
-    progress.line(f"{candidate.architecture}: {reached[1]:.2%} validation accuracy after {reached[0]} epochs")
+    scored = f"{reached[1]:.2%} validation accuracy after " if candidate.is_validated else ""
+    progress.line(f"{candidate.architecture}: {scored}{reached[0]} epochs")
     journal.keep(key, reached)
     return reached
 

@@ -86,7 +86,8 @@ def search_together(
     with open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
     dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
-    require_runs_on(place.out, dataset, dataset.load(place.data_dir))  # decoded once
+    splits = dataset.load(place.data_dir)  # decoded once
+    require_runs_on(place.out, lambda _recipe: (dataset, splits))
     sizes = [len(values) for values in space.values() if not isinstance(values, Range)]
     points = math.prod(sizes) if settings.sampler == "grid" else MAX_COUNT
     points = min(points, settings.trials or points)

@@ -1,0 +1,136 @@
+"""EfficientNet-Lite0 (Tan and Le, 2019, without squeeze-and-excitation, with ReLU6): made for 8-bit arithmetic."""
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vision_zoo.core.errors import UsageError
+
+_STAGES = (
+    # blocks, kernel, stride, expansion, channels
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_STEM, _HEAD, _REDUCTION = 32, 1280, 32
+_EPSILON, _MOMENTUM = 1e-3, 0.01  # of batch normalisation
+_DROPOUT = 0.2
+_NAMES = {
+    "expand.0": "_expand_conv",
+    "expand.1": "_bn0",
+    "depthwise.1": "_depthwise_conv",
+    "depthwise.2": "_bn1",
+    "project.0": "_project_conv",
+    "project.1": "_bn2",
+}
+
+
+def _normalised(*layers: nn.Module, channels: int, activation: bool = True) -> nn.Sequential:
+    after = (nn.ReLU6(),) if activation else ()
+    return nn.Sequential(*layers, nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM), *after)
+
+
+def _padding(kernel: int, stride: int) -> nn.ZeroPad2d:
+    """TensorFlow's `same`: for stride 2 on an even side, one pixel more at the right and at the bottom."""
+    before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+    return nn.ZeroPad2d((before, after, before, after))
+
+
+class InvertedResidual(nn.Module):
+    """Pointwise expansion, depthwise convolution, pointwise projection; added to its input where the shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self.expand: nn.Module = nn.Identity()
+        if expansion > 1:
+            self.expand = _normalised(nn.Conv2d(inputs, inner, 1, bias=False), channels=inner)
+        self.depthwise = _normalised(
+            _padding(kernel, stride),
+            nn.Conv2d(inner, inner, kernel, stride=stride, groups=inner, bias=False),
+            channels=inner,
+        )
+        self.project = _normalised(
+            nn.Conv2d(inner, outputs, 1, bias=False), channels=outputs, activation=False
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        projected: Tensor = self.project(self.depthwise(self.expand(images)))
+        return images + projected if self.residual else projected
+
+
+class Scale(nn.Module):
+    """Bilinear scaling to `side` pixels square, where images are of another size."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = (self.side, self.side)
+        return functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
+
+
+class EfficientNetLite0(nn.Module):
+    """4.65 million parameters with 1,000 classes; 0.39 billion multiply-adds at 224 x 224.
+
+    Takes 3 channels of any size and scales to `resolution` pixels square, a multiple of 32. `pretrained` in a recipe
+    loads ImageNet weights.
+    """
+
+    def __init__(self, *, channels: int, image_size: int, classes: int, resolution: int = 224) -> None:
+        super().__init__()
+        if channels != 3:
+            raise UsageError(
+                "efficientnet_lite0 takes three channels: give the recipe three values of mean and std, and a "
+                "grayscale image is repeated"
+            )
+        if resolution < _REDUCTION or resolution % _REDUCTION:
+            raise UsageError(
+                f"resolution {resolution} is not a multiple of {_REDUCTION}; expected 224, for example"
+            )
+        self.image_size = image_size
+        stem = _normalised(_padding(3, 2), nn.Conv2d(3, _STEM, 3, stride=2, bias=False), channels=_STEM)
+        *_, last = _STAGES
+        head = _normalised(nn.Conv2d(last[-1], _HEAD, 1, bias=False), channels=_HEAD)
+        scale = nn.Identity() if image_size == resolution else Scale(resolution)
+        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.features = nn.Sequential(scale, stem, nn.Sequential(*_blocks()), head, pool)
+        self.classifier = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(_HEAD, classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(images))
+        return logits
+
+    def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the published weights of all but the dense layer by their names; KeyError or RuntimeError."""
+        self.features.load_state_dict(
+            {name: weights[_published(name)] for name in self.features.state_dict()}
+        )
+
+
+def _blocks() -> Iterator[InvertedResidual]:
+    inputs = _STEM
+    for blocks, kernel, stride, expansion, outputs in _STAGES:
+        for block in range(blocks):
+            yield InvertedResidual(
+                inputs, outputs, kernel=kernel, stride=1 if block else stride, expansion=expansion
+            )
+            inputs = outputs
+
+
+def _published(name: str) -> str:
+    """The published name of one of our features' tensors."""
+    part, *rest, tensor = name.split(".")
+    if part == "1":
+        return f"{'_conv_stem' if rest == ['1'] else '_bn0'}.{tensor}"
+    if part == "3":
+        return f"{'_conv_head' if rest == ['0'] else '_bn1'}.{tensor}"
+    block, *layer = rest
+    return f"_blocks.{block}.{_NAMES['.'.join(layer)]}.{tensor}"
