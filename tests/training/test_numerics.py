@@ -31,7 +31,14 @@ _IMAGES, _BATCH, _EPOCHS = 40, 16, 3  # the last batch of an epoch has 8
 
 def _recipe(architecture: str) -> Recipe:
     recipe = recipe_for(architecture, "mnist-5k")
-    return recipe.override(batch_size=_BATCH, epochs=_EPOCHS, optimizer="adam", learning_rate=1e-3)
+    small = {"resolution": 32} if architecture == "efficientnet_lite0" else {}
+    return recipe.override(
+        batch_size=_BATCH,
+        epochs=_EPOCHS,
+        optimizer="adam",
+        learning_rate=1e-3,
+        architecture_arguments={**recipe.architecture_arguments, **small},
+    )
 
 
 def _classifier(recipe: Recipe) -> ImageClassifier:
@@ -47,7 +54,7 @@ def _classifier(recipe: Recipe) -> ImageClassifier:
 
 def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
     """As a course would write it: pixels to [0, 1], mean and deviation, one tensor per step, no fused optimizer."""
-    network = _classifier(recipe).network.train()
+    network = _classifier(recipe).train().network  # frozen layers stay in evaluation mode
     channels = len(recipe.data.mean)
     mean = torch.tensor(recipe.data.mean).view(channels, 1, 1)
     deviation = torch.tensor(recipe.data.std).view(channels, 1, 1)

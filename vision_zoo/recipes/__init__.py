@@ -51,7 +51,7 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
     from vision_zoo.data import find_dataset
 
     entry = find_architecture(architecture)
-    data = find_dataset(dataset, image_size=image_size or _image_size(entry, dataset))
+    data = find_dataset(dataset, image_size=_image_size(entry, dataset, image_size))
     name = f"{architecture}-{data.name.replace('-', '_')}"
     return find_recipe(name) if name in REGISTRY else Recipe(name=name, **_defaults(entry, dataset, data))
 
@@ -79,7 +79,7 @@ def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
         entry, dataset = find_architecture(settings["architecture"]), settings.pop("dataset")
         if is_own_folder(dataset):
             dataset = f"{PREFIX}{path.parent / folder_path(dataset)}"
-        data = find_dataset(dataset, image_size=settings.get("image_size") or _image_size(entry, dataset))
+        data = find_dataset(dataset, image_size=_image_size(entry, dataset, settings.get("image_size")))
         return Recipe(**{**_defaults(entry, dataset, data), **settings})
 
 
@@ -131,10 +131,10 @@ def _naming(path: Path) -> Iterator[None]:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _image_size(architecture: Architecture, dataset: str) -> int | None:
+def _image_size(architecture: Architecture, dataset: str, chosen: int | None) -> int | None:
     from vision_zoo.data.own_folder import is_own_folder
 
-    return architecture.image_size if is_own_folder(dataset) else None
+    return architecture.image_size if chosen is None and is_own_folder(dataset) else chosen
 
 
 def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict[str, Any]:

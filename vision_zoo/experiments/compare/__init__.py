@@ -129,7 +129,7 @@ def compare(
     return document
 
 
-@dataclass
+@dataclass(eq=False)
 class _Work:
     """A comparison under way: where it happens, and what came of it so far."""
 
