@@ -94,7 +94,9 @@ def test_exports_with_a_dynamic_batch_and_layers_that_add_up(name: str) -> None:
     # An image in grayscale is repeated where the network takes colours alone.
     dataset = DATASETS["mnist" if "mean" in ARCHITECTURES[name].recipe_defaults else "cifar10"]
     torch.manual_seed(0)
-    classifier = build_classifier(recipe_for(name, dataset.name), dataset).eval()
+    recipe = recipe_for(name, dataset.name)
+    arguments = {**recipe.architecture_arguments, **_SMALL.get(name, {})}
+    classifier = build_classifier(recipe.override(architecture_arguments=arguments), dataset).eval()
     content = to_onnx(classifier, dataset.input.shape)
     images = np.random.default_rng(0).integers(0, 256, (70, *dataset.input.shape), dtype=np.uint8)
     verification = verify_graph(content, classifier, Split(images, np.zeros(70, dtype=np.int64)))
