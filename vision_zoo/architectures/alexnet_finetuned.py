@@ -3,19 +3,11 @@
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torch.nn import functional
 
-from vision_zoo.core.errors import UsageError
+from vision_zoo.architectures.imagenet import Scale, require_colour
 
-_SIDE = 224
+_SIDE = 224  # to which the report scaled its images
 _FEATURES = 256 * 6 * 6
-
-
-class Upscale(nn.Module):
-    """Bilinear scaling to 224 x 224, as the report's images were scaled."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return functional.interpolate(images, size=(_SIDE, _SIDE), mode="bilinear", align_corners=False)
 
 
 class AlexNetFinetuned(nn.Module):
@@ -30,11 +22,7 @@ class AlexNetFinetuned(nn.Module):
         self, *, channels: int, image_size: int, classes: int, full_classifier: bool = False
     ) -> None:
         super().__init__()
-        if channels != 3:
-            raise UsageError(
-                "alexnet_finetuned takes three channels: give the recipe three values of mean and std, and a "
-                "grayscale image is repeated"
-            )
+        require_colour("alexnet_finetuned", channels)
         self.image_size = image_size
         convolutions = nn.Sequential(
             nn.Conv2d(3, 64, kernel_size=11, stride=4, padding=2),
@@ -51,7 +39,7 @@ class AlexNetFinetuned(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(3, stride=2),
         )
-        self.features = nn.Sequential(Upscale(), convolutions)
+        self.features = nn.Sequential(Scale(_SIDE), convolutions)
         self.classifier = (
             nn.Sequential(
                 nn.Flatten(),

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
-from torch.nn import functional
 
+from vision_zoo.architectures.imagenet import Scale, require_colour
 from vision_zoo.core.errors import UsageError
 
 _STAGES = (
@@ -65,18 +65,6 @@ class InvertedResidual(nn.Module):
         return images + projected if self.residual else projected
 
 
-class Scale(nn.Module):
-    """Bilinear scaling to `side` pixels square, where images are of another size."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.side = side
-
-    def forward(self, images: Tensor) -> Tensor:
-        size = (self.side, self.side)
-        return functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
-
-
 class EfficientNetLite0(nn.Module):
     """4.65 million parameters with 1,000 classes; 0.39 billion multiply-adds at 224 x 224.
 
@@ -86,11 +74,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self, *, channels: int, image_size: int, classes: int, resolution: int = 224) -> None:
         super().__init__()
-        if channels != 3:
-            raise UsageError(
-                "efficientnet_lite0 takes three channels: give the recipe three values of mean and std, and a "
-                "grayscale image is repeated"
-            )
+        require_colour("efficientnet_lite0", channels)
         if resolution < _REDUCTION or resolution % _REDUCTION:
             raise UsageError(
                 f"resolution {resolution} is not a multiple of {_REDUCTION}; expected 224, for example"
