@@ -19,7 +19,7 @@ from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import write_result
 from vision_zoo.data.dataset import report_skipped
 from vision_zoo.experiments.compare.budget import BudgetProgress
-from vision_zoo.experiments.compare.candidates import Candidate, candidates
+from vision_zoo.experiments.compare.candidates import Candidate, measure_candidate
 from vision_zoo.experiments.compare.document import ComparedData, ComparisonResult
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.journal import Journal
@@ -41,6 +41,7 @@ from vision_zoo.experiments.compare.search import (
     with_what_is_left,
 )
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
+from vision_zoo.exporting.export import load_exporter
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 
@@ -174,19 +175,18 @@ def _compare(work: _Work, device: "torch.device", clock: Callable[[], float]) ->
                     f"the budget of {budget:.0f} s had no time left to measure it; use a larger --budget"
                 )
                 continue
-            one, left_out = candidates(
-                [name],
-                settings,
-                work.images,
-                device=device,
-                data_dir=place.data_dir,
-                progress=bar,
-                clock=clock,
+            bar.describe(f"measuring {name}")
+            measured_one = measure_candidate(
+                name, settings, work.images, device=device, data_dir=place.data_dir, clock=clock
             )
-            found += one
-            work.left_out |= left_out
+            if isinstance(measured_one, str):
+                work.left_out[name] = measured_one
+            else:
+                found.append(measured_one)
         return found
 
+    bar.describe("loading the exporter")
+    load_exporter()  # or the first architecture would look dearer than it is
     until = _HEADS * budget
     heads, no_time = frozen_first(find(frozen), place, journal, seconds=until, progress=bar)
     work.no_time |= no_time

@@ -5,7 +5,7 @@ on them is left out at once.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,10 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.data.dataset import Dataset, Splits
 from vision_zoo.data.own_folder import is_own_folder
-from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.probe import training_seconds
 from vision_zoo.experiments.compare.settings import ComparisonSettings
-from vision_zoo.exporting.export import load_exporter, to_onnx
+from vision_zoo.exporting.export import to_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation, Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
@@ -106,46 +105,33 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
     return recipe.replace(**{**changes, **settings.changes})
 
 
-def candidates(
-    architectures: Sequence[str],
+def measure_candidate(
+    architecture: str,
     settings: ComparisonSettings,
     images: ComparedImages,
     *,
     device: "torch.device",
     data_dir: Path | None,
-    progress: BudgetProgress,
     clock: Callable[[], float],
-) -> tuple[list[Candidate], dict[str, str]]:
-    """Who of `architectures` takes part, and of the others, by architecture, why not. `clock` gives seconds."""
-    found, left_out = [], {}
-    progress.describe("loading the exporter")
-    load_exporter()  # or the first architecture would look dearer than it is
-    for architecture in architectures:
-        progress.describe(f"measuring {architecture}")
-        try:
-            _, splits = images.at(settings.image_size)
-            recipe = recipe_of(architecture, settings, len(splits.train))
-            dataset, splits = images.of(recipe)
-            classifier = build_classifier(recipe, dataset)
-            if recipe.pretrained is not None:
-                load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
-            candidate = _measured(recipe, classifier, dataset, splits, device, clock)
-        except (UsageError, DataError, RunError, ExportError) as error:
-            left_out[architecture] = str(error)
-        except (
-            ModuleNotFoundError
-        ) as error:  # of a package with weights: the others can be compared without it
-            missing = missing_package(error)
-            if missing is None:
-                raise
-            left_out[architecture] = str(missing)
-        else:
-            broken = settings.limits.broken_by(p50_ms=candidate.p50_ms, size_mb=candidate.size_mb)
-            if broken:
-                left_out[architecture] = f"breaks a limit before any training: {', '.join(broken)}"
-            else:
-                found.append(candidate)
-    return found, left_out
+) -> Candidate | str:
+    """The candidate, or why the architecture takes no part. `clock` gives seconds."""
+    try:
+        _, splits = images.at(settings.image_size)
+        recipe = recipe_of(architecture, settings, len(splits.train))
+        dataset, splits = images.of(recipe)
+        classifier = build_classifier(recipe, dataset)
+        if recipe.pretrained is not None:
+            load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
+        candidate = _measured(recipe, classifier, dataset, splits, device, clock)
+    except (UsageError, DataError, RunError, ExportError) as error:
+        return str(error)
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)  # that holds weights: the others can be compared without it
+        if missing is None:
+            raise
+        return str(missing)
+    broken = settings.limits.broken_by(p50_ms=candidate.p50_ms, size_mb=candidate.size_mb)
+    return f"breaks a limit before any training: {', '.join(broken)}" if broken else candidate
 
 
 def _measured(

@@ -24,10 +24,8 @@ from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
-_SHORTEST, _SHARE = (
-    1.0,
-    1 / 60,
-)  # seconds a runner is timed, and the share of the budget that is the most of it
+_SHORTEST, _SHARE = 1.0, 1 / 60
+"""Seconds a runner is timed at least, and the share of the budget at most."""
 _CALLS_FOR_P99 = 1000
 _PERTURBED_IMAGES, _FEWEST_PERTURBED = 2000, 50
 _PERTURBED_SHARE = 1 / 20  # of the budget, the most for one model's perturbed images
