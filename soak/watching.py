@@ -56,9 +56,8 @@ def watched(server: Server, *, new_connections: bool = False) -> Iterator[dict[s
     command = [sys.executable, "-c", _LIVE, str(server.port), "new" if new_connections else "kept"]
     pipe = subprocess.PIPE
     probe = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
-    with contextlib.suppress(
-        PermissionError
-    ):  # how long it waits for a processor itself is not the server's fault
+    # How long it waits for a processor itself is not the server's fault.
+    with contextlib.suppress(PermissionError):
         os.sched_setscheduler(probe.pid, os.SCHED_FIFO, os.sched_param(1))
     looking.start()
     try:

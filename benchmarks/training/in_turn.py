@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.training.command import parser
 from benchmarks.training.runners import engine
@@ -70,18 +71,12 @@ def time_recipe(workload: Workload, data_dir: Path | None) -> tuple[float, float
     """Seconds of training and of inference, both of a fresh network on `workload.images` images."""
     prepared = prepare(workload, data_dir)
     test = prepared.dataset.load(data_dir).test.spread(workload.images)
-    with tempfile.TemporaryDirectory() as cache:
-        before = os.environ.get("XDG_CACHE_HOME")
-        os.environ["XDG_CACHE_HOME"] = cache  # frozen features are computed anew
-        try:
-            started = time.perf_counter()
-            engine(replace(prepared, test=prepared.test.spread(1)))
-            wait_for(prepared.device)
-            trained = time.perf_counter()
-        finally:
-            os.environ.pop("XDG_CACHE_HOME")
-            if before is not None:
-                os.environ["XDG_CACHE_HOME"] = before
+    # Frozen features are computed anew.
+    with tempfile.TemporaryDirectory() as cache, patch.dict(os.environ, XDG_CACHE_HOME=cache):
+        started = time.perf_counter()
+        engine(replace(prepared, test=prepared.test.spread(1)))
+        wait_for(prepared.device)
+        trained = time.perf_counter()
     started_inference = time.perf_counter()
     evaluate(prepared.classifier, test)
     wait_for(prepared.device)

@@ -19,10 +19,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from vision_zoo.core.errors import DataError
 from vision_zoo.core.json_file import fields_of
-from vision_zoo.core.results import RecipeResult, load_results, result_path
+from vision_zoo.core.results import RecipeResult, result_path
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
+from vision_zoo.experiments.report.verdicts import by_recipe, most_runs
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
@@ -72,7 +73,10 @@ class Picture:
 
 def pictures(results_dir: Path) -> Iterator[Picture]:
     """Of each published recipe that was run all three, of its variants that have reported metrics the curves."""
-    for recipe, document in _most_runs(results_dir):
+    for name, documents in by_recipe(results_dir).items():
+        recipe, document = RECIPES[name], most_runs(documents)
+        if document is None or not document.runs or not recipe.reported:
+            continue
         runs = document.runs
         yield _picture(
             recipe,
@@ -98,18 +102,6 @@ def pictures(results_dir: Path) -> Iterator[Picture]:
 def _picture(recipe: Recipe, kind: str, shown: Any, draw: Callable[[], "Figure"]) -> Picture:
     source = hashlib.sha256(json.dumps([_VERSION, recipe.name, shown]).encode()).hexdigest()
     return Picture(f"{recipe.name}-{kind}.png", source, draw)
-
-
-def _most_runs(results_dir: Path) -> Iterator[tuple[Recipe, RecipeResult]]:
-    """Recipes with reported metrics, and the results of the environment with the most runs of each."""
-    found: dict[str, RecipeResult] = {}
-    for document in load_results(results_dir, RecipeResult):
-        recipe = RECIPES.get(document.recipe)
-        if recipe is None or not recipe.reported or not recipe.has_settings(document.settings):
-            continue
-        if len(document.runs) > len(found[recipe.name].runs if recipe.name in found else ()):
-            found[recipe.name] = document
-    return ((RECIPES[name], document) for name, document in found.items())
 
 
 def _curves(recipe: Recipe, document: RecipeResult) -> "Figure":

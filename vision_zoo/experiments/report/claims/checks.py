@@ -16,6 +16,7 @@ from vision_zoo.core.estimates import (
 )
 from vision_zoo.core.results import SeedResult, TimingResult
 from vision_zoo.experiments.report.claims.evidence import Evidence, Measured
+from vision_zoo.experiments.report.verdicts import more_runs
 
 LEAST_ROUNDS = 5
 
@@ -76,7 +77,7 @@ class Count:
         ratio = first / second
         inside = self.band.low < ratio < self.band.high
         figures = (
-            f"{self.what.capitalize()}: {first:,.0f} of `{self.first}`, {second:,.0f} of `{self.second}` "
+            f"{capital(self.what)}: {first:,.0f} of `{self.first}`, {second:,.0f} of `{self.second}` "
             f"({100 * (ratio - 1):+.1f}%)."
         )
         return Outcome(figures, 0.0 if inside else 1.0, 1.0 if inside else 0.0)
@@ -120,7 +121,7 @@ class Timing:
         interval = ratio.interval(band.confidence)
         first, second = (statistics.median(values) for values in seconds)
         figures = (
-            f"{self.what.capitalize()}: {first:.3g} s with `{self.first}`, {second:.3g} s with `{self.second}`, "
+            f"{capital(self.what)}: {first:.3g} s with `{self.first}`, {second:.3g} s with `{self.second}`, "
             f"{math.exp(ratio.value):.2f} times ({math.exp(interval.low):.2f} to {math.exp(interval.high):.2f}; "
             f"{len(seconds[0])} rounds in turn of {found.images:,} images, {found.environment.description})."
         )
@@ -183,7 +184,12 @@ def missing_runs(sides: Iterable[Measured], counts: Sequence[int] | None = None)
 
 def runs_of(count: int, name: str) -> str:
     """So many more runs of a recipe, in words."""
-    return f"{count:,} more run{'' if count == 1 else 's'} of `{name}`"
+    return f"{more_runs(count)} of `{name}`"
+
+
+def capital(text: str) -> str:
+    """The text as the beginning of a sentence."""
+    return f"{text[0].upper()}{text[1:]}"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -19,7 +19,7 @@ from vision_zoo.core.estimates import (
 )
 from vision_zoo.core.results import SeedResult
 from vision_zoo.core.statistics import SIGNIFICANT, holm, mcnemar
-from vision_zoo.experiments.report.claims.checks import Outcome, missing_runs, runs_of
+from vision_zoo.experiments.report.claims.checks import Outcome, capital, missing_runs, runs_of
 from vision_zoo.experiments.report.claims.evidence import Evidence, Measured
 from vision_zoo.experiments.report.claims.measures import Measure
 from vision_zoo.experiments.report.verdicts import more_runs
@@ -106,8 +106,7 @@ class Difference:
             else f"`{side.recipe.name}` not run"
             for side, some in zip(sides, values, strict=True)
         ]
-        name = self.measure.name
-        text = f"{name[0].upper()}{name[1:]}: {', '.join(texts)}"
+        text = f"{capital(self.measure.name)}: {', '.join(texts)}"
         if all(values):
             difference = self.measure.difference(float(np.mean(values[0]) - np.mean(values[1])))
             intervals = "; ".join(

@@ -18,7 +18,13 @@ from vision_zoo.core.results import (
 )
 from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
 from vision_zoo.experiments.report.figures import headline, learnt, values_of
-from vision_zoo.experiments.report.verdicts import RowVerdict, by_recipe, row_verdict, runs_required
+from vision_zoo.experiments.report.verdicts import (
+    RowVerdict,
+    by_recipe,
+    most_runs,
+    row_verdict,
+    runs_required,
+)
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
@@ -74,7 +80,7 @@ def gather(results_dir: Path) -> Evidence:
     documents = by_recipe(results_dir)
     measured = {}
     for name, recipe in RECIPES.items():
-        found = max(documents.get(name, []), key=lambda document: len(document.runs), default=None)
+        found = most_runs(documents.get(name, []))
         required = runs_required(recipe, documents)
         measured[name] = (
             unmeasured(name, required) if found is None else _measured(recipe, found, required, results_dir)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vision_zoo.core.tables import markdown
 from vision_zoo.experiments.report.claims import report_c, reports_a_b, reports_d_e
-from vision_zoo.experiments.report.claims.checks import LEAST_ROUNDS
+from vision_zoo.experiments.report.claims.checks import LEAST_ROUNDS, capital
 from vision_zoo.experiments.report.claims.evidence import Evidence, gather
 from vision_zoo.experiments.report.claims.verdict import Claim, Finding, verdict_on
 from vision_zoo.experiments.report.claims.wording import NEAR, NEAR_ON_COPY
@@ -69,14 +69,14 @@ def text(results_dir: Path) -> str:
 
 def _section(claim: Claim, counts: Finding, findings: tuple[Finding, ...], evidence: Evidence) -> str:
     rules = "; ".join(dict.fromkeys(check.rule for check in counts.reading.checks))
-    head = f"**{_capital(counts.verdict)}** ({counts.reading.name})."
+    head = f"**{capital(counts.verdict)}** ({counts.reading.name})."
     parts = [head, claim.note, f"Rule: {rules}." if rules else ""]
     text = " ".join(part for part in parts if part)
     if len(findings) == 1:
         text += f" {_figures(counts, evidence)}"
     else:
         bullets = [
-            f"- *{_capital(one.reading.name)}*: {one.verdict}. {_figures(one, evidence)}" for one in findings
+            f"- *{capital(one.reading.name)}*: {one.verdict}. {_figures(one, evidence)}" for one in findings
         ]
         text += "\n\n" + "\n".join(bullets)
     return f'<a id="{claim.name}"></a>\n\n## {claim.report}: {claim.text}\n\n{text}'
@@ -94,7 +94,3 @@ def _figures(finding: Finding, evidence: Evidence) -> str:
     parts += [f"It takes {'; '.join(finding.needs)}."] if finding.needs else []
     parts += [f"Against the report: {against}."] if against else []
     return " ".join(parts)
-
-
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"
