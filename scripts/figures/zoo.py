@@ -5,7 +5,8 @@ from typing import Any
 
 from scripts.figures.sources import Results, read_as, versions
 from vision_zoo.benchmark.pictures import accuracy_against_latency, point_of, svg
-from vision_zoo.core.results import BenchmarkRow, ZooModel, ZooResult
+from vision_zoo.core.benchmark_row import BenchmarkRow
+from vision_zoo.core.results import ZooModel, ZooResult
 from vision_zoo.core.statistics import pareto_front
 from vision_zoo.core.tables import markdown
 

@@ -12,11 +12,11 @@ from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.page import page
 from vision_zoo.benchmark.pictures import Point, accuracy_against_latency
 from vision_zoo.benchmark.tables import flat, footers, tables
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import DeviceError, ModelError, UsageError
 from vision_zoo.core.json_file import fields_of
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.core.statistics import pareto_front
 
 SETTINGS = BenchmarkSettings(

@@ -8,9 +8,9 @@ import pytest
 
 from vision_zoo import benchmark
 from vision_zoo.cli import app
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.errors import Interrupted
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import BenchmarkRow
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from vision_zoo.benchmark.engines import ONE_CALLER, REFERENCE, runners
 from vision_zoo.benchmark.sessions import measure_stages, placement
 from vision_zoo.benchmark.settings import BenchmarkSettings
 from vision_zoo.core import scenarios
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import ModelError
 from vision_zoo.core.latency import Latency, percentile_name
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.core.scenarios import Runner
 from vision_zoo.serving.session import Session
 

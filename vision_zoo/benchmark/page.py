@@ -12,9 +12,9 @@ from vision_zoo.benchmark.pictures import (
     svg,
 )
 from vision_zoo.benchmark.tables import flat, footers, tables
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.html import render
-from vision_zoo.core.results import BenchmarkRow
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 

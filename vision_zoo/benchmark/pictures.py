@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vision_zoo.core.results import BenchmarkRow
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.statistics import pareto_front
 
 if TYPE_CHECKING:

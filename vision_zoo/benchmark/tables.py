@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vision_zoo.benchmark.engines import REFERENCE
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.json_file import fields_of
-from vision_zoo.core.results import BenchmarkRow
 
 _NARROW = ("engine", "batch", "calls", "p50_ms", "p90_ms", "p99_ms", "p99_9_ms", "max_ms")
 _LEGEND = (

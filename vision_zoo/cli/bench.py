@@ -14,8 +14,8 @@ from vision_zoo.core.errors import Interrupted, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vision_zoo.core.benchmark_row import BenchmarkRow
     from vision_zoo.core.environment import Environment
-    from vision_zoo.core.results import BenchmarkRow
 
 _Format = Literal["table", "json", "csv", "md", "html"]
 _SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")

@@ -15,10 +15,10 @@ from PIL import Image
 
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.core import atomic, json_file
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment, describe
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import BenchmarkRow
 from vision_zoo.data import find_dataset
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import find_recipe

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.artifact.metadata import Metadata
-from vision_zoo.core.results import BenchmarkRow, ZooResult, load_results
+from vision_zoo.core.benchmark_row import BenchmarkRow
+from vision_zoo.core.results import ZooResult, load_results
 from vision_zoo.core.tables import markdown
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset
