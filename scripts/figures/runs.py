@@ -19,11 +19,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from vision_zoo.core.errors import DataError
 from vision_zoo.core.json_file import fields_of
-from vision_zoo.core.results import RecipeResult, result_path
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset
-from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
-from vision_zoo.experiments.report.verdicts import by_recipe, most_runs
+from vision_zoo.experiments.predictions import Predictions
+from vision_zoo.experiments.report.pooled import Pooled, pool
+from vision_zoo.experiments.report.verdicts import by_recipe
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
@@ -74,18 +74,16 @@ class Picture:
 def pictures(results_dir: Path) -> Iterator[Picture]:
     """Of each published recipe that was run all three, of its variants that have reported metrics the curves."""
     for name, documents in by_recipe(results_dir).items():
-        recipe, document = RECIPES[name], most_runs(documents)
-        if document is None or not document.runs or not recipe.reported:
+        recipe, found = RECIPES[name], pool(documents)
+        if found is None or not found.runs or not recipe.reported:
             continue
-        runs = document.runs
         yield _picture(
             recipe,
             "curves",
-            [dict(recipe.reported), [[fields_of(record) for record in run.history] for run in runs]],
-            partial(_curves, recipe, document),
+            [dict(recipe.reported), [[fields_of(record) for record in run.history] for run in found.runs]],
+            partial(_curves, recipe, found),
         )
-        place = result_path(results_dir, document.environment, recipe.name)
-        predictions = read_predictions(predictions_path(place))
+        predictions = found.predictions(results_dir)
         if recipe.report is None or predictions is None or _SEED not in predictions.by_seed:
             continue
         dataset = find_dataset(recipe.data.dataset)
@@ -104,22 +102,22 @@ def _picture(recipe: Recipe, kind: str, shown: Any, draw: Callable[[], "Figure"]
     return Picture(f"{recipe.name}-{kind}.png", source, draw)
 
 
-def _curves(recipe: Recipe, document: RecipeResult) -> "Figure":
+def _curves(recipe: Recipe, found: Pooled) -> "Figure":
     """Loss and accuracy over epochs: mean and range of the runs as lines in bands, reported values as diamonds."""
     figure = _figure(4.8, 2.6)
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for split, colour in _COLOURS.items():
-            _draw_runs(axes, document, f"{split}_{measure}", colour)
-            _draw_reported(axes, recipe, document, f"{split}_{measure}", colour)
+            _draw_runs(axes, found, f"{split}_{measure}", colour)
+            _draw_reported(axes, recipe, found, f"{split}_{measure}", colour)
         axes.set_xlabel("epoch", fontsize=_SMALL)
         axes.set_ylabel("cross-entropy, nats" if measure == "loss" else "accuracy, %", fontsize=_SMALL)
         axes.tick_params(labelsize=_SMALL)
         axes.grid(alpha=0.3)
         _whole_epochs(axes)
     _explain(figure)
-    count = len(document.runs)
+    count = len(found.runs)
     runs = "one run" if count == 1 else f"mean and range of {count} runs"
-    figure.suptitle(f"{recipe.name}\n{runs}, {document.environment.folder_name}", fontsize=_SMALL)
+    figure.suptitle(f"{recipe.name}\n{runs}, {', '.join(found.environments)}", fontsize=_SMALL)
     return figure
 
 
@@ -134,9 +132,9 @@ def _explain(figure: "Figure") -> None:
     figure.legend(handles, shown, loc="outside lower center", ncols=5, fontsize=_TINY, frameon=False)
 
 
-def _draw_runs(axes: "Axes", document: RecipeResult, measure: str, colour: str) -> None:
+def _draw_runs(axes: "Axes", found: Pooled, measure: str, colour: str) -> None:
     by_epoch: dict[int, list[float]] = {}
-    for record in (record for run in document.runs for record in run.history):
+    for record in (record for run in found.runs for record in run.history):
         value = getattr(record, measure)
         if value is not None:
             by_epoch.setdefault(record.epoch, []).append(_shown(measure, value))
@@ -147,15 +145,15 @@ def _draw_runs(axes: "Axes", document: RecipeResult, measure: str, colour: str) 
         axes.plot(epochs, means, ".-", color=colour, lw=1, ms=4, label=measure.partition("_")[0])
 
 
-def _draw_reported(axes: "Axes", recipe: Recipe, document: RecipeResult, measure: str, colour: str) -> None:
+def _draw_reported(axes: "Axes", recipe: Recipe, found: Pooled, measure: str, colour: str) -> None:
     """Values of epochs as diamonds, one of the end as a dotted line."""
-    last = max((record.epoch for run in document.runs for record in run.history), default=0)
+    last = max((record.epoch for run in found.runs for record in run.history), default=0)
     points = (
         {last: recipe.reported[f"{measure}_last_epoch"]} if f"{measure}_last_epoch" in recipe.reported else {}
     )
     for name, value in recipe.reported.items():
-        of_epoch, found, epoch = name.partition("_epoch_")
-        if found and of_epoch == measure:
+        of_epoch, separator, epoch = name.partition("_epoch_")
+        if separator and of_epoch == measure:
             points[int(epoch)] = value
     if points:
         values = [_shown(measure, value) for value in points.values()]

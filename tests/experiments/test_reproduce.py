@@ -65,6 +65,13 @@ def test_what_is_missing_is_run_and_what_is_there_stays(folders: Folders) -> Non
     assert {"train_seconds", "cpu_seconds", "history", "versions"} <= set(runs[0])
 
 
+def test_runs_may_begin_with_another_seed(folders: Folders) -> None:
+    (path,) = reproduce_all(
+        [QUICK], seeds=1, first_seed=3, folders=folders, device="cpu", progress=SilentProgress()
+    )
+    assert [run["seed"] for run in json.loads(path.read_text())["runs"]] == [3]
+
+
 def test_changed_settings_are_run_anew(folders: Folders) -> None:
     path = _reproduce(QUICK, folders, seeds=1)
     with pytest.raises(RunError, match="other settings"):
@@ -271,7 +278,7 @@ def test_reported_metrics_are_those_that_a_result_can_have() -> None:
 
 def test_what_a_report_prints_of_a_recipe_that_was_not_run_is_shown(tmp_path: Path) -> None:
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    assert "| `alexnet_finetuned-mnist` | inference seconds | 16.98 | – | 0 | – |" in text
-    assert "| `small_cnn-mnist` | train loss total | 12.664 | – | 0 | – |" in text
-    assert "| `all_cnn-imagenette` | parameters | 1,146,634 | – | 0 | – |" in text
+    assert "| `alexnet_finetuned-mnist` | inference seconds | 16.98 | – | 0 |" in text
+    assert "| `small_cnn-mnist` | train loss total | 12.664 | – | 0 |" in text
+    assert "| `all_cnn-imagenette` | parameters | 1,146,634 | – | 0 |" in text
     assert "| `vit_standardized-mnist` | train loss epoch 1 |" not in text  # shown where it was run

@@ -168,7 +168,8 @@ def reproduce(
     everything: Annotated[
         bool, typer.Option("--all", help="Repeat every recipe of the published reports.")
     ] = False,
-    seeds: Annotated[int, typer.Option(help="Runs per recipe, with seeds 0, 1, …")] = 1,
+    seeds: Annotated[int, typer.Option(help="Runs per recipe, each with the next seed.")] = 1,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
     runs_dir: Annotated[Path, typer.Option(help="Folder for the run directories.")] = Path("runs"),
     results_dir: Annotated[Path, typer.Option(help="Folder for the metrics.")] = Path("results"),
     document: Annotated[Path, typer.Option(help="Document to regenerate.")] = Path("docs/RESULTS.md"),
@@ -194,7 +195,14 @@ def reproduce(
     folders = Folders(runs=runs_dir, results=results_dir, data=data_dir)
     try:
         with progress_on_stderr() as progress:
-            paths = reproduce_all(chosen, seeds=seeds, folders=folders, device=device, progress=progress)
+            paths = reproduce_all(
+                chosen,
+                seeds=seeds,
+                first_seed=first_seed,
+                folders=folders,
+                device=device,
+                progress=progress,
+            )
     finally:
         report.write(document, results_dir)
     names = [recipe.name for recipe in chosen]

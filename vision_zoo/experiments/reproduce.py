@@ -52,21 +52,28 @@ class Folders:
 
 
 def reproduce_all(
-    recipes: Sequence[Recipe], *, seeds: int, folders: Folders, device: DeviceName, progress: Progress
+    recipes: Sequence[Recipe],
+    *,
+    seeds: int,
+    folders: Folders,
+    device: DeviceName,
+    progress: Progress,
+    first_seed: int = 0,
 ) -> list[Path]:
-    """Run every recipe with the seeds 0 to `seeds` - 1, the cheapest first, but for what is there already.
+    """Run every recipe with `seeds` seeds from `first_seed` on, the cheapest first, but for what is there already.
 
     A run of which a folder exists is continued. The metrics of every finished run are written at once; the row of an
     interrupted run says how far it came. Several processes may share the folders. Returns the files of metrics in the
     order of `recipes`.
 
     Raises:
-        UsageError: `seeds` is out of range.
+        UsageError: a seed is out of range.
         VisionZooError: whatever a run meets.
     """
     require_between("seeds", seeds, 1, MAX_SEEDS)
+    require_between("first seed", first_seed, 0, MAX_SEEDS - seeds)
     paths = {recipe.name: _result_path(recipe, folders, device) for recipe in recipes}
-    for recipe, seed in _schedule(recipes, seeds):
+    for recipe, seed in _schedule(recipes, range(first_seed, first_seed + seeds)):
         path = _result_path(recipe, folders, device)
         seeded = recipe.override(seed=seed)
         if seed in _finished_seeds(path, recipe) and not _weights_are_missing(
@@ -85,11 +92,11 @@ def reproduce_all(
     return [paths[recipe.name] for recipe in recipes]
 
 
-def _schedule(recipes: Sequence[Recipe], seeds: int) -> list[tuple[Recipe, int]]:
+def _schedule(recipes: Sequence[Recipe], seeds: range) -> list[tuple[Recipe, int]]:
     """Cheapest first; a recipe that starts from another one's weights comes after that one."""
     order: list[tuple[Recipe, int]] = []
     for recipe in sorted(recipes, key=_cost):
-        for seed in range(seeds):
+        for seed in seeds:
             if recipe.transfer_from is not None:
                 order.append((find_recipe(recipe.transfer_from), seed))
             order.append((recipe, seed))

@@ -1,46 +1,43 @@
 """Notes on a row: how the report was interpreted, and what may explain a gap."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from vision_zoo.core.results import RecipeResult
 from vision_zoo.core.statistics import CONFIDENCE, prediction_interval
-from vision_zoo.experiments.report.figures import collapse, first_reaching, headline, spread, values_of
+from vision_zoo.experiments.report.figures import collapse, first_reaching, headline, spread
+from vision_zoo.experiments.report.pooled import Pooled
 from vision_zoo.experiments.report.verdicts import below_report
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
 
-Documents = Mapping[str, Sequence[RecipeResult]]
 
-
-def notes(recipe: Recipe, documents: Documents) -> list[str]:
+def notes(recipe: Recipe, results: Mapping[str, Pooled]) -> list[str]:
     """Sentences in Markdown below the table of a report."""
-    found = [f"`{recipe.name}`: {recipe.remark}"] if recipe.remark else []
-    found += [
-        f"`{recipe.name}`: {text}" for own in documents.get(recipe.name, []) if (text := _seeds(recipe, own))
-    ]
-    found += [
-        f"`{recipe.name}`: {_companion(recipe, companion, own, other)}"
-        for companion in RECIPES.values()
-        if companion.companion_of == recipe.name
-        for own in documents.get(recipe.name, [])
-        for other in documents.get(companion.name, [])
-        if own.runs and other.runs and own.environment.folder_name == other.environment.folder_name
-    ]
-    return found
+    found = [recipe.remark] if recipe.remark else []
+    own = results.get(recipe.name)
+    if own is not None and own.runs:
+        found += [text] if (text := _seeds(recipe, own)) else []
+        found += [
+            _companion(recipe, companion, own, results[companion.name])
+            for companion in RECIPES.values()
+            if companion.companion_of == recipe.name
+            and companion.name in results
+            and results[companion.name].runs
+        ]
+    return [f"`{recipe.name}`: {text}" for text in found]
 
 
-def _seeds(recipe: Recipe, document: RecipeResult) -> str | None:
+def _seeds(recipe: Recipe, own: Pooled) -> str | None:
     """Whether the choice of seed may explain the gap; None if nothing falls short, or there is only one run.
 
     If some runs stayed at chance level, there is no interval: the runs form two groups.
     """
     measure = headline(recipe)
-    values = values_of(document, measure)
+    values = own.values(measure)
     lost = collapse(recipe, values)
     if lost is not None:
         return lost
-    if not below_report(recipe, values, document.data.variant):
+    if not below_report(recipe, values, own.main.data.variant):
         return None
     interval = prediction_interval(values)
     if interval is None:
@@ -53,19 +50,19 @@ def _seeds(recipe: Recipe, document: RecipeResult) -> str | None:
     )
 
 
-def _companion(recipe: Recipe, companion: Recipe, own: RecipeResult, other: RecipeResult) -> str:
+def _companion(recipe: Recipe, companion: Recipe, own: Pooled, other: Pooled) -> str:
     measure = headline(recipe)
-    values, others = values_of(own, measure), values_of(other, measure)
+    values, others = own.values(measure), other.values(measure)
     points = 100 * (statistics.fmean(others) - statistics.fmean(values))
     text = f"`{companion.name}` reaches {spread(others)}, {points:+.2f} points."
-    if below_report(recipe, values, own.data.variant) and measure == "test_accuracy":
+    if below_report(recipe, values, own.main.data.variant) and measure == "test_accuracy":
         text += f" {_crossing(recipe.reported[measure], other)}"
     return text
 
 
-def _crossing(reported: float, document: RecipeResult) -> str:
+def _crossing(reported: float, other: Pooled) -> str:
     """When a run's test curve first reaches the reported accuracy."""
-    reached = [first_reaching(run, reported) for run in document.runs]
+    reached = [first_reaching(run, reported) for run in other.runs]
     steps = [f"{record.steps:,}" for record in reached if record is not None]
     if not steps:
         return f"Its test curve does not reach the reported {reported:.2%} in any epoch."

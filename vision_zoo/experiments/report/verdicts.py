@@ -55,11 +55,6 @@ def by_recipe(results_dir: Path) -> dict[str, list[RecipeResult]]:
     return found
 
 
-def most_runs(documents: Sequence[RecipeResult]) -> RecipeResult | None:
-    """Of a recipe's documents, that of the environment with the most runs; None if there are none."""
-    return max(documents, key=lambda document: len(document.runs), default=None)
-
-
 def runs_required(recipe: Recipe, documents: Mapping[str, Iterable[RecipeResult]]) -> int:
     """How many runs a verdict takes at least: fewer where one is known to take long on two cores.
 

@@ -9,19 +9,17 @@ from numpy.typing import NDArray
 
 from vision_zoo.core.results import (
     GridResult,
-    RecipeResult,
     SeedResult,
     TimingResult,
     ZooResult,
     load_results,
-    result_path,
 )
-from vision_zoo.experiments.predictions import Predictions, predictions_path, read_predictions
-from vision_zoo.experiments.report.figures import headline, learnt, values_of
+from vision_zoo.experiments.predictions import Predictions
+from vision_zoo.experiments.report.figures import headline, learnt
+from vision_zoo.experiments.report.pooled import Pooled, pool
 from vision_zoo.experiments.report.verdicts import (
     RowVerdict,
     by_recipe,
-    most_runs,
     row_verdict,
     runs_required,
 )
@@ -31,7 +29,7 @@ from vision_zoo.recipes.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The runs of a recipe in one environment. `required` is how many a verdict takes at least."""
+    """The runs of a recipe. `required` is how many a verdict takes at least."""
 
     recipe: Recipe
     hardware: str
@@ -76,11 +74,11 @@ def unmeasured(name: str, required: int | None = None) -> Measured:
 
 
 def gather(results_dir: Path) -> Evidence:
-    """Read `results_dir`; of several environments, the one with the most runs of a recipe counts."""
+    """Read `results_dir`."""
     documents = by_recipe(results_dir)
     measured = {}
     for name, recipe in RECIPES.items():
-        found = most_runs(documents.get(name, []))
+        found = pool(documents.get(name, []))
         required = runs_required(recipe, documents)
         measured[name] = (
             unmeasured(name, required) if found is None else _measured(recipe, found, required, results_dir)
@@ -95,14 +93,12 @@ def gather(results_dir: Path) -> Evidence:
     )
 
 
-def _measured(recipe: Recipe, document: RecipeResult, required: int, results_dir: Path) -> Measured:
-    place = result_path(results_dir, document.environment, recipe.name)
-    values = values_of(document, headline(recipe))
+def _measured(recipe: Recipe, found: Pooled, required: int, results_dir: Path) -> Measured:
     return Measured(
         recipe,
-        document.environment.description,
-        document.runs,
+        found.hardware,
+        found.runs,
         required,
-        row_verdict(recipe, values, document.data.variant),
-        read_predictions(predictions_path(place)),
+        row_verdict(recipe, found.values(headline(recipe)), found.main.data.variant),
+        found.predictions(results_dir),
     )
