@@ -13,7 +13,7 @@ from vision_zoo.core import atomic
 from vision_zoo.core.bounds import MAX_SEEDS, require_between
 from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.environment import Environment
-from vision_zoo.core.errors import Interrupted, RunError, RunInUseError
+from vision_zoo.core.errors import Interrupted
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import (
@@ -82,7 +82,10 @@ def reproduce_all(
             continue
         progress.line(f"{recipe.name}, seed {seed}")
         try:
-            run = _run(seeded, folders, device, progress)
+            run = RunDirectory(train.default_path(seeded, folders.runs))
+            train.start_or_resume_shared(
+                seeded, run.path, device=device, data_dir=folders.data, progress=progress
+            )
         except Interrupted:
             with _alone(path):
                 _keep_unfinished(path, seeded, folders)
@@ -138,22 +141,6 @@ def _weights_are_missing(
         and recipe.seed not in _finished_seeds(_result_path(follower, folders, device), follower)
         for follower in recipes
     )
-
-
-def _run(recipe: Recipe, folders: Folders, device: DeviceName, progress: Progress) -> RunDirectory:
-    """Train the recipe, or wait until another process that does so is done."""
-    run = RunDirectory(train.default_path(recipe, folders.runs))
-    while True:
-        run.wait_until_free()
-        begun = run.recipe_file.is_file()
-        try:
-            train.start_or_resume(recipe, run.path, device=device, data_dir=folders.data, progress=progress)
-        except RunError as error:
-            begun_by_another = not begun and run.recipe_file.is_file()  # in this moment
-            if not begun_by_another and not isinstance(error, RunInUseError):
-                raise
-        else:
-            return run
 
 
 @contextmanager

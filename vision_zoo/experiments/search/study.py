@@ -23,8 +23,6 @@ from vision_zoo.core.bounds import require_between
 from vision_zoo.core.choices import DeviceName, Pruner, Sampler
 from vision_zoo.core.errors import (
     Interrupted,
-    RunError,
-    RunInUseError,
     StorageError,
     TrainingError,
     UsageError,
@@ -35,7 +33,6 @@ from vision_zoo.experiments.search.search_space import Range, Space, describe, f
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training import train
-from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_directory import RunDirectory
 
 _SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
@@ -239,7 +236,14 @@ def _train_point(trial: Trial, recipe: Recipe, space: Space, place: Place) -> fl
         return True
 
     try:
-        finished = _train(point, run, place, watch)
+        finished = train.start_or_resume_shared(
+            point,
+            run.path,
+            device=place.device,
+            data_dir=place.data_dir,
+            progress=SilentProgress(),
+            watch=watch,
+        )
     except TrainingError as error:
         trial.set_user_attr(_DIVERGED, str(error))
         raise optuna.TrialPruned(str(error)) from error
@@ -257,30 +261,6 @@ def _train_point(trial: Trial, recipe: Recipe, space: Space, place: Place) -> fl
     if not finished:
         raise optuna.TrialPruned
     return run.metrics().validation_accuracy or 0.0
-
-
-def _train(point: Recipe, run: RunDirectory, place: Place, watch: Watch) -> bool:
-    """Train the point, go on with it, or wait until the worker that has it is done; False where `watch` ended it."""
-    while True:
-        run.wait_until_free()
-        begun = run.recipe_file.is_file()
-        if begun:
-            run.require_recipe(point)
-            if run.history_file.is_file() and not all(watch(record) for record in run.history()):
-                return False
-        try:
-            return train.start_or_resume(
-                point,
-                run.path,
-                device=place.device,
-                data_dir=place.data_dir,
-                progress=SilentProgress(),
-                watch=watch,
-            )
-        except RunError as error:
-            begun_by_another = not begun and run.recipe_file.is_file()  # in this moment
-            if not begun_by_another and not isinstance(error, RunInUseError):
-                raise
 
 
 def _suggested(trial: Trial, field: str, values: Sequence[float] | Range) -> float:
