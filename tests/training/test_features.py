@@ -1,10 +1,12 @@
 """Cached activations of frozen feature layers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.core.progress import SilentProgress
@@ -13,6 +15,7 @@ from vision_zoo.data.cache import cache_folder
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.recipes import find_recipe, recipe_for
 from vision_zoo.recipes.recipe import Augmentation
+from vision_zoo.training import features
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.weights import load_pretrained
@@ -70,7 +73,7 @@ def test_a_damaged_cache_is_noticed(
 ) -> None:
     splits = _splits(mnist_5k)
     _compute(classifier, splits)
-    (file,) = own_cache.glob("*/train.npy")
+    (file,) = own_cache.glob("*/*/features.npy")
     stored = np.load(file, mmap_mode="r+")
     stored[place] += 1
     stored.flush()
@@ -101,6 +104,63 @@ def test_other_images_have_another_cache_whatever_the_data_is_called(
     other = {**splits, "train": Split(images, splits["train"].labels)}
     found = _compute(classifier, other)["train"].images
     np.testing.assert_allclose(found, _expected(classifier, other["train"]), rtol=1e-4, atol=1e-5)
+
+
+def test_only_new_images_are_computed(
+    own_cache: Path,
+    classifier: ImageClassifier,
+    mnist_5k: Splits,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    splits = _splits(mnist_5k)
+    before = _compute(classifier, splits)
+    computed: list[int] = []
+    plain = features._batches
+
+    def counted(
+        classifier: ImageClassifier, images: NDArray[np.uint8], rows: NDArray[np.int64]
+    ) -> Iterator[NDArray[np.float32]]:
+        computed.append(len(rows))
+        return plain(classifier, images, rows)
+
+    monkeypatch.setattr(features, "_batches", counted)
+    monkeypatch.setattr(features, "_agree", lambda *_: True)
+    # Another split of the same images, with one more.
+    order = np.random.default_rng(0).permutation(300)
+    other = {"train": splits["train"].take(order[:200]), "validation": splits["train"].take(order[200:])}
+    after = _compute(classifier, {**other, "test": mnist_5k.test.take(np.arange(71))})
+    assert computed == [1]
+    joined = np.concatenate([after["train"].images, after["validation"].images])
+    np.testing.assert_array_equal(joined, before["train"].images[order])
+    np.testing.assert_array_equal(after["test"].images[:70], before["test"].images)
+    expected = _expected(classifier, mnist_5k.test.take(np.arange(71))).numpy()
+    np.testing.assert_allclose(after["test"].images, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_features_do_not_depend_on_what_was_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classifier: ImageClassifier, mnist_5k: Splits
+) -> None:
+    splits = {"train": mnist_5k.train.take(np.arange(70))}
+    found = []
+    for cached in ([], [3], list(range(65))):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / str(len(cached))))
+        if cached:
+            _compute(classifier, {"part": splits["train"].take(np.array(cached))})
+        found.append(_compute(classifier, splits)["train"].images)
+    assert all(np.array_equal(found[0], other) for other in found[1:])
+
+
+def test_features_of_other_code_are_computed_anew(
+    own_cache: Path, classifier: ImageClassifier, mnist_5k: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = _splits(mnist_5k)
+    before = _compute(classifier, splits)["train"].images
+    plain = classifier.feature_layers.forward
+    monkeypatch.setattr(classifier.feature_layers, "forward", lambda images: 2 * plain(images))
+    for _ in range(2):
+        after = _compute(classifier, splits)["train"].images
+        np.testing.assert_allclose(after, 2 * np.asarray(before), rtol=1e-4, atol=1e-5)
+    assert len(list(own_cache.glob("*/*"))) == 1
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(

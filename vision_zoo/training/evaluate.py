@@ -60,11 +60,16 @@ def evaluate(classifier: nn.Module, split: Split, loss: LossFunction = cross_ent
     )
 
 
+def batch_size(device: torch.device) -> int:
+    """How many images are evaluated at once."""
+    return _BATCH if device.type == "cpu" else _BATCH_ON_GPU
+
+
 def in_batches(
     function: Callable[[Tensor], Tensor], images: NDArray[Any], device: torch.device
 ) -> Iterator[Tensor]:
     """`function` of consecutive batches of `images`, without gradients."""
-    batch = _BATCH if device.type == "cpu" else _BATCH_ON_GPU
+    batch = batch_size(device)
     for start in range(0, len(images), batch):
         with torch.no_grad():
             yield function(torch.from_numpy(np.array(images[start : start + batch])).to(device))

@@ -1,39 +1,59 @@
-"""Outputs of frozen feature layers, computed once and cached.
+"""Outputs of frozen feature layers, computed once an image and cached.
 
-Exact as long as nothing random comes before the trained layers; `can_cache` says so, and what comes from
-the cache has its digest checked and is compared with freshly computed features before it is used.
+Exact as long as nothing random comes before the trained layers; `can_cache` says so. The cache knows images by their
+content: another split of a folder, or a folder with more pictures, computes only those that are new. What comes from it
+has its digest checked, and a few images are compared with freshly computed features before it is used.
 """
 
 import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vision_zoo.core import json_file
-from vision_zoo.core.errors import RunError
+from vision_zoo.core.errors import DataError, RunError
 from vision_zoo.core.progress import Progress
-from vision_zoo.data.cache import cache_folder
+from vision_zoo.data.cache import cache_folder, file_hash
 from vision_zoo.data.dataset import Split
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.evaluate import in_batches
+from vision_zoo.training.evaluate import batch_size, in_batches
 
-_ABOUT = "about.json"
-_CHECKED_IMAGES = 64
+_ABOUT, _FEATURES, _UNFINISHED = "about.json", "features.npy", ".computing-"
+_CHECKED_IMAGES = 8  # of a split
 _TOLERANCE = 1e-4
+_MULTIPLE = 32
+"""A shorter batch is filled up to a multiple: small ones are rounded otherwise, and features would depend on which other
+images were new."""
+_DIGITS = 32  # hexadecimal, of an image's hash
 
 
 @dataclass(frozen=True)
 class _About:
+    """Of one file of the cache: seconds it took, its SHA-256, the data it was computed for, and its images' hashes."""
+
     seconds: float
-    sha256: Mapping[str, str]
+    sha256: str
+    data: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Shard:
+    """Features float32 `[n, features]` of the n images with these hashes, and the seconds that one of them took."""
+
+    images: Sequence[str]
+    features: NDArray[np.float32]
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,118 +74,151 @@ def compute_features(
 ) -> FeatureSplits:
     """The features of every image in `splits`, from the cache where they are right.
 
-    The cache's key holds the images, the layers, their weights and `data_key`. A cache that cannot be used costs
-    time, never a failure.
+    The cache's key holds the image, the layers, their weights and what they are computed with. `data_key` only says in
+    the cache which data its files were computed for. A cache that cannot be used costs time, never a failure.
     """
     classifier.eval()
-    folder = cache_folder() / "features" / _key(classifier, splits, data_key)
-    cached = _usable(folder, classifier, splits)
-    if cached is not None:
+    folder = cache_folder() / "features" / _layers_key(classifier)
+    hashes = {name: _hashes(split.images) for name, split in splits.items()}
+    shards = _stored(folder, {image for part in hashes.values() for image in part})
+    if not all(_agree(classifier, split, hashes[name], shards) for name, split in splits.items()):
+        shutil.rmtree(folder, ignore_errors=True)
+        shards = []
+    known = {image for shard in shards for image in shard.images}
+    new = {
+        name: rows
+        for name, part in hashes.items()
+        if len(rows := np.array([row for row, image in enumerate(part) if image not in known]))
+    }
+    if new:
+        images = tuple(hashes[name][row] for name, rows in new.items() for row in rows)
+        shards.append(_computed(folder, classifier, splits, new, images, data_key, progress))
+    else:
         progress.line("using the feature layers' cached activations")
-        return cached
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".computing-") as temporary:
-            seconds = _compute_into(Path(temporary), classifier, splits, progress)
-            about = _About(seconds, _digests(Path(temporary), splits))
-            (Path(temporary) / _ABOUT).write_text(json_file.text(about))
-            shutil.rmtree(folder, ignore_errors=True)
-            Path(temporary).rename(folder)
-            Path(temporary).mkdir()  # for its context to remove
-        return FeatureSplits(_mapped(folder, splits), seconds)
-    except OSError:  # the cache is full or not writable, or another process was quicker
-        cached = _usable(folder, classifier, splits)
-        if cached is not None:
-            return cached
-    started = time.perf_counter()
-    computed = {name: _in_memory(classifier, split, progress) for name, split in splits.items()}
-    return FeatureSplits(computed, time.perf_counter() - started)
+    found = {name: Split(_gathered(hashes[name], shards), split.labels) for name, split in splits.items()}
+    seconds = {image: shard.seconds for shard in shards for image in shard.images}
+    return FeatureSplits(found, sum(seconds[image] for part in hashes.values() for image in part))
 
 
-def _key(classifier: ImageClassifier, splits: Mapping[str, Split], data_key: str) -> str:
-    digest = hashlib.sha256(data_key.encode())
+def _layers_key(classifier: ImageClassifier) -> str:
+    """Of all that features depend on but the image."""
+    device = classifier.scale.device.type
+    tf32 = device == "cuda" and torch.backends.cudnn.allow_tf32
+    digest = hashlib.sha256(f"{torch.__version__} {device} {tf32} {classifier.feature_layers!r}".encode())
     for tensor in (*classifier.feature_layers.state_dict().values(), classifier.scale, classifier.offset):
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    digest.update(repr(classifier.feature_layers).encode())
-    for name, split in splits.items():
-        digest.update(f"{name} {split.images.shape}".encode())
-        digest.update(np.ascontiguousarray(split.images).data)
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:_DIGITS]
 
 
-def _usable(folder: Path, classifier: ImageClassifier, splits: Mapping[str, Split]) -> FeatureSplits | None:
-    cached = _read(folder, splits)
-    if cached is None or not all(_agree(classifier, splits[name], cached.splits[name]) for name in splits):
-        return None
-    return cached
+def _hashes(images: NDArray[np.uint8]) -> list[str]:
+    shape = f"{images.shape[1:]}".encode()
+    return [hashlib.sha256(shape + image.tobytes()).hexdigest()[:_DIGITS] for image in images]
 
 
-def _mapped(folder: Path, splits: Mapping[str, Split]) -> dict[str, Split]:
-    return {
-        name: Split(np.load(folder / f"{name}.npy", mmap_mode="r"), split.labels)
-        for name, split in splits.items()
-    }
+def _stored(folder: Path, wanted: set[str]) -> list[_Shard]:
+    """The whole files of the cache that have some of the images `wanted`."""
+    shards = []
+    for path in sorted(folder.glob(f"[!{_UNFINISHED[0]}]*")):
+        try:
+            about = json_file.read(path / _ABOUT, _About)
+            if wanted.isdisjoint(about.images):
+                continue
+            if file_hash(path / _FEATURES) != about.sha256:
+                raise ValueError("the checksum differs")
+            features = np.load(path / _FEATURES, mmap_mode="r")
+            shards.append(_Shard(about.images, features, about.seconds / len(features)))
+        except (DataError, RunError, OSError, ValueError, EOFError):
+            shutil.rmtree(path, ignore_errors=True)
+    return shards
 
 
-def _read(folder: Path, splits: Mapping[str, Split]) -> FeatureSplits | None:
-    try:
-        about = json_file.read(folder / _ABOUT, _About)
-        if about.sha256 != _digests(folder, splits):
-            return None
-        found = _mapped(folder, splits)
-    except (RunError, OSError, ValueError, EOFError):
-        return None
-    if any(len(found[name].images) != len(splits[name]) for name in splits):
-        return None
-    return FeatureSplits(found, about.seconds)
+def _agree(classifier: ImageClassifier, split: Split, hashes: list[str], shards: Sequence[_Shard]) -> bool:
+    # The files are whole, as their digests say, but may be of another version's code.
+    known = {image for shard in shards for image in shard.images}
+    rows = np.array([row for row, image in enumerate(hashes) if image in known], dtype=np.int64)
+    if not len(rows):
+        return True
+    rows = rows[:: -(-len(rows) // _CHECKED_IMAGES)]
+    fresh = np.concatenate(list(_batches(classifier, split.images, rows)))
+    stored = _gathered([hashes[row] for row in rows], shards)
+    return fresh.shape == stored.shape and np.allclose(fresh, stored, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
-def _digests(folder: Path, splits: Mapping[str, Split]) -> dict[str, str]:
-    found = {}
-    for name in splits:
-        with (folder / f"{name}.npy").open("rb") as file:
-            found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+def _gathered(hashes: list[str], shards: Sequence[_Shard]) -> NDArray[Any]:
+    """Of the images with these hashes: a part of a mapped file where one has them in that order."""
+    for shard in shards:
+        for start in [row for row, image in enumerate(shard.images) if image == hashes[0]]:
+            if list(shard.images[start : start + len(hashes)]) == hashes:
+                return shard.features[start : start + len(hashes)]
+    places = {image: (shard, row) for shard in shards for row, image in enumerate(shard.images)}
+    gathered: NDArray[Any] = np.empty((len(hashes), shards[0].features.shape[1]), dtype=np.float32)
+    for row, image in enumerate(hashes):
+        shard, place = places[image]
+        gathered[row] = shard.features[place]
+    return gathered
 
 
-def _agree(classifier: ImageClassifier, split: Split, cached: Split) -> bool:
-    # The files are whole, as their digests say; whether they are of these weights and these images shows at both ends.
-    for part in (slice(None, _CHECKED_IMAGES), slice(-_CHECKED_IMAGES, None)):
-        fresh = np.concatenate([batch.cpu().numpy() for batch in _batches(classifier, split.images[part])])
-        stored = np.asarray(cached.images[part])
-        if fresh.shape != stored.shape or not np.allclose(fresh, stored, rtol=_TOLERANCE, atol=_TOLERANCE):
-            return False
-    return True
-
-
-def _compute_into(
-    folder: Path, classifier: ImageClassifier, splits: Mapping[str, Split], progress: Progress
-) -> float:
+def _computed(
+    folder: Path,
+    classifier: ImageClassifier,
+    splits: Mapping[str, Split],
+    new: Mapping[str, NDArray[np.int64]],
+    images: tuple[str, ...],
+    data_key: str,
+    progress: Progress,
+) -> _Shard:
+    """The features of the rows `new` of `splits`, which are of `images`: a new file of the cache, if it can be."""
     started = time.perf_counter()
-    for name, split in splits.items():
-        progress.line(f"computing the frozen features of {len(split):,} {name} images, once")
-        progress.start(f"features of {name}", len(split))
-        array = None
-        done = 0
-        for batch in _batches(classifier, split.images):
-            values = batch.cpu().numpy()
-            if array is None:
-                array = np.lib.format.open_memmap(
-                    folder / f"{name}.npy", mode="w+", dtype=np.float32, shape=(len(split), values.shape[1])
-                )
-            array[done : done + len(values)] = values
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_UNFINISHED) as temporary:
+            mapped = partial(np.lib.format.open_memmap, Path(temporary) / _FEATURES, mode="w+")
+            _compute(classifier, splits, new, progress, mapped)
+            seconds = time.perf_counter() - started
+            about = _About(seconds, file_hash(Path(temporary) / _FEATURES), data_key, images)
+            (Path(temporary) / _ABOUT).write_text(json_file.text(about))
+            path = folder / Path(temporary).name.removeprefix(_UNFINISHED)  # no other process has that name
+            Path(temporary).rename(path)
+            Path(temporary).mkdir()  # for its context to remove
+        return _Shard(images, np.load(path / _FEATURES, mmap_mode="r"), seconds / len(images))
+    except (DataError, OSError):
+        progress.line("the cache of features cannot be written; computing them in memory")
+    started = time.perf_counter()
+    features = _compute(classifier, splits, new, progress, np.empty)
+    return _Shard(images, features, (time.perf_counter() - started) / len(images))
+
+
+def _compute(
+    classifier: ImageClassifier,
+    splits: Mapping[str, Split],
+    new: Mapping[str, NDArray[np.int64]],
+    progress: Progress,
+    make: Callable[..., NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """The features of the rows `new` of `splits`, one after the other, in an array that `make` makes."""
+    features, done = None, 0
+    for name, rows in new.items():
+        progress.line(f"computing the frozen features of {len(rows):,} {name} images, once")
+        progress.start(f"features of {name}", len(rows))
+        for values in _batches(classifier, splits[name].images, rows):
+            if features is None:
+                count = sum(len(rows) for rows in new.values())
+                features = make(shape=(count, values.shape[1]), dtype=np.float32)
+            features[done : done + len(values)] = values
             done += len(values)
             progress.advance(len(values))
-        if array is not None:
-            array.flush()
-    return time.perf_counter() - started
+    if isinstance(features, np.memmap):
+        features.flush()
+    return cast("NDArray[np.float32]", features)
 
 
-def _in_memory(classifier: ImageClassifier, split: Split, progress: Progress) -> Split:
-    progress.line(f"computing the frozen features of {len(split):,} images; the cache cannot be written")
-    parts = [batch.cpu() for batch in _batches(classifier, split.images)]
-    return Split(torch.cat(parts).numpy(), split.labels)
-
-
-def _batches(classifier: ImageClassifier, images: NDArray[np.uint8]) -> Iterator[torch.Tensor]:
-    return in_batches(classifier.features, images, classifier.scale.device)
+def _batches(
+    classifier: ImageClassifier, images: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> Iterator[NDArray[np.float32]]:
+    device = classifier.scale.device
+    size = batch_size(device)
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        filled = np.resize(chosen, min(size, -(-len(chosen) // _MULTIPLE) * _MULTIPLE))
+        (values,) = in_batches(classifier.features, images[filled], device)
+        yield values[: len(chosen)].cpu().numpy()

@@ -153,6 +153,5 @@ def _inputs(
     """What the loop trains, on what, and the seconds it took to prepare: frozen features are computed once."""
     if not can_cache(recipe):
         return classifier, parts, 0.0
-    key = f"{data_key} {recipe.seed if 'validation' in parts else ''}"
-    features = compute_features(classifier, parts, data_key=key, progress=progress)
+    features = compute_features(classifier, parts, data_key=data_key, progress=progress)
     return classifier.head, features.splits, features.seconds
