@@ -59,6 +59,11 @@ class AlexNetFinetuned(nn.Module):
         logits: Tensor = self.classifier(self.features(images))
         return logits
 
+    @property
+    def last_stage(self) -> tuple[nn.Module, ...]:
+        """The convolutions after the last pooling but one."""
+        return tuple(self.features[1].children())[6:]
+
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
         """Take torchvision's weights by its names (`features.0.weight`); KeyError or RuntimeError.
 

@@ -17,6 +17,7 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+_LOWEST_RESOLUTION = 5  # blocks, the last
 _STEM, _HEAD, _REDUCTION = 32, 1280, 32
 _EPSILON, _MOMENTUM = 1e-3, 0.01  # of batch normalisation
 _DROPOUT = 0.2
@@ -91,6 +92,12 @@ class EfficientNetLite0(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
         return logits
+
+    @property
+    def last_stage(self) -> tuple[nn.Module, ...]:
+        """The layers of the lowest resolution."""
+        _, _, blocks, head, _ = self.features
+        return (*list(blocks.children())[-_LOWEST_RESOLUTION:], head)
 
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
         """Take the published weights of all but the dense layer by their names; KeyError or RuntimeError."""

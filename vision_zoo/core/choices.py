@@ -16,6 +16,9 @@ Optimizer = Literal["adam", "adamw", "sgd"]
 Arithmetic = Literal["fp32", "tf32", "bf16"]
 """What training steps compute in."""
 
+FineTuning = Literal["last", "all"]
+"""What of pretrained feature layers is trained: those of the lowest resolution, or all."""
+
 Precision = Literal["fp32", "fp16", "int8"]
 """What an exported graph computes in, or stores its weights in."""
 

@@ -111,7 +111,7 @@ def _cost(recipe: Recipe) -> float:
     dataset = find_dataset(recipe.data.dataset)
     macs = count_macs(build_classifier(recipe, dataset), dataset)
     images = dataset.train_images or 0
-    if recipe.frozen:
+    if recipe.frozen and recipe.fine_tune is None:
         return float(macs * images)
     passes = recipe.stopping.epochs * images
     if recipe.stopping.max_steps is not None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 
 from vision_zoo.architectures import revision_of
-from vision_zoo.core.choices import Arithmetic, Interpolation, Optimizer
+from vision_zoo.core.choices import Arithmetic, FineTuning, Interpolation, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of, without_defaults
 
@@ -80,7 +80,8 @@ class StoppingSettings(Group):
 class OptimizerSettings(Group):
     """How weights change. `momentum` is SGD's, in Nesterov's form.
 
-    Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it.
+    Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it. Feature
+    layers that are fine-tuned have `feature_lr_factor` times the learning rate.
     """
 
     kind: Annotated[Optimizer, "Optimizer."] = "adam"
@@ -88,6 +89,7 @@ class OptimizerSettings(Group):
     weight_decay: Annotated[float, Meta(ge=0, le=_MAX_RATE), "Weight decay."] = 0.0
     momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD."] = 0.0
     bias_lr_factor: Annotated[_Rate, "Factor of the learning rate for biases of batch normalisations."] = 1.0
+    feature_lr_factor: Annotated[_Rate, "Factor of the learning rate for fine-tuned feature layers."] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,6 +184,9 @@ class _Fields(Group):
     pretrained: str | None = None
     transfer_from: str | None = None
     frozen: bool = False
+    fine_tune: Annotated[
+        FineTuning | None, "Frozen feature layers to train as well, after a new head: the last stage, or all."
+    ] = None
     frozen_dropout: bool = False
     test_curve: bool = False
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1), "Seed for weights, split and batch order."] = 0
@@ -190,7 +195,7 @@ class _Fields(Group):
         super().__post_init__()
         if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name) is None:
             raise refuse("name", self.name, "letters, digits, '.', '_' and '-': it becomes a file name")
-        if self.test_time_flip and self.frozen:
+        if self.test_time_flip and self.frozen and self.fine_tune is None:
             raise refuse("test_time_flip", True, "none with frozen features")
 
 
@@ -213,7 +218,9 @@ class Recipe(_Fields):
     (NVIDIA GPUs; evaluation on them too), or bfloat16 by torch's autocast; weights and loss are single.
 
     `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the feature layers;
-    `frozen` keeps the feature layers as they are, with their dropout off or, with `frozen_dropout`, on.
+    `frozen` keeps the feature layers as they are, with their dropout off or, with `frozen_dropout`, on. With `fine_tune`
+    the head is trained on them first, and then together with the feature layers of the last stage, or all; the
+    statistics of their batch normalisations stay.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -286,7 +293,17 @@ SETTINGS = settings_of(Recipe)
 """All settings of a recipe by their names in files and options."""
 OPTIONS = {name: setting for name, setting in SETTINGS.items() if setting.help}
 """Those that are options of `train`; the numbers among them are what `tune` can search."""
-_OF_SEARCH = {"seed", "precision", "schedule", "warmup_fraction", "kept_weights", "max_steps", "max_minutes"}
+_OF_SEARCH = {
+    "seed",
+    "precision",
+    "schedule",
+    "warmup_fraction",
+    "kept_weights",
+    "max_steps",
+    "max_minutes",
+    "fine_tune",
+    "feature_lr_factor",
+}
 COMPARED = {name: setting for name, setting in OPTIONS.items() if name not in _OF_SEARCH}
 """Those that `compare` takes, too: its budget and its search decide the others."""
 _SHORT = {"learning_rate": "lr"}

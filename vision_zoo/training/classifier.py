@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.architectures import build
+from vision_zoo.core.choices import FineTuning
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes.recipe import Recipe
@@ -20,7 +21,8 @@ class ImageClassifier(nn.Module):
     over std, is x * scale + offset. Augmented images come as float32 of the same range.
 
     With `frozen` the network's `features` keep their weights and stay in evaluation mode, but for their dropout with
-    `frozen_dropout`; only its `classifier` is trained. With `test_time_flip` logits in evaluation mode are the mean of
+    `frozen_dropout`; only its `classifier` is trained. With `fine_tune` the last stage of them is trained too, or all,
+    batch normalisation still in evaluation mode. With `test_time_flip` logits in evaluation mode are the mean of
     the image's and its mirror image's.
     """
 
@@ -34,6 +36,7 @@ class ImageClassifier(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         frozen: bool = False,
+        fine_tune: FineTuning | None = None,
         frozen_dropout: bool = False,
         test_time_flip: bool = False,
     ) -> None:
@@ -46,8 +49,12 @@ class ImageClassifier(nn.Module):
         average = torch.tensor(mean, dtype=torch.float64).view(1, -1, 1, 1)
         self.register_buffer("scale", (1 / (255 * deviation)).float(), persistent=False)
         self.register_buffer("offset", (-average / deviation).float(), persistent=False)
+        self._trained_layers: list[nn.Module] = []
         if frozen:
             self.feature_layers.requires_grad_(requires_grad=False)
+            self._trained_layers = _fine_tuned(network, fine_tune)
+            for layer in self._trained_layers:
+                layer.requires_grad_(requires_grad=True)
 
     @property
     def feature_layers(self) -> nn.Module:
@@ -66,6 +73,9 @@ class ImageClassifier(nn.Module):
             for layer in self.feature_layers.modules() if self.frozen_dropout else ():
                 if isinstance(layer, nn.Dropout):
                     layer.train(mode)
+            for trained in self._trained_layers:
+                for layer in trained.modules():
+                    layer.training = mode and not isinstance(layer, nn.BatchNorm2d)
         return self
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -84,6 +94,19 @@ class ImageClassifier(nn.Module):
             pixels = torch.cat([pixels, pixels.flip(3)])
         logits: Tensor = self.network(pixels)
         return logits.reshape(2, -1, logits.shape[1]).mean(0) if flip else logits
+
+
+def _fine_tuned(network: nn.Module, fine_tune: FineTuning | None) -> list[nn.Module]:
+    """The feature layers that are trained."""
+    if fine_tune is None:
+        return []
+    if fine_tune == "all":
+        return [cast("nn.Module", network.features)]
+    if not hasattr(network, "last_stage"):
+        raise UsageError(
+            f"{type(network).__name__} does not say which its last stage is; choose --fine-tune all"
+        )
+    return list(cast("Sequence[nn.Module]", network.last_stage))
 
 
 def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
@@ -108,11 +131,16 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
         raise UsageError(
             f"{recipe.architecture} has no separate feature layers to freeze; choose another architecture"
         )
+    if recipe.fine_tune is not None and not recipe.frozen:
+        raise UsageError(
+            f"{recipe.name} does not start from trained feature layers; omit --fine-tune, or give --transfer RUN"
+        )
     return ImageClassifier(
         network,
         mean=recipe.data.mean,
         std=recipe.data.std,
         frozen=recipe.frozen,
+        fine_tune=recipe.fine_tune,
         frozen_dropout=recipe.frozen_dropout,
         test_time_flip=recipe.test_time_flip,
     )

@@ -66,7 +66,12 @@ class FeatureSplits:
 
 def can_cache(recipe: Recipe) -> bool:
     """Whether every epoch sees the same features: frozen layers in evaluation mode and unchanged images."""
-    return recipe.frozen and not recipe.frozen_dropout and recipe.augmentation is None
+    return (
+        recipe.frozen
+        and recipe.fine_tune is None
+        and not recipe.frozen_dropout
+        and recipe.augmentation is None
+    )
 
 
 def compute_features(

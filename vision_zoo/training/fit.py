@@ -27,6 +27,9 @@ from vision_zoo.training.state import PartialEpoch, TrainingState
 from vision_zoo.training.step import EagerStep
 from vision_zoo.training.weights import save_weights
 
+_HEAD_STEPS, _HEAD_EPOCHS, _HEAD_LEARNING_RATE = 600, 5, 1e-3
+"""Of a new head before its feature layers are trained, too: at least so many steps and epochs."""
+
 SAVE_SECONDS = 60.0
 """Between two checkpoints in the middle of an epoch."""
 
@@ -61,6 +64,9 @@ def fit(
         progress.line(f"{'resuming' if watch is not None else 'ending'} after {state.reached}")
         if here.is_main and state.history:
             run.write_history(state.history)  # it may have died between its checkpoint and its history
+    elif recipe.fine_tune is not None and watch is not None:
+        with distributed.first_process_first():
+            _fit_head(classifier, recipe, parts["train"], splits.sha256, progress)
     if here.rank:
         torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
     scalars = Scalars(run.tensorboard, state)
@@ -145,6 +151,20 @@ def _run_loop(
         raise Interrupted(
             f"interrupted; {saved} (of {recipe.stopping.epochs} epochs) are saved: {run.resume_hint}"
         ) from error
+
+
+def _fit_head(
+    classifier: ImageClassifier, recipe: Recipe, training: Split, data_key: str, progress: Progress
+) -> None:
+    """Train the head on the features as they are: gradients through a random one would spoil them."""
+    features = compute_features(classifier, {"train": training}, data_key=data_key, progress=progress)
+    device = classifier.scale.device
+    loader = Loader(features.splits["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device)
+    optimizer = torch.optim.Adam(classifier.head.parameters(), lr=_HEAD_LEARNING_RATE, fused=True)
+    step = EagerStep(classifier.head.train(), optimizer, recipe)
+    for epoch in range(max(_HEAD_EPOCHS, -(-_HEAD_STEPS // len(loader)))):
+        for batch in loader.epoch(epoch):
+            step(batch, None)
 
 
 def _inputs(

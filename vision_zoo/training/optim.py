@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +41,8 @@ _FACTOR = "lr_factor"  # of a group of parameters
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimizer over the trainable parameters, with torch's fused step."""
     parameters: list[Any] = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if recipe.optimizer.bias_lr_factor != 1:
-        parameters = _with_offsets_apart(parameters, network, recipe)
+    if recipe.optimizer.bias_lr_factor != 1 or recipe.fine_tune is not None:
+        parameters = _in_groups(parameters, network, recipe)
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
@@ -55,22 +55,31 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     )
 
 
-def _with_offsets_apart(
-    parameters: list[nn.Parameter], network: nn.Module, recipe: Recipe
-) -> list[dict[str, Any]]:
-    """Two groups: all others, and the biases of batch normalisations with their factor."""
+def _in_groups(parameters: list[nn.Parameter], network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Groups of another learning rate: biases of batch normalisations, and feature layers that are fine-tuned."""
+    settings = recipe.optimizer
     normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    apart = {id(module.bias) for module in normalisations}
-    factor = recipe.optimizer.bias_lr_factor
+    biases = {id(module.bias) for module in normalisations}
+    tuned = [] if recipe.fine_tune is None else list(cast("nn.Module", network.features).parameters())
+    features = {id(parameter) for parameter in tuned}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for one in parameters:
+        of_bias = settings.bias_lr_factor if id(one) in biases else 1.0
+        of_feature = settings.feature_lr_factor if id(one) in features else 1.0
+        groups.setdefault((of_bias, of_feature), []).append(one)
     return [
-        {"params": [one for one in parameters if id(one) not in apart]},
         {
-            "params": [one for one in parameters if id(one) in apart],
-            "lr": recipe.optimizer.learning_rate * factor,
-            "weight_decay": recipe.optimizer.weight_decay / factor,
-            _FACTOR: factor,
-        },
+            "params": group,
+            "lr": settings.learning_rate * of_bias * of_feature,
+            "weight_decay": settings.weight_decay / of_bias,
+            _FACTOR: of_bias * of_feature,
+        }
+        for (of_bias, of_feature), group in sorted(groups.items(), key=_plain_first)
     ]
+
+
+def _plain_first(entry: tuple[tuple[float, float], Any]) -> tuple[bool, ...]:
+    return tuple(factor != 1 for factor in entry[0])
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
