@@ -64,18 +64,18 @@ class Estimate:
 
     def interval(self, confidence: float) -> Interval:
         """Student's interval."""
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
-        reach = float(t.ppf((1 + confidence) / 2, self.freedom)) * self.error
+        reach = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error
         return Interval(self.value - reach, self.value + reach)
 
     def p_above(self, edge: float) -> float:
         """Of Student's test against `edge`."""
-        from scipy.stats import t
+        from scipy.special import stdtr
 
         if self.error == 0.0 or math.isinf(edge):
             return 0.0 if self.value > edge else 1.0
-        return float(t.sf((self.value - edge) / self.error, self.freedom))
+        return float(stdtr(self.freedom, (edge - self.value) / self.error))
 
     def p_below(self, edge: float) -> float:
         """Of Student's test against `edge`."""
@@ -134,10 +134,12 @@ def estimate_over_images(first: NDArray[np.bool_], second: NDArray[np.bool_]) ->
 
 def rate_interval(count: int, trials: int, *, confidence: float = 1 - SIGNIFICANT) -> Interval:
     """Clopper and Pearson's exact interval of a probability, after `count` of at least one trial."""
-    from scipy.stats import binomtest
+    from scipy.special import betaincinv
 
-    found = binomtest(count, trials).proportion_ci(confidence, method="exact")
-    return Interval(float(found.low), float(found.high))
+    tail = (1 - confidence) / 2
+    low = betaincinv(count, trials - count + 1, tail) if count else 0.0
+    high = betaincinv(count + 1, trials - count, 1 - tail) if count < trials else 1.0
+    return Interval(float(low), float(high))
 
 
 def p_inside(estimates: Sequence[Uncertain], band: Band) -> float:
@@ -159,12 +161,12 @@ def runs_needed(value: float, variances: Sequence[float], band: Band, *, least: 
 
     `variances` are those of single runs, one for each side. At least `least`; None if more than `MAX_RUNS`.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     runs = np.arange(max(2, least), MAX_RUNS + 1)
     total, squares = sum(variances), sum(variance**2 for variance in variances)
     freedom = (runs - 1) * (total**2 / squares if squares else 1.0)
-    reaches = t.ppf((1 + band.confidence) / 2, freedom) * np.sqrt(total / runs)
+    reaches = stdtrit(freedom, (1 + band.confidence) / 2) * np.sqrt(total / runs)
     enough = runs[reaches < band.distance(value)]
     return int(enough[0]) if len(enough) else None
 
