@@ -205,6 +205,7 @@ def test_from_folder_to_prediction(cli: Callable[..., Completed], folder: Path, 
     scored = cli("evaluate", model, "--dataset", f"folder:{dataset}", "--json")
     assert (scored.json["images"], scored.json["split"]) == (20, "all")
     assert "trained on a folder of this name" in scored.stderr
+    assert "does not say where they are; pass --dataset folder:PATH" in cli("evaluate", model).error
     assert exported.json["test_accuracy"] == trained.json["test_accuracy"]
     predicted = cli("predict", model, folder / "dog" / "3.png", "--json")
     assert set(predicted.json[0]["probabilities"]) == {"cat", "dog"}

@@ -112,7 +112,7 @@ def load(
 @saying_which_extra
 def evaluate(
     model: str | Path | Classifier,
-    dataset: str,
+    dataset: str | None = None,
     *,
     data_dir: str | Path | None = None,
     models_dir: str | Path | None = None,
@@ -121,17 +121,19 @@ def evaluate(
 ) -> "DatasetScore":
     """Score a model on a dataset's test split, or on all pictures of `folder:PATH` where that has no test split.
 
-    `model` is what `load` takes, or a classifier, which keeps its provider. The result has `accuracy`, a fraction of
+    `model` is what `load` takes, or a classifier, which keeps its provider. Without `dataset` it is the one that the
+    model was trained on, unless that was a folder. The result has `accuracy`, a fraction of
     `images`, and `confusion_matrix`, int64 `[classes, classes]`: rows true, columns predicted.
 
     Raises:
-        UsageError: the model was made for other labels or another input shape.
+        UsageError: the model was made for other labels or another input shape, or it was trained on a folder and none is
+            given.
         DataError: the data is not there.
         DeviceError, MissingExtraError, ModelError, UnknownNameError
     """
     from vision_zoo.serving.evaluate import dataset_to_score, evaluate_dataset
 
-    chosen = dataset_to_score(dataset)
+    chosen = None if dataset is None else dataset_to_score(dataset)
     if not isinstance(model, Classifier):
         model = load(model, models_dir=models_dir, provider=provider)
     with progress_shown(progress) as shown:

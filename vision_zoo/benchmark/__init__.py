@@ -56,7 +56,7 @@ def benchmark(
     if not measured:
         raise ModelError(
             f"none of these models has the precision {' or '.join(settings.precisions)}; export one with "
-            "`vision-zoo export RUN --onnx --precision …`"
+            "`vision-zoo export RUN --precision …`"
         )
 
 

@@ -18,8 +18,13 @@ def export(
         str,
         typer.Argument(metavar="RUN", help="Run directory; with --triton, also a model.", show_default=False),
     ],
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write an ONNX file and its manifest.")] = False,
-    triton: Annotated[Path | None, typer.Option(help="Triton model repository to add the model to.")] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write an ONNX file and its manifest with --triton, too.")
+    ] = False,
+    triton: Annotated[
+        Path | None,
+        typer.Option(help="Triton model repository to add the model to, instead of --output-dir."),
+    ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
         "exported"
     ),
@@ -37,8 +42,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export a run as one ONNX file, verified on its test split."""
-    if not onnx and triton is None:
-        raise UsageError("export needs a format; pass --onnx or --triton DIR")
+    onnx = onnx or triton is None
     if triton is not None and not Path(run).is_dir():
         if onnx or precision != "fp32" or weights != "fp32":
             raise UsageError(f"{run} is not a run directory; --onnx, --precision and --weights need one")

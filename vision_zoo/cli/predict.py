@@ -55,8 +55,11 @@ def predict(
 def evaluate(
     model: Model,
     dataset: Annotated[
-        str, typer.Option(help="Name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
-    ],
+        str | None,
+        typer.Option(
+            help="Name from `vision-zoo list datasets`, or folder:PATH. Default: the dataset that it was trained on."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
@@ -69,7 +72,7 @@ def evaluate(
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.session import Session
 
-    chosen = dataset_to_score(dataset)
+    chosen = None if dataset is None else dataset_to_score(dataset)
     warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
     report_model(session.path)

@@ -90,7 +90,7 @@ def train(
 
 
 def _export_command(run: Path, recipe: str) -> str:
-    command = f"vision-zoo export {shlex.quote(str(run))} --onnx"
+    command = f"vision-zoo export {shlex.quote(str(run))}"
     # The shipped model of that name should be replaced on purpose, not by following a hint.
     return f"{command} --output-dir models" if (Path("exported") / f"{recipe}.onnx").exists() else command
 

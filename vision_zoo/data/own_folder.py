@@ -21,6 +21,9 @@ from vision_zoo.data.split import stratified_holdout
 from vision_zoo.images.preprocess import InputFormat
 
 PREFIX = "folder:"
+FOLDER_NAME = "folder-"
+"""What the name of a folder as a dataset begins with, in metadata and in the names of runs."""
+
 DEFAULT_IMAGE_SIZE = 64
 IMAGE_SIZES = (4, 1024)
 """The smallest and the largest side in pixels that images can be brought to."""
@@ -90,7 +93,7 @@ def own_folder(path: Path, image_size: int | None = None, *, target: InputFormat
 
 def folder_name(path: Path) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", path.resolve().name).strip("._-")[:60]
-    return f"folder-{name or 'images'}"
+    return f"{FOLDER_NAME}{name or 'images'}"
 
 
 def read_contents(layout: Layout) -> Contents:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.artifact.metadata import Metadata
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.errors import UnknownNameError, UsageError
 from vision_zoo.core.progress import Progress
-from vision_zoo.data import find_dataset
+from vision_zoo.data import REGISTRY, find_dataset
 from vision_zoo.data.dataset import Dataset, Split, report_skipped
-from vision_zoo.data.own_folder import folder_name, folder_path, is_own_folder, pictures_to_score
+from vision_zoo.data.own_folder import FOLDER_NAME, folder_name, folder_path, is_own_folder, pictures_to_score
 from vision_zoo.serving.session import Session
 
 
@@ -51,18 +51,35 @@ def dataset_to_score(name: str) -> Dataset | Path:
     return folder_path(name) if is_own_folder(name) else find_dataset(name)
 
 
+def own_dataset(metadata: Metadata) -> Dataset:
+    """The dataset that a model was trained on; UsageError if that was a folder or a dataset that is not installed."""
+    name = metadata.dataset
+    try:
+        return REGISTRY.find(name)
+    except UnknownNameError as error:
+        told = (
+            f"pictures in a folder ({name}), and its file does not say where they are; pass --dataset folder:PATH"
+            if name.startswith(FOLDER_NAME)
+            else f"the dataset {name}, which is not installed; pass --dataset"
+        )
+        raise UsageError(f"{metadata.recipe} was trained on {told}") from error
+
+
 def evaluate_dataset(
-    session: Session, dataset: Dataset | Path, *, data_dir: Path | None, progress: Progress
+    session: Session, dataset: Dataset | Path | None, *, data_dir: Path | None, progress: Progress
 ) -> DatasetScore:
     """Score `session` on a dataset's test split, or on all pictures of a folder without one.
 
-    A folder's pictures are brought to the model's input; its classes are matched with the labels by name.
+    Without `dataset` it is the one that the model was trained on. A folder's pictures are brought to the model's input;
+    its classes are matched with the labels by name.
 
     Raises:
         DataError: the data is not there.
-        UsageError: the model was made for other labels or another input shape.
+        UsageError: the model was made for other labels or another input shape, or no dataset of its own can be found.
     """
     metadata = session.metadata
+    if dataset is None:
+        dataset = own_dataset(metadata)
     if isinstance(dataset, Path):
         name, labels = folder_name(dataset), metadata.labels
         split, images = _pictures(dataset, metadata, progress)

@@ -85,7 +85,7 @@ class RunDirectory:
         if self.recipe_file.exists():
             state, hint = "an unfinished", self.resume_hint
             if self.finished:
-                state, hint = "a finished", f"export it with `vision-zoo export {self.path} --onnx`"
+                state, hint = "a finished", f"export it with `vision-zoo export {self.path}`"
             raise RunError(
                 f"{self.path} already holds {state} run; {hint}, or choose another folder with --out"
             )

@@ -49,7 +49,7 @@ Cli = Callable[..., Completed]
         (["list", "recipe"], "'recipe' is not one of 'recipes'"),
         (["tain"], "Did you mean 'train'"),
         (["export", "nowhere", "--onnx"], "is not a run directory"),
-        (["export", "nowhere"], "pass --onnx"),
+        (["export", "nowhere"], "is not a run directory"),
         (["evaluate", "nowhere.onnx", "--dataset", "mnist-5k"], "does not exist"),
         (["evaluate", "nowhere", "--dataset", "mnist-6k"], "did you mean 'mnist-5k'"),
         (["bench", "--batch-sizes", "1,x"], "is not a list of integers"),
