@@ -122,6 +122,7 @@ def test_a_picture_of_pillow_is_turned_upright_as_its_file_is(
         (b"bytes", "cannot use bytes; expected a path"),
         ("missing.png", "missing.png does not exist"),
         ("https://example.org/7.png", "is an address"),
+        (str(Path(__file__).parent), "api is a folder; expected an image file: name the files in it"),
     ],
     ids=str,
 )
@@ -137,6 +138,23 @@ def test_one_of_several_is_named(model: vz.Classifier, digit_png: Path) -> None:
         model.classify([digit_png, blank])
     with pytest.raises(UsageError, match="top 0 is out of range"):
         model.classify(digit_png, top=0)
+
+
+def test_folders_and_patterns_are_classified_as_the_command_does(
+    model: vz.Classifier, digit_png: Path, tmp_path: Path
+) -> None:
+    for name in ("b.png", "a.png"):
+        (tmp_path / name).write_bytes(digit_png.read_bytes())
+    expected = model.classify(digit_png, top=1)
+    answers = dict(model.classify_files(tmp_path, f"{tmp_path}/b*", "missing.png", top=1))
+    assert list(answers) == [str(tmp_path / "a.png"), str(tmp_path / "b.png"), "missing.png"]
+    missing = answers.pop("missing.png")
+    assert isinstance(missing, ImageError)
+    for answer in answers.values():
+        assert not isinstance(answer, ImageError)
+        assert answer[0].label == expected[0].label
+    with pytest.raises(UsageError, match="top 0 is out of range"):
+        next(model.classify_files(tmp_path, top=0))
 
 
 def test_a_shipped_model_is_loaded_by_its_name_and_others_are_refused(tmp_path: Path) -> None:

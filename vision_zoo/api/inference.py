@@ -1,11 +1,12 @@
 """Exported models: load one, classify images, score it on a dataset. Needs no torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from vision_zoo.artifact.metadata import Metadata
@@ -78,14 +79,40 @@ class Classifier:
         """
         from vision_zoo.serving.predict import classify
 
-        if top is not None and top < 1:
-            raise UsageError(f"top {top} is out of range; expected 1 or more")
+        _require_top(top)
         pictures = image if isinstance(image, list | tuple) else [image]
         answers = [
             tuple(LabelProbability(*labelled) for labelled in ranked)
             for ranked in classify(self._session, pictures, top=top)
         ]
         return answers if pictures is image else answers[0]
+
+    def classify_files(
+        self, *inputs: str | Path, top: int | None = None
+    ) -> Iterator[tuple[str, tuple[LabelProbability, ...] | ImageError]]:
+        """Classify files, folders and patterns, as `vision-zoo predict` does, while they are read.
+
+        The result has a pair for each image, in a stable order: its name, and its labels as `classify` gives them, or the
+        ImageError for which it cannot be used.
+
+        Raises:
+            ModelError: the model fails or gives values that are not finite.
+            UsageError: `top` is below 1.
+        """
+        from vision_zoo.serving.pictures import find_pictures
+        from vision_zoo.serving.predict import classify_each
+
+        _require_top(top)
+        for source, answer in classify_each(self._session, find_pictures(map(str, inputs)), top=top):
+            if isinstance(answer, ImageError):
+                yield source.name, answer
+            else:
+                yield source.name, tuple(LabelProbability(*labelled) for labelled in answer.ranked)
+
+
+def _require_top(top: int | None) -> None:
+    if top is not None and top < 1:
+        raise UsageError(f"top {top} is out of range; expected 1 or more")
 
 
 def load(

@@ -1,55 +1,169 @@
-"""Run an exported model on images: `predict` classifies files, `evaluate` scores a dataset."""
+"""Run an exported model on images: `predict` classifies them, `evaluate` scores a dataset."""
 
-from typing import Annotated
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vision_zoo.cli.document import print_json
+from vision_zoo.cli.document import print_document, print_json, reserve_stdout
 from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, report_model, warn_of_fallback
+from vision_zoo.core.bounds import require_between
 
-_NAMED = 10
-"""Number of unusable files to name in the error."""
+if TYPE_CHECKING:
+    from vision_zoo.core.progress import Progress
+    from vision_zoo.serving.pictures import Source
+
+_Format = Literal["text", "csv", "json"]
+_Ranked = Sequence[tuple[str, float]]
+_TOP = {"text": 3, "csv": 1, "json": None}
+"""Labels of an image without --top."""
+
+_UNKNOWN = "unknown"
+_ALL_UNKNOWN = 3
+"""The exit code where no image has a label."""
+
+_LONG = 100
+"""Images that are worth a progress bar."""
 
 
 def predict(
+    context: typer.Context,
     model: Model,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE…", help="Image files.", show_default=False)],
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE…",
+            help="Image files, folders, patterns such as 'pictures/**/*.jpg', or - for an image on stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            help="File with a name of an image or folder a line (or ended by a zero byte); - for stdin.",
+            metavar="FILE",
+        ),
+    ] = None,
     top: Annotated[
         int | None,
-        typer.Option(help="Number of most probable labels to print. Default: 3; all with --json.", min=1),
+        typer.Option(help="Number of most probable labels. Default: 3; 1 in CSV, all in JSON.", min=1),
     ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability, 0 to 1, below which the label is `unknown`.")
+    ] = None,
+    output_format: Annotated[_Format, typer.Option("--format", help="Output format.")] = "text",
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
     as_json: Json = False,
 ) -> None:
-    """Classify image files."""
+    """Classify images.
+
+    Exit status: 0 if an image has a label, 3 if all are `unknown`, 1 if an image cannot be used (the others are
+    answered all the same), 2 for wrong arguments.
+    """
+    output_format = "json" if as_json else output_format
+    if threshold is not None:
+        require_between("threshold", threshold, 0, 1)
+    lines_are_seen = output_format != "json" and sys.stdout.isatty()
+    reserve_stdout(context, wanted=True)  # a progress bar would take what is printed to stderr
     from vision_zoo.core.errors import ImageError
     from vision_zoo.serving.models import find_model
-    from vision_zoo.serving.predict import classify_file, image_path
+    from vision_zoo.serving.predict import classify_each
     from vision_zoo.serving.session import Session
 
+    sources = _sources(images or [], files_from)
     warn_of_fallback(provider)
     session = Session(find_model(model, models_dir), provider=provider)
-    if not as_json:
+    if output_format != "json":
         report_model(session.path)
-    results, failures = [], []
-    for image in images:
-        try:
-            results.append(classify_file(session, image_path(image), top=top))
-        except ImageError as error:
-            failures.append(error)
-    if as_json:
-        print_json([{"model": str(session.path), **result} for result in results])
-    else:
-        for result in results:
-            ranked = list(result["probabilities"].items())[: top or 3]
-            print(f"{result['image']}: " + ", ".join(f"{label}: {share:.2%}" for label, share in ranked))
-    if failures:
-        reasons = [str(failure) for failure in failures[:_NAMED]]
-        if len(failures) > _NAMED:
-            reasons.append(f"and {len(failures) - _NAMED} more")
-        others = f" ({len(failures)} of {len(images)} images could not be used)" if len(images) > 1 else ""
-        raise ImageError("; ".join(reasons) + others)
+    top = top or _TOP[output_format]
+    document: list[dict[str, Any]] = []
+    failed, known = [], 0
+    if output_format == "csv":
+        print_document(_csv_header(min(top or 1, len(session.metadata.labels))))
+    with _progress(len(sources), lines_are_seen=lines_are_seen) as progress:
+        progress.start("predict", len(sources))
+        for source, answer in classify_each(session, sources, top=top):
+            progress.advance()
+            if isinstance(answer, ImageError):
+                failed.append(answer)
+                if len(sources) > 1:
+                    progress.line(f"warning: {' '.join(str(answer).splitlines())}")
+                continue
+            label = _UNKNOWN if answer.ranked[0][1] < (threshold or 0) else answer.ranked[0][0]
+            known += answer.ranked[0][1] >= (threshold or 0)
+            if output_format == "json":
+                entry = {"model": str(session.path), "image": source.name, "label": label}
+                document.append({**entry, "probabilities": dict(answer.ranked)})
+            else:
+                line = _csv_row if output_format == "csv" else _text_line
+                print_document(line(source.name, label, answer.ranked))
+    if output_format == "json":
+        print_json(document)
+    if failed:
+        raise (
+            failed[0]
+            if len(sources) == 1
+            else ImageError(f"{len(failed):,} of {len(sources):,} images could not be used")
+        )
+    if not known:
+        raise typer.Exit(_ALL_UNKNOWN)
+
+
+def _sources(images: Sequence[str], files_from: str | None) -> "list[Source]":
+    from vision_zoo.core.errors import ImageError, UsageError
+    from vision_zoo.serving.pictures import STDIN, find_pictures, read_names
+
+    if files_from is None and not images:
+        raise UsageError("predict needs an IMAGE, or --files-from FILE")
+    if files_from == STDIN and STDIN in images:
+        raise UsageError("standard input holds an image (-) or names (--files-from -), not both")
+    sources = find_pictures(images)
+    if files_from is not None:
+        sources += find_pictures(read_names(files_from), expand=False)
+    if not sources:
+        raise ImageError(f"{files_from} names no image; expected a file name a line")
+    return sources
+
+
+@contextmanager
+def _progress(count: int, *, lines_are_seen: bool) -> "Iterator[Progress]":
+    """A bar where it takes long, unless the answers on the same terminal show it."""
+    from vision_zoo.core.progress import PlainProgress, progress_on_stderr
+
+    if count < _LONG or lines_are_seen:
+        yield PlainProgress()
+        return
+    with progress_on_stderr() as progress:
+        yield progress
+
+
+def _text_line(image: str, label: str, ranked: _Ranked) -> str:
+    name = image if image.isprintable() else ascii(image)
+    shown = ", ".join(f"{name}: {probability:.2%}" for name, probability in ranked)
+    return f"{name}: {shown}" if label == ranked[0][0] else f"{name}: {label} ({shown})"
+
+
+def _csv_header(labels: int) -> str:
+    more = [f"{column}_{number}" for number in range(2, labels + 1) for column in ("label", "probability")]
+    return _csv(["image", "label", "probability", *more])
+
+
+def _csv_row(image: str, label: str, ranked: _Ranked) -> str:
+    (_, probability), *others = ranked
+    more = [cell for name, share in others for cell in (name, f"{share:.6g}")]
+    # A name that is not UTF-8 stays readable, and the file valid.
+    return _csv([image.encode(errors="backslashreplace").decode(), label, f"{probability:.6g}", *more])
+
+
+def _csv(row: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
 
 
 def evaluate(

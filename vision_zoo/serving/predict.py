@@ -1,23 +1,42 @@
 """Classify image files."""
 
+import math
 import shlex
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import ImageError, ModelError
 from vision_zoo.images.decode import upright
 from vision_zoo.images.preprocess import InputFormat, open_image, prepare
 from vision_zoo.serving.models import is_address
-from vision_zoo.serving.session import Session
+from vision_zoo.serving.pictures import Source
+from vision_zoo.serving.session import Prediction, Session
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_BATCH = 64
+_BATCH_BYTES = 4 * 2**20
 
 Picture = str | Path | Image.Image | NDArray[np.uint8]
 """An image file, a Pillow image, or an array uint8 `[height, width]`, `[height, width, 1]` or `[height, width, 3]`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Classified:
+    """A model's answer: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` labels, the best first."""
+
+    pixels: NDArray[np.uint8]
+    ranked: tuple[tuple[str, float], ...]
 
 
 def classify_file(session: Session, image: Path, *, top: int | None = None) -> dict[str, Any]:
@@ -46,10 +65,56 @@ def classify(
         pixels.append(_pixels(image, session.metadata.input, name))
     if not pixels:
         return []
-    prediction = session.predict_all(np.stack(pixels))
+    return _finite(session, np.stack(pixels)).labelled(session.metadata.labels, top)
+
+
+def classify_each(
+    session: Session, sources: Sequence[Source], *, top: int | None = None
+) -> Iterator[tuple[Source, Classified | ImageError]]:
+    """Each picture with the model's answer, `top` labels or all, or with why it cannot be used; in their order.
+
+    Several are decoded and classified in batches, by a thread a core; few batches are held at a time.
+
+    Raises ModelError if the model fails or returns non-finite values.
+    """
+
+    def answered(batch: Sequence[Source]) -> list[tuple[Source, Classified | ImageError]]:
+        inputs = [_input(source, session.metadata.input) for source in batch]
+        usable = [pixels for pixels in inputs if not isinstance(pixels, ImageError)]
+        ranked: Iterator[tuple[tuple[str, float], ...]] = iter(())
+        if usable:
+            ranked = iter(_finite(session, np.stack(usable)).labelled(session.metadata.labels, top))
+        return [
+            (source, pixels if isinstance(pixels, ImageError) else Classified(pixels, next(ranked)))
+            for source, pixels in zip(batch, inputs, strict=True)
+        ]
+
+    if len(sources) < 2:
+        yield from answered(sources)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    threads = usable_cores()
+    largest = min(_BATCH, max(1, _BATCH_BYTES // math.prod(session.metadata.input.shape)))
+    size = min(largest, -(-len(sources) // (4 * threads)))
+    running: deque[Future[list[tuple[Source, Classified | ImageError]]]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for start in range(0, len(sources), size):
+            if len(running) == 2 * threads:
+                yield from running.popleft().result()
+            running.append(pool.submit(answered, sources[start : start + size]))
+        while running:
+            yield from running.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _finite(session: Session, pixels: NDArray[np.uint8]) -> Prediction:
+    prediction = session.predict_all(pixels)
     if not np.isfinite(prediction.probabilities).all():
         raise ModelError(f"{session.path} gives values that are not finite; export the model again")
-    return prediction.labelled(session.metadata.labels, top)
+    return prediction
 
 
 def image_path(text: str) -> Path:
@@ -73,18 +138,45 @@ def image_path(text: str) -> Path:
     return path
 
 
+def _input(source: Source, target: InputFormat) -> NDArray[np.uint8] | ImageError:
+    """What the model takes, or why the picture cannot be used."""
+    try:
+        if source.content is None:
+            return _pixels(source.name, target, source.name)
+        return _pixels(_from_stdin(source.content), target, "standard input")
+    except ImageError as error:
+        return error
+
+
+def _from_stdin(content: bytes | ImageError) -> Image.Image:
+    if isinstance(content, ImageError):
+        raise content
+    try:
+        return open_image(content)
+    except ImageError as error:
+        raise ImageError(f"standard input: {error}") from error
+
+
 def _pixels(image: Picture, target: InputFormat, name: str) -> NDArray[np.uint8]:
     """The image as the model takes it; `name` is what an image that is no file is called in messages."""
-    path = image_path(str(image)) if isinstance(image, str | Path) else None
-    name = name if path is None else str(path)
+    path = str(image) if isinstance(image, str | Path) else None
+    name = name if path is None else path
     with _refusing(name):
-        picture = None if path is None else open_image(path)
+        picture = None if path is None else _opened(path)
         try:
             if picture is None:
                 picture = upright(image) if isinstance(image, Image.Image) else _from_array(image)
             return prepare(picture, target)
         except ImageError as error:
             raise type(error)(f"{name}: {error}") from error
+
+
+def _opened(path: str) -> Image.Image:
+    try:
+        return open_image(path)
+    except ImageError:
+        image_path(path)  # what else it may be
+        raise
 
 
 def _from_array(pixels: Any) -> Image.Image:
