@@ -113,6 +113,14 @@ def read_contents(layout: Layout) -> Contents:
     return Contents(layout, tuple(pictures), notes_of(layout, found))
 
 
+def training_pictures(path: Path) -> int:
+    """Count the pictures in `path` that are for training, those that cannot be read too; DataError as `read_layout`."""
+    layout = read_layout(path)
+    places = [layout.place(file) for file in layout.look_through().pictures]
+    count = sum(place is not None and place[0] == "train" for place in places)
+    return count if "test" in layout.folders else count - round(count * _TEST_FRACTION)
+
+
 def pictures_below(path: Path) -> list[FileRow]:
     """All pictures in the sub-folders of `path`, without split and label; DataError if a folder cannot be read."""
     found = look_through(path)

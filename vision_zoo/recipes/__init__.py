@@ -139,10 +139,26 @@ def _image_size(architecture: Architecture, dataset: str, chosen: int | None) ->
 
 def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict[str, Any]:
     """The settings of a recipe that nobody has thought about: `data` is the dataset called `dataset`."""
-    from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
+    from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder, training_pictures
 
     settings: dict[str, Any] = {"architecture": architecture.name, "mean": data.mean, "std": data.std}
+    settings |= {"dataset": dataset, **architecture.recipe_defaults}
     if is_own_folder(dataset):
-        dataset = f"{PREFIX}{folder_path(dataset).resolve()}"
-        settings["image_size"] = data.input.height
-    return {**settings, "dataset": dataset, **architecture.recipe_defaults}
+        path = folder_path(dataset).resolve()
+        settings |= {"dataset": f"{PREFIX}{path}", "image_size": data.input.height, "validate": True}
+        usual = settings.get("batch_size", SETTINGS["batch_size"].default)
+        settings["batch_size"] = _batch_size(training_pictures(path), usual)
+    return settings
+
+
+_FEW_PICTURES, _SMALL_BATCH = 2000, 32
+_STEPS = 4
+"""An epoch has at least so many."""
+
+
+def _batch_size(pictures: int, usual: int) -> int:
+    """The usual batch size, or less where the pictures are few; a power of two then."""
+    if pictures >= _FEW_PICTURES:
+        return usual
+    fits: int = 2 ** max(1, (pictures // _STEPS).bit_length() - 1)
+    return min(usual, _SMALL_BATCH, fits)

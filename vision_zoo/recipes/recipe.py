@@ -24,18 +24,8 @@ _Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 _Rate: TypeAlias = Annotated[float, Meta(gt=0, le=_MAX_RATE)]
 _Part: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]
 
-# Fields that have no part in what a run computes, but the seed, which results keep apart.
-_DESCRIPTIONS = {
-    "name",
-    "title",
-    "remark",
-    "report",
-    "reported",
-    "companion_of",
-    "parameters",
-    "test_curve",
-    "seed",
-}
+# Fields that have no part in what a run computes.
+_DESCRIPTIONS = {"name", "title", "remark", "report", "reported", "companion_of", "parameters", "test_curve"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +51,10 @@ class DataSettings(Group):
 class StoppingSettings(Group):
     """When training ends. `max_steps` and `max_minutes` (of training and validation) may be within an epoch.
 
-    With `patience`, `validation_fraction` of the training split is held out (the data's own validation split, where it
-    has one), training stops after that many epochs without a lower validation loss, and the best epoch's weights are
-    kept and scored unless `kept_weights` says `last`; without it the last epoch's are.
+    With `validate` or `patience`, `validation_fraction` of the training split is held out (the data's own validation
+    split, where it has one) and scored after every epoch, and the best epoch's weights are kept and scored unless
+    `kept_weights` says `last`; without them the last epoch's are. With `patience`, training stops after that many epochs
+    without a lower validation loss.
     """
 
     epochs: Annotated[_Count, "Passes over the training split."] = 10
@@ -72,8 +63,14 @@ class StoppingSettings(Group):
         Annotated[float, Meta(gt=0, le=MAX_COUNT)] | None, "Stop after this many minutes of training."
     ] = None
     patience: Annotated[_Count | None, "Stop after this many epochs without a lower validation loss."] = None
-    kept_weights: Annotated[Literal["best", "last"], "Weights that are kept with --patience."] = "best"
+    validate: Annotated[bool, "Score a validation split after every epoch, without --patience too."] = False
+    kept_weights: Annotated[Literal["best", "last"], "Weights that are kept, where one is scored."] = "best"
     validation_fraction: Annotated[_Part, "Fraction of the training split for validation."] = 0.1
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether a validation split is held out and scored."""
+        return self.validate or self.patience is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +253,7 @@ class Recipe(_Fields):
         Values that are their field's default are left out, so that a new field changes no older recipe.
         """
         values = without_defaults(Recipe, json.loads(self.to_json()), FIELD_NAMES)
-        return {key: value for key, value in values.items() if key not in _DESCRIPTIONS}
+        return {key: value for key, value in values.items() if key not in _DESCRIPTIONS | {"seed"}}
 
     def has_settings(self, settings: Mapping[str, Any] | None) -> bool:
         """Whether `settings` are this recipe's; an earlier version may have written some defaults too."""
@@ -298,6 +295,7 @@ _OF_SEARCH = {
     "precision",
     "schedule",
     "warmup_fraction",
+    "validate",
     "kept_weights",
     "max_steps",
     "max_minutes",

@@ -17,9 +17,9 @@ from vision_zoo.training.distributed import ALONE, World
 
 
 def training_splits(splits: Splits, recipe: Recipe) -> dict[str, Split]:
-    """The splits for training, early stopping (`validation`, with `patience` only) and the final score, by name."""
+    """The splits for training, validation (with `validate` or `patience` only) and the final score, by name."""
     parts = splits.named()
-    if recipe.stopping.patience is None:
+    if not recipe.stopping.is_validated:
         return {name: split for name, split in parts.items() if name != "validation"}
     if "validation" not in parts:
         held_out = max(1, round(len(splits.train) * recipe.stopping.validation_fraction))

@@ -17,7 +17,7 @@ from vision_zoo.recipes.recipe import SETTINGS
     [
         (60, 32, 150, 300),  # 51 to train on are 2 steps per epoch
         (240, 32, 43, 100),
-        (50_000, 128, 10, 100),
+        (1999, 32, 10, 100),
     ],
 )
 def test_early_stopping_waits_for_three_hundred_steps_and_ten_epochs(

@@ -88,6 +88,7 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         "remark": "",
         "epochs": epochs,
         "patience": None if frozen else patience,
+        "validate": False,
         "batch_size": batch_size,
         "validation_fraction": _VALIDATION,
         "max_steps": None,
