@@ -89,6 +89,12 @@ def test_the_whole_way_by_commands(cli: Cli, tmp_path: Path, digit_png: Path) ->
     assert scored["images"] == 1000
     assert scored["accuracy"] == pytest.approx(trained.json["test_accuracy"])
     assert sum(map(sum, scored["confusion_matrix"])) == 1000
+    assert [scored["classes"], scored["top_5_accuracy"]] == [
+        trained.json["classes"],
+        trained.json["top_5_accuracy"],
+    ]
+    again = cli("train", "--resume", "run").stdout
+    assert re.search(r"7 +\d+\.\d% +\d+\.\d% +\d+\.\d% +100\n", again)
     (predicted,) = cli("predict", "simple_cnn-mnist_5k", digit_png, "--models-dir", "models", "--json").json
     assert predicted.keys() == {"model", "image", "label", "probabilities"}
     assert predicted["model"] == "models/simple_cnn-mnist_5k.onnx"

@@ -15,6 +15,7 @@ from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.models import find_model, find_models, list_models
 from vision_zoo.serving.providers import check_running, execution_providers
 from vision_zoo.serving.session import Prediction, Session
+from vision_zoo.training.run_directory import RunDirectory
 
 PACKAGE = ROOT / "vision_zoo"
 
@@ -111,6 +112,19 @@ def test_evaluation_counts_every_image(session: Session, mnist_5k: Splits) -> No
     assert score.images == score.confusion_matrix.sum() == 1000
     assert score.accuracy == pytest.approx(session.metadata.test_accuracy)
     assert score.confusion_matrix.sum(axis=1).tolist() == [100] * 10
+
+
+def test_evaluation_gives_the_metrics_of_the_run(
+    session: Session, mnist_5k: Splits, finished_run: Path
+) -> None:
+    test = mnist_5k.test
+    score = evaluate(session, test.images, test.labels, session.metadata.labels, SilentProgress())
+    metrics = RunDirectory.open(finished_run).metrics()
+    assert score.classes == tuple(metrics.classes)
+    assert score.top_5_accuracy == metrics.test_top_5_accuracy
+    assert [one.support for one in score.classes] == [100] * 10
+    assert metrics.test_top_5_accuracy is not None
+    assert metrics.test_accuracy < metrics.test_top_5_accuracy <= 1
 
 
 def test_an_unknown_provider_is_refused() -> None:

@@ -9,6 +9,7 @@ from vision_zoo.core.bounds import require_choice
 from vision_zoo.core.choices import DEVICES
 
 if TYPE_CHECKING:
+    from vision_zoo.core.class_metrics import ClassMetrics
     from vision_zoo.recipes.recipe import Recipe
     from vision_zoo.training.run_outputs import TrainResult
 
@@ -18,6 +19,7 @@ class FinishedRun:
     """What training left in the run directory `path`.
 
     `accuracy` is a fraction of the test images, `seconds` are of training, `epochs` how many were trained.
+    `top_5_accuracy` is None for five classes or fewer; `classes` has precision, recall and F1 of each class.
     """
 
     path: Path
@@ -25,6 +27,8 @@ class FinishedRun:
     accuracy: float
     seconds: float
     epochs: int
+    top_5_accuracy: float | None = None
+    classes: "tuple[ClassMetrics, ...]" = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,15 @@ class ExportedFile:
 
 
 def _finished(result: "TrainResult") -> FinishedRun:
-    return FinishedRun(result.path, result.recipe, result.test_accuracy, result.train_seconds, result.epochs)
+    return FinishedRun(
+        path=result.path,
+        recipe=result.recipe,
+        accuracy=result.test_accuracy,
+        seconds=result.train_seconds,
+        epochs=result.epochs,
+        top_5_accuracy=result.top_5_accuracy,
+        classes=result.classes,
+    )
 
 
 @saying_which_extra

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
@@ -12,6 +12,7 @@ from vision_zoo.cli.document import reserve_stdout
 from vision_zoo.core.choices import DeviceName, ProviderName
 
 if TYPE_CHECKING:
+    from vision_zoo.core.class_metrics import ClassMetrics
     from vision_zoo.recipes.settings import Setting
 
 DataDir = Annotated[
@@ -80,6 +81,19 @@ def warn_of_fallback(*providers: str) -> None:
         notice = auto_notice()
         if notice:
             print(f"warning: {notice}; run `vision-zoo doctor` for details", file=sys.stderr)
+
+
+def print_classes(classes: "Sequence[ClassMetrics]", top_5_accuracy: float | None) -> None:
+    """Print precision, recall and F1 of the classes, and the accuracy of the five best labels where there is one."""
+    if not classes:  # a run of an earlier version
+        return
+    from vision_zoo.core.class_metrics import class_heading, class_table
+    from vision_zoo.core.tables import render
+
+    if top_5_accuracy is not None:
+        print(f"{top_5_accuracy:.2%} have their label among the five best")
+    print(f"\n{class_heading(classes)}:")
+    print(render(class_table(classes), "table"))
 
 
 def report_model(path: Path) -> None:

@@ -5,12 +5,22 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vision_zoo.cli.document import print_document, print_json, reserve_stdout
-from vision_zoo.cli.options import DataDir, Json, Model, ModelsDir, Provider, report_model, warn_of_fallback
+from vision_zoo.cli.options import (
+    DataDir,
+    Json,
+    Model,
+    ModelsDir,
+    Provider,
+    print_classes,
+    report_model,
+    warn_of_fallback,
+)
 from vision_zoo.core.bounds import require_between
 
 if TYPE_CHECKING:
@@ -199,7 +209,9 @@ def evaluate(
                 "dataset": score.dataset,
                 "split": score.split,
                 "accuracy": score.accuracy,
+                "top_5_accuracy": score.top_5_accuracy,
                 "images": score.images,
+                "classes": [asdict(one) for one in score.classes],
                 "confusion_matrix": score.confusion_matrix.tolist(),
                 "labels": list(score.labels),
                 "provider": session.provider,
@@ -210,5 +222,6 @@ def evaluate(
     print(
         f"{session.name}: {score.accuracy:.2%} of {score.images:,} {which} of {score.dataset} ({session.provider})"
     )
+    print_classes(score.classes, score.top_5_accuracy)
     print("\nConfusion matrix (rows: true class, columns: predicted class):")
     print(render(score.table(score.labels), "table"))

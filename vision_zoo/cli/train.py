@@ -1,13 +1,14 @@
 """`train`: train a recipe into a run directory."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Device, Json
+from vision_zoo.cli.options import DataDir, Device, Json, print_classes
 from vision_zoo.core.errors import UsageError
 
 
@@ -82,10 +83,13 @@ def train(
                 "test_accuracy": run.accuracy,
                 "train_seconds": run.seconds,
                 "epochs": run.epochs,
+                "top_5_accuracy": run.top_5_accuracy,
+                "classes": [asdict(one) for one in run.classes],
             }
         )
         return
     print(f"{run.path}: {run.accuracy:.2%} test accuracy after {run.epochs} epochs")
+    print_classes(run.classes, run.top_5_accuracy)
     print(f"next: {_export_command(run.path, run.recipe)}")
 
 

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.artifact.metadata import Metadata
+from vision_zoo.core.class_metrics import ClassMetrics, class_metrics, top_accuracy
 from vision_zoo.core.errors import UnknownNameError, UsageError
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data import REGISTRY, find_dataset
 from vision_zoo.data.dataset import Dataset, Split, report_skipped
 from vision_zoo.data.own_folder import FOLDER_NAME, folder_name, folder_path, is_own_folder, pictures_to_score
@@ -18,11 +20,16 @@ from vision_zoo.serving.session import Session
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """`accuracy` is a fraction of `images`; `confusion_matrix` `[classes, classes]`: rows true, columns predicted."""
+    """`accuracy` is a fraction of `images`; `confusion_matrix` `[classes, classes]`: rows true, columns predicted.
+
+    `top_5_accuracy` is None for five classes or fewer.
+    """
 
     accuracy: float
     images: int
     confusion_matrix: NDArray[np.int64]
+    top_5_accuracy: float | None
+    classes: tuple[ClassMetrics, ...]
 
     def table(self, labels: Sequence[str]) -> list[dict[str, str]]:
         """The confusion matrix as rows to print, zeros left out."""
@@ -93,14 +100,12 @@ def evaluate_dataset(
             "trained: this accuracy says nothing about new images"
         )
     return DatasetScore(
-        score.accuracy,
-        score.images,
-        score.confusion_matrix,
-        session.path,
-        name,
-        split,
-        labels,
-        session.provider,
+        **vars(score),
+        model=session.path,
+        dataset=name,
+        split=split,
+        labels=labels,
+        provider=session.provider,
     )
 
 
@@ -140,11 +145,17 @@ def evaluate(
             f"{session.name} takes images of {list(metadata.input.shape)}, the dataset has {list(images.shape[1:])}; "
             f"expected a dataset such as {metadata.dataset}"
         )
-    classes = len(metadata.labels)
+    labels = np.asarray(labels)
     progress.start(f"evaluate {session.name}", len(labels))
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix, (np.asarray(labels), session.predict_all(images, progress=progress).classes), 1)
-    return Score(float(np.trace(matrix) / matrix.sum()), len(labels), matrix)
+    predicted = session.predict_all(images, progress=progress)
+    matrix = confusion_matrix(labels, predicted.classes, len(names))
+    return Score(
+        accuracy=float(np.trace(matrix) / matrix.sum()),
+        images=len(labels),
+        confusion_matrix=matrix,
+        top_5_accuracy=top_accuracy(predicted.logits, labels),
+        classes=class_metrics(matrix, names),
+    )
 
 
 def _sample(labels: Sequence[str]) -> str:

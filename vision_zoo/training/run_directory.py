@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from vision_zoo.core import atomic, json_file
+from vision_zoo.core.class_metrics import ClassMetrics
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, StorageError
 from vision_zoo.core.results import DataUsed, EpochRecord, Metrics
@@ -42,19 +43,29 @@ class RunEnvironment(Environment):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What metrics.json has in every version: the first one wrote no losses of the training split, steps or CPU time."""
+    """What metrics.json has in every version: the first one wrote no losses of the training split, steps or CPU time.
+
+    `classes` is empty in those of versions that did not measure single classes.
+    """
 
     test_accuracy: float
+    test_top_5_accuracy: float | None = None
     train_seconds: float
     epochs: int
+    classes: Sequence[ClassMetrics] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunMetrics(Metrics):
-    """metrics.json. A row of `confusion_matrix` is a true class, a column a predicted one."""
+    """metrics.json. A row of `confusion_matrix` is a true class, a column a predicted one.
+
+    `test_top_5_accuracy` is None for five classes or fewer.
+    """
 
     test_images: int
+    test_top_5_accuracy: float | None = None
     parameters: int
+    classes: Sequence[ClassMetrics] = ()
     confusion_matrix: Sequence[Sequence[int]]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vision_zoo.core.class_metrics import ClassMetrics, class_metrics, top_accuracy
 from vision_zoo.core.event_file import EventFile, encode
 from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data.dataset import Dataset, Split, Splits
@@ -74,13 +75,18 @@ class Scalars:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A finished run. `test_accuracy` is a fraction; `epochs` is how many were trained."""
+    """A finished run. `test_accuracy` is a fraction; `epochs` is how many were trained.
+
+    `top_5_accuracy` is None for five classes or fewer; it and `classes` are missing in runs of earlier versions.
+    """
 
     path: Path
     recipe: str
     test_accuracy: float
     train_seconds: float
     epochs: int
+    top_5_accuracy: float | None = None
+    classes: tuple[ClassMetrics, ...] = ()
 
 
 def write_outcome(
@@ -121,7 +127,9 @@ def write_outcome(
             steps=state.steps,
             best_epoch=state.best_epoch,
             test_images=len(test.logits),
+            test_top_5_accuracy=top_accuracy(test.logits, test.labels),
             parameters=count_parameters(classifier.network),
+            classes=class_metrics(matrix, dataset.labels),
             confusion_matrix=matrix.tolist(),
         )
     )
@@ -143,5 +151,11 @@ def finished(run: RunDirectory) -> TrainResult:
     """
     reached = run.outcome()
     return TrainResult(
-        run.path, run.recipe().name, reached.test_accuracy, reached.train_seconds, reached.epochs
+        path=run.path,
+        recipe=run.recipe().name,
+        test_accuracy=reached.test_accuracy,
+        train_seconds=reached.train_seconds,
+        epochs=reached.epochs,
+        top_5_accuracy=reached.test_top_5_accuracy,
+        classes=tuple(reached.classes),
     )
