@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from tests.conftest import ROOT, Completed
 from vision_zoo.core.errors import ImageError
 from vision_zoo.images.preprocess import InputFormat, prepare
+from vision_zoo.serving.explain import heat_map_paths
 from vision_zoo.serving.models import find_model
 from vision_zoo.serving.pictures import Source, find_pictures
 from vision_zoo.serving.predict import Classified, classify, classify_each
@@ -171,6 +172,32 @@ def test_a_folder_that_cannot_be_read_is_one_input_of_several(tmp_path: Path) ->
     loop, digit = find_pictures([str(tmp_path / "loop"), str(DIGIT)])
     assert "are the same folder, by a link" in str(loop.content)
     assert digit == Source(str(DIGIT))
+
+
+def test_heat_maps_lie_where_their_images_do(cli: Cli, pictures: Path, tmp_path: Path) -> None:
+    (pictures / "b.jpg").write_bytes(DIGIT.read_bytes())
+    done = cli("predict", MODEL, "pictures", "missing.png", "--explain", "maps", "--json")
+    assert "1 of 6 images" in done.error
+    maps = [entry["explanation"] for entry in done.json]
+    assert maps[:3] == ["maps/pictures/a,b.png", "maps/pictures/b.png", "maps/pictures/b-2.png"]
+    for path in maps:
+        with Image.open(tmp_path / path) as shown:
+            assert (shown.size, shown.mode) == ((336, 336), "RGB")
+            assert len(shown.convert("HSV").getchannel("H").getcolors() or ()) > 1
+    assert sum(path.is_file() for path in (tmp_path / "maps").rglob("*")) == len(maps) == 5
+    (tmp_path / "file").touch()
+    assert "cannot write file" in cli("predict", MODEL, DIGIT, "--explain", "file").error
+
+
+def test_no_heat_map_lies_outside_the_folder(tmp_path: Path) -> None:
+    names = ["../above.png", "beside.png", "-", "/elsewhere/x.png"]
+    paths = heat_map_paths(tmp_path, names)
+    assert list(paths) == names
+    assert all(tmp_path in path.resolve().parents for path in paths.values())
+    assert heat_map_paths(tmp_path, ["a/b/1.png", "a/b/2.png"]) == {
+        "a/b/1.png": tmp_path / "1.png",
+        "a/b/2.png": tmp_path / "2.png",
+    }
 
 
 def test_one_image_starts_no_thread_and_reads_no_dataset(tmp_path: Path) -> None:

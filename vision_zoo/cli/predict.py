@@ -1,16 +1,16 @@
 """Run an exported model on images: `predict` classifies them, `evaluate` scores a dataset."""
 
-import csv
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vision_zoo.cli.document import print_document, print_json, reserve_stdout
+from vision_zoo.cli.answers import AnswerFormat, Answers
+from vision_zoo.cli.document import print_json, reserve_stdout
 from vision_zoo.cli.options import (
     DataDir,
     Json,
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from vision_zoo.core.progress import Progress
     from vision_zoo.serving.pictures import Source
 
-_Format = Literal["text", "csv", "json"]
-_Ranked = Sequence[tuple[str, float]]
-_TOP = {"text": 3, "csv": 1, "json": None}
-"""Labels of an image without --top."""
-
-_UNKNOWN = "unknown"
 _ALL_UNKNOWN = 3
 """The exit code where no image has a label."""
 
@@ -65,7 +59,11 @@ def predict(
     threshold: Annotated[
         float | None, typer.Option(help="Probability, 0 to 1, below which the label is `unknown`.")
     ] = None,
-    output_format: Annotated[_Format, typer.Option("--format", help="Output format.")] = "text",
+    output_format: Annotated[AnswerFormat, typer.Option("--format", help="Output format.")] = "text",
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Folder for heat maps (PNG) of the parts of each image that its label depends on."),
+    ] = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
     as_json: Json = False,
@@ -90,37 +88,42 @@ def predict(
     session = Session(find_model(model, models_dir), provider=provider)
     if output_format != "json":
         report_model(session.path)
-    top = top or _TOP[output_format]
-    document: list[dict[str, Any]] = []
-    failed, known = [], 0
-    if output_format == "csv":
-        print_document(_csv_header(min(top or 1, len(session.metadata.labels))))
+    maps: dict[str, Path] = {}
+    if explain is not None:
+        from vision_zoo.core import atomic
+        from vision_zoo.serving.explain import heat_map_paths, write_heat_map
+
+        atomic.make_folder(explain)
+        maps = heat_map_paths(explain, [source.name for source in sources])
+    answers = Answers(
+        model=session.path,
+        classes=len(session.metadata.labels),
+        output_format=output_format,
+        top=top,
+        threshold=threshold or 0,
+    )
+    failed = []
+    answers.begin()
     with _progress(len(sources), lines_are_seen=lines_are_seen) as progress:
         progress.start("predict", len(sources))
-        for source, answer in classify_each(session, sources, top=top):
+        for source, answer in classify_each(session, sources, top=answers.top):
             progress.advance()
             if isinstance(answer, ImageError):
                 failed.append(answer)
                 if len(sources) > 1:
                     progress.line(f"warning: {' '.join(str(answer).splitlines())}")
                 continue
-            label = _UNKNOWN if answer.ranked[0][1] < (threshold or 0) else answer.ranked[0][0]
-            known += answer.ranked[0][1] >= (threshold or 0)
-            if output_format == "json":
-                entry = {"model": str(session.path), "image": source.name, "label": label}
-                document.append({**entry, "probabilities": dict(answer.ranked)})
-            else:
-                line = _csv_row if output_format == "csv" else _text_line
-                print_document(line(source.name, label, answer.ranked))
-    if output_format == "json":
-        print_json(document)
+            if source.name in maps:
+                write_heat_map(maps[source.name], session, answer.pixels)
+            answers.add(source.name, answer.ranked, explanation=maps.get(source.name))
+    answers.end()
     if failed:
         raise (
             failed[0]
             if len(sources) == 1
             else ImageError(f"{len(failed):,} of {len(sources):,} images could not be used")
         )
-    if not known:
+    if not answers.known:
         raise typer.Exit(_ALL_UNKNOWN)
 
 
@@ -150,30 +153,6 @@ def _progress(count: int, *, lines_are_seen: bool) -> "Iterator[Progress]":
         return
     with progress_on_stderr() as progress:
         yield progress
-
-
-def _text_line(image: str, label: str, ranked: _Ranked) -> str:
-    name = image if image.isprintable() else ascii(image)
-    shown = ", ".join(f"{name}: {probability:.2%}" for name, probability in ranked)
-    return f"{name}: {shown}" if label == ranked[0][0] else f"{name}: {label} ({shown})"
-
-
-def _csv_header(labels: int) -> str:
-    more = [f"{column}_{number}" for number in range(2, labels + 1) for column in ("label", "probability")]
-    return _csv(["image", "label", "probability", *more])
-
-
-def _csv_row(image: str, label: str, ranked: _Ranked) -> str:
-    (_, probability), *others = ranked
-    more = [cell for name, share in others for cell in (name, f"{share:.6g}")]
-    # A name that is not UTF-8 stays readable, and the file valid.
-    return _csv([image.encode(errors="backslashreplace").decode(), label, f"{probability:.6g}", *more])
-
-
-def _csv(row: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(row)
-    return text.getvalue()
 
 
 def evaluate(

@@ -22,8 +22,8 @@ from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.cards import cards
 from vision_zoo.serving.demo.compare import scatter
 from vision_zoo.serving.demo.drop import EXAMPLES
-from vision_zoo.serving.demo.explain import heat_map, occlusion
 from vision_zoo.serving.demo.inputs import drawn_file
+from vision_zoo.serving.explain import heat_map, occlusion
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
 
@@ -149,11 +149,11 @@ def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Sessi
 
 
 def test_covering_the_stroke_matters_and_covering_the_border_does_not(answer: Answer) -> None:
-    importance = occlusion(answer)
+    importance = occlusion(answer.session, answer.pixels)
     assert importance.shape == (28, 28)
     inside = importance[8:20, 8:20]
     assert np.abs(inside).max() > 5 * np.abs(importance[:2]).max()
-    assert heat_map(answer, importance).size == (336, 336)
+    assert heat_map(answer.pixels, importance).size == (336, 336)
 
 
 def test_models_are_compared_with_shipped_figures_and_measured() -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.serving.demo.answers import Answer, enlarged, most_accurate_first
 from vision_zoo.serving.demo.cards import cards, message
-from vision_zoo.serving.demo.explain import heat_map, occlusion
 from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.demo.runner import Runner
+from vision_zoo.serving.explain import heat_map, occlusion
 from vision_zoo.serving.session import Session
 
 _NOT_SERVED = "This model is no longer served; reload the page."
@@ -105,7 +105,7 @@ async def explained(runner: Runner, sessions: list[Session], picture: Picture | 
         return await runner.first_answer(
             most_accurate_first(sessions),
             picture,
-            lambda found: Shown.of(heat_map(found, occlusion(found)), key),
+            lambda found: Shown.of(heat_map(found.pixels, occlusion(found.session, found.pixels)), key),
         )
     except VisionZooError as error:
         raise complaint(sentence(error)) from error

@@ -1,0 +1,80 @@
+"""What `predict` prints of each image: a line of text, a row of CSV, or an entry of a JSON document."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vision_zoo.cli.document import print_document, print_json
+
+AnswerFormat = Literal["text", "csv", "json"]
+Ranked = Sequence[tuple[str, float]]
+"""Labels with their probabilities, the best first."""
+
+UNKNOWN = "unknown"
+_TOP: dict[AnswerFormat, int | None] = {"text": 3, "csv": 1, "json": None}
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """Print answers in their order; `known` counts those whose probability is at least `threshold`, 0 to 1.
+
+    `model` is the model's path, `classes` the number of its labels, `top` how many of them are printed: by default 3, 1
+    in CSV and all in JSON.
+    """
+
+    model: Path
+    classes: int
+    output_format: AnswerFormat
+    top: int | None = None
+    threshold: float = 0.0
+    known: int = field(default=0, init=False)
+    _document: list[dict[str, Any]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.top = self.top or _TOP[self.output_format]
+
+    def begin(self) -> None:
+        if self.output_format == "csv":
+            numbers = range(2, min(self.top or 1, self.classes) + 1)
+            more = [f"{column}_{number}" for number in numbers for column in ("label", "probability")]
+            print_document(_csv(["image", "label", "probability", *more]))
+
+    def add(self, image: str, ranked: Ranked, *, explanation: Path | None = None) -> None:
+        """Print an answer, or keep it for the document; `explanation` is the file of its heat map."""
+        (best, probability), *_ = ranked
+        is_known = probability >= self.threshold
+        self.known += is_known
+        label = best if is_known else UNKNOWN
+        if self.output_format == "text":
+            print_document(_text_line(image, label, ranked))
+        elif self.output_format == "csv":
+            print_document(_csv_row(image, label, ranked))
+        else:
+            entry = {"model": str(self.model), "image": image, "label": label, "probabilities": dict(ranked)}
+            self._document.append(entry if explanation is None else entry | {"explanation": str(explanation)})
+
+    def end(self) -> None:
+        if self.output_format == "json":
+            print_json(self._document)
+
+
+def _text_line(image: str, label: str, ranked: Ranked) -> str:
+    shown = ", ".join(f"{name}: {probability:.2%}" for name, probability in ranked)
+    name = image if image.isprintable() else ascii(image)
+    return f"{name}: {shown}" if label == ranked[0][0] else f"{name}: {label} ({shown})"
+
+
+def _csv_row(image: str, label: str, ranked: Ranked) -> str:
+    (_, probability), *others = ranked
+    more = [cell for name, share in others for cell in (name, f"{share:.6g}")]
+    # A name that is not UTF-8 stays readable, and the file valid.
+    return _csv([image.encode(errors="backslashreplace").decode(), label, f"{probability:.6g}", *more])
+
+
+def _csv(row: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()
