@@ -7,7 +7,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # A file of tests a worker, in the order of tests/conftest.py; waiting threads yield the core to the other workers'
 # instead of spinning.
-TEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -p no:schemathesis -p no:hypothesispytest
+TEST := OMP_WAIT_POLICY=passive $(PYTEST) -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+ALONE := $(PYTEST) $$(grep -rl mark.alone tests)
+
+# Compiled once, not by every process that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 ifneq ($(wildcard ../shared/data),)
 VISION_ZOO_DATA ?= $(abspath ../shared/data)
@@ -62,11 +67,11 @@ postgresql:
 
 check: lint types browser  ## format, lint, types and all but the slowest tests: before every commit
 	@$(TEST) -m "not slow and not alone"
-	@$(BIN)/pytest -m "alone and not slow"
+	@$(ALONE) -m "alone and not slow"
 
 test: lint types browser postgresql  ## everything that CI runs
 	@$(TEST) -m "not alone"
-	@$(BIN)/pytest -m alone
+	@$(ALONE) -m alone
 
 soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an hour
 	@$(BIN)/pytest soak
