@@ -36,7 +36,7 @@ def test_a_new_field_in_any_group_changes_nothing(tmp_path: Path) -> None:
         else:
             shutil.copy(source, tmp_path / name)
     file = tmp_path / "vision_zoo" / "recipes" / "recipe.py"
-    *between, last = re.split(r"(?<=\(Group\):\n)", file.read_text())
+    *between, last = re.split(r"(?<=\(Group\):\n)|(?<=\(FolderSettings\):\n)", file.read_text())
     assert len(between) == 6
     fields = [f"    of_tomorrow_{number}: float = 0.5\n\n" for number in range(6)]
     file.write_text("".join(itertools.chain(*zip(between, fields, strict=True))) + last)

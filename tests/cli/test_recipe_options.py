@@ -100,6 +100,7 @@ def test_help_is_in_sections(capsys: pytest.CaptureFixture[str]) -> None:
     assert titles == [
         "Arguments:",
         "Options:",
+        "Data:",
         "Stopping:",
         "Training:",
         "Optimizer:",

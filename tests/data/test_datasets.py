@@ -15,8 +15,8 @@ from vision_zoo.core.errors import DataError, UnknownNameError
 from vision_zoo.data import DATASETS, find_dataset
 from vision_zoo.data.cache import cache_folder
 from vision_zoo.data.dataset import Splits
+from vision_zoo.data.folder_contents import load_contents, read_contents
 from vision_zoo.data.layout import read_layout
-from vision_zoo.data.own_folder import load_contents, read_contents
 from vision_zoo.data.split import stratified_holdout
 
 

@@ -13,7 +13,7 @@ from vision_zoo.core.errors import DataError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Splits, report_skipped
-from vision_zoo.data.own_folder import pictures_to_score
+from vision_zoo.data.folder_contents import pictures_to_score
 from vision_zoo.data.scan import is_picture
 from vision_zoo.data.split import stratified_holdout
 from vision_zoo.images.preprocess import InputFormat

@@ -4,19 +4,22 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import Completed
+from vision_zoo.core.choices import FolderCrop
 from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, report_skipped
-from vision_zoo.data.own_folder import pictures_to_score
+from vision_zoo.data.folder_contents import pictures_to_score
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.recipes import recipe_for
+from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.training import plots
 
 
@@ -130,6 +133,52 @@ def test_a_changed_file_is_not_taken_from_the_cache(folder: Path) -> None:
 def test_a_models_input_format_is_what_images_are_brought_to(folder: Path) -> None:
     target = InputFormat(channels=1, height=28, width=28)
     assert find_dataset(f"folder:{folder}", target=target).load().test.images.shape[1:] == (28, 28, 1)
+
+
+def test_pictures_are_cropped_scaled_or_padded_as_asked(tmp_path: Path) -> None:
+    pixels = np.full((20, 60, 3), 90, dtype=np.uint8)
+    pixels[:, :20], pixels[:, 40:] = (250, 0, 0), (0, 0, 250)
+    for name in ("a", "b"):
+        for number in range(2):
+            path = tmp_path / "wide" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels + np.uint8(number)).save(path)
+    middle, left = {}, {}
+    for crop in get_args(FolderCrop):
+        dataset = find_dataset(f"folder:{tmp_path / 'wide'}", image_size=30, crop=crop)
+        image = dataset.load().test.images[0]
+        middle[crop], left[crop] = image[15, 15, 0] // 10, image[15, 0, 0] // 10
+    assert middle == {"centre": 9, "none": 9, "pad": 9}
+    assert left == {"centre": 9, "none": 25, "pad": 25}
+    assert (
+        recipe_for("small_cnn", f"folder:{tmp_path / 'wide'}").override(crop="pad").settings()["crop"]
+        == "pad"
+    )
+    with pytest.raises(UsageError, match="a crop can be chosen for folder:PATH only"):
+        find_dataset("mnist", crop="pad")
+
+
+def test_a_gray_folder_stays_gray_unless_asked_otherwise(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "gray"
+    for number, mode in enumerate(("L", "1", "LA", "I;16")):
+        for name in ("a", "b"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (9, 9), (1, 255) if mode == "LA" else 1).save(root / name / f"{number}.png")
+    (root / "a" / "broken.png").write_bytes(b"no image")
+    assert find_dataset(f"folder:{root}").input.channels == 1
+    assert find_dataset(f"folder:{root}", channels="colour").input.channels == 3
+    assert find_dataset(f"folder:{folder}").input.channels == 3
+    assert find_dataset(f"folder:{folder}", channels="gray").input.channels == 1
+    plain, frozen = (recipe_for(name, f"folder:{root}").data for name in ("simple_cnn", "alexnet_finetuned"))
+    assert (plain.channels, plain.mean, frozen.channels, len(frozen.mean)) == ("gray", (0.5,), "gray", 3)
+    coloured = recipe_for("simple_cnn", f"folder:{root}", channels="colour")
+    assert (coloured.data.channels, len(coloured.data.mean)) == ("colour", 3)
+    assert "channels" not in coloured.settings()
+    # A recipe of an earlier version says nothing of channels, and has colour.
+    assert dataset_of(coloured.data).input.channels == 3
+    assert dataset_of(plain).input.channels == 1
+    _image(root / "b" / "colour.png", 1)
+    assert find_dataset(f"folder:{root}").input.channels == 3
 
 
 def test_an_unusable_folder_says_what_is_wrong(folder: Path, tmp_path: Path) -> None:

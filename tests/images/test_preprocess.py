@@ -54,6 +54,14 @@ def test_a_wide_photograph_is_cropped_to_its_middle() -> None:
     )
 
 
+def test_a_stretched_picture_keeps_all_and_loses_its_proportions() -> None:
+    pixels = np.zeros((40, 120, 3), dtype=np.uint8)
+    pixels[:, :60] = (10, 200, 30)
+    seen = prepare(Image.fromarray(pixels), replace(RGB, crop="stretch"))
+    assert np.array_equal(seen[:, :15], np.broadcast_to((10, 200, 30), (32, 15, 3)))
+    assert not seen[:, 17:].any()
+
+
 def test_without_a_crop_the_whole_image_is_kept_and_padded() -> None:
     seen = prepare(Image.new("L", (64, 32), 90), InputFormat(channels=1, height=28, width=28, crop="none"))
     assert np.array_equal(np.unique(seen), [90])

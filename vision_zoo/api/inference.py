@@ -141,6 +141,7 @@ def evaluate(
     model: str | Path | Classifier,
     dataset: str | None = None,
     *,
+    split: str | Path | None = None,
     data_dir: str | Path | None = None,
     models_dir: str | Path | None = None,
     provider: str = "auto",
@@ -149,7 +150,8 @@ def evaluate(
     """Score a model on a dataset's test split, or on all pictures of `folder:PATH` where that has no test split.
 
     `model` is what `load` takes, or a classifier, which keeps its provider. Without `dataset` it is the one that the
-    model was trained on, unless that was a folder. The result has `accuracy`, a fraction of
+    model was trained on, unless that was a folder. The CSV file `split`, such as a run's split.csv, says which pictures
+    of a folder are its test split; by default the folder's own file does. The result has `accuracy`, a fraction of
     `images`, and `confusion_matrix`, int64 `[classes, classes]`: rows true, columns predicted.
 
     Raises:
@@ -164,4 +166,10 @@ def evaluate(
     if not isinstance(model, Classifier):
         model = load(model, models_dir=models_dir, provider=provider)
     with progress_shown(progress) as shown:
-        return evaluate_dataset(model._session, chosen, data_dir=optional_path(data_dir), progress=shown)
+        return evaluate_dataset(
+            model._session,
+            chosen,
+            data_dir=optional_path(data_dir),
+            progress=shown,
+            split_file=optional_path(split),
+        )

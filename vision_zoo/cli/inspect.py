@@ -135,9 +135,16 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"": name, "value": str(value)} for name, value in rows.items()]
 
 
+_SQUARE = {
+    "center": "cropped to the central square",
+    "none": "padded to a square",
+    "stretch": "each side scaled by itself",
+}
+
+
 def _preparation(image: dict[str, Any]) -> str:
     steps = ["grayscale" if image["channels"] == 1 else "RGB"]
-    steps.append("cropped to the central square" if image["crop"] == "center" else "padded to a square")
+    steps.append(_SQUARE[image["crop"]])
     if image["polarity"] == "light_on_dark":
         steps.append("inverted if the border is light")
     if image["centring"] == "center_of_mass":

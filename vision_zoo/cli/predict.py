@@ -163,6 +163,12 @@ def evaluate(
             help="Name from `vision-zoo list datasets`, or folder:PATH. Default: the dataset that it was trained on."
         ),
     ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file with the test pictures of folder:PATH, such as a run's split.csv. Default: the folder's."
+        ),
+    ] = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
@@ -180,7 +186,7 @@ def evaluate(
     session = Session(find_model(model, models_dir), provider=provider)
     report_model(session.path)
     with progress_on_stderr() as progress:
-        score = evaluate_dataset(session, chosen, data_dir=data_dir, progress=progress)
+        score = evaluate_dataset(session, chosen, data_dir=data_dir, progress=progress, split_file=split)
     if as_json:
         print_json(
             {

@@ -22,6 +22,12 @@ FineTuning = Literal["last", "all"]
 Precision = Literal["fp32", "fp16", "int8"]
 """What an exported graph computes in, or stores its weights in."""
 
+FolderCrop = Literal["centre", "none", "pad"]
+"""How pictures of a folder become square: their central square, each side scaled by itself, or with a border."""
+
+FolderChannels = Literal["auto", "colour", "gray"]
+"""Channels of the pictures of a folder; `auto` is gray where no picture has colours."""
+
 Sampler = Literal["grid", "tpe"]
 """How a search chooses points: every combination of values, or near earlier ones that were good."""
 

@@ -4,11 +4,13 @@ import os
 import shlex
 from pathlib import Path
 
+from vision_zoo.core.choices import FolderChannels, FolderCrop
 from vision_zoo.core.errors import UnknownNameError, UsageError
 from vision_zoo.core.registry import Registry
 from vision_zoo.data import cifar10, fashion_mnist, imagenette, mnist, mnist_5k
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder, own_folder
+from vision_zoo.data.split_rule import SplitRule
 from vision_zoo.images.preprocess import InputFormat
 
 DATASETS: dict[str, Dataset] = {
@@ -30,25 +32,44 @@ REGISTRY = Registry("dataset", DATASETS, Dataset)
 """`DATASETS` and the plug-ins of installed packages."""
 
 
-def find_dataset(name: str, *, image_size: int | None = None, target: InputFormat | None = None) -> Dataset:
+def find_dataset(
+    name: str,
+    *,
+    image_size: int | None = None,
+    crop: FolderCrop = "centre",
+    channels: FolderChannels = "auto",
+    split: SplitRule | None = None,
+    target: InputFormat | None = None,
+) -> Dataset:
     """The dataset or plug-in called `name`, or the images in PATH where `name` is `folder:PATH`.
 
-    A folder's images are brought to `image_size` pixels a side, or to a model's input, `target`.
+    The other arguments are those of `own_folder`, for a folder alone.
 
     Raises:
         UnknownNameError: there is none of that name.
         PluginError: the package that offers it is broken.
         DataError: the folder is no dataset.
-        UsageError: `image_size` for a dataset that has its own, or no PATH.
+        UsageError: an argument for a dataset that has its own, or no PATH.
     """
     if is_own_folder(name):
-        return own_folder(folder_path(name), image_size, target=target)
+        return own_folder(
+            folder_path(name), image_size, crop=crop, channels=channels, split=split, target=target
+        )
     refuse_path(name)
     dataset = REGISTRY.find(name)
     if image_size is not None and image_size != dataset.input.height:
         raise UsageError(
             f"{name} has images of {dataset.input.height} pixels; an image size can be chosen for folder:PATH only"
         )
+    for option, chosen in (
+        ("crop", crop != "centre"),
+        ("gray", channels == "gray"),
+        ("split", split not in (None, SplitRule())),
+    ):
+        if chosen:
+            raise UsageError(
+                f"{name} has its own pixels and splits; a {option} can be chosen for folder:PATH only"
+            )
     return dataset
 
 

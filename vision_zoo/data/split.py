@@ -1,4 +1,6 @@
-"""Stratified, seeded splitting."""
+"""Stratified, seeded splitting, of single images or of groups that stay together."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +57,45 @@ def _quotas(counts: NDArray[np.int64], held_out: int) -> NDArray[np.int64]:
         able = quota < most if (quota < most).any() else quota < counts
         quota[np.argmax(np.where(able, exact - quota, -np.inf))] += 1
     return quota
+
+
+def held_out_fold(
+    labels: NDArray[np.int64], groups: NDArray[Any], *, number: int = 1, folds: int, seed: int
+) -> NDArray[np.bool_]:
+    """Which images `[n]` are in the fold `number`, from 1, of `folds`; no class is held out as a whole.
+
+    Every fold has about the same part of every class, and images of one of `groups` `[n]` are in the same fold.
+
+    Raises:
+        DataError: the fold is empty.
+    """
+    held_out: NDArray[np.bool_] = grouped_folds(labels, groups, folds=folds, seed=seed) == number - 1
+    for label in np.setdiff1d(labels, labels[~held_out]):
+        held_out &= ~np.isin(groups, groups[labels == label])
+    if not held_out.any():
+        raise DataError(
+            f"fold {number} of {folds} has no image: there are {len(np.unique(groups)):,} groups, and every class keeps "
+            "one for training; expected more groups, or fewer folds"
+        )
+    return held_out
+
+
+def grouped_folds(
+    labels: NDArray[np.int64], groups: NDArray[Any], *, folds: int, seed: int
+) -> NDArray[np.int64]:
+    """The fold, 0 to `folds` - 1, of each image `[n]`: every class in equal parts, as far as `groups` `[n]` let it.
+
+    Groups are dealt out in a random order, the large ones first, each to the fold that has least of its classes.
+    """
+    names, of_image = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (of_image, labels), 1)
+    weights = 1 / np.maximum(counts.sum(axis=0), 1)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    filled, places = np.zeros((folds, counts.shape[1])), np.empty(len(names), dtype=np.int64)
+    for group in order:
+        crowding = filled @ (counts[group] * weights)
+        places[group] = np.lexsort((filled.sum(axis=1), crowding.round(9)))[0]
+        filled[places[group]] += counts[group]
+    return places[of_image]

@@ -17,7 +17,7 @@ from vision_zoo.images.samples import bands, eight_bits
 
 __all__ = ["MAX_PIXELS", "ImageHeader", "InputFormat", "open_image", "prepare", "probe_image"]
 
-Crop = Literal["center", "none"]
+Crop = Literal["center", "none", "stretch"]
 Centring = Literal["none", "center_of_mass"]
 Polarity = Literal["any", "light_on_dark"]
 Resample = Literal["bilinear", "bicubic", "lanczos"]
@@ -33,7 +33,8 @@ _RESAMPLE = {
 class InputFormat:
     """What a model takes, and how a foreign image is brought there.
 
-    `crop="center"` cuts the central square out before scaling; `"none"` pads to a square instead.
+    `crop="center"` cuts the central square out before scaling; `"none"` pads to a square instead, and
+    `"stretch"` scales each side by itself.
     `centring="center_of_mass"` finds a digit, scales it into 20/28 of the side and puts its centre of mass
     in the middle, as MNIST was made (see `digits`). `polarity="light_on_dark"` inverts images with a light border.
     """
@@ -152,6 +153,8 @@ def _border_level(image: Image.Image) -> float:
 
 def _fit(image: Image.Image, target: InputFormat) -> Image.Image:
     resample = _RESAMPLE[target.resample]
+    if target.crop == "stretch":
+        return image.resize((target.width, target.height), resample)
     if target.crop == "center":
         # the largest centred part with the target's proportions
         scale = min(image.height / target.height, image.width / target.width)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_zoo.architectures import Architecture, find_architecture
+from vision_zoo.core.choices import FolderChannels
 from vision_zoo.core.errors import UsageError, VisionZooError
 from vision_zoo.core.registry import Registry
 from vision_zoo.recipes import airbench, cifar10, fashion_mnist, imagenette, mnist, mnist_5k
@@ -38,10 +39,12 @@ def find_recipe(name: str) -> Recipe:
     return REGISTRY.find(name)
 
 
-def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None) -> Recipe:
+def recipe_for(
+    architecture: str, dataset: str, *, image_size: int | None = None, channels: FolderChannels | None = None
+) -> Recipe:
     """The published recipe for that pair where there is one, else defaults on the dataset's statistics.
 
-    `image_size` is for a dataset `folder:PATH`.
+    `image_size` and `channels` (by default `auto`) are for a dataset `folder:PATH`.
 
     Raises:
         UnknownNameError: no such architecture or dataset.
@@ -51,17 +54,20 @@ def recipe_for(architecture: str, dataset: str, *, image_size: int | None = None
     from vision_zoo.data import find_dataset
 
     entry = find_architecture(architecture)
-    data = find_dataset(dataset, image_size=_image_size(entry, dataset, image_size))
+    size = _image_size(entry, dataset, image_size)
+    data = find_dataset(dataset, image_size=size, channels=channels or "auto")
     name = f"{architecture}-{data.name.replace('-', '_')}"
     return find_recipe(name) if name in REGISTRY else Recipe(name=name, **_defaults(entry, dataset, data))
 
 
-def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
+def read_recipe(
+    path: Path, *, image_size: int | None = None, channels: FolderChannels | None = None
+) -> Recipe:
     """The recipe in a TOML file: keys as in its JSON, `augmentation` a table.
 
     `architecture` and `dataset` have to be there. `name` is the file's without its suffix; `mean` and `std` are the
     dataset's, and what the architecture needs on any dataset is set, where the file says nothing else. A dataset
-    `folder:PATH` is relative to the file's folder. `image_size` is instead of the file's.
+    `folder:PATH` and a `split` are relative to the file's folder. `image_size` and `channels` are instead of the file's.
 
     Raises:
         UsageError: no such file, it is not TOML, or a key is unknown, missing, of another type or out of range.
@@ -79,7 +85,12 @@ def read_recipe(path: Path, *, image_size: int | None = None) -> Recipe:
         entry, dataset = find_architecture(settings["architecture"]), settings.pop("dataset")
         if is_own_folder(dataset):
             dataset = f"{PREFIX}{path.parent / folder_path(dataset)}"
-        data = find_dataset(dataset, image_size=_image_size(entry, dataset, settings.get("image_size")))
+        if settings.get("split") is not None:
+            settings["split"] = str(path.parent / Path(settings["split"]).expanduser())
+        size = _image_size(entry, dataset, settings.get("image_size"))
+        channels = channels or settings.get("channels") or "auto"
+        settings.pop("channels", None)
+        data = find_dataset(dataset, image_size=size, channels=channels)
         return Recipe(**{**_defaults(entry, dataset, data), **settings})
 
 
@@ -102,15 +113,16 @@ def choose_recipe(
     """
     for name in changes:
         lookup(SETTINGS, name)
+    channels = changes.get("channels")
     if recipe is not None and architecture is None and dataset is None:
         if isinstance(recipe, Recipe):
-            chosen = recipe.override(image_size=image_size)
+            chosen = recipe.override(image_size=image_size, channels=channels)
         elif str(recipe).lower().endswith(_TOML):
-            chosen = read_recipe(Path(recipe), image_size=image_size)
+            chosen = read_recipe(Path(recipe), image_size=image_size, channels=channels)
         else:
-            chosen = find_recipe(str(recipe)).override(image_size=image_size)
+            chosen = find_recipe(str(recipe)).override(image_size=image_size, channels=channels)
     elif recipe is None and architecture is not None and dataset is not None:
-        chosen = recipe_for(architecture, dataset, image_size=image_size)
+        chosen = recipe_for(architecture, dataset, image_size=image_size, channels=channels)
     else:
         if dataset is not None:
             from vision_zoo.data import refuse_path
@@ -119,7 +131,7 @@ def choose_recipe(
         raise UsageError(
             "train needs a recipe, or both --architecture and --dataset; `vision-zoo list recipes` lists recipes"
         )
-    return chosen.override(**changes)
+    return chosen.override(**{**changes, "channels": None})
 
 
 @contextmanager
@@ -139,13 +151,18 @@ def _image_size(architecture: Architecture, dataset: str, chosen: int | None) ->
 
 def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict[str, Any]:
     """The settings of a recipe that nobody has thought about: `data` is the dataset called `dataset`."""
-    from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder, training_pictures
+    from vision_zoo.data.folder_contents import training_pictures
+    from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
+    from vision_zoo.data.split_rule import split_file_in
 
     settings: dict[str, Any] = {"architecture": architecture.name, "mean": data.mean, "std": data.std}
     settings |= {"dataset": dataset, **architecture.recipe_defaults}
     if is_own_folder(dataset):
         path = folder_path(dataset).resolve()
+        split = split_file_in(path)
         settings |= {"dataset": f"{PREFIX}{path}", "image_size": data.input.height, "validate": True}
+        settings["channels"] = "gray" if data.input.channels == 1 else "colour"
+        settings["split"] = None if split is None else str(split)
         usual = settings.get("batch_size", SETTINGS["batch_size"].default)
         settings["batch_size"] = _batch_size(training_pictures(path), usual)
     return settings

@@ -12,6 +12,7 @@ from msgspec import Meta
 from vision_zoo.architectures import revision_of
 from vision_zoo.core.choices import Arithmetic, FineTuning, Interpolation, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
+from vision_zoo.recipes.folder_settings import FolderSettings
 from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of, without_defaults
 
 MAX_COUNT = 1_000_000_000
@@ -29,11 +30,11 @@ _DESCRIPTIONS = {"name", "title", "remark", "report", "reported", "companion_of"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings(Group):
+class DataSettings(FolderSettings):
     """What a network is trained on.
 
     `mean` and `std` normalise pixels scaled to [0, 1], one value per channel of the network; three for a grayscale
-    dataset repeat its images to three channels. `image_size` is for `folder:PATH` alone.
+    dataset repeat its images to three channels. `image_size` is for `folder:PATH` alone, as the folder's settings are.
     """
 
     dataset: str
@@ -302,7 +303,9 @@ _OF_SEARCH = {
     "fine_tune",
     "feature_lr_factor",
 }
-COMPARED = {name: setting for name, setting in OPTIONS.items() if name not in _OF_SEARCH}
+COMPARED = {
+    name: setting for name, setting in OPTIONS.items() if name not in _OF_SEARCH and setting.group != "data"
+}
 """Those that `compare` takes, too: its budget and its search decide the others."""
 _SHORT = {"learning_rate": "lr"}
 

@@ -14,7 +14,8 @@ from vision_zoo.core.progress import Progress
 from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data import REGISTRY, find_dataset
 from vision_zoo.data.dataset import Dataset, Split, report_skipped
-from vision_zoo.data.own_folder import FOLDER_NAME, folder_name, folder_path, is_own_folder, pictures_to_score
+from vision_zoo.data.folder_contents import pictures_to_score
+from vision_zoo.data.own_folder import FOLDER_NAME, folder_name, folder_path, is_own_folder
 from vision_zoo.serving.session import Session
 
 
@@ -73,12 +74,18 @@ def own_dataset(metadata: Metadata) -> Dataset:
 
 
 def evaluate_dataset(
-    session: Session, dataset: Dataset | Path | None, *, data_dir: Path | None, progress: Progress
+    session: Session,
+    dataset: Dataset | Path | None,
+    *,
+    data_dir: Path | None,
+    progress: Progress,
+    split_file: Path | None = None,
 ) -> DatasetScore:
     """Score `session` on a dataset's test split, or on all pictures of a folder without one.
 
     Without `dataset` it is the one that the model was trained on. A folder's pictures are brought to the model's input;
-    its classes are matched with the labels by name.
+    its classes are matched with the labels by name. The CSV file `split_file`, by default the folder's split.csv, says
+    which are its test split.
 
     Raises:
         DataError: the data is not there.
@@ -89,8 +96,10 @@ def evaluate_dataset(
         dataset = own_dataset(metadata)
     if isinstance(dataset, Path):
         name, labels = folder_name(dataset), metadata.labels
-        split, images = _pictures(dataset, metadata, progress)
+        split, images = _pictures(dataset, metadata, split_file, progress)
     else:
+        if split_file is not None:
+            raise UsageError(f"{dataset.name} has splits of its own; --split is for folder:PATH only")
         name, labels = dataset.name, dataset.labels
         split, images = "test", dataset.load(data_dir).test
     score = evaluate(session, images.images, images.labels, labels, progress)
@@ -109,11 +118,13 @@ def evaluate_dataset(
     )
 
 
-def _pictures(path: Path, metadata: Metadata, progress: Progress) -> tuple[str, Split]:
+def _pictures(
+    path: Path, metadata: Metadata, split_file: Path | None, progress: Progress
+) -> tuple[str, Split]:
     """`test` or `all` of the pictures in `path`, with numbers into the model's labels."""
-    name, splits = pictures_to_score(path, metadata.labels, metadata.input)
+    name, splits = pictures_to_score(path, metadata.labels, metadata.input, split=split_file)
     report_skipped(splits, progress)
-    if name == "test":
+    if name == "test" and split_file is None:
         progress.line(f"{path} has splits of its own: its test split is scored")
     if folder_name(path) == metadata.dataset and name == "all":
         progress.line(

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vision_zoo.core.errors import DataError
 from vision_zoo.data.dataset import Split, Splits
-from vision_zoo.data.split import stratified_holdout
+from vision_zoo.data.split import held_out_fold, stratified_holdout
+from vision_zoo.data.split_rule import group_keys
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.distributed import ALONE, World
 
@@ -22,10 +24,25 @@ def training_splits(splits: Splits, recipe: Recipe) -> dict[str, Split]:
     if not recipe.stopping.is_validated:
         return {name: split for name, split in parts.items() if name != "validation"}
     if "validation" not in parts:
-        held_out = max(1, round(len(splits.train) * recipe.stopping.validation_fraction))
-        kept, out = stratified_holdout(np.asarray(splits.train.labels), held_out, seed=recipe.seed)
+        kept, out = _held_out(splits.train, recipe)
         parts |= {"train": splits.train.take(kept), "validation": splits.train.take(out)}
     return parts
+
+
+def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the images that are kept for training, and of those for validation."""
+    labels, fraction = np.asarray(train.labels), recipe.stopping.validation_fraction
+    if recipe.data.group_by is None:
+        return stratified_holdout(labels, max(1, round(len(train) * fraction)), seed=recipe.seed)
+    groups = group_keys([file.name for file in train.files], recipe.data.group_by)
+    try:
+        out = held_out_fold(labels, groups, folds=max(2, round(1 / fraction)), seed=recipe.seed)
+    except DataError as error:
+        raise DataError(
+            f"--group-by {recipe.data.group_by!r:.60} makes {len(set(groups)):,} groups of training pictures: none is "
+            "left for validation, since every class keeps one; add pictures of other groups, or pass --no-validate"
+        ) from error
+    return np.flatnonzero(~out), np.flatnonzero(out)
 
 
 _MAPPED_ABOVE = 2**30  # bytes; smaller arrays are faster to gather from when copied

@@ -15,27 +15,21 @@ import numpy as np
 
 from vision_zoo.core import atomic, json_file
 from vision_zoo.core.errors import DataError, RunError
-from vision_zoo.data import find_dataset, refuse_path
+from vision_zoo.data import refuse_path
 from vision_zoo.data.dataset import Dataset, Splits, require_folder
 from vision_zoo.data.differences import FileRow, differences
+from vision_zoo.data.folder_contents import Contents, load_contents, pictures_below, read_contents
 from vision_zoo.data.layout import read_layout
-from vision_zoo.data.own_folder import (
-    Contents,
-    folder_path,
-    is_own_folder,
-    load_contents,
-    pictures_below,
-    read_contents,
-)
+from vision_zoo.data.own_folder import folder_path, is_own_folder
 from vision_zoo.data.scan import portable
+from vision_zoo.data.split_rule import LEFT_OUT, SplitRule
 from vision_zoo.images.preprocess import InputFormat
+from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.run_directory import RunDirectory
 
 _COLUMNS = ("split", "file", "label", "sha256")
-LEFT_OUT = "left out"
-"""In the place of a split: a file that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +144,7 @@ def load_for_run(
 def _built_in(
     run: RunDirectory, recipe: Recipe, recorded: RecordedData | None, data_dir: Path | None
 ) -> tuple[Dataset, Splits]:
-    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
+    dataset = dataset_of(recipe.data)
     splits = dataset.load(data_dir)
     require_recorded(run, recipe, dataset, splits)
     if recorded is not None:
@@ -172,14 +166,16 @@ def _own(
         _refuse(run, recorded, pictures_below(path), path)
         raise
     _refuse(run, recorded, _rows_of(contents), path)
-    dataset = find_dataset(
-        f"folder:{path}",
-        image_size=recipe.data.image_size,
-        target=None if recorded is None else recorded.input,
-    )
+    settings = replace(recipe.data, dataset=f"folder:{path}")
+    dataset = dataset_of(settings, target=None if recorded is None else recorded.input)
     if recorded is not None:
         dataset = replace(dataset, name=recorded.dataset, labels=recorded.labels)
-    splits = load_contents(contents, dataset.labels, dataset.input)
+    if recorded is not None and recipe.data.split_rule != SplitRule():
+        # The split is the run's own: the file that gave it, or the rule, may be another one by now.
+        splits = load_contents(contents, dataset.labels, dataset.input, SplitRule(file=run.split_file))
+        splits = replace(splits, sha256=recorded.sha256)
+    else:
+        splits = load_contents(contents, dataset.labels, dataset.input, recipe.data.split_rule)
     dataset.check(splits)
     require_recorded(run, recipe, dataset, splits)
     return dataset, splits

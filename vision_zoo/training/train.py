@@ -11,8 +11,8 @@ from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import RunError, RunInUseError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.results import DataUsed, EpochRecord
-from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Splits, report_skipped
+from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
 from vision_zoo.training.checkpoint import has_state
@@ -164,7 +164,7 @@ def _start(
             _continue(run, chosen, origins.data_dir, None, progress, watch)
             return
         run.require_free()
-        dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
+        dataset = dataset_of(recipe.data)
         with distributed.first_process_first():
             splits = dataset.load(origins.data_dir)
         report_skipped(splits, progress)

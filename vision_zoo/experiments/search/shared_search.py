@@ -17,9 +17,9 @@ from vision_zoo.core.environment import Environment, usable_cores
 from vision_zoo.core.errors import Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION
-from vision_zoo.data import find_dataset
 from vision_zoo.experiments.search.search_space import Range, Space
 from vision_zoo.experiments.search.study import Place, StudySettings, TrialResult, open_study, trials_of, work
+from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
@@ -85,7 +85,7 @@ def search_together(
     require_between("jobs", jobs, 1, MAX_JOBS)
     with open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
-    dataset = find_dataset(recipe.data.dataset, image_size=recipe.data.image_size)
+    dataset = dataset_of(recipe.data)
     splits = dataset.load(place.data_dir)  # decoded once
     require_runs_on(place.out, lambda _recipe: (dataset, splits))
     sizes = [len(values) for values in space.values() if not isinstance(values, Range)]

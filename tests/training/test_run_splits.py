@@ -1,0 +1,117 @@
+"""Runs on a folder whose split, crop or channels the user chose: recorded, resumed, exported and scored as trained."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Completed
+from tests.training.runs import CLASSES, fill
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.recipes import choose_recipe, recipe_for
+from vision_zoo.recipes.folder_settings import dataset_of
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.serving.session import Session
+from vision_zoo.training.loader import training_splits
+from vision_zoo.training.run_data import load_for_run
+from vision_zoo.training.run_directory import RunDirectory
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return fill(tmp_path / "scans", range(10))
+
+
+def _write_splits(path: Path) -> Path:
+    rows = [
+        (f"{name}/{number}.png", "test" if number < 3 else "train")
+        for name in CLASSES
+        for number in range(10)
+    ]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "split"), *rows])
+    return path
+
+
+def test_a_run_keeps_the_split_crop_and_channels_that_it_was_trained_with(
+    cli: Callable[..., Completed], folder: Path, tmp_path: Path
+) -> None:
+    given = _write_splits(tmp_path / "mine.csv")
+    trained = cli(
+        "train", "--architecture", "small_cnn", "--dataset", "folder:scans", "--image-size", "16", "--epochs", "1",
+        "--patience", "1", "--crop", "none", "--channels", "gray", "--split", "mine.csv", "--out", "run", "--json",
+    )  # fmt: skip
+    assert trained.code == 0, trained.stderr
+    data = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert (data["crop"], data["channels"], data["split"]) == ("none", "gray", "mine.csv")
+    given.unlink()  # the run has its own
+    _write_splits(folder / "split.csv").write_text("file,split\n")  # and does not look for another
+    exported = cli("export", "run", "--onnx", "--output-dir", "models", "--json")
+    assert exported.code == 0, exported.stderr
+    metadata = Session(tmp_path / exported.json["model"], provider="cpu").metadata
+    assert (metadata.input.crop, metadata.input.channels, metadata.test_images) == ("stretch", 1, 9)
+    scored = cli(
+        "evaluate", exported.json["model"], "--dataset", "folder:scans", "--split", "run/split.csv", "--json"
+    ).json
+    assert (scored["split"], scored["images"], scored["classes"]) == ("test", 9, trained.json["classes"])
+    shown = cli("info", exported.json["model"])
+    assert "grayscale, each side scaled by itself" in shown.stdout
+    refused = cli("evaluate", exported.json["model"], "--dataset", "mnist-5k", "--split", "run/split.csv")
+    assert "--split is for folder:PATH only" in refused.error
+
+
+def test_the_folders_own_file_is_recorded_and_a_run_without_one_does_not_follow_it(folder: Path) -> None:
+    before = recipe_for("small_cnn", f"folder:{folder}", image_size=16)
+    _write_splits(folder / "split.csv")
+    after = recipe_for("small_cnn", f"folder:{folder}", image_size=16)
+    assert (before.data.split, after.data.split) == (None, str(folder / "split.csv"))
+    assert [len(dataset_of(recipe.data).load().test) for recipe in (before, after)] == [6, 9]
+
+
+def test_groups_are_kept_together_in_the_validation_split_as_well(folder: Path) -> None:
+    for path in [*folder.rglob("*.png")]:
+        path.rename(path.with_name(f"p{int(path.stem) // 2}_{path.stem}.png"))
+    recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=8).override(
+        group_by=r"^p\d", patience=1, validation_fraction=0.25
+    )
+    parts = training_splits(dataset_of(recipe.data).load(), recipe)
+    patients = [
+        {file.name.split("/")[1][:2] for file in parts[name].files}
+        for name in ("train", "validation", "test")
+    ]
+    assert sum(map(len, patients)) == len(set.union(*patients)) == 5
+    assert all(patients)
+
+
+def test_a_split_in_a_toml_file_is_relative_to_it_and_a_gray_recipe_says_so(
+    folder: Path, tmp_path: Path
+) -> None:
+    _write_splits(tmp_path / "mine.csv")
+    toml = tmp_path / "my.toml"
+    toml.write_text(
+        'architecture = "small_cnn"\ndataset = "folder:scans"\nsplit = "mine.csv"\ncrop = "pad"\n'
+    )
+    recipe = choose_recipe(toml, None, None, image_size=8, changes={"channels": "gray", "group_by": None})
+    assert (recipe.data.split, recipe.data.channels, recipe.data.mean) == (
+        str(tmp_path / "mine.csv"),
+        "gray",
+        (0.5,),
+    )
+    assert dataset_of(recipe.data).load().test.images.shape == (9, 8, 8, 1)
+
+
+def test_a_run_of_a_fold_goes_on_with_its_own_pictures(folder: Path, tmp_path: Path) -> None:
+    from vision_zoo.training import train
+
+    recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=8).override(fold=(2, 3), epochs=1)
+    train.start(recipe, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())
+    run = RunDirectory.open(tmp_path / "run")
+    assert Recipe.from_json(run.recipe_file.read_text(), name="r").data.fold == (2, 3)
+    _, splits = load_for_run(run, run.recipe(), data_dir=None)
+    again = dataset_of(recipe.data).load()
+    assert [file.name for file in splits.test.files] == [file.name for file in again.test.files]
+    assert np.array_equal(splits.train.images, again.train.images)
+    assert splits.sha256 == again.sha256
