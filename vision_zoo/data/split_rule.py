@@ -111,7 +111,7 @@ def read_split_file(path: Path) -> dict[str, str]:
 
 
 def _below(name: str) -> str:
-    return portable(name.strip()).removeprefix("./")
+    return portable(name).removeprefix("./")
 
 
 def require_listed(path: Path, known: Mapping[str, str], files: Iterable[str]) -> list[str]:

@@ -32,6 +32,14 @@ class Evaluation:
         predictions: NDArray[np.int64] = self.logits.argmax(axis=1)
         return predictions
 
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The logits' softmax `[n, classes]`."""
+        logits = self.logits.astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probabilities
+
     def loss_total(self, loss: LossFunction, batch: int) -> float:
         """The sum of the mean losses of consecutive batches of so many images."""
         logits, labels = torch.from_numpy(self.logits), torch.from_numpy(self.labels)

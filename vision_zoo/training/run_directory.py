@@ -1,7 +1,7 @@
 """The folder of a run: recipe, environment, results, and the state for resuming.
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
-curves.png confusion_matrix.png samples.png tensorboard/
+curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures)
 checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
 
@@ -86,6 +86,7 @@ class RunDirectory:
         self.metrics_file = path / "metrics.json"
         self.history_file = path / "history.csv"
         self.predictions_file = path / "predictions.csv"
+        self.mistakes_file = path / "mistakes.html"
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
         self.last = path / "checkpoints" / "last.pt"

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from vision_zoo.core import atomic
 from vision_zoo.core.class_metrics import ClassMetrics, class_metrics, top_accuracy
 from vision_zoo.core.event_file import EventFile, encode
 from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data.dataset import Dataset, Split, Splits
+from vision_zoo.data.mistakes import mistakes_page
+from vision_zoo.data.own_folder import is_own_folder
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
 from vision_zoo.training.classifier import ImageClassifier, count_parameters
@@ -108,6 +111,10 @@ def write_outcome(
         run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
     )
     write_predictions(run, splits.test, test)
+    classes = class_metrics(matrix, dataset.labels)
+    if is_own_folder(recipe.data.dataset):
+        page = mistakes_page(splits.test, test.probabilities, dataset.labels, classes, title=recipe.name)
+        atomic.write_text(run.mistakes_file, page)
     measures: dict[str, Any] = {
         f"{name}_{measure}": getattr(score, measure)
         for name, score in scores.items()
@@ -129,7 +136,7 @@ def write_outcome(
             test_images=len(test.logits),
             test_top_5_accuracy=top_accuracy(test.logits, test.labels),
             parameters=count_parameters(classifier.network),
-            classes=class_metrics(matrix, dataset.labels),
+            classes=classes,
             confusion_matrix=matrix.tolist(),
         )
     )
@@ -137,8 +144,7 @@ def write_outcome(
 
 def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> None:
     """Write what was predicted for each image of `split`."""
-    logits = scored.logits.astype(np.float64)
-    confidences = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+    confidences = scored.probabilities.max(axis=1)
     files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
     run.write_predictions(np.asarray(split.labels), scored.predictions, confidences, files)
 
