@@ -1,5 +1,6 @@
 """Runs: train one, go on with it, export it. Needs torch, once a function is called."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,13 +88,11 @@ def train(
         UnknownNameError: no such recipe, architecture or dataset.
         DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError
     """
-    from vision_zoo.recipes import choose_recipe
-
     chosen_device = require_choice("device", device, DEVICES)
     transfer = optional_path(transfer)
-    chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes)
-    if transfer is not None and chosen.transfer_from is None:
-        chosen = chosen.override(transfer_from=transfer.name, frozen=True)
+    chosen = chosen_recipe(
+        recipe, architecture, dataset, image_size=image_size, transfer=transfer, changes=changes
+    )
     from vision_zoo.training import train as training
 
     with progress_shown(progress) as shown:
@@ -107,6 +106,24 @@ def train(
             transfer=transfer,
         )
     return _finished(result)
+
+
+def chosen_recipe(
+    recipe: "str | Path | Recipe | None",
+    architecture: str | None,
+    dataset: str | None,
+    *,
+    image_size: int | None,
+    transfer: Path | None,
+    changes: Mapping[str, Any],
+) -> "Recipe":
+    """The recipe that `train` is asked for; raises as it does for arguments and names."""
+    from vision_zoo.recipes import choose_recipe
+
+    chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes)
+    if transfer is not None and chosen.transfer_from is None:
+        chosen = chosen.override(transfer_from=transfer.name, frozen=True)
+    return chosen
 
 
 @saying_which_extra

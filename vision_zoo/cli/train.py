@@ -1,15 +1,19 @@
 """`train`: train a recipe into a run directory."""
 
+import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, print_classes
 from vision_zoo.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from vision_zoo.recipes.recipe import Recipe
 
 
 def train(
@@ -36,6 +40,10 @@ def train(
     transfer: Annotated[
         Path | None, typer.Option(help="Run whose feature layers are copied and frozen.")
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Train so many runs, each with another part of folder:PATH for test, 2 to 20."),
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to create. Default: runs/<recipe>.")] = None,
@@ -56,9 +64,27 @@ def train(
             image_size=image_size,
             pretrained=pretrained,
             transfer=transfer,
+            folds=folds,
             **settings,
         )
         run = api.resume(resume, dataset=dataset, device=device, data_dir=data_dir)
+    elif folds is not None:
+        from vision_zoo.api.runs import chosen_recipe
+
+        chosen = chosen_recipe(
+            recipe, architecture, dataset, image_size=image_size, transfer=transfer, changes=settings
+        )
+        _cross_validate(
+            chosen,
+            folds,
+            out,
+            as_json=as_json,
+            device=device,
+            data_dir=data_dir,
+            pretrained=pretrained,
+            transfer=transfer,
+        )
+        return
     else:
         run = api.train(
             recipe,
@@ -90,7 +116,30 @@ def train(
         return
     print(f"{run.path}: {run.accuracy:.2%} test accuracy after {run.epochs} epochs")
     print_classes(run.classes, run.top_5_accuracy)
+    if (run.path / "mistakes.html").is_file():
+        print(f"worst mistakes: {run.path / 'mistakes.html'}")
     print(f"next: {_export_command(run.path, run.recipe)}")
+
+
+def _cross_validate(recipe: "Recipe", folds: int, out: Path | None, *, as_json: bool, **origins: Any) -> None:
+    from vision_zoo.core.class_metrics import class_heading
+    from vision_zoo.core.json_file import text
+    from vision_zoo.core.progress import progress_on_stderr
+    from vision_zoo.core.tables import render
+    from vision_zoo.experiments.cross_validation import cross_validate, folds_table
+
+    with progress_on_stderr() as progress:
+        path, found = cross_validate(recipe, folds, out, progress=progress, **origins)
+    if as_json:
+        print_json(json.loads(text(found)))
+        return
+    low, high = found.accuracy_interval
+    print(
+        f"{path}: {found.mean_accuracy:.2%} test accuracy, the mean of {folds} folds "
+        f"(95 % interval {low:.2%} to {high:.2%})"
+    )
+    print(f"\n{class_heading(found.classes)}:")
+    print(render(folds_table(found.classes), "table"))
 
 
 def _export_command(run: Path, recipe: str) -> str:
