@@ -174,6 +174,7 @@ class _Fields(Group):
     batch_size: Annotated[_Count, "Images per step."] = 128
     optimizer: OptimizerSettings = OptimizerSettings()
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), "Probability spread evenly over all classes."] = 0.0
+    class_weights: Annotated[bool, "Weight the training loss by the inverse frequency of classes."] = False
     test_time_flip: Annotated[bool, "Classify by the mean of an image and its mirror image."] = False
     softmax_before_loss: bool = False
     precision: Annotated[Arithmetic, "Precision of training steps; tf32 is for NVIDIA GPUs."] = "fp32"
@@ -207,9 +208,10 @@ class Recipe(_Fields):
     variant. `parameters` is the network's number of parameters, frozen ones too. `test_curve` draws the test
     split's loss and accuracy per epoch; they never decide anything.
 
-    Losses that are reported are without `label_smoothing`. `softmax_before_loss` gives cross-entropy probabilities where
-    it expects logits, as report A does: the loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and exported
-    probabilities are the same.
+    `class_weights` multiplies the loss of each training image by n / (k n_c), of n images in k classes, n_c in its own.
+    Losses that are reported are without `label_smoothing` and weights. `softmax_before_loss` gives cross-entropy
+    probabilities where it expects logits, as report A does: the loss cannot fall below ln(e + classes - 1) - 1 then.
+    Predictions and exported probabilities are the same.
 
     `test_time_flip` averages the logits of an image and its mirror image in evaluation and in the exported file, at
     twice the work. `precision` is what matrix products and convolutions of the training steps compute in: single, TF32

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,7 +20,7 @@ from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
-from vision_zoo.training.optim import build_optimizer, scored_loss
+from vision_zoo.training.optim import balanced_weights, build_optimizer, scored_loss
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.run_outputs import Scalars, write_outcome
 from vision_zoo.training.speedups import apply_speedups
@@ -128,7 +129,10 @@ def _run_loop(
             run.write_history(state.history)
 
     trained = distributed.parallel(model)
-    eager = EagerStep(trained, state.optimizer, recipe, here=here)
+    weights = (
+        balanced_weights(np.asarray(inputs["train"].labels)).to(device) if recipe.class_weights else None
+    )
+    eager = EagerStep(trained, state.optimizer, recipe, here=here, class_weights=weights)
     loader = Loader(inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device, here=here)
     scored = ScoredSplits(
         validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None

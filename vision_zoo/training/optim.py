@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,8 +25,16 @@ def cross_entropy_of_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits.softmax(dim=1), labels)
 
 
-def loss_function(recipe: Recipe) -> LossFunction:
-    """What the recipe's training minimises."""
+def balanced_weights(labels: NDArray[np.int64]) -> Tensor:
+    """Weights of classes for `labels` `[n]`, float32 `[classes]`: their inverse frequencies, 1 in the mean of images."""
+    counts = np.bincount(labels)
+    return torch.from_numpy(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).float()
+
+
+def loss_function(recipe: Recipe, class_weights: Tensor | None = None) -> LossFunction:
+    """What the recipe's training minimises, with the weights of classes, float32 `[classes]`, if there are any."""
+    if class_weights is not None:
+        return partial(_weighted, recipe, class_weights)
     if recipe.label_smoothing and not recipe.softmax_before_loss:
         return partial(functional.cross_entropy, label_smoothing=recipe.label_smoothing)
     return scored_loss(recipe)
@@ -33,6 +43,17 @@ def loss_function(recipe: Recipe) -> LossFunction:
 def scored_loss(recipe: Recipe) -> LossFunction:
     """The loss that is reported and decides early stopping: the recipe's, of the labels as they are."""
     return cross_entropy_of_softmax if recipe.softmax_before_loss else cross_entropy
+
+
+def _weighted(recipe: Recipe, class_weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    softmax = recipe.softmax_before_loss
+    losses = functional.cross_entropy(
+        logits.softmax(dim=1) if softmax else logits,
+        labels,
+        reduction="none",
+        label_smoothing=0.0 if softmax else recipe.label_smoothing,
+    )
+    return (losses * class_weights[labels]).mean()
 
 
 _FACTOR = "lr_factor"  # of a group of parameters

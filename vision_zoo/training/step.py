@@ -28,17 +28,24 @@ class EagerStep:
     """Forward, backward and the optimizer's step, one operator after the other.
 
     `model` takes the batches' images, changed where there are changes, and gives logits. With several processes it
-    averages their gradients, and the loss is weighted so that the average is the whole batch's mean.
+    averages their gradients, and the loss is weighted so that the average is the whole batch's mean. `class_weights` are
+    float32 `[classes]`.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, *, here: World = ALONE
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe,
+        *,
+        here: World = ALONE,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self._here = here
         self._bf16 = recipe.precision == "bf16"
-        self._loss_of = loss_function(recipe)
+        self._loss_of = loss_function(recipe, class_weights)
 
     def __call__(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
         images = batch.images if changes is None else apply_augmentation(batch.images, changes)
