@@ -65,7 +65,7 @@ def test_a_checkpoint_is_a_plain_file_of_torch_with_a_checksum(interrupted: RunD
 def test_a_checkpoint_of_another_recipe_is_refused(finished_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished_run, tmp_path / "run")
     (run / "metrics.json").unlink()
-    (run / "recipe.json").write_text(find_recipe("simple_cnn-mnist_5k").override(epochs=9).to_json())
+    (run / "recipe.json").write_text(find_recipe("simple_cnn-mnist_5k").override(batch_size=9).to_json())
     with pytest.raises(RunError, match="belongs to another recipe"):
         resume(run)
 

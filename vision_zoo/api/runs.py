@@ -130,6 +130,7 @@ def chosen_recipe(
 def resume(
     run: str | Path,
     *,
+    epochs: int | None = None,
     dataset: str | None = None,
     device: str = "auto",
     data_dir: str | Path | None = None,
@@ -137,7 +138,8 @@ def resume(
 ) -> FinishedRun:
     """Continue an interrupted run in place; a finished one is returned as it is.
 
-    `dataset` is `folder:PATH` where the run's folder of pictures was moved.
+    With `epochs`, a finished run is continued too, and becomes what one that was started with that number is. `dataset`
+    is `folder:PATH` where the run's folder of pictures was moved.
 
     Raises:
         RunError: no run is there, it is damaged, or the data is not what it was trained on.
@@ -148,7 +150,12 @@ def resume(
 
     with progress_shown(progress) as shown:
         result = training.resume(
-            Path(run), device=chosen_device, data_dir=optional_path(data_dir), dataset=dataset, progress=shown
+            Path(run),
+            device=chosen_device,
+            data_dir=optional_path(data_dir),
+            dataset=dataset,
+            epochs=epochs,
+            progress=shown,
         )
     return _finished(result)
 

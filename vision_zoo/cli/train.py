@@ -48,7 +48,8 @@ def train(
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to create. Default: runs/<recipe>.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Run directory to continue, with its own settings.")
+        Path | None,
+        typer.Option(help="Run directory to continue, with its own settings; --epochs may be higher."),
     ] = None,
     as_json: Json = False,
     **settings: Any,
@@ -57,6 +58,7 @@ def train(
     from vision_zoo import api
 
     if resume is not None:
+        epochs = settings.pop("epochs")
         _refuse_beside_resume(
             recipe=recipe,
             architecture=architecture,
@@ -67,7 +69,7 @@ def train(
             folds=folds,
             **settings,
         )
-        run = api.resume(resume, dataset=dataset, device=device, data_dir=data_dir)
+        run = api.resume(resume, epochs=epochs, dataset=dataset, device=device, data_dir=data_dir)
     elif folds is not None:
         from vision_zoo.api.runs import chosen_recipe
 
@@ -157,4 +159,6 @@ def _refuse_beside_resume(**given: Any) -> None:
         if value is not None
     ]
     if unwanted:
-        raise UsageError(f"--resume continues a run with its own settings; leave out {', '.join(unwanted)}")
+        raise UsageError(
+            f"--resume continues a run with its own settings but --epochs; leave out {', '.join(unwanted)}"
+        )

@@ -114,7 +114,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path: Path) -> None:
-    if Recipe.from_json(content["recipe"], name=str(path)) != recipe:
+    if not _leads_to(Recipe.from_json(content["recipe"], name=str(path)), recipe):
         raise RunError(
             f"{path} belongs to another recipe than recipe.json; restore the run's folder or train again"
         )
@@ -129,6 +129,13 @@ def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path
     torch.set_rng_state(content["random_state"])
     if torch.cuda.is_available() and "cuda_random_state" in content:
         torch.cuda.set_rng_state(content["cuda_random_state"])
+
+
+def _leads_to(former: Recipe, recipe: Recipe) -> bool:
+    """Whether the same steps lead to the checkpoint with both: the number of epochs decides only when they end."""
+    if recipe.schedule.kind == "one_cycle":
+        return former == recipe
+    return former.replace(epochs=recipe.stopping.epochs) == recipe
 
 
 def _packed(partial: PartialEpoch) -> dict[str, Any]:

@@ -124,6 +124,18 @@ class RunDirectory:
         json_file.write(self.environment_file, environment, indent=2)
         atomic.write_text(self.recipe_file, recipe.to_json())
 
+    def reopen(self, recipe: Recipe) -> None:
+        """Make a finished run an unfinished one of `recipe`.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            self.metrics_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise atomic.storage_error(self.metrics_file, error) from error
+        atomic.write_text(self.recipe_file, recipe.to_json())
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from training in the same folder, which is made if need be.

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.errors import RunError, RunInUseError
+from vision_zoo.core.errors import RunError, RunInUseError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.results import DataUsed, EpochRecord
 from vision_zoo.data.dataset import Splits, report_skipped
 from vision_zoo.recipes.folder_settings import dataset_of
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.recipe import Recipe, StoppingSettings
 from vision_zoo.training import distributed
 from vision_zoo.training.checkpoint import has_state
 from vision_zoo.training.classifier import build_classifier
@@ -65,17 +65,24 @@ def start(
 
 
 def resume(
-    path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress, dataset: str | None = None
+    path: Path,
+    *,
+    device: DeviceName,
+    data_dir: Path | None,
+    progress: Progress,
+    dataset: str | None = None,
+    epochs: int | None = None,
 ) -> TrainResult:
     """Continue an interrupted run in place; a finished one is returned as it is.
 
-    `dataset` is `folder:PATH` where the run's folder of pictures was moved; its content has to be the same.
+    `dataset` is `folder:PATH` where the run's folder of pictures was moved; its content has to be the same. With
+    `epochs`, a finished run is continued too, and ends as one that was started with that number.
 
     Raises:
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     run = RunDirectory.open(path)
-    _resume(run, device, data_dir, dataset, progress, _unwatched)
+    _resume(run, device, data_dir, dataset, progress, _unwatched, epochs)
     return finished(run)
 
 
@@ -191,10 +198,11 @@ def _resume(
     named: str | None,
     progress: Progress,
     watch: Watch,
+    epochs: int | None = None,
 ) -> None:
     chosen = choose_device(device)
     with distributed.joined(cuda=chosen.type == "cuda") as here:
-        _continue(run, chosen, data_dir, named, progress if here.is_main else SilentProgress(), watch)
+        _continue(run, chosen, data_dir, named, progress if here.is_main else SilentProgress(), watch, epochs)
 
 
 def _continue(
@@ -204,11 +212,14 @@ def _continue(
     named: str | None,
     progress: Progress,
     watch: Watch | None,
+    epochs: int | None = None,
 ) -> None:
-    """Train on, shown to `watch`, or without one only score what there is."""
+    """Train on, to so many `epochs`, shown to `watch`, or without one only score what there is."""
     path, recipe = run.path, run.recipe()
+    if epochs is not None:
+        recipe = _with_epochs(run, epochs)
     _set_up_torch(recipe, device)
-    if run.finished:
+    if run.finished and epochs is None:
         progress.line(f"{path} is already finished")
         return
     origins = Origins.of_run(run.environment())
@@ -221,7 +232,50 @@ def _continue(
         train_split = training_splits(splits, recipe)["train"]
         initialise(classifier, recipe, train_split, path, replace(origins, data_dir=data_dir))
     with _writing(run), run.saying_how_to_resume(recipe.stopping.epochs):
+        if epochs is not None and distributed.world().is_main:
+            run.reopen(recipe)
         fit(run, recipe, dataset, splits, classifier.to(device), progress, watch)
+
+
+def _with_epochs(run: RunDirectory, epochs: int) -> Recipe:
+    """The recipe of `run` with another number of epochs, where it then takes the steps of one started with it.
+
+    Raises:
+        RunError: it has trained as many, has ended for another reason, or has no checkpoint.
+        UsageError: the number is out of range, or the schedule depends on it.
+    """
+    recipe, done = run.recipe(), run.epochs_saved()
+    longer = recipe.replace(epochs=epochs)
+    if longer != recipe and recipe.schedule.kind == "one_cycle":
+        raise UsageError(
+            f"the learning rate of {run.path} follows the schedule one_cycle over {recipe.stopping.epochs} epochs, which "
+            f"other epochs cannot go on with; train again with --epochs {epochs} and another --out"
+        )
+    if epochs < done or (run.finished and epochs == done):
+        raise RunError(f"{run.path} has trained {done} epochs already; expected more than that in --epochs")
+    if run.finished:
+        _require_open_end(run, recipe.stopping)
+    return longer
+
+
+def _require_open_end(run: RunDirectory, stopping: StoppingSettings) -> None:
+    """Raise RunError where it is not for the number of its epochs that the finished `run` has ended."""
+    if not has_state(run.last, run.previous):
+        raise RunError(f"{run.path} has no checkpoint to go on from; train again with another --out")
+    reached = run.metrics()
+    ended = {
+        "patience": stopping.patience is not None
+        and reached.epochs - reached.best_epoch >= stopping.patience,
+        "max-steps": stopping.max_steps is not None and reached.steps >= stopping.max_steps,
+        "max-minutes": stopping.max_minutes is not None
+        and reached.train_seconds >= stopping.max_minutes * 60,
+    }
+    reason = next((name for name, holds in ended.items() if holds), None)
+    if reason is not None:
+        raise RunError(
+            f"{run.path} was stopped by --{reason} after {reached.epochs} epochs, and would be again; train again with "
+            "another one and another --out"
+        )
 
 
 def _set_up_torch(recipe: Recipe, device: torch.device) -> None:
