@@ -32,6 +32,7 @@ from vision_zoo.experiments.predictions import (
     read_predictions,
     write_predictions,
 )
+from vision_zoo.experiments.shared_run import start_or_resume_shared
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
@@ -83,9 +84,7 @@ def reproduce_all(
         progress.line(f"{recipe.name}, seed {seed}")
         try:
             run = RunDirectory(train.default_path(seeded, folders.runs))
-            train.start_or_resume_shared(
-                seeded, run.path, device=device, data_dir=folders.data, progress=progress
-            )
+            start_or_resume_shared(seeded, run.path, device=device, data_dir=folders.data, progress=progress)
         except Interrupted:
             with _alone(path):
                 _keep_unfinished(path, seeded, folders)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.errors import RunError, RunInUseError, UsageError
+from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.results import DataUsed, EpochRecord
 from vision_zoo.data.dataset import Splits, report_skipped
@@ -34,7 +34,8 @@ from vision_zoo.training.speedups import keep_freed_memory
 from vision_zoo.training.weights import Origins, initialise
 
 
-def _unwatched(_record: EpochRecord) -> bool:
+def unwatched(_record: EpochRecord) -> bool:
+    """Watch nothing: the run goes on to its end."""
     return True
 
 
@@ -60,7 +61,7 @@ def start(
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     run = RunDirectory(path)
-    _start(recipe, run, device, Origins(data_dir, pretrained, transfer), progress, _unwatched)
+    _start(recipe, run, device, Origins(data_dir, pretrained, transfer), progress, unwatched)
     return finished(run)
 
 
@@ -82,7 +83,7 @@ def resume(
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     run = RunDirectory.open(path)
-    _resume(run, device, data_dir, dataset, progress, _unwatched, epochs)
+    _resume(run, device, data_dir, dataset, progress, unwatched, epochs)
     return finished(run)
 
 
@@ -93,7 +94,7 @@ def start_or_resume(
     device: DeviceName,
     data_dir: Path | None,
     progress: Progress,
-    watch: Watch = _unwatched,
+    watch: Watch = unwatched,
 ) -> bool:
     """Train `recipe` in a new run directory, or continue its run that is there. Returns whether it is finished.
 
@@ -110,37 +111,6 @@ def start_or_resume(
     else:
         _start(recipe, run, device, Origins(data_dir), progress, watch)
     return run.finished
-
-
-def start_or_resume_shared(
-    recipe: Recipe,
-    path: Path,
-    *,
-    device: DeviceName,
-    data_dir: Path | None,
-    progress: Progress,
-    watch: Watch = _unwatched,
-) -> bool:
-    """As `start_or_resume`, but while another process has the run, wait until that is done.
-
-    `watch` is shown the records of a run that is there as well.
-    """
-    run = RunDirectory(path)
-    while True:
-        run.wait_until_free()
-        begun = run.recipe_file.is_file()
-        if begun:
-            run.require_recipe(recipe)
-            if run.history_file.is_file() and not all(watch(record) for record in run.history()):
-                return False
-        try:
-            return start_or_resume(
-                recipe, path, device=device, data_dir=data_dir, progress=progress, watch=watch
-            )
-        except RunError as error:
-            begun_by_another = not begun and run.recipe_file.is_file()  # in this moment
-            if not begun_by_another and not isinstance(error, RunInUseError):
-                raise
 
 
 def finish(path: Path, *, device: DeviceName, data_dir: Path | None, progress: Progress) -> TrainResult:

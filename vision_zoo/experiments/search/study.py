@@ -31,8 +31,8 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import EpochRecord, Point
 from vision_zoo.experiments.search.search_space import Range, Space, describe, folder_name, is_whole, tuned
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
+from vision_zoo.experiments.shared_run import start_or_resume_shared
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
-from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
 _SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
@@ -236,7 +236,7 @@ def _train_point(trial: Trial, recipe: Recipe, space: Space, place: Place) -> fl
         return True
 
     try:
-        finished = train.start_or_resume_shared(
+        finished = start_or_resume_shared(
             point,
             run.path,
             device=place.device,
