@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from vision_zoo.core.errors import DataError, UnknownNameError
-from vision_zoo.data import DATASETS, find_dataset
+from vision_zoo.data import DATASETS, cifar10, find_dataset
 from vision_zoo.data.cache import cache_folder
 from vision_zoo.data.dataset import Splits
 from vision_zoo.data.folder_contents import load_contents, read_contents
 from vision_zoo.data.layout import read_layout
 from vision_zoo.data.split import stratified_holdout
+from vision_zoo.images.preprocess import prepare
 
 
 @pytest.fixture(params=sorted(DATASETS))
@@ -36,9 +37,12 @@ def test_a_dataset_is_what_it_says(loaded: tuple[str, Splits]) -> None:
         assert split.images.dtype == np.uint8
         assert split.images.shape[1:] == dataset.input.shape
         assert set(np.unique(split.labels)) == set(range(len(dataset.labels)))
-    pixels = np.asarray(splits.train.images, dtype=np.float64) / 255
-    assert pixels.mean(axis=(0, 1, 2)) == pytest.approx(dataset.mean, abs=2e-3)
-    assert pixels.std(axis=(0, 1, 2)) == pytest.approx(dataset.std, abs=2e-3)
+    for channel, (mean, std) in enumerate(zip(dataset.mean, dataset.std, strict=True)):
+        counts = sum(np.bincount(image[..., channel].ravel(), minlength=256) for image in splits.train.images)
+        levels = np.arange(256) / 255
+        found = np.average(levels, weights=counts)
+        assert found == pytest.approx(mean, abs=2e-3)
+        assert np.sqrt(np.average((levels - found) ** 2, weights=counts)) == pytest.approx(std, abs=2e-3)
 
 
 def test_mnist_5k_holds_a_thousand_stratified_digits_out(mnist_5k: Splits) -> None:
@@ -262,3 +266,23 @@ def test_a_stratified_holdout_is_exact_seeded_and_in_proportion() -> None:
 def test_an_impossible_holdout_is_refused(held_out: int) -> None:
     with pytest.raises(DataError, match="cannot hold"):
         stratified_holdout(np.zeros(4, dtype=np.int64), held_out, seed=0)
+
+
+def test_cifar10_in_grayscale_is_its_pictures_turned_gray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 10, 32, 32, 3), dtype=np.uint8)
+    for split, of_split in zip(("train", "test"), pictures, strict=True):
+        for label, picture in zip(cifar10.LABELS, of_split, strict=True):
+            folder = tmp_path / "cifar10" / split / label
+            folder.mkdir(parents=True)
+            Image.fromarray(picture).save(folder / "0.png")
+    coloured, gray = (dataset.loader(tmp_path) for dataset in (cifar10.DATASET, cifar10.GRAYSCALE))
+    assert np.array_equal(coloured.test.images, pictures[1])
+    for loaded, of_split in zip((gray.train, gray.test), pictures, strict=True):
+        expected = [prepare(Image.fromarray(picture), cifar10.GRAY) for picture in of_split]
+        assert np.array_equal(loaded.images, expected)
+        assert loaded.labels.tolist() == list(range(10))
+    (decoded,) = (cache_folder() / "decoded").iterdir()  # once for both
+    assert decoded.name.startswith("cifar10-")

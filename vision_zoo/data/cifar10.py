@@ -1,11 +1,9 @@
 """CIFAR-10: 60,000 colour pictures of animals and vehicles, 32 x 32, and a grayscale view of them."""
 
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from vision_zoo.core.errors import DataError
@@ -13,7 +11,7 @@ from vision_zoo.data.cache import content_hash, decoded_once
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.data.image_folder import Decoded, find_image_folder, load_image_folder
 from vision_zoo.data.sources import locate, remedy
-from vision_zoo.images.preprocess import InputFormat, prepare
+from vision_zoo.images.preprocess import InputFormat
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RGB = InputFormat(channels=3, height=32, width=32)
@@ -21,7 +19,7 @@ GRAY = replace(RGB, channels=1)
 _BATCHES = "cifar-10-batches-py"  # torchvision's folder
 
 
-def _load(dataset: str, target: InputFormat, data_dir: Path | None) -> Splits:
+def _load(data_dir: Path | None) -> Splits:
     folder = locate(
         "cifar10",
         data_dir,
@@ -31,11 +29,19 @@ def _load(dataset: str, target: InputFormat, data_dir: Path | None) -> Splits:
     )
     images = find_image_folder(folder)
     if images is not None and not (folder / _BATCHES).is_dir():
-        return load_image_folder(dataset, images, LABELS, target, variant=_variant)
+        return load_image_folder("cifar10", images, LABELS, RGB, variant=_variant)
     key = content_hash(sorted(path for path in (folder / _BATCHES).iterdir() if path.is_file()))
-    return decoded_once(
-        dataset, {"content": key, "input": asdict(target)}, lambda: _decode_batches(folder, target, key)
-    )
+    return decoded_once("cifar10", {"content": key, "input": asdict(RGB)}, lambda: _read_batches(folder, key))
+
+
+def _load_gray(data_dir: Path | None) -> Splits:
+    splits = _load(data_dir)
+    return replace(splits, train=_in_gray(splits.train), test=_in_gray(splits.test))
+
+
+def _in_gray(split: Split) -> Split:
+    column = Image.fromarray(split.images.reshape(-1, RGB.width, RGB.channels))  # one image above the other
+    return replace(split, images=np.asarray(column.convert("L")).reshape(-1, *GRAY.shape))
 
 
 def _variant(decoded: Decoded) -> str:
@@ -44,7 +50,7 @@ def _variant(decoded: Decoded) -> str:
     return "JPEG copy" if any(name.endswith((".jpg", ".jpeg")) for name in names) else "image files"
 
 
-def _decode_batches(folder: Path, target: InputFormat, key: str) -> Splits:
+def _read_batches(folder: Path, key: str) -> Splits:
     from torchvision.datasets import CIFAR10
 
     splits = {}
@@ -55,14 +61,8 @@ def _decode_batches(folder: Path, target: InputFormat, key: str) -> Splits:
             raise DataError(
                 f"{folder / _BATCHES} is damaged or incomplete ({error}); {remedy(folder)}"
             ) from error
-        splits[name] = Split(_converted(data.data, target), np.asarray(data.targets, dtype=np.int64))
+        splits[name] = Split(data.data, np.asarray(data.targets, dtype=np.int64))
     return Splits(train=splits["train"], test=splits["test"], variant="original", sha256=key)
-
-
-def _converted(images: NDArray[np.uint8], target: InputFormat) -> NDArray[np.uint8]:
-    if target.channels == 3:
-        return images
-    return np.stack([prepare(Image.fromarray(image), target) for image in images])
 
 
 def _download(folder: Path) -> None:
@@ -83,7 +83,7 @@ DATASET = Dataset(
     std=(0.2470, 0.2435, 0.2616),
     train_images=50_000,
     test_images=10_000,
-    loader=partial(_load, "cifar10", RGB),
+    loader=_load,
 )
 GRAYSCALE = replace(
     DATASET,
@@ -92,5 +92,5 @@ GRAYSCALE = replace(
     input=GRAY,
     mean=(0.4808,),
     std=(0.2391,),
-    loader=partial(_load, "cifar10-gray", GRAY),
+    loader=_load_gray,
 )
