@@ -112,6 +112,8 @@ def test_a_run_of_a_fold_goes_on_with_its_own_pictures(folder: Path, tmp_path: P
     assert Recipe.from_json(run.recipe_file.read_text(), name="r").data.fold == (2, 3)
     _, splits = load_for_run(run, run.recipe(), data_dir=None)
     again = dataset_of(recipe.data).load()
-    assert [file.name for file in splits.test.files] == [file.name for file in again.test.files]
-    assert np.array_equal(splits.train.images, again.train.images)
+    for name, split in training_splits(again, recipe).items():
+        kept = training_splits(splits, recipe)[name]
+        assert [file.name for file in kept.files] == [file.name for file in split.files]
+        assert np.array_equal(kept.images, split.images)
     assert splits.sha256 == again.sha256
