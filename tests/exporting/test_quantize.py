@@ -2,16 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+import torch
+from torch import Tensor, nn
 
+from vision_zoo.architectures.efficientnet_lite0 import InvertedResidual
 from vision_zoo.benchmark.sessions import placement
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, UsageError
+from vision_zoo.data.dataset import Split
 from vision_zoo.exporting import export
-from vision_zoo.exporting.export import ExportedModel, export_onnx
+from vision_zoo.exporting.export import ExportedModel, export_onnx, to_onnx
 from vision_zoo.exporting.quantize import to_precision
 from vision_zoo.serving.session import Session
+from vision_zoo.training.classifier import ImageClassifier
 
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])
@@ -55,6 +61,39 @@ def test_the_graph_really_computes_in_it(reduced: ExportedModel) -> None:
         types = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) > 1}
         assert onnx.TensorProto.FLOAT16 in types
         assert onnx.TensorProto.FLOAT not in types
+
+
+class _Depthwise(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        stem = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU6())
+        blocks = [InvertedResidual(8, 8, kernel=3, stride=1, expansion=expansion) for expansion in (1, 4)]
+        self.layers = nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits
+
+
+def test_depthwise_layers_have_all_bits_and_stay_among_integers() -> None:
+    torch.manual_seed(0)
+    classifier = ImageClassifier(_Depthwise(), mean=(0.5,) * 3, std=(0.5,) * 3).eval()
+    images = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3), dtype=np.uint8)
+    training = Split(images, np.zeros(8, dtype=np.int64))
+    model = onnx.load_model_from_string(to_precision(to_onnx(classifier, (12, 12, 3)), "int8", training))
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    made_by = {output: node for node in model.graph.node for output in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    largest = [
+        int(np.abs(values[made_by[node.input[1]].input[0]].astype(int)).max())
+        if node.input[1] in made_by
+        else None
+        for node in convolutions
+    ]
+    # Stem and first depthwise in single precision; then projection, expansion, depthwise, projection.
+    assert largest == [None, None, 64, 64, 127, 64]
+    clips = [node for node in model.graph.node if node.op_type == "Clip"]
+    assert len(clips) == 2  # those of the layers in single precision: among integers the range does it
 
 
 def test_the_file_names_no_domain_that_it_does_not_use(reduced: ExportedModel) -> None:
