@@ -198,6 +198,19 @@ def exported_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def embedded_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`exported_model` with embeddings. Read only."""
+    from vision_zoo.exporting.export import export_onnx
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        export_onnx(finished_run, folder, embeddings=True)
+
+    (model,) = _made_once(tmp_path_factory, "embedded", make).glob("*.onnx")
+    return model
+
+
+@pytest.fixture(scope="session")
 def digit_png(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real handwritten 7 as an image file."""
     from PIL import Image

@@ -97,6 +97,21 @@ def test_the_contract_is_accepted() -> None:
     check_signature([IMAGE], [LOGITS, PROBABILITIES], METADATA, name="m")
 
 
+def test_embeddings_are_an_output_where_the_metadata_says_so() -> None:
+    metadata = replace(METADATA, embeddings=5)
+    assert metadata_of({METADATA_KEY: metadata.to_json()}, name="m") == metadata
+    assert "embeddings" not in json.loads(METADATA.to_json())
+    embeddings = Tensor("embeddings", "tensor(float)", ["batch", 5])
+    check_signature([IMAGE], [LOGITS, PROBABILITIES, embeddings], metadata, name="m")
+    for outputs, told in (
+        ([LOGITS, PROBABILITIES], metadata),
+        ([LOGITS, PROBABILITIES, embeddings], METADATA),
+        ([LOGITS, PROBABILITIES, embeddings], replace(METADATA, embeddings=6)),
+    ):
+        with pytest.raises(ModelError, match="has inputs and outputs"):
+            check_signature([IMAGE], outputs, told, name="m")
+
+
 @pytest.mark.parametrize(
     ("inputs", "outputs", "says"),
     [

@@ -1,5 +1,6 @@
 """The Triton model repository, read back with Triton's own definition of its configuration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def test_triton_reads_the_shapes_and_types_of_the_artifact(metadata: Metadata) -
     assert {output.data_type for output in parsed.output} == {model_config_pb2.TYPE_FP32}
     assert parsed.HasField("dynamic_batching")
     assert parsed.dynamic_batching.max_queue_delay_microseconds > 0
+
+
+def test_embeddings_are_an_output_without_labels(metadata: Metadata) -> None:
+    *_, embeddings = _parsed(config("digits", replace(metadata, embeddings=128))).output
+    assert (embeddings.name, list(embeddings.dims), embeddings.label_filename) == ("embeddings", [128], "")
 
 
 def test_a_repository_has_what_triton_looks_for(

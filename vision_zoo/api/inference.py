@@ -9,6 +9,9 @@ from vision_zoo.api.arguments import optional_path, progress_shown, saying_which
 from vision_zoo.core.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vision_zoo.artifact.metadata import Metadata
     from vision_zoo.serving.evaluate import DatasetScore
     from vision_zoo.serving.predict import Picture
@@ -86,6 +89,21 @@ class Classifier:
             for ranked in classify(self._session, pictures, top=top)
         ]
         return answers if pictures is image else answers[0]
+
+    def embed(self, image: "Picture | list[Any] | tuple[Any, ...]") -> "NDArray[np.float32]":
+        """What the last dense layer takes of an image, float32 `[width]`; of a list or tuple of them `[n, width]`.
+
+        Images are those of `classify`; the file was exported with embeddings.
+
+        Raises:
+            UsageError: the file has no embeddings.
+            ImageError, ModelError: as `classify`.
+        """
+        from vision_zoo.serving.predict import embed
+
+        pictures = image if isinstance(image, list | tuple) else [image]
+        embeddings = embed(self._session, pictures)
+        return embeddings if pictures is image else embeddings[0]
 
     def classify_files(
         self, *inputs: str | Path, top: int | None = None

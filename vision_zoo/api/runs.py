@@ -37,7 +37,8 @@ class ExportedFile:
     """An exported file, and how it compares with its checkpoint on the `images` of the test split.
 
     `accuracy`, `checkpoint_accuracy` and `argmax_agreement` are fractions of them; `replaced` says whether there was a
-    file before, `triton` is the model's folder in a Triton repository, where one was asked for.
+    file before, `triton` is the model's folder in a Triton repository, where one was asked for, `embeddings` the width of
+    the output of that name.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class ExportedFile:
     images: int
     replaced: bool
     triton: Path | None
+    embeddings: int | None = None
 
 
 def _finished(result: "TrainResult") -> FinishedRun:
@@ -167,6 +169,7 @@ def export(
     *,
     precision: str = "fp32",
     weights: str = "fp32",
+    embeddings: bool = False,
     triton: str | Path | None = None,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
@@ -174,8 +177,8 @@ def export(
     """Export a finished run to an ONNX file in `output_dir`, verified on the whole test split.
 
     `precision` is what the graph computes in and `weights` how a graph in fp32 stores large weights: `fp32`, `fp16` or
-    `int8`. `triton` is a Triton model repository to add the file to. `dataset` is `folder:PATH` where the run's folder of
-    pictures was moved.
+    `int8`. With `embeddings` the file has a third output, what the last dense layer takes. `triton` is a Triton model
+    repository to add the file to. `dataset` is `folder:PATH` where the run's folder of pictures was moved.
 
     Raises:
         ExportError: the file does not predict what the checkpoint predicts; nothing is written.
@@ -196,6 +199,7 @@ def export(
         dataset=dataset,
         precision=computed,
         weights=stored,
+        embeddings=embeddings,
     )
     verification = exported.verification
     return ExportedFile(
@@ -206,5 +210,6 @@ def export(
         max_logit_difference=verification.max_logit_difference,
         images=verification.images,
         replaced=exported.replaced,
+        embeddings=exported.embeddings,
         triton=None if triton is None else add_model(Path(triton), exported.path),
     )

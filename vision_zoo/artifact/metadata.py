@@ -1,8 +1,9 @@
 """The contract between training and serving: one ONNX file that carries all that serving needs.
 
 Input `image`: uint8 `[batch, height, width, channels]` with a dynamic batch. Outputs `logits` and
-`probabilities`: float32 `[batch, classes]`. Casting, normalisation and layout changes are inside the
-graph. The metadata is one JSON value under `METADATA_KEY`.
+`probabilities`: float32 `[batch, classes]`; in some files also `embeddings`: float32 `[batch, width]`.
+Casting, normalisation and layout changes are inside the graph. The metadata is one JSON value under
+`METADATA_KEY`.
 """
 
 import json
@@ -10,6 +11,7 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, get_args
 
 import msgspec
@@ -24,6 +26,11 @@ METADATA_KEY = "vision_zoo"
 SCHEMA_VERSION = 1
 INPUT_NAME = "image"
 OUTPUT_NAMES = ("logits", "probabilities")
+"""The outputs that every file has."""
+
+EMBEDDINGS = "embeddings"
+"""The output with what the last dense layer takes, in files that were exported with it."""
+
 SUFFIX = ".onnx"
 MAX_LABELS = 65_536
 MAX_TEXT = 1000
@@ -73,7 +80,8 @@ class Metadata:
     `test_accuracy` is a fraction of `test_images`, measured with this graph; `macs` are multiply-accumulate operations
     for one image; `precision` is what the graph computes in and `weights` how the file stores large weights;
     `architecture_arguments` are those that the input format does not give; `data_variant` is the dataset's copy that
-    the metrics refer to. `ood_energy_threshold` is the 2nd percentile of `energy` over the test images.
+    the metrics refer to. `ood_energy_threshold` is the 2nd percentile of `energy` over the test images. `embeddings` is
+    the width of the output of that name, None without one.
     """
 
     recipe: str
@@ -92,6 +100,13 @@ class Metadata:
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: str = "fp32"
     ood_energy_threshold: float | None = None
+    embeddings: int | None = None
+
+    @cached_property
+    def outputs(self) -> dict[str, int]:
+        """The graph's outputs, float32 `[batch, width]`, by name: their widths, in the graph's order."""
+        own = {} if self.embeddings is None else {EMBEDDINGS: self.embeddings}
+        return dict.fromkeys(OUTPUT_NAMES, len(self.labels)) | own
 
     def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
         """Whether logits `[classes]` have at least the energy `ood_energy_threshold`; None if the file has no threshold.
@@ -104,7 +119,10 @@ class Metadata:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by their keys in JSON."""
-        return {_JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        fields = asdict(self)
+        if self.embeddings is None:  # files without them stay as they always were
+            del fields["embeddings"]
+        return {_JSON_NAMES.get(name, name): value for name, value in fields.items()}
 
     def to_json(self) -> str:
         """The JSON text that goes under `METADATA_KEY`."""
@@ -177,9 +195,8 @@ def check_signature(
     inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], metadata: Metadata, *, name: str
 ) -> None:
     """Raise ModelError for a graph with another number, name, type or shape of inputs and outputs than the contract's."""
-    classes = len(metadata.labels)
     expected = [(INPUT_NAME, "tensor(uint8)", list(metadata.input.shape))]
-    expected += [(output, "tensor(float)", [classes]) for output in OUTPUT_NAMES]
+    expected += [(output, "tensor(float)", [width]) for output, width in metadata.outputs.items()]
     found = [(entry.name, entry.type, list(entry.shape)[1:]) for entry in (*inputs, *outputs)]
     if found != expected or len(inputs) != 1:
         raise ModelError(

@@ -30,6 +30,13 @@ def export(
     ),
     precision: Annotated[Precision, typer.Option(help="Precision of the computation.")] = "fp32",
     weights: Annotated[Precision, typer.Option(help="Storage of large weights in an fp32 model.")] = "fp32",
+    embeddings: Annotated[
+        bool,
+        typer.Option(
+            "--embeddings",
+            help="Add the output `embeddings`: what the last dense layer takes, for search by image.",
+        ),
+    ] = False,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -44,8 +51,10 @@ def export(
     """Export a run as one ONNX file, verified on its test split."""
     onnx = onnx or triton is None
     if triton is not None and not Path(run).is_dir():
-        if onnx or precision != "fp32" or weights != "fp32":
-            raise UsageError(f"{run} is not a run directory; --onnx, --precision and --weights need one")
+        if onnx or embeddings or precision != "fp32" or weights != "fp32":
+            raise UsageError(
+                f"{run} is not a run directory; --onnx, --embeddings, --precision and --weights need one"
+            )
         from vision_zoo.serving.models import find_model
         from vision_zoo.serving.triton import add_model
 
@@ -66,6 +75,7 @@ def export(
             output_dir if onnx else scratch,
             precision=precision,
             weights=weights,
+            embeddings=embeddings,
             triton=triton,
             dataset=dataset,
             data_dir=data_dir,
@@ -81,6 +91,7 @@ def export(
                 "test_accuracy": exported.accuracy,
                 "checkpoint_accuracy": exported.checkpoint_accuracy,
                 "images": exported.images,
+                "embeddings": exported.embeddings,
             }
         )
         return

@@ -122,7 +122,8 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
         "labels": ", ".join(described["labels"]),
         "input": f"image: uint8 [batch, {image['height']}, {image['width']}, {image['channels']}]",
         "preprocessing": _preparation(image),
-        "output": f"logits, probabilities: float32 [batch, {len(described['labels'])}]",
+        "output": f"logits, probabilities: float32 [batch, {len(described['labels'])}]"
+        + (f"; embeddings: float32 [batch, {described['embeddings']}]" if "embeddings" in described else ""),
         "precision": described["precision"],
         "large weights": described["weights"],
         "parameters": f"{described['parameters']:,}",

@@ -1,5 +1,6 @@
 """Run an exported model on images: `predict` classifies them, `evaluate` scores a dataset."""
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,12 @@ from vision_zoo.cli.options import (
     warn_of_fallback,
 )
 from vision_zoo.core.bounds import require_between
+from vision_zoo.core.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from vision_zoo.core.progress import Progress
     from vision_zoo.serving.pictures import Source
 
@@ -64,6 +69,13 @@ def predict(
         Path | None,
         typer.Option(help="Folder for heat maps (PNG) of the parts of each image that its label depends on."),
     ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the embeddings in the order of the answers: .npy (an array), or .npz (with the names).",
+            metavar="FILE",
+        ),
+    ] = None,
     models_dir: ModelsDir = None,
     provider: Provider = "auto",
     as_json: Json = False,
@@ -76,11 +88,12 @@ def predict(
     output_format = "json" if as_json else output_format
     if threshold is not None:
         require_between("threshold", threshold, 0, 1)
+    if embeddings is not None and embeddings.suffix not in (".npy", ".npz"):
+        raise UsageError(f"--embeddings {embeddings} is no .npy or .npz file; expected one of them")
     lines_are_seen = output_format != "json" and sys.stdout.isatty()
     reserve_stdout(context, wanted=True)  # a progress bar would take what is printed to stderr
-    from vision_zoo.core.errors import ImageError
     from vision_zoo.serving.models import find_model
-    from vision_zoo.serving.predict import classify_each
+    from vision_zoo.serving.predict import classify_each, embedding_width
     from vision_zoo.serving.session import Session
 
     sources = _sources(images or [], files_from)
@@ -88,6 +101,8 @@ def predict(
     session = Session(find_model(model, models_dir), provider=provider)
     if output_format != "json":
         report_model(session.path)
+    width = None if embeddings is None else embedding_width(session)
+    embedded: list[tuple[str, NDArray[np.float32]]] = []
     maps: dict[str, Path] = {}
     if explain is not None:
         from vision_zoo.core import atomic
@@ -113,9 +128,13 @@ def predict(
                 if len(sources) > 1:
                     progress.line(f"warning: {' '.join(str(answer).splitlines())}")
                 continue
+            if width is not None and answer.embedding is not None:
+                embedded.append((source.name, answer.embedding))
             if source.name in maps:
                 write_heat_map(maps[source.name], session, answer.pixels)
             answers.add(source.name, answer.ranked, explanation=maps.get(source.name))
+    if embeddings is not None and width is not None:
+        _write_embeddings(embeddings, embedded, width)
     answers.end()
     if failed:
         raise (
@@ -127,8 +146,22 @@ def predict(
         raise typer.Exit(_ALL_UNKNOWN)
 
 
+def _write_embeddings(path: Path, embedded: "Sequence[tuple[str, NDArray[np.float32]]]", width: int) -> None:
+    """Write float32 `[images, width]`; in .npz as `embeddings`, beside the images' `names`."""
+    import numpy as np
+
+    from vision_zoo.core import atomic
+
+    rows = np.array([row for _, row in embedded], dtype=np.float32).reshape(-1, width)
+    content = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(content, rows)
+    else:
+        np.savez(content, names=np.array([name for name, _ in embedded], dtype=np.str_), embeddings=rows)
+    atomic.write_bytes(path, content.getvalue())
+
+
 def _sources(images: Sequence[str], files_from: str | None) -> "list[Source]":
-    from vision_zoo.core.errors import ImageError, UsageError
     from vision_zoo.serving.pictures import STDIN, find_pictures, read_names
 
     if files_from is None and not images:

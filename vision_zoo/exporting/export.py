@@ -11,13 +11,27 @@ from torch import Tensor, nn
 
 from vision_zoo.architectures import REGISTRY as ARCHITECTURES
 from vision_zoo.artifact import manifest
-from vision_zoo.artifact.metadata import INPUT_NAME, METADATA_KEY, OUTPUT_NAMES, Metadata, file_name
+from vision_zoo.artifact.metadata import (
+    EMBEDDINGS,
+    INPUT_NAME,
+    METADATA_KEY,
+    OUTPUT_NAMES,
+    Metadata,
+    file_name,
+)
 from vision_zoo.core import environment
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, RunError, UsageError
 from vision_zoo.data.dataset import Dataset
+from vision_zoo.exporting.embeddings import WithEmbeddings
 from vision_zoo.exporting.quantize import store_weights, to_precision
-from vision_zoo.exporting.verify import FULL_PRECISION, REDUCED_PRECISION, Verification, verify_graph
+from vision_zoo.exporting.verify import (
+    FULL_PRECISION,
+    REDUCED_PRECISION,
+    Verification,
+    verify_embeddings,
+    verify_graph,
+)
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.run_data import load_for_run
@@ -31,9 +45,12 @@ IR_VERSION = 8
 
 @dataclass(frozen=True)
 class ExportedModel:
+    """`embeddings` is the width of the output of that name, None without one."""
+
     path: Path
     verification: Verification
     replaced: bool
+    embeddings: int | None = None
 
 
 def export_onnx(
@@ -44,18 +61,21 @@ def export_onnx(
     dataset: str | None = None,
     precision: Precision = "fp32",
     weights: Precision = "fp32",
+    embeddings: bool = False,
 ) -> ExportedModel:
     """Export a finished run to `<recipe>.onnx` in `output_dir` after verifying it on the whole test split.
 
     A `precision` other than fp32, in which the graph computes, is added to the name: `<recipe>-int8.onnx`. `weights` is
     how an fp32 graph stores large weights. The test split is in `data_dir`, by default the run's own data folder;
-    `dataset` is `folder:PATH` where the run's folder of pictures was moved. Labels and input format are the run's.
+    `dataset` is `folder:PATH` where the run's folder of pictures was moved. Labels and input format are the run's. With
+    `embeddings` the file has them as a third output.
 
     Raises:
         UsageError: `weights` together with another precision than fp32.
         RunError: no finished run there, or the data is not what it was trained on.
         DataError: the test split is not at hand.
-        ExportError: the graph does not predict what the checkpoint predicts; nothing is written.
+        ExportError: the graph does not predict what the checkpoint predicts, or the network has no embeddings; nothing is
+            written.
         StorageError: the folder cannot be written.
     """
     if precision != "fp32" and weights != "fp32":
@@ -70,10 +90,13 @@ def export_onnx(
     classifier = build_classifier(recipe, data)
     load_weights(run.best, classifier.network)
     classifier.eval()
-    content = store_weights(to_onnx(classifier, data.input.shape), weights)
+    embedding = WithEmbeddings(classifier, data.input.shape) if embeddings else None
+    content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
     content = to_precision(content, precision, splits.train)
     tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
     verification = verify_graph(content, classifier, splits.test, tolerance, more=splits.train)
+    if embedding is not None:
+        verify_embeddings(content, embedding, splits.test, tolerance)
     metadata = Metadata(
         recipe=recipe.name,
         architecture=recipe.architecture,
@@ -89,13 +112,14 @@ def export_onnx(
         test_accuracy=verification.accuracy,
         test_images=len(splits.test),
         ood_energy_threshold=round(verification.ood_energy_threshold, 4),
+        embeddings=None if embedding is None else embedding.width,
         data_variant=splits.variant,
         versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
     )
     path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()
     manifest.publish(path, _with_metadata(content, metadata))
-    return ExportedModel(path, verification, replaced)
+    return ExportedModel(path, verification, replaced, metadata.embeddings)
 
 
 def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
@@ -106,19 +130,25 @@ def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
 
 
 class _Exported(nn.Module):
-    """What the file computes: logits and probabilities of uint8 images."""
+    """What the file computes: logits and probabilities of uint8 images, and embeddings where `classifier` gives them."""
 
-    def __init__(self, classifier: ImageClassifier) -> None:
+    def __init__(self, classifier: ImageClassifier | WithEmbeddings) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.classifier(image)
-        return logits, logits.softmax(dim=1)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        given = self.classifier(image)
+        logits, *embeddings = given if isinstance(self.classifier, WithEmbeddings) else (given,)
+        return logits, logits.softmax(dim=1), *embeddings
 
 
-def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
-    """The classifier in evaluation mode as a serialised ONNX model; ExportError if torch cannot export it."""
+def to_onnx(
+    classifier: ImageClassifier, shape: tuple[int, int, int], embedding: WithEmbeddings | None = None
+) -> bytes:
+    """The classifier in evaluation mode as a serialised ONNX model; ExportError if torch cannot export it.
+
+    With `embedding`, which is of `classifier`, the model has the output `embeddings` too.
+    """
     # Two images, not one: torch.export would take a batch of one for a constant.
     example = torch.zeros((2, *shape), dtype=torch.uint8)
     logger = logging.getLogger("torch.onnx")
@@ -128,10 +158,10 @@ def to_onnx(classifier: ImageClassifier, shape: tuple[int, int, int]) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                _Exported(classifier).eval(),
+                _Exported(embedding or classifier).eval(),
                 (example,),
                 input_names=[INPUT_NAME],
-                output_names=list(OUTPUT_NAMES),
+                output_names=[*OUTPUT_NAMES, *([] if embedding is None else [EMBEDDINGS])],
                 opset_version=OPSET,
                 dynamo=True,
                 external_data=False,

@@ -1,20 +1,26 @@
 """Verify that an ONNX graph predicts what its checkpoint predicts, before anything is written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, energy
+from vision_zoo.artifact.metadata import EMBEDDINGS, INPUT_NAME, OUTPUT_NAMES, energy
 from vision_zoo.core import onnx_runtime
 from vision_zoo.core.errors import ExportError
 from vision_zoo.data.dataset import Split
+from vision_zoo.exporting.embeddings import WithEmbeddings
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.evaluate import evaluate
+from vision_zoo.training.evaluate import evaluate, in_batches
 
 _SINGLE_IMAGES = 64
 _UNFAMILIAR_PER_CENT = 2
 _ROUNDING = 1e-6  # of an image: two of a thousand are 0.2 points, in floating point a little more
+_LEAST_COSINE = 0.95
+"""Mean cosine similarity of the embeddings of a graph in fewer bits and the checkpoint's."""
+
 _ENOUGH_IMAGES = 500
 """To judge a graph in fewer bits by; where the test split has fewer, training images are looked at, too."""
 
@@ -122,18 +128,57 @@ def require(
         )
 
 
+def verify_embeddings(
+    content: bytes, classifier: WithEmbeddings, split: Split, tolerance: Tolerance = FULL_PRECISION
+) -> float:
+    """Compare a graph's embeddings with the checkpoint's on every image of `split`, in batches and one by one.
+
+    Returns the largest difference. It may be as large as that of logits may be; where those have no limit, the mean
+    cosine similarity has one.
+
+    Raises:
+        ExportError: the embeddings differ by more.
+    """
+    images = split.images
+    expected = torch.cat(
+        list(in_batches(lambda batch: classifier(batch)[1], images, torch.device("cpu")))
+    ).numpy()
+    (found,) = _run(content, images, onnx_runtime.BATCH, [EMBEDDINGS])
+    (single,) = _run(content, images[:_SINGLE_IMAGES], 1, [EMBEDDINGS])
+    differences = (found - expected, single - expected[: len(single)])
+    difference = float(np.max([np.abs(values).max() for values in differences]))
+    cosine, limit = float(_cosines(found, expected).mean()), tolerance.logit_difference
+    allowed = np.inf if limit is None else limit * max(1.0, float(np.abs(expected).max()))
+    if not (difference <= allowed and cosine >= _LEAST_COSINE):
+        raise ExportError(
+            f"the graph's embeddings are not the checkpoint's: largest difference {difference:.3g} (expected at most "
+            f"{allowed:.3g}), mean cosine similarity {cosine:.4f} (expected at least {_LEAST_COSINE}); "
+            "nothing was written"
+        )
+    return difference
+
+
+def _cosines(found: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float64]:
+    products = (found.astype(np.float64) * expected).sum(axis=1)
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    alike = (found == expected).all(axis=1)  # nothing but zeros has no direction
+    return np.where(alike, 1.0, products / np.maximum(lengths, np.finfo(np.float32).tiny))
+
+
 def _run(
-    content: bytes, images: NDArray[np.uint8], batch_size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    content: bytes,
+    images: NDArray[np.uint8],
+    batch_size: int,
+    outputs: Sequence[str] = OUTPUT_NAMES,
+) -> tuple[NDArray[np.float32], ...]:
     try:
         session = onnx_runtime.make_session(content, onnx_runtime.session_options(threads=0))
         parts = [
-            session.run(list(OUTPUT_NAMES), {INPUT_NAME: batch})
+            session.run(list(outputs), {INPUT_NAME: batch})
             for batch in onnx_runtime.batches(images, batch_size)
         ]
     except Exception as error:  # onnxruntime's errors share no base class
         raise ExportError(
             f"ONNX Runtime cannot run the exported graph ({error}); nothing was written"
         ) from error
-    logits, probabilities = zip(*parts, strict=True)
-    return np.concatenate(logits), np.concatenate(probabilities)
+    return tuple(map(np.concatenate, zip(*parts, strict=True)))

@@ -1,5 +1,6 @@
 """Classify image files."""
 
+import itertools
 import math
 import shlex
 from collections import deque
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vision_zoo.core.environment import usable_cores
-from vision_zoo.core.errors import ImageError, ModelError
+from vision_zoo.core.errors import ImageError, ModelError, UsageError
 from vision_zoo.images.decode import upright
 from vision_zoo.images.preprocess import InputFormat, open_image, prepare
 from vision_zoo.serving.models import is_address
@@ -33,10 +34,14 @@ Picture = str | Path | Image.Image | NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Classified:
-    """A model's answer: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` labels, the best first."""
+    """A model's answer: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` labels, the best first.
+
+    `embedding` is float32 `[width]` where the model has the output `embeddings`.
+    """
 
     pixels: NDArray[np.uint8]
     ranked: tuple[tuple[str, float], ...]
+    embedding: NDArray[np.float32] | None = None
 
 
 def classify_file(session: Session, image: Path, *, top: int | None = None) -> dict[str, Any]:
@@ -59,13 +64,37 @@ def classify(
         ImageError: an image cannot be used; the message names its file, or its place among several.
         ModelError: the model fails or returns non-finite values.
     """
+    if not images:
+        return []
+    return predict(session, images).labelled(session.metadata.labels, top)
+
+
+def predict(session: Session, images: Sequence[Picture]) -> Prediction:
+    """What the model gives for one or more images; raises as `classify`."""
     pixels = []
     for number, image in enumerate(images):
         name = "the image" if len(images) == 1 else f"image {number}"
         pixels.append(_pixels(image, session.metadata.input, name))
-    if not pixels:
-        return []
-    return _finite(session, np.stack(pixels)).labelled(session.metadata.labels, top)
+    return _finite(session, np.stack(pixels))
+
+
+def embed(session: Session, images: Sequence[Picture]) -> NDArray[np.float32]:
+    """The embeddings of images, float32 `[n, width]`; raises as `classify`, and UsageError as `embedding_width`."""
+    width = embedding_width(session)
+    if not images:
+        return np.empty((0, width), dtype=np.float32)
+    embeddings = predict(session, images).embeddings
+    assert embeddings is not None  # noqa: S101  (the file has them)
+    return embeddings
+
+
+def embedding_width(session: Session) -> int:
+    """How many values an embedding of the model has; UsageError if its file has none."""
+    if session.metadata.embeddings is None:
+        raise UsageError(
+            f"{session.name} has no embeddings; export its run again with `vision-zoo export RUN --embeddings`"
+        )
+    return session.metadata.embeddings
 
 
 def classify_each(
@@ -81,11 +110,14 @@ def classify_each(
     def answered(batch: Sequence[Source]) -> list[tuple[Source, Classified | ImageError]]:
         inputs = [_input(source, session.metadata.input) for source in batch]
         usable = [pixels for pixels in inputs if not isinstance(pixels, ImageError)]
-        ranked: Iterator[tuple[tuple[str, float], ...]] = iter(())
+        answers: Iterator[Classified] = iter(())
         if usable:
-            ranked = iter(_finite(session, np.stack(usable)).labelled(session.metadata.labels, top))
+            prediction = _finite(session, np.stack(usable))
+            ranked = prediction.labelled(session.metadata.labels, top)
+            embeddings = itertools.repeat(None) if prediction.embeddings is None else prediction.embeddings
+            answers = map(Classified, usable, ranked, embeddings)
         return [
-            (source, pixels if isinstance(pixels, ImageError) else Classified(pixels, next(ranked)))
+            (source, pixels if isinstance(pixels, ImageError) else next(answers))
             for source, pixels in zip(batch, inputs, strict=True)
         ]
 

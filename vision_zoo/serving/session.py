@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.artifact import manifest
-from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES, check_signature, metadata_of
+from vision_zoo.artifact.metadata import INPUT_NAME, check_signature, metadata_of
 from vision_zoo.core import onnx_runtime, regular_file
 from vision_zoo.core.bounds import require_between
 from vision_zoo.core.errors import ModelError, UsageError
@@ -27,10 +27,11 @@ _READINGS = 10
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """`logits` and `probabilities` float32 `[batch, classes]`."""
+    """`logits` and `probabilities` float32 `[batch, classes]`; `embeddings` `[batch, width]` where the file has them."""
 
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    embeddings: NDArray[np.float32] | None = None
 
     @property
     def classes(self) -> NDArray[np.int64]:
@@ -98,7 +99,7 @@ class Session:
             self._session.get_inputs(), self._session.get_outputs(), self.metadata, name=str(path)
         )
         self._shape = self.metadata.input.shape
-        self._outputs = list(OUTPUT_NAMES)
+        self._outputs = list(self.metadata.outputs)
         self._run = self._session.run
 
     @property
@@ -119,10 +120,10 @@ class Session:
                 f"not {images.dtype} {list(images.shape)}"
             )
         try:
-            logits, probabilities = self._run(self._outputs, {INPUT_NAME: images})
+            outputs = self._run(self._outputs, {INPUT_NAME: images})
         except Exception as error:  # onnxruntime's errors share no base class
             raise ModelError(f"{self.path} cannot be run by ONNX Runtime; export the model again") from error
-        return Prediction(logits, probabilities)
+        return Prediction(*outputs)
 
     def predict_all(
         self, images: NDArray[np.uint8], *, batch_size: int = BATCH, progress: Progress | None = None
@@ -142,15 +143,13 @@ class Session:
             predictions.append(self.predict(batch))
             if progress is not None:
                 progress.advance(len(batch))
-        return Prediction(
-            np.concatenate([prediction.logits for prediction in predictions]),
-            np.concatenate([prediction.probabilities for prediction in predictions]),
-        )
+        outputs = ([getattr(prediction, name) for prediction in predictions] for name in self._outputs)
+        return Prediction(*map(np.concatenate, outputs))
 
     def run_once(self) -> None:
         """Classify a black image, so that no request pays for the first run; ModelError if the model fails."""
         prediction = self.predict(np.zeros((1, *self._shape), dtype=np.uint8))
-        if not (np.isfinite(prediction.probabilities).all() and np.isfinite(prediction.logits).all()):
+        if not all(np.isfinite(getattr(prediction, name)).all() for name in self._outputs):
             raise ModelError(f"{self.path} returns non-finite values; export the model again")
 
     def runtime(self) -> Any:

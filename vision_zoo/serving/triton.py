@@ -53,14 +53,14 @@ def add_model(folder: Path, path: Path) -> Path:
 
 def config(name: str, metadata: Metadata) -> str:
     """`config.pbtxt`: Triton's ModelConfig in protobuf's text format. Shapes leave out the batch."""
+    labels = '\n    label_filename: "labels.txt"'
     outputs = ",\n".join(
         f"""  {{
     name: {_text(output)}
     data_type: TYPE_FP32
-    dims: [ {len(metadata.labels)} ]
-    label_filename: "labels.txt"
+    dims: [ {width} ]{labels * (output in OUTPUT_NAMES)}
   }}"""
-        for output in OUTPUT_NAMES
+        for output, width in metadata.outputs.items()
     )
     return f"""name: {_text(name)}
 platform: "onnxruntime_onnx"

@@ -19,7 +19,7 @@ from vision_zoo.serving.server.state import State, state_of
 
 router = APIRouter()
 
-_SMALL_ANSWER = 4096
+_SMALL_ANSWER = 8192
 """Numbers that are written as JSON in a millisecond."""
 
 _EXAMPLE = {
@@ -103,7 +103,7 @@ async def _answer(state: State, request: Request, model: str, version: str) -> R
         encode = functools.partial(
             protocol.encode_response, parsed, prediction, session.metadata, model=model, version=VERSION
         )
-        is_small = prediction.logits.size <= _SMALL_ANSWER
+        is_small = len(parsed.images) * sum(session.metadata.outputs.values()) <= _SMALL_ANSWER
         content, headers = encode() if is_small else await turn.run_in_thread(encode)
     nanoseconds = time.perf_counter_ns() - began
     state.statistics.encoded(session.name, images=len(parsed.images), nanoseconds=nanoseconds)

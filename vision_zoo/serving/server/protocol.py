@@ -49,7 +49,7 @@ def parse_infer_request(
     length = json_length(body, header_length)
     tail = memoryview(body)[length:]
     if header_length is not None and not length:
-        outputs = tuple(RequestedOutput(name, binary=True) for name in OUTPUT_NAMES)
+        outputs = tuple(RequestedOutput(name, binary=True) for name in metadata.outputs)
         return InferRequest(_raw_images(tail, metadata, max_batch), outputs)
     document = _json_object(body[:length])
     images = _images(document.get("inputs"), tail, metadata, max_batch)
@@ -79,7 +79,7 @@ def encode_response(
     """The answer's body and its headers."""
     described, tail = [], []
     for output in request.outputs:
-        values = prediction.logits if output.name == OUTPUT_NAMES[0] else prediction.probabilities
+        values = getattr(prediction, output.name)
         entry, content = _encode_output(output, np.ascontiguousarray(values), metadata.labels)
         described.append(entry)
         if content is not None:
@@ -99,13 +99,15 @@ def encode_response(
 
 def model_metadata(metadata: Metadata, *, model: str, version: str) -> dict[str, Any]:
     """What `GET /v2/models/NAME` answers; -1 stands for the batch."""
-    classes = len(metadata.labels)
     return {
         "name": model,
         "versions": [version],
         "platform": "onnxruntime_onnx",
         "inputs": [{"name": INPUT_NAME, "datatype": "UINT8", "shape": [-1, *metadata.input.shape]}],
-        "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, classes]} for name in OUTPUT_NAMES],
+        "outputs": [
+            {"name": name, "datatype": "FP32", "shape": [-1, width]}
+            for name, width in metadata.outputs.items()
+        ],
     }
 
 
@@ -192,20 +194,25 @@ def _outputs(document: Mapping[str, Any], metadata: Metadata) -> tuple[Requested
     binary = _flag(_parameters(document), "binary_data_output", default=False)
     wanted = document.get("outputs")
     if wanted is None or wanted == []:
-        return tuple(RequestedOutput(name, binary) for name in OUTPUT_NAMES)
-    if not isinstance(wanted, list) or len(wanted) > len(OUTPUT_NAMES):
-        raise RequestError(400, f"outputs must be a list of some of {', '.join(OUTPUT_NAMES)}")
+        return tuple(RequestedOutput(name, binary) for name in metadata.outputs)
+    expected = ", ".join(metadata.outputs)
+    if not isinstance(wanted, list) or len(wanted) > len(metadata.outputs):
+        raise RequestError(400, f"outputs must be a list of some of {expected}")
     outputs: list[RequestedOutput] = []
     for entry in wanted:
         name = entry.get("name") if isinstance(entry, dict) else None
-        if name not in OUTPUT_NAMES or name in [output.name for output in outputs]:
-            raise RequestError(
-                400, f"unknown or repeated output {_shown(name)}; expected some of {', '.join(OUTPUT_NAMES)}"
-            )
+        if (
+            not isinstance(name, str)
+            or name not in metadata.outputs
+            or name in [output.name for output in outputs]
+        ):
+            raise RequestError(400, f"unknown or repeated output {_shown(name)}; expected some of {expected}")
         parameters = _parameters(entry)
         classes = parameters.get("classification", 0)
         if type(classes) is not int or classes < 0:
             raise RequestError(400, "classification must be an integer from 0")
+        if classes and name not in OUTPUT_NAMES:
+            raise RequestError(400, f"{name} has no labels; classification is for {', '.join(OUTPUT_NAMES)}")
         classes = min(classes, len(metadata.labels))
         outputs.append(RequestedOutput(name, _flag(parameters, "binary_data", default=binary), classes))
     return tuple(outputs)
