@@ -5,6 +5,8 @@ What 8 bits gain is measured where it is decided which file to ship, in `scripts
 - `overhead`: `Session.predict` over a bare `session.run`, p50, batch 1 and 64.
 - `engines`: eager torch over ONNX Runtime, p50 of one image, one thread each, a model of each architecture.
 - `options`: ONNX Runtime's default session options over the shipped ones, p99 of one image, as many callers as cores.
+- `files`: processor time of `vision-zoo predict` for each of 2,000 small PNG files, start excluded, and of a plain loop
+  that opens them with Pillow and calls the session in batches of 64.
 - `cold`: seconds of `vision-zoo predict` from process start to answer, and what its imports take.
 
     python benchmarks/inference.py [--seconds 5]
@@ -14,12 +16,14 @@ import argparse
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.benchmark.eager import eager_call
@@ -29,13 +33,18 @@ from vision_zoo.core.latency import Latency, summarise
 from vision_zoo.core.progress import Progress, progress_on_stderr
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.core.scenarios import Runner, offline, single_stream
-from vision_zoo.serving.models import list_models
+from vision_zoo.images.preprocess import prepare
+from vision_zoo.serving.models import find_model, list_models
+from vision_zoo.serving.pictures import find_pictures
+from vision_zoo.serving.predict import classify_each
 from vision_zoo.serving.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent
 _COLD_CALLS = 15
 _TURNS = 4
 _SLOWEST_IMPORTS = 12
+_FILES = 2000
+_ROUNDS = 5
 
 
 def compare(
@@ -137,6 +146,39 @@ def of_every(
     return rows
 
 
+def files(model: str) -> dict[str, Any]:
+    """Processor microseconds for a PNG of the model's own size, the least of some rounds in turns."""
+    session = Session(find_model(model), provider="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        with Image.open(ROOT / "docs/images/digit.png") as digit:
+            image = Image.fromarray(prepare(digit, session.metadata.input).squeeze())
+        for number in range(_FILES):
+            image.save(Path(folder) / f"{number:04}.png")
+
+        def plain() -> None:
+            paths = sorted(Path(folder).iterdir())
+            for start in range(0, _FILES, 64):
+                images = [np.asarray(Image.open(path)) for path in paths[start : start + 64]]
+                session.predict(np.stack(images).reshape(-1, *session.metadata.input.shape))
+
+        def predict() -> None:
+            for _ in classify_each(session, find_pictures([folder]), top=3):
+                pass
+
+        runners = {"plain loop": plain, "predict": predict}
+        spent: dict[str, list[float]] = {name: [] for name in runners}
+        for _ in range(_ROUNDS):
+            for name, run in runners.items():
+                before = time.process_time()
+                run()
+                spent[name].append(1e6 * (time.process_time() - before) / _FILES)
+    return {
+        "model": model,
+        "images": _FILES,
+        "cpu_us": {name: round(min(times), 1) for name, times in spent.items()},
+    }
+
+
 def cold(model: str) -> dict[str, Any]:
     """`vision-zoo predict` as a user calls it, files in the system's cache."""
     command = [sys.executable, "-m", "vision_zoo", "predict", model, str(ROOT / "docs/images/digit.png")]
@@ -189,6 +231,7 @@ def main() -> None:
             "overhead": of_every(overhead, of_each, chosen.seconds, progress),
             "engines": of_every(engines, of_each, chosen.seconds, progress),
             "options": of_every(options, of_each, chosen.seconds, progress),
+            "files": [files("simple_cnn-mnist"), files("simple_cnn-cifar10")],
             "cold": cold("simple_cnn-mnist"),
         }
     path = result_path(chosen.results_dir, describe(), "inference")
