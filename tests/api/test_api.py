@@ -37,6 +37,7 @@ def test_the_public_names_are_these() -> None:
     assert sorted(vz.__all__) == [
         "Classifier",
         "__version__",
+        "audit",
         "compare",
         "evaluate",
         "export",

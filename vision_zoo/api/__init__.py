@@ -4,16 +4,19 @@ Arguments are the commands' options, with the same defaults and the same checks;
 keeps stderr quiet. Errors are those of `vision_zoo.core.errors`. Nothing heavy is imported before a function is called.
 """
 
+from vision_zoo.api.auditing import Audit, audit
 from vision_zoo.api.comparison import Comparison, compare
 from vision_zoo.api.inference import Classifier, LabelProbability, evaluate, load
 from vision_zoo.api.runs import ExportedFile, FinishedRun, export, resume, train
 
 __all__ = [
+    "Audit",
     "Classifier",
     "Comparison",
     "ExportedFile",
     "FinishedRun",
     "LabelProbability",
+    "audit",
     "compare",
     "evaluate",
     "export",

@@ -52,6 +52,7 @@ class _Command(TyperCommand):
 COMMANDS = {
     "quickstart": "start.quickstart",
     "list": "start.list_entries",
+    "audit": "audit.audit",
     "train": "train.train",
     "tune": "experiments.tune",
     "export": "export.export",

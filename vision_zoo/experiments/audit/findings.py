@@ -1,0 +1,215 @@
+"""Findings: what inspection, duplicates and label errors say, sorted by what to do first."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision_zoo.data.scan import listed
+from vision_zoo.experiments.audit.document import Entry, Finding, Severity
+from vision_zoo.experiments.audit.duplicates import Group, Sameness
+from vision_zoo.experiments.audit.pictures import Inspected
+
+FEW = 10
+"""Training pictures below which a class is too rare."""
+
+_RARE_FRACTION = 1 / 10  # of the largest class
+_LONG = 3.0
+_SMALL_FRACTION = 1 / 4  # of the median of the shorter sides
+_ODD_FRACTION = 1 / 5  # a minority of gray pictures
+_SAME: Mapping[Sameness, str] = {
+    "content": "identical files",
+    "pixels": "identical pixels in different files",
+    "near": "near duplicates",
+}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    title: str
+    severity: Severity
+    advice: str
+
+
+_KINDS = {
+    "duplicates-across-splits": _Kind(
+        "The same picture in several splits",
+        "error",
+        "The accuracy that is measured is too high. The list names the copies outside the split that is kept: test, else "
+        "validation; remove them.",
+    ),
+    "duplicates-across-classes": _Kind(
+        "The same picture in several classes",
+        "error",
+        "At least one of the labels is wrong. Keep each picture in its right class alone.",
+    ),
+    "label-errors": _Kind(
+        "Probable label errors",
+        "error",
+        "Look at each, the most suspicious first; move it to its right class, or remove it. Rare poses and pictures "
+        "of two things are here as well.",
+    ),
+    "unreadable": _Kind(
+        "Files that cannot be read", "error", "Training leaves them out. Restore, convert or remove them."
+    ),
+    "rare-classes": _Kind(
+        "Classes with too few pictures", "warning", "Add pictures, or merge or remove the class."
+    ),
+    "one-colour": _Kind("Pictures of one colour", "warning", "They show nothing; remove them."),
+    "duplicates": _Kind(
+        "The same picture several times in a class",
+        "warning",
+        "Copies count double, and without a test folder one may be trained on and the other tested on. The list "
+        "names all but one of each; remove them.",
+    ),
+    "wrong-extension": _Kind(
+        "Names that say another format",
+        "warning",
+        "Training reads files by their content; other programs may not. Rename them.",
+    ),
+    "animated": _Kind(
+        "Files with several pictures",
+        "warning",
+        "Only the first picture is used. Save the one that you mean.",
+    ),
+    "cmyk": _Kind(
+        "Pictures in CMYK",
+        "warning",
+        "They are made for printing, and their colours are converted roughly. Save as RGB.",
+    ),
+    "16-bit": _Kind(
+        "Samples of more than 8 bits",
+        "warning",
+        "They are brought to 8 bits; check that nothing turns black or white.",
+    ),
+    "aspect": _Kind(
+        f"Sides of more than {_LONG:g} to 1",
+        "warning",
+        "Pictures are cropped to the central square before training; crop them to what matters.",
+    ),
+    "small": _Kind(
+        "Much smaller than the other pictures",
+        "warning",
+        "They become blurred when they are enlarged; find larger ones.",
+    ),
+    "gray": _Kind(
+        "Gray pictures among coloured ones",
+        "note",
+        "A model may take gray for a sign of a class, where one class has most of them.",
+    ),
+}
+NAMES = tuple(_KINDS)
+"""Of all findings, the most harmful first."""
+
+
+def _size(picture: Inspected) -> str:
+    return f"{picture.size[0]} x {picture.size[1]} pixels"
+
+
+_SUSPICIOUS: Mapping[str, tuple[Callable[[Inspected], bool], Callable[[Inspected], str]]] = {
+    "one-colour": (lambda picture: picture.one_colour, _size),
+    "wrong-extension": (
+        lambda picture: picture.wrong_suffix,
+        lambda picture: f"is {picture.format} by its content",
+    ),
+    "animated": (lambda picture: picture.animated, lambda picture: picture.format),
+    "cmyk": (lambda picture: picture.mode == "CMYK", lambda picture: picture.format),
+    "16-bit": (lambda picture: picture.deep, lambda picture: f"{picture.format}, {_size(picture)}"),
+    "aspect": (
+        lambda picture: max(picture.size) > _LONG * min(picture.size),
+        _size,
+    ),
+}
+
+
+def findings(
+    pictures: Sequence[Inspected],
+    groups: Iterable[Group],
+    counts: Mapping[str, Mapping[str, int]],
+    label_errors: Sequence[Entry],
+) -> list[Finding]:
+    """Everything that was found, the most harmful kind first.
+
+    `groups` hold indices of those `pictures` that can be read; `counts` are pictures by split and class.
+    """
+    readable = [picture for picture in pictures if not picture.error]
+    entries: dict[str, list[Entry]] = {name: [] for name in _KINDS}
+    entries["label-errors"] = list(label_errors)
+    entries["unreadable"] = [_alone(picture, picture.error) for picture in pictures if picture.error]
+    entries["rare-classes"] = _rare(counts)
+    for group in groups:
+        for name, entry in _same(group, [readable[member] for member in group.members]):
+            entries[name].append(entry)
+    for name, (applies, about) in _SUSPICIOUS.items():
+        entries[name] = [_alone(picture, about(picture)) for picture in readable if applies(picture)]
+    entries["small"] = _much_smaller(readable)
+    entries["gray"] = _gray(readable)
+    return [
+        Finding(
+            name=name, title=kind.title, severity=kind.severity, advice=kind.advice, entries=entries[name]
+        )
+        for name, kind in _KINDS.items()
+        if entries[name]
+    ]
+
+
+def _alone(picture: Inspected, about: str) -> Entry:
+    return Entry(files=[picture.name], act_on=[picture.name], about=about)
+
+
+def _same(group: Group, members: Sequence[Inspected]) -> Iterable[tuple[str, Entry]]:
+    """The entries of a group of duplicates with the names of their findings."""
+    files = [member.name for member in members]
+    what = _SAME[group.sameness]
+    splits = {member.split for member in members}
+    labels = sorted({member.label for member in members})
+    if len(splits) > 1:
+        kept = "test" if "test" in splits else "validation"
+        others = [member.name for member in members if member.split != kept]
+        about = f"{what} in {', '.join(name for name in ('train', 'validation', 'test') if name in splits)}"
+        yield "duplicates-across-splits", Entry(files=files, act_on=others, about=about)
+    if len(labels) > 1:
+        yield (
+            "duplicates-across-classes",
+            Entry(files=files, act_on=files, about=f"{what} in {listed(labels)}"),
+        )
+    if len(splits) == len(labels) == 1:
+        yield "duplicates", Entry(files=files, act_on=files[1:], about=f"{what} in {labels[0]}")
+
+
+def _rare(counts: Mapping[str, Mapping[str, int]]) -> list[Entry]:
+    first, *others = counts
+    largest = max(counts[first].values(), default=0)
+    rare = [
+        (label, count, f"{label} has {count:,} of {largest:,} pictures in the largest class")
+        for label, count in sorted(counts[first].items(), key=lambda entry: entry[1])
+        if count < max(FEW, _RARE_FRACTION * largest)
+    ]
+    rare += [
+        (label, 0, f"{label} has none in the {split} split")
+        for split in others
+        for label in counts[first]
+        if not counts[split].get(label)
+    ]
+    return [Entry(files=[], act_on=[label], about=about) for label, _, about in rare]
+
+
+def _much_smaller(pictures: Sequence[Inspected]) -> list[Entry]:
+    if not pictures:
+        return []
+    usual = float(np.median([min(picture.size) for picture in pictures]))
+    small = [picture for picture in pictures if min(picture.size) < _SMALL_FRACTION * usual]
+    small.sort(key=lambda picture: min(picture.size))
+    return [_alone(picture, _size(picture)) for picture in small]
+
+
+def _gray(pictures: Sequence[Inspected]) -> list[Entry]:
+    gray = [picture for picture in pictures if picture.gray and not picture.one_colour]
+    if len(gray) > _ODD_FRACTION * len(pictures):
+        return []
+    of_class = Counter(picture.label for picture in gray)
+    return [
+        _alone(picture, f"one of {of_class[picture.label]:,} in {picture.label}")
+        for picture in sorted(gray, key=lambda picture: (-of_class[picture.label], picture.name))
+    ]
