@@ -1,11 +1,14 @@
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from vision_zoo.benchmark.cold import measure_cold
 from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner, measure_stages, placement
+from vision_zoo.core import scenarios
 from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.core.latency import percentile_name, summarise
 from vision_zoo.core.progress import SilentProgress
@@ -18,6 +21,19 @@ SILENT = SilentProgress()
 
 def _sleep() -> None:
     time.sleep(0.005)
+
+
+def test_a_short_duration_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0]
+
+    def call() -> None:
+        now[0] += 1_000_000
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0] / 1e9, perf_counter_ns=lambda: now[0])
+    monkeypatch.setattr(scenarios, "time", clock)
+    measured = single_stream({"one": call}, batch_size=1, seconds=0.02, progress=SILENT)
+    assert measured["one"].calls == 20
+    assert now[0] < 50_000_000  # twenty milliseconds to warm up, and as many to measure
 
 
 def test_percentiles_are_of_the_calls() -> None:
@@ -142,7 +158,10 @@ def test_every_operator_is_seen_where_it_ran(exported_model: Path) -> None:
 
 
 def test_a_pictures_time_is_split(exported_model: Path) -> None:
-    stages = measure_stages(Session(exported_model, provider="cpu"), calls=3)
+    session = Session(exported_model, provider="cpu")
+    with patch.object(session, "predict", wraps=session.predict) as predict:
+        stages = measure_stages(session, seconds=0)
+    assert predict.call_count == 1 + 3
     assert min(stages.preprocess_ms, stages.run_ms, stages.postprocess_ms) > 0
 
 

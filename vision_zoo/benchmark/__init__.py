@@ -64,7 +64,12 @@ def _once(session: Session, provider: str, settings: BenchmarkSettings) -> dict[
     """What does not depend on the batch: columns of the rows of a plain ONNX Runtime session."""
     cold = measure_cold(session.path, provider=provider, threads=settings.threads)
     placed = placement(session)
-    return {**asdict(cold), **asdict(measure_stages(session)), "nodes": placed.nodes, "copies": placed.copies}
+    return {
+        **asdict(cold),
+        **asdict(measure_stages(session, seconds=settings.seconds)),
+        "nodes": placed.nodes,
+        "copies": placed.copies,
+    }
 
 
 def _timed(

@@ -41,13 +41,13 @@ def single_stream(
     """
     require_between("duration", seconds, 0, math.inf, above=True)
     for runner in runners.values():
-        warm_up(runner)
+        warm_up(runner, seconds)
     samples: dict[str, list[int]] = {name: [] for name in runners}
     spent = dict.fromkeys(runners, 0)
     progress.start(f"single-stream, batch {batch_size}", len(runners) * round(seconds * 10))
     while min(spent.values(), default=1e99) < seconds * 1e9:
         for name, runner in runners.items():
-            taken = _time_slice(runner, samples[name])
+            taken = _time_slice(runner, samples[name], min(seconds, _SLICE_SECONDS))
             spent[name] += taken
             progress.advance(max(1, round(taken / 1e8)))
     return {name: summarise(np.asarray(taken), batch_size=batch_size) for name, taken in samples.items()}
@@ -56,7 +56,7 @@ def single_stream(
 def offline(runner: Runner, *, batch_size: int, seconds: float, callers: int, progress: Progress) -> Latency:
     """Call `runner` from `callers` threads for `seconds`: `images_per_second` is the machine's throughput."""
     require_between("duration", seconds, 0, math.inf, above=True)
-    warm_up(runner)
+    warm_up(runner, seconds)
     progress.start(f"offline, batch {batch_size}", 1)
     samples: list[list[_Call]] = [[] for _ in range(callers)]
     started = time.perf_counter_ns()
@@ -85,7 +85,7 @@ def server(
     """Call `runner` at `rate` calls per second on average, from at most `callers` threads."""
     require_between("duration", seconds, 0, math.inf, above=True)
     require_between("rate", rate, 0, math.inf, above=True)
-    warm_up(runner)
+    warm_up(runner, seconds)
     progress.start(f"server, batch {batch_size}", 1)
     gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))
     waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
@@ -112,16 +112,19 @@ def server(
     return _merged(samples, batch_size=batch_size, seconds=took)
 
 
-def warm_up(runner: Runner) -> None:
-    """Call `runner` until its caches, its memory and the processor's clock have settled."""
-    deadline = time.perf_counter() + _WARM_UP_SECONDS
+def warm_up(runner: Runner, seconds: float) -> None:
+    """Call `runner` until its caches, its memory and the processor's clock have settled, for at most `seconds`.
+
+    There are ten calls at least, however long they take.
+    """
+    deadline = time.perf_counter() + min(seconds, _WARM_UP_SECONDS)
     calls = 0
     while calls < _WARM_UP_CALLS or time.perf_counter() < deadline:
         runner()
         calls += 1
 
 
-def _time_slice(runner: Runner, samples: list[int]) -> int:
+def _time_slice(runner: Runner, samples: list[int], seconds: float) -> int:
     # The first call after a change of runner finds the other runner's data in the caches: not counted.
     runner()
     clock = time.perf_counter_ns
@@ -131,7 +134,7 @@ def _time_slice(runner: Runner, samples: list[int]) -> int:
         runner()
         ended = clock()
         samples.append(ended - started)
-        if ended - begun >= _SLICE_SECONDS * 1e9:
+        if ended - begun >= seconds * 1e9:
             return ended - begun
 
 
