@@ -3,6 +3,7 @@
     results/<environment>/<recipe>.json          the metrics of every seed
     results/<environment>/<recipe>-grid.json     every point of a grid search
     results/<environment>/timing.json            recipes timed in turn
+    results/<environment>/own_folder_audit.json  what audits of own folders find
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
 
 Needs no torch.
@@ -225,13 +226,46 @@ class TimingResult:
     seconds: Mapping[str, Mapping[str, Sequence[float]]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditMeasurement:
+    """What an audit of a folder of `pictures` found of the `planted` defects of one kind.
+
+    `listed` pictures were named. For label errors, `precision` and `recall` are of the first `planted` that are listed.
+    For near duplicates, `precision` is of all, and `false_fraction` is of the pictures that have no copy.
+    """
+
+    dataset: str
+    defect: Literal["label errors", "near duplicates"]
+    seed: int
+    pictures: int
+    planted: int = 0
+    listed: int = 0
+    precision: float = 0.0
+    recall: float = 0.0
+    recall_by_kind: Mapping[str, float] | None = None
+    false_fraction: float | None = None
+    agreement: float | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFolderAuditResult:
+    """How much audits of folders of pictures find."""
+
+    schema: Literal[2] = SCHEMA_VERSION
+    kind: Literal["own-folder-audit"] = "own-folder-audit"
+    environment: Environment
+    rows: Sequence[AuditMeasurement] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Header:
     schema: Any = None
     kind: Any = None
 
 
-Result = TypeVar("Result", RecipeResult, GridResult, ZooResult, TimingResult)
+Result = TypeVar("Result", RecipeResult, GridResult, ZooResult, TimingResult, OwnFolderAuditResult)
 
 
 def shipped_results() -> Path:

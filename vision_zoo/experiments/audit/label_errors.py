@@ -1,7 +1,7 @@
 """Probable label errors by confident learning (Northcutt, Jiang and Chuang, 2021) on frozen features.
 
 A linear classifier is trained on four fifths of the pictures and tells the classes of the others, in turn. A picture is
-suspicious if another class is more probable than its own, and as probable as that is, on average, for pictures in it.
+suspicious if another class is more probable than its own, and about as probable as it is, on average, for its pictures.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ LEAST = 5
 _FOLDS = 5
 _REGULARISATION = 3.0
 _SHARPNESS = 10.0
+_CONFIDENT = 0.9  # of the average of a class
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def suspects(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> l
     classes = probabilities.shape[1]
     own = probabilities[np.arange(len(labels)), labels]
     usual = np.array([own[labels == label].mean() for label in range(classes)])
-    confident = np.where(probabilities >= usual, probabilities, 0.0)
+    confident = np.where(probabilities >= _CONFIDENT * usual, probabilities, 0.0)
     looks_like = confident.argmax(axis=1)
     wrong = (confident.max(axis=1) > own) & (looks_like != labels)
     ranked = sorted(np.flatnonzero(wrong).tolist(), key=lambda index: own[index])

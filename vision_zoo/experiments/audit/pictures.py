@@ -83,7 +83,7 @@ def inspect(file: FoundFile, split: str, label: str, side: int | None) -> Inspec
             split=split,
             label=label,
             sha256=sha256,
-            error=(reason or str(error)).removeprefix("the image: "),
+            error=(reason or str(error)).removeprefix("the image").lstrip(": "),
         )
     ranges = extrema if isinstance(extrema[0], tuple) else (extrema,)
     return Inspected(
