@@ -11,7 +11,7 @@ from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.data.folder_contents import pictures_to_score
-from vision_zoo.data.split import grouped_folds, held_out_fold
+from vision_zoo.data.split import grouped_folds, grouped_holdout, held_out_fold
 from vision_zoo.data.split_rule import SplitRule, read_split_file
 from vision_zoo.images.preprocess import InputFormat
 
@@ -192,6 +192,27 @@ def test_folds_are_even_for_rare_classes_and_large_groups() -> None:
     for label in (0, 1):
         counts = np.bincount(places[labels == label], minlength=4)
         assert counts.max() - counts.min() < 0.1 * counts.sum()
+
+
+def test_a_holdout_is_of_groups_that_fit_and_of_every_class() -> None:
+    sizes = {0: [25, 20, 5, 4, 3, 3], 1: [40, 3, 3, 3, 3, 3, 5], 2: [30, 30], 3: [60]}
+    groups = np.concatenate(
+        [np.full(size, 10 * label + index) for label, of in sizes.items() for index, size in enumerate(of)]
+    )
+    labels = groups // 10
+    for seed in range(20):
+        test = grouped_holdout(labels, groups, fraction=0.2, seed=seed, every_class=True)
+        assert not set(groups[test]) & set(groups[~test])
+        counts = np.bincount(labels[test], minlength=4)
+        assert (abs(counts[:2] - 12) <= 3).all()
+        assert counts[2:].tolist() == [30, 0]  # a whole patient of two, and never the only one
+        validation = grouped_holdout(labels, groups, fraction=0.1, seed=seed, every_class=False)
+        assert 6 <= validation.sum() <= 18
+        assert set(labels[validation]) == {0, 1}
+    few = grouped_holdout(labels[labels == 2], groups[labels == 2], fraction=0.1, seed=0, every_class=False)
+    assert few.sum() == 30
+    with pytest.raises(DataError, match="no group can be held out"):
+        grouped_holdout(labels[labels == 3], groups[labels == 3], fraction=0.1, seed=0, every_class=False)
 
 
 def test_a_class_of_one_group_stays_in_training() -> None:

@@ -59,8 +59,64 @@ def _quotas(counts: NDArray[np.int64], held_out: int) -> NDArray[np.int64]:
     return quota
 
 
+def grouped_holdout(
+    labels: NDArray[np.int64], groups: NDArray[Any], *, fraction: float, seed: int, every_class: bool
+) -> NDArray[np.bool_]:
+    """Which images `[n]` are held out: whole `groups` `[n]`, together about `fraction` of each class.
+
+    Groups are taken in a random order: first those that fit, then those that bring the classes nearer to their part.
+    With `every_class`, or where there are none, the smallest group of a class without any is taken as well. No class is
+    held out as a whole.
+
+    Raises:
+        DataError: nothing can be held out.
+    """
+    of_image, counts = _counts(labels, groups)
+    kept = counts.sum(axis=0)
+    missing, weights = fraction * kept, 1 / np.maximum(kept, 1)
+    chosen = np.zeros(len(counts), dtype=np.bool_)
+    order = np.random.default_rng(seed).permutation(len(counts)).tolist()
+
+    def fits(group: int) -> bool:
+        return bool((counts[group] <= missing + 0.5).all())
+
+    def improves(group: int) -> bool:
+        before, after = missing * weights, (missing - counts[group]) * weights
+        return bool(after @ after < before @ before)
+
+    def leaves_some(group: int) -> bool:
+        return not ((kept == counts[group]) & (counts[group] > 0)).any()
+
+    def take(group: int) -> None:
+        nonlocal missing, kept
+        chosen[group], missing, kept = True, missing - counts[group], kept - counts[group]
+
+    for wanted in (fits, improves):
+        for group in order:
+            if not chosen[group] and wanted(group) and leaves_some(group):
+                take(group)
+    if every_class or not chosen.any():
+        for label in range(counts.shape[1]):
+            able = [group for group in np.flatnonzero(counts[:, label]).tolist() if leaves_some(group)]
+            if able and not counts[chosen, label].any():
+                take(min(able, key=lambda group: float(counts[group].sum())))
+    if not chosen.any():
+        raise DataError(
+            f"no group can be held out: there are {len(counts):,}, and every class keeps one for training; expected more"
+        )
+    return chosen[of_image]
+
+
+def _counts(labels: NDArray[np.int64], groups: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The number of each image's group `[n]`, and images by group and class `[groups, classes]`."""
+    names, of_image = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (of_image, labels), 1)
+    return of_image, counts
+
+
 def held_out_fold(
-    labels: NDArray[np.int64], groups: NDArray[Any], *, number: int = 1, folds: int, seed: int
+    labels: NDArray[np.int64], groups: NDArray[Any], *, number: int, folds: int, seed: int
 ) -> NDArray[np.bool_]:
     """Which images `[n]` are in the fold `number`, from 1, of `folds`; no class is held out as a whole.
 
@@ -87,13 +143,11 @@ def grouped_folds(
 
     Groups are dealt out in a random order, the large ones first, each to the fold that has least of its classes.
     """
-    names, of_image = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), int(labels.max()) + 1))
-    np.add.at(counts, (of_image, labels), 1)
+    of_image, counts = _counts(labels, groups)
     weights = 1 / np.maximum(counts.sum(axis=0), 1)
-    order = np.random.default_rng(seed).permutation(len(names))
+    order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
-    filled, places = np.zeros((folds, counts.shape[1])), np.empty(len(names), dtype=np.int64)
+    filled, places = np.zeros((folds, counts.shape[1])), np.empty(len(counts), dtype=np.int64)
     for group in order:
         crowding = filled @ (counts[group] * weights)
         places[group] = np.lexsort((filled.sum(axis=1), crowding.round(9)))[0]

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.data.scan import SPLIT_NAMES, listed, portable
-from vision_zoo.data.split import held_out_fold
+from vision_zoo.data.split import grouped_holdout, held_out_fold
 
 SPLIT_FILE = "split.csv"
 LEFT_OUT = "left out"
 """In the place of a split: a file that is in none of them."""
 MOST_FOLDS = 20
 
-_TEST_PART = 5  # a fifth is held out for test
+_TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +65,10 @@ class SplitRule:
                 _require_apart(files, groups, own)
             return np.array(own)
         keys = np.arange(len(files)) if groups is None else groups
-        number, folds = self.fold or (1, _TEST_PART)
-        held_out = held_out_fold(labels, keys, number=number, folds=folds, seed=seed)
+        if self.fold is None:
+            held_out = grouped_holdout(labels, keys, fraction=_TEST_FRACTION, seed=seed, every_class=True)
+        else:
+            held_out = held_out_fold(labels, keys, number=self.fold[0], folds=self.fold[1], seed=seed)
         return np.where(held_out, "test", "train")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vision_zoo.core.errors import DataError
 from vision_zoo.data.dataset import Split, Splits
-from vision_zoo.data.split import held_out_fold, stratified_holdout
+from vision_zoo.data.split import grouped_holdout, stratified_holdout
 from vision_zoo.data.split_rule import group_keys
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.distributed import ALONE, World
@@ -36,7 +36,7 @@ def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
         return stratified_holdout(labels, max(1, round(len(train) * fraction)), seed=recipe.seed)
     groups = group_keys([file.name for file in train.files], recipe.data.group_by)
     try:
-        out = held_out_fold(labels, groups, folds=max(2, round(1 / fraction)), seed=recipe.seed)
+        out = grouped_holdout(labels, groups, fraction=fraction, seed=recipe.seed, every_class=False)
     except DataError as error:
         raise DataError(
             f"--group-by {recipe.data.group_by!r:.60} makes {len(set(groups)):,} groups of training pictures: none is "
