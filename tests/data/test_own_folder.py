@@ -76,6 +76,12 @@ def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
     assert len(splits.train) + len(splits.test) == 20
 
 
+def test_a_newline_in_a_name_breaks_no_line(folder: Path) -> None:
+    (folder / "cat" / "two\nlines ü.png").write_bytes(b"no image")
+    (warning,) = _warnings(folder)
+    assert warning == ("warning: 1 files are not readable images and were skipped: cat/two\\nlines ü.png")
+
+
 def test_equal_pictures_in_two_splits_are_counted_and_named(folder: Path, tmp_path: Path) -> None:
     root = tmp_path / "split"
     for name, numbers in (("train", range(4)), ("val", range(4, 6)), ("test", range(6, 8))):

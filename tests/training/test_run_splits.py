@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import Completed
+from tests.images.pictures import striped_picture
 from tests.training.runs import CLASSES, fill
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.data.split_rule import LEFT_OUT, read_split_file
 from vision_zoo.recipes import choose_recipe, recipe_for
 from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe
@@ -61,6 +64,45 @@ def test_a_run_keeps_the_split_crop_and_channels_that_it_was_trained_with(
     assert "grayscale, each side scaled by itself" in shown.stdout
     refused = cli("evaluate", exported.json["model"], "--dataset", "mnist-5k", "--split", "run/split.csv")
     assert "--split is for folder:PATH only" in refused.error
+
+
+def test_strange_files_and_names_go_the_whole_way(cli: Callable[..., Completed], tmp_path: Path) -> None:
+    first, second = 'cat, "big"', "dog's über"
+    root = fill(tmp_path / "odd", range(6), (first, second))
+    striped_picture(root / first / 'comma, "quote" ü\nline.png', 0, 50)
+    striped_picture(root / first / "nested" / " deeper" / "x.png", 0, 51)
+    striped_picture(root / second / "=cmd.png", 1, 52)
+    whole = (root / first / "0.png").read_bytes()
+    for name, content in (
+        ("text.jpg", b"I am text"),
+        ("empty.png", b""),
+        ("cut.png", whole[: len(whole) // 2]),
+    ):
+        (root / first / name).write_bytes(content)
+    Image.new("CMYK", (30, 20), (9, 99, 0, 0)).save(root / second / "cmyk.jpg")
+    Image.new("I;16", (30, 20), 40_000).save(root / second / "deep.png")
+    frames = [Image.new("L", (20, 20), level) for level in (0, 200)]
+    frames[0].save(root / second / "animated.gif", save_all=True, append_images=frames[1:])
+    trained = cli(
+        "train", "--architecture", "small_cnn", "--dataset", "folder:odd", "--image-size", "16", "--epochs", "1",
+        "--out", "run", "--json",
+    )  # fmt: skip
+    assert trained.code == 0, trained.stderr
+    assert "3 files are not readable images" in trained.stderr
+    splits = read_split_file(tmp_path / "run" / "split.csv")
+    assert len(splits) == 12 + 3 + 3 + 3
+    assert sum(split == LEFT_OUT for split in splits.values()) == 3
+    again = recipe_for("small_cnn", f"folder:{root}", image_size=16).override(
+        split=str(tmp_path / "run" / "split.csv")
+    )
+    tested = [file.name for file in dataset_of(again.data).load().test.files]
+    with (tmp_path / "run" / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        assert tested == [row["file"] for row in csv.DictReader(file)]
+    exported = cli("export", "run", "--output-dir", "models", "--json")
+    scored = cli(
+        "evaluate", exported.json["model"], "--dataset", "folder:odd", "--split", "run/split.csv", "--json"
+    )
+    assert scored.json["classes"] == trained.json["classes"]
 
 
 def test_the_folders_own_file_is_recorded_and_a_run_without_one_does_not_follow_it(folder: Path) -> None:

@@ -89,9 +89,14 @@ def portable(name: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """A few of `names`, and how many more there are."""
+    """A few of `names` as one line, and how many more there are."""
     more = len(names) - _NAMED
-    return ", ".join(map(portable, names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(map(_in_a_line, names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _in_a_line(name: str) -> str:
+    """A file's name with its control characters escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in portable(name))
 
 
 def cannot_be_read(path: Path, error: OSError) -> DataError:
