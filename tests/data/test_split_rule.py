@@ -201,18 +201,20 @@ def test_a_holdout_is_of_groups_that_fit_and_of_every_class() -> None:
     )
     labels = groups // 10
     for seed in range(20):
-        test = grouped_holdout(labels, groups, fraction=0.2, seed=seed, every_class=True)
+        test = grouped_holdout(labels, groups, fraction=0.2, seed=seed, at_most=1.0)
         assert not set(groups[test]) & set(groups[~test])
         counts = np.bincount(labels[test], minlength=4)
         assert (abs(counts[:2] - 12) <= 3).all()
         assert counts[2:].tolist() == [30, 0]  # a whole patient of two, and never the only one
-        validation = grouped_holdout(labels, groups, fraction=0.1, seed=seed, every_class=False)
+        validation = grouped_holdout(labels, groups, fraction=0.1, seed=seed, at_most=1 / 3)
         assert 6 <= validation.sum() <= 18
         assert set(labels[validation]) == {0, 1}
-    few = grouped_holdout(labels[labels == 2], groups[labels == 2], fraction=0.1, seed=0, every_class=False)
+        large = grouped_holdout(labels[:60], groups[:60] // 2, fraction=0.05, seed=seed, at_most=0.5)
+        assert large.sum() == 6  # above its part, but there is no smaller one
+    few = grouped_holdout(labels[labels == 2], groups[labels == 2], fraction=0.1, seed=0, at_most=1 / 3)
     assert few.sum() == 30
     with pytest.raises(DataError, match="no group can be held out"):
-        grouped_holdout(labels[labels == 3], groups[labels == 3], fraction=0.1, seed=0, every_class=False)
+        grouped_holdout(labels[labels == 3], groups[labels == 3], fraction=0.1, seed=0, at_most=1 / 3)
 
 
 def test_a_class_of_one_group_stays_in_training() -> None:

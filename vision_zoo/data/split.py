@@ -60,19 +60,19 @@ def _quotas(counts: NDArray[np.int64], held_out: int) -> NDArray[np.int64]:
 
 
 def grouped_holdout(
-    labels: NDArray[np.int64], groups: NDArray[Any], *, fraction: float, seed: int, every_class: bool
+    labels: NDArray[np.int64], groups: NDArray[Any], *, fraction: float, seed: int, at_most: float
 ) -> NDArray[np.bool_]:
     """Which images `[n]` are held out: whole `groups` `[n]`, together about `fraction` of each class.
 
     Groups are taken in a random order: first those that fit, then those that bring the classes nearer to their part.
-    With `every_class`, or where there are none, the smallest group of a class without any is taken as well. No class is
-    held out as a whole.
+    Of a class without any the smallest group is taken as well, if it is `at_most` that part of the class, or if there
+    are none at all. No class is held out as a whole.
 
     Raises:
         DataError: nothing can be held out.
     """
     of_image, counts = _counts(labels, groups)
-    kept = counts.sum(axis=0)
+    total = kept = counts.sum(axis=0)
     missing, weights = fraction * kept, 1 / np.maximum(kept, 1)
     chosen = np.zeros(len(counts), dtype=np.bool_)
     order = np.random.default_rng(seed).permutation(len(counts)).tolist()
@@ -95,11 +95,12 @@ def grouped_holdout(
         for group in order:
             if not chosen[group] and wanted(group) and leaves_some(group):
                 take(group)
-    if every_class or not chosen.any():
-        for label in range(counts.shape[1]):
-            able = [group for group in np.flatnonzero(counts[:, label]).tolist() if leaves_some(group)]
-            if able and not counts[chosen, label].any():
-                take(min(able, key=lambda group: float(counts[group].sum())))
+    limit = at_most if chosen.any() else 1.0
+    for label in np.flatnonzero(counts[chosen].sum(axis=0) == 0).tolist():
+        small = np.flatnonzero((counts[:, label] > 0) & (counts[:, label] <= limit * total[label])).tolist()
+        able = [group for group in small if leaves_some(group)]
+        if able and not counts[chosen, label].any():
+            take(min(able, key=lambda group: float(counts[group].sum())))
     if not chosen.any():
         raise DataError(
             f"no group can be held out: there are {len(counts):,}, and every class keeps one for training; expected more"

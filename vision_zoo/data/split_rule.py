@@ -66,7 +66,7 @@ class SplitRule:
             return np.array(own)
         keys = np.arange(len(files)) if groups is None else groups
         if self.fold is None:
-            held_out = grouped_holdout(labels, keys, fraction=_TEST_FRACTION, seed=seed, every_class=True)
+            held_out = grouped_holdout(labels, keys, fraction=_TEST_FRACTION, seed=seed, at_most=1.0)
         else:
             held_out = held_out_fold(labels, keys, number=self.fold[0], folds=self.fold[1], seed=seed)
         return np.where(held_out, "test", "train")

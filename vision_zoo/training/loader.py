@@ -29,6 +29,10 @@ def training_splits(splits: Splits, recipe: Recipe) -> dict[str, Split]:
     return parts
 
 
+_LARGEST_GROUP = 1 / 3
+"""Part of a class that a single group may take from training for validation."""
+
+
 def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the images that are kept for training, and of those for validation."""
     labels, fraction = np.asarray(train.labels), recipe.stopping.validation_fraction
@@ -36,7 +40,7 @@ def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
         return stratified_holdout(labels, max(1, round(len(train) * fraction)), seed=recipe.seed)
     groups = group_keys([file.name for file in train.files], recipe.data.group_by)
     try:
-        out = grouped_holdout(labels, groups, fraction=fraction, seed=recipe.seed, every_class=False)
+        out = grouped_holdout(labels, groups, fraction=fraction, seed=recipe.seed, at_most=_LARGEST_GROUP)
     except DataError as error:
         raise DataError(
             f"--group-by {recipe.data.group_by!r:.60} makes {len(set(groups)):,} groups of training pictures: none is "
