@@ -13,6 +13,7 @@ from vision_zoo.core.errors import BlankImageError, ImageError
 from vision_zoo.data import DATASETS
 from vision_zoo.data.dataset import Splits
 from vision_zoo.images.preprocess import prepare
+from vision_zoo.images.sheet import border, border_level
 from vision_zoo.serving.session import Session
 
 DIGIT = DATASETS["mnist"].input
@@ -156,3 +157,10 @@ def test_thin_strokes_become_as_thick_everywhere_as_mnists(pen: int) -> None:
     assert thirds == pytest.approx([2.4] * 3, abs=0.5)
     upright = seen[rows[5] : rows[7]].sum(axis=1).mean()
     assert upright == pytest.approx(2.4, abs=0.5)
+
+
+def test_the_level_of_a_border_is_its_median() -> None:
+    generator = np.random.default_rng(0)
+    for shape in ((1, 1), (1, 2), (2, 2), (3, 3), (5, 4), (28, 28)):
+        pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+        assert border_level(pixels) == np.median(border(pixels))

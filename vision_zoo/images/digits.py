@@ -14,7 +14,7 @@ from vision_zoo.images.ink import (
     stroke_width,
 )
 from vision_zoo.images.morphology import dilation
-from vision_zoo.images.sheet import border, has_dark_ink, has_ground, inside_sheet, is_plain, reduced
+from vision_zoo.images.sheet import border_level, has_dark_ink, has_ground, inside_sheet, is_plain, reduced
 
 _BOX = 20 / 28
 """MNIST scaled every digit into a box of 20 pixels of the 28 and put its centre of mass at the middle."""
@@ -44,7 +44,7 @@ def centred_digit(
         BlankImageError: there is no digit.
         ImageError: there are several.
     """
-    dark = not any_polarity or float(np.median(border(pixels))) <= 127
+    dark = not any_polarity or border_level(pixels) <= 127
     light_on_dark = pixels if dark else 255 - pixels
     if _is_centred(light_on_dark, *size):
         return light_on_dark
@@ -55,7 +55,7 @@ def centred_digit(
     ground = inside is None and has_ground(pixels)
     plain = inside is None and is_plain(pixels)
     cutout = max(pixels.shape) <= _CUTOUT
-    black = dark and ground and float(np.median(border(pixels))) <= _BLACK
+    black = dark and ground and border_level(pixels) <= _BLACK
     if black or (plain and (dark or cutout)):
         return _plain_drawing(light_on_dark, size, resample)
     if dark and inside is None:
@@ -66,7 +66,7 @@ def centred_digit(
         # a digit as thick as a thumb or cut out along its outline, or else a shadow
         small, level = (
             np.asarray(reduced(Image.fromarray(light_on_dark))),
-            float(np.median(border(light_on_dark))),
+            border_level(light_on_dark),
         )
         if _is_all_drawing(small, level):
             if is_stain(small, level):
@@ -114,14 +114,14 @@ def _plain_drawing(
     pixels: NDArray[np.uint8], size: tuple[int, int], resample: Image.Resampling
 ) -> NDArray[np.uint8]:
     """A light drawing on a plain dark ground as it is, but for strokes that would vanish in the box."""
-    require_one_figure(np.asarray(reduced(Image.fromarray(pixels))), float(np.median(border(pixels))))
+    require_one_figure(np.asarray(reduced(Image.fromarray(pixels))), border_level(pixels))
     return _placed(_drawing(pixels), *size, resample, thicken=None)
 
 
 def _drawing(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What is light on a plain dark ground, cut out and stretched to full contrast."""
     # Paper is not black after inversion: take its level off.
-    levels = np.clip(np.arange(256) - float(np.median(border(pixels))), 0, None)
+    levels = np.clip(np.arange(256) - border_level(pixels), 0, None)
     strongest = levels[pixels.max()]
     if strongest < 16:
         raise no_digit()
@@ -195,7 +195,7 @@ def _fine_ink(figure: NDArray[np.uint8], longest: int) -> NDArray[np.uint8] | No
 
 
 def _is_centred(pixels: NDArray[np.uint8], height: int, width: int) -> bool:
-    if pixels.shape != (height, width) or float(np.median(border(pixels))) > 0 or pixels.max() < 250:
+    if pixels.shape != (height, width) or border_level(pixels) > 0 or pixels.max() < 250:
         return False
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
     longest = max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1)

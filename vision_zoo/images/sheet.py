@@ -18,6 +18,13 @@ def border(pixels: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([edge.reshape(-1) for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])])
 
 
+def border_level(pixels: NDArray[np.uint8]) -> float:
+    """The median of the outermost pixels; of so few of them sorting gives it sooner than numpy's `median`."""
+    edge = np.sort(border(pixels))
+    middle = edge.size // 2
+    return (float(edge[middle]) + float(edge[~middle])) / 2
+
+
 def is_plain(pixels: NDArray[np.uint8]) -> bool:
     """Whether the ground is of one level: most of the border is, and the rest is not of one other."""
     edge = border(pixels).astype(np.int16)
@@ -29,7 +36,7 @@ def is_plain(pixels: NDArray[np.uint8]) -> bool:
 
 def has_ground(pixels: NDArray[np.uint8]) -> bool:
     """Whether much of the picture is of the border's level."""
-    ground = float(np.median(border(pixels)))
+    ground = border_level(pixels)
     near = (pixels >= ground - _PLAIN_WITHIN) & (pixels <= ground + _PLAIN_WITHIN)
     return bool(near.mean() >= 0.4)
 
