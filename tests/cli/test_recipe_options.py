@@ -10,7 +10,8 @@ from vision_zoo.cli import app
 from vision_zoo.core.errors import UsageError
 from vision_zoo.experiments.search.search_space import parse_grid
 from vision_zoo.recipes import choose_recipe, find_recipe
-from vision_zoo.recipes.recipe import OPTIONS, SETTINGS, Recipe, option_name
+from vision_zoo.recipes.options import OPTIONS, option_name
+from vision_zoo.recipes.recipe import SETTINGS, Recipe
 from vision_zoo.recipes.settings import Setting
 
 _NAME = "simple_cnn-mnist_5k"

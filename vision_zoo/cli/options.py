@@ -38,7 +38,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command with `**settings` the options of a recipe: their values by name, None for those not given."""
     *own, last = inspect.signature(command).parameters.values()
     if last.kind is last.VAR_KEYWORD:
-        from vision_zoo.recipes.recipe import COMPARED, OPTIONS
+        from vision_zoo.recipes.options import COMPARED, OPTIONS
 
         settings = COMPARED if command.__name__ == "compare" else OPTIONS
         options = map(_parameter, settings.values())
@@ -47,7 +47,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(setting: "Setting") -> inspect.Parameter:
-    from vision_zoo.recipes.recipe import option_name
+    from vision_zoo.recipes.options import option_name
 
     name, kind = option_name(setting.name), setting.type
     form: dict[str, Any] = {}

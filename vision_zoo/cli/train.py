@@ -151,7 +151,7 @@ def _export_command(run: Path, recipe: str) -> str:
 
 
 def _refuse_beside_resume(**given: Any) -> None:
-    from vision_zoo.recipes.recipe import option_name
+    from vision_zoo.recipes.options import option_name
 
     unwanted = [
         "the recipe" if name == "recipe" else f"--{option_name(name)}"

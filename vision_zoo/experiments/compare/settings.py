@@ -13,7 +13,7 @@ from vision_zoo.core.bounds import MAX_SEEDS, require_between, require_choice
 from vision_zoo.core.choices import DeviceName, Precision
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data import find_dataset
-from vision_zoo.recipes.recipe import COMPARED
+from vision_zoo.recipes.options import COMPARED
 from vision_zoo.recipes.settings import lookup
 from vision_zoo.serving.providers import PROVIDERS
 

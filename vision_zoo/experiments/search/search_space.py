@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vision_zoo.core.errors import UsageError
-from vision_zoo.recipes.recipe import OPTIONS, Recipe, option_name
+from vision_zoo.recipes.options import OPTIONS, option_name
+from vision_zoo.recipes.recipe import Recipe
 
 # The options of `train` that are numbers, by their names there and in files.
 _FIELDS: dict[str, type[int] | type[float]] = {
