@@ -46,6 +46,13 @@ def test_a_batch_is_never_larger_than_the_architecture_has_it(tmp_path: Path) ->
     assert recipe_for("efficientnet_lite0", f"folder:{many}").batch_size == 32
 
 
+def test_the_weights_of_a_network_from_scratch_are_averaged(tmp_path: Path) -> None:
+    named = f"folder:{_empty_pictures(tmp_path / 'own', 20)}"
+    assert recipe_for("simple_cnn", named).optimizer.ema_decay == 0.99
+    assert recipe_for("efficientnet_lite0", named).optimizer.ema_decay == 0
+    assert recipe_for("lenet", "mnist-5k").optimizer.ema_decay == 0
+
+
 def test_a_built_in_dataset_has_the_defaults_of_a_recipe() -> None:
     plain = Recipe(name="r", architecture="lenet", dataset="mnist-5k", mean=(0.5,), std=(0.5,))
     recipe = recipe_for("lenet", "mnist-5k")

@@ -165,9 +165,12 @@ def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict
         settings["split"] = None if split is None else str(split)
         usual = settings.get("batch_size", SETTINGS["batch_size"].default)
         settings["batch_size"] = _batch_size(training_pictures(path), usual)
+        if "pretrained" not in settings:
+            settings["ema_decay"] = _EMA_DECAY
     return settings
 
 
+_EMA_DECAY = 0.99
 _FEW_PICTURES, _SMALL_BATCH = 2000, 32
 _STEPS = 4
 """An epoch has at least so many."""

@@ -79,7 +79,8 @@ class OptimizerSettings(Group):
     """How weights change. `momentum` is SGD's, in Nesterov's form.
 
     Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it. Feature
-    layers that are fine-tuned have `feature_lr_factor` times the learning rate.
+    layers that are fine-tuned have `feature_lr_factor` times the learning rate. With `ema_decay`, the exponential moving
+    average of the weights is scored and kept; after n steps its decay is at most (1 + n) / (10 + n).
     """
 
     kind: Annotated[Optimizer, "Optimizer."] = "adam"
@@ -88,6 +89,9 @@ class OptimizerSettings(Group):
     momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD."] = 0.0
     bias_lr_factor: Annotated[_Rate, "Factor of the learning rate for biases of batch normalisations."] = 1.0
     feature_lr_factor: Annotated[_Rate, "Factor of the learning rate for fine-tuned feature layers."] = 0.1
+    ema_decay: Annotated[
+        float, Meta(ge=0, lt=1), "Decay of the moving average of the weights that is kept; 0 for none."
+    ] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

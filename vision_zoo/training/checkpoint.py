@@ -56,6 +56,7 @@ def save_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
         "recipe": recipe.to_json(),
         "network": state.network.state_dict(),
         "optimizer": portable_state(state.optimizer),
+        "average": None if state.average is None else state.average.values,
         "random_state": torch.get_rng_state(),
         "partial": None if state.partial is None else _packed(state.partial),
         "history": [fields_of(record) for record in state.history],
@@ -122,6 +123,8 @@ def _restore(content: dict[str, Any], state: TrainingState, recipe: Recipe, path
         raise ValueError("epochs and history differ")
     state.network.load_state_dict(content["network"])
     state.optimizer.load_state_dict(content["optimizer"])
+    if state.average is not None:
+        state.average.restore(content["average"])
     state.partial = None if content["partial"] is None else _unpacked(content["partial"], state)
     for name in _PROGRESS:
         setattr(state, name, content[name])

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import Progress
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
+from vision_zoo.training.average import WeightAverage
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.cuda_graph import fastest_step
@@ -57,6 +58,8 @@ def fit(
     apply_speedups(classifier.network, classifier.scale.device)
     distributed.synchronise_batch_norm(classifier.network)
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
+    decay = recipe.optimizer.ema_decay
+    state.average = WeightAverage(classifier.network, decay) if decay else None
     parts = training_splits(splits, recipe)
     if has_state(run.last, run.previous):
         warning = load_state(run.last, run.previous, state, recipe)
@@ -86,6 +89,8 @@ def fit(
     progress.line("scoring the splits and drawing the curves")
     if recipe.stopping.kept_weights == "best":
         classifier.network.load_state_dict(state.best_weights)
+    elif state.average is not None:
+        state.average.apply()
     loss = scored_loss(recipe)
     scores = {name: evaluate(model, inputs[name], loss) for name in inputs if name != "test"}
     started = time.perf_counter()
@@ -129,9 +134,7 @@ def _run_loop(
             run.write_history(state.history)
 
     trained = distributed.parallel(model)
-    weights = (
-        balanced_weights(np.asarray(inputs["train"].labels)).to(device) if recipe.class_weights else None
-    )
+    weights = _class_weights(recipe, inputs["train"], device)
     eager = EagerStep(trained, state.optimizer, recipe, here=here, class_weights=weights)
     loader = Loader(inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device, here=here)
     scored = ScoredSplits(
@@ -157,6 +160,10 @@ def _run_loop(
         ) from error
 
 
+def _class_weights(recipe: Recipe, training: Split, device: torch.device) -> Tensor | None:
+    return balanced_weights(np.asarray(training.labels)).to(device) if recipe.class_weights else None
+
+
 def _fit_head(
     classifier: ImageClassifier, recipe: Recipe, training: Split, data_key: str, progress: Progress
 ) -> None:
@@ -165,7 +172,8 @@ def _fit_head(
     device = classifier.scale.device
     loader = Loader(features.splits["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device)
     optimizer = torch.optim.Adam(classifier.head.parameters(), lr=_HEAD_LEARNING_RATE, fused=True)
-    step = EagerStep(classifier.head.train(), optimizer, recipe)
+    weights = _class_weights(recipe, training, device)
+    step = EagerStep(classifier.head.train(), optimizer, recipe, class_weights=weights)
     for epoch in range(max(_HEAD_EPOCHS, -(-_HEAD_STEPS // len(loader)))):
         for batch in loader.epoch(epoch):
             step(batch, None)

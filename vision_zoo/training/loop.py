@@ -16,7 +16,7 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import AugmentParams, draw
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import broadcast, sum_over_processes
-from vision_zoo.training.evaluate import evaluate
+from vision_zoo.training.evaluate import Evaluation, evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import scored_loss, set_learning_rate
@@ -118,17 +118,21 @@ class TrainingLoop:
         scores = {"train_loss": partial.mean_loss(), "train_accuracy": partial.accuracy()}
         stopwatch = _Stopwatch(partial, self.clock)
         if scored.validation is not None:
-            score = evaluate(self.model, scored.validation, scored_loss(recipe))
+            score = self._scored(scored.validation)
             scores |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
         stopwatch.stop()
         if scored.test is not None:
-            score = evaluate(self.model, scored.test, scored_loss(recipe))
+            score = self._scored(scored.test)
             scores |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         _require_finite_network(self.state, scores)
         with self.interrupt:
             self._end_epoch(partial, scores)
         self.progress.line(_describe(state.history[-1], recipe))
         return self.watch(state.history[-1])
+
+    def _scored(self, split: Split) -> Evaluation:
+        with self.state.scored_weights():
+            return evaluate(self.model, split, scored_loss(self.recipe))
 
     def _steps(self, partial: PartialEpoch) -> None:
         """The rest of the epoch, or until a cap."""
@@ -171,6 +175,8 @@ class TrainingLoop:
                 self.interrupt.agree()
         partial.add(loss, correct, batch.size)
         self.state.steps += 1
+        if self.state.average is not None:
+            self.state.average.update(self.state.steps)
 
     def _changes(self, batch: Batch, generator: torch.Generator) -> AugmentParams | None:
         """Of this process's shard of the batch, drawn as those of the whole."""

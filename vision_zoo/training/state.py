@@ -1,12 +1,14 @@
 """The state of a run, down to the step."""
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from vision_zoo.core.results import EpochRecord
+from vision_zoo.training.average import WeightAverage
 
 
 @dataclass(eq=False)
@@ -62,6 +64,7 @@ class TrainingState:
     `epoch` and `steps` are the numbers of epochs and optimizer steps done, `partial` is the epoch after that where
     it has begun; `train_seconds` is spent on the training steps and validation of the epochs done, over all
     sessions, and `cpu_seconds` is the processors' time in it; `best_weights` is None until an epoch was the best one.
+    `average` is that of the weights, where the recipe has one.
     """
 
     network: nn.Module
@@ -75,14 +78,21 @@ class TrainingState:
     best_validation_loss: float = math.inf
     best_weights: dict[str, Tensor] | None = None
     partial: PartialEpoch | None = None
+    average: WeightAverage | None = None
+
+    def scored_weights(self) -> AbstractContextManager[None]:
+        """In the block the network has the weights that are scored and kept: their average, where there is one."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def remember_best(self, validation_loss: float) -> None:
-        """The weights as they are now are the ones to keep."""
+        """The weights that are scored now are the ones to keep."""
         self.best_epoch = self.epoch
         self.best_validation_loss = validation_loss
-        self.best_weights = {
-            name: tensor.detach().to("cpu", copy=True) for name, tensor in self.network.state_dict().items()
-        }
+        with self.scored_weights():
+            self.best_weights = {
+                name: tensor.detach().to("cpu", copy=True)
+                for name, tensor in self.network.state_dict().items()
+            }
 
     @property
     def reached(self) -> str:
