@@ -67,7 +67,9 @@ class _Depthwise(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         stem = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU6())
-        blocks = [InvertedResidual(8, 8, kernel=3, stride=1, expansion=expansion) for expansion in (1, 4)]
+        blocks = [
+            InvertedResidual(8, 8, kernel=3, stride=1, expansion=expansion, side=10) for expansion in (1, 4)
+        ]
         self.layers = nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ class Architecture:
 
     `recipe_defaults` are fields of a recipe that this architecture needs on any dataset. `revision` counts the changes
     of what it computes or how it is initialised: results and runs of an earlier one are not those of this one.
-    `image_size` is the side in pixels that a user's own pictures are brought to unless they choose one.
+    `image_size` is the side in pixels that a user's own pictures are brought to unless they choose one. `weights` names
+    the pretrained ones and their licence.
     """
 
     name: str
@@ -33,11 +34,14 @@ class Architecture:
     module: str | None = None
     revision: int = 1
     image_size: int | None = None
+    weights: str = ""
 
 
 # Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_OF_TORCHVISION = "torchvision's weights (BSD-3-Clause), trained on ImageNet"
+_OF_LITE = "EfficientNet-Lite's weights (Google, Apache-2.0), trained on ImageNet"
 
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -55,6 +59,7 @@ ARCHITECTURES: dict[str, Architecture] = {
                 "frozen": True,
             },
             image_size=224,
+            weights=_OF_TORCHVISION,
         ),
         Architecture("patch_lstm", "PatchLSTM", "a 4 x 4 grid of patches through one LSTM layer (report A)"),
         Architecture("small_cnn", "SmallCNN", "two small 3x3 convolutions, one dense layer (report B)"),
@@ -84,6 +89,7 @@ ARCHITECTURES: dict[str, Architecture] = {
                 "epochs": 30,
             },
             image_size=224,
+            weights=_OF_LITE,
         ),
         Architecture(
             "airbench", "Airbench", "a whitening layer, then pairs of batch-normalised convolutions"
@@ -92,13 +98,60 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+_BY_NAME = {
+    f"efficientnet_lite{number}": Architecture(
+        f"efficientnet_lite{number}",
+        f"EfficientNetLite{number}",
+        f"EfficientNet-Lite{number}'s frozen ImageNet features, a new dense layer",
+        recipe_defaults={
+            **ARCHITECTURES["efficientnet_lite0"].recipe_defaults,
+            "pretrained": f"efficientnet-lite{number}-imagenet1k",
+        },
+        module=f"{__name__}.efficientnet_lite0",
+        image_size=size,
+        weights=_OF_LITE,
+    )
+    for number, size in ((1, 240), (2, 260))
+}
+"""Networks that are found by their names alone: their weights are in packages that no extra installs."""
+_TORCHVISION = "torchvision:"
+TORCHVISION_WEIGHTS = "torchvision-"
+"""How the names of weights begin that torchvision publishes for the network of the rest of the name."""
+
+
 REGISTRY = Registry("architecture", ARCHITECTURES, Architecture)
 """`ARCHITECTURES` and the plug-ins of installed packages."""
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture or plug-in called `name`; UnknownNameError if there is none, PluginError if it is broken."""
-    return REGISTRY.find(name)
+    """The architecture or plug-in called `name`; UnknownNameError if there is none, PluginError if it is broken.
+
+    `torchvision:resnet18` is that network of torchvision's, and `efficientnet_lite1` and `2` are not listed either: their
+    weights have to be downloaded or installed.
+    """
+    if name.startswith(_TORCHVISION):
+        return _of_torchvision(name.removeprefix(_TORCHVISION))
+    return _BY_NAME[name] if name in _BY_NAME else REGISTRY.find(name)
+
+
+def _of_torchvision(network: str) -> Architecture:
+    return Architecture(
+        f"{_TORCHVISION}{network}",
+        "TorchvisionBackbone",
+        f"torchvision's {network}: frozen ImageNet features, a new dense layer",
+        recipe_defaults={
+            "mean": IMAGENET_MEAN,
+            "std": IMAGENET_STD,
+            "pretrained": f"{TORCHVISION_WEIGHTS}{network}",
+            "architecture_arguments": {"network": network},
+            "frozen": True,
+            "batch_size": 32,
+            "epochs": 30,
+        },
+        module=f"{__name__}.torchvision_backbone",
+        image_size=224,
+        weights=_OF_TORCHVISION,
+    )
 
 
 def revision_of(name: str) -> int:

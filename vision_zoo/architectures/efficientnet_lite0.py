@@ -1,6 +1,8 @@
-"""EfficientNet-Lite0 (Tan and Le, 2019, without squeeze-and-excitation, with ReLU6): made for 8-bit arithmetic."""
+"""EfficientNet-Lite (Tan and Le, 2019, without squeeze-and-excitation, with ReLU6): made for 8-bit arithmetic."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -17,8 +19,9 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_LOWEST_RESOLUTION = 5  # blocks, the last
+_LOWEST_RESOLUTION = 2  # stages, the last
 _STEM, _HEAD, _REDUCTION = 32, 1280, 32
+_MULTIPLE = 8  # of channels
 _EPSILON, _MOMENTUM = 1e-3, 0.01  # of batch normalisation
 _DROPOUT = 0.2
 _NAMES = {
@@ -36,16 +39,19 @@ def _normalised(*layers: nn.Module, channels: int, activation: bool = True) -> n
     return nn.Sequential(*layers, nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM), *after)
 
 
-def _padding(kernel: int, stride: int) -> nn.ZeroPad2d:
+def _padding(kernel: int, stride: int, side: int) -> nn.ZeroPad2d:
     """TensorFlow's `same`: for stride 2 on an even side, one pixel more at the right and at the bottom."""
-    before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+    total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
+    before, after = total // 2, total - total // 2
     return nn.ZeroPad2d((before, after, before, after))
 
 
 class InvertedResidual(nn.Module):
     """Pointwise expansion, depthwise convolution, pointwise projection; added to its input where the shapes agree."""
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, stride: int, expansion: int, side: int
+    ) -> None:
         super().__init__()
         inner = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
@@ -53,7 +59,7 @@ class InvertedResidual(nn.Module):
         if expansion > 1:
             self.expand = _normalised(nn.Conv2d(inputs, inner, 1, bias=False), channels=inner)
         self.depthwise = _normalised(
-            _padding(kernel, stride),
+            _padding(kernel, stride, side),
             nn.Conv2d(inner, inner, kernel, stride=stride, groups=inner, bias=False),
             channels=inner,
         )
@@ -69,25 +75,59 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """4.65 million parameters with 1,000 classes; 0.39 billion multiply-adds at 224 x 224.
 
-    Takes 3 channels of any size and scales to `resolution` pixels square, a multiple of 32. `pretrained` in a recipe
-    loads ImageNet weights.
+    Takes 3 channels of any size and scales to `resolution` pixels square. `pretrained` in a recipe loads ImageNet
+    weights. `width` and `depth` multiply the channels and the blocks of a stage, as in the larger networks.
     """
 
-    def __init__(self, *, channels: int, image_size: int, classes: int, resolution: int = 224) -> None:
+    width: ClassVar[float] = 1.0
+    depth: ClassVar[float] = 1.0
+    published_resolution: ClassVar[int] = 224
+
+    def __init__(
+        self, *, channels: int, image_size: int, classes: int, resolution: int | None = None
+    ) -> None:
         super().__init__()
-        require_colour("efficientnet_lite0", channels)
-        if resolution < _REDUCTION or resolution % _REDUCTION:
-            raise UsageError(
-                f"resolution {resolution} is not a multiple of {_REDUCTION}; expected 224, for example"
-            )
+        require_colour("efficientnet_lite", channels)
+        resolution = self.published_resolution if resolution is None else resolution
+        if resolution < _REDUCTION:
+            raise UsageError(f"resolution {resolution} is out of range; expected {_REDUCTION} or more")
         self.image_size = image_size
-        stem = _normalised(_padding(3, 2), nn.Conv2d(3, _STEM, 3, stride=2, bias=False), channels=_STEM)
-        *_, last = _STAGES
-        head = _normalised(nn.Conv2d(last[-1], _HEAD, 1, bias=False), channels=_HEAD)
+        stem = _normalised(
+            _padding(3, 2, resolution), nn.Conv2d(3, _STEM, 3, stride=2, bias=False), channels=_STEM
+        )
+        blocks = self._blocks(-(-resolution // 2))
+        head = _normalised(nn.Conv2d(self._channels(_STAGES[-1][-1]), _HEAD, 1, bias=False), channels=_HEAD)
         scale = nn.Identity() if image_size == resolution else Scale(resolution)
         pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        self.features = nn.Sequential(scale, stem, nn.Sequential(*_blocks()), head, pool)
+        self.features = nn.Sequential(scale, stem, nn.Sequential(*blocks), head, pool)
         self.classifier = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(_HEAD, classes))
+
+    def _channels(self, channels: int) -> int:
+        """The nearest multiple of 8 to so many times the width, not below nine tenths of it."""
+        wanted = channels * self.width
+        nearest = max(_MULTIPLE, int(wanted + _MULTIPLE / 2) // _MULTIPLE * _MULTIPLE)
+        return nearest + _MULTIPLE if nearest < 0.9 * wanted else nearest
+
+    def _repeats(self, stage: int) -> int:
+        """Blocks of a stage; the first and the last one are never deeper."""
+        blocks = _STAGES[stage][0]
+        return blocks if stage in (0, len(_STAGES) - 1) else math.ceil(blocks * self.depth)
+
+    def _blocks(self, side: int) -> list[InvertedResidual]:
+        """All of them, for features of so many pixels square."""
+        made = []
+        inputs = _STEM
+        for stage, (_, kernel, first_stride, expansion, channels) in enumerate(_STAGES):
+            outputs = self._channels(channels)
+            for block in range(self._repeats(stage)):
+                stride = 1 if block else first_stride
+                made.append(
+                    InvertedResidual(
+                        inputs, outputs, kernel=kernel, stride=stride, expansion=expansion, side=side
+                    )
+                )
+                inputs, side = outputs, -(-side // stride)
+        return made
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
@@ -97,7 +137,8 @@ class EfficientNetLite0(nn.Module):
     def last_stage(self) -> tuple[nn.Module, ...]:
         """The layers of the lowest resolution."""
         _, _, blocks, head, _ = self.features
-        return (*list(blocks.children())[-_LOWEST_RESOLUTION:], head)
+        count = sum(self._repeats(len(_STAGES) - stage) for stage in range(1, _LOWEST_RESOLUTION + 1))
+        return (*list(blocks.children())[-count:], head)
 
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
         """Take the published weights of all but the dense layer by their names; KeyError or RuntimeError."""
@@ -106,14 +147,19 @@ class EfficientNetLite0(nn.Module):
         )
 
 
-def _blocks() -> Iterator[InvertedResidual]:
-    inputs = _STEM
-    for blocks, kernel, stride, expansion, outputs in _STAGES:
-        for block in range(blocks):
-            yield InvertedResidual(
-                inputs, outputs, kernel=kernel, stride=1 if block else stride, expansion=expansion
-            )
-            inputs = outputs
+class EfficientNetLite1(EfficientNetLite0):
+    """5.42 million parameters with 1,000 classes; 0.60 billion multiply-adds at 240 x 240."""
+
+    depth = 1.1
+    published_resolution = 240
+
+
+class EfficientNetLite2(EfficientNetLite0):
+    """6.09 million parameters with 1,000 classes; 0.86 billion multiply-adds at 260 x 260."""
+
+    width = 1.1
+    depth = 1.2
+    published_resolution = 260
 
 
 def _published(name: str) -> str:

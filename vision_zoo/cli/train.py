@@ -21,7 +21,10 @@ def train(
         str | None, typer.Argument(help="Name from `vision-zoo list recipes`, or a .toml file.")
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="Architecture, together with --dataset instead of a recipe.")
+        str | None,
+        typer.Option(
+            help="Architecture, or torchvision:NETWORK, together with --dataset instead of a recipe."
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
@@ -35,7 +38,9 @@ def train(
     ] = None,
     pretrained: Annotated[
         Path | None,
-        typer.Option(help="File of pretrained weights (safetensors). Default: searched in the data folders."),
+        typer.Option(
+            help="File of pretrained weights (safetensors or .pth). Default: searched in the data folders."
+        ),
     ] = None,
     transfer: Annotated[
         Path | None, typer.Option(help="Run whose feature layers are copied and frozen.")

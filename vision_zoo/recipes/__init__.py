@@ -56,7 +56,7 @@ def recipe_for(
     entry = find_architecture(architecture)
     size = _image_size(entry, dataset, image_size)
     data = find_dataset(dataset, image_size=size, channels=channels or "auto")
-    name = f"{architecture}-{data.name.replace('-', '_')}"
+    name = f"{architecture.replace(':', '_')}-{data.name.replace('-', '_')}"
     return find_recipe(name) if name in REGISTRY else Recipe(name=name, **_defaults(entry, dataset, data))
 
 

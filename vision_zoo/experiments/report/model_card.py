@@ -6,8 +6,10 @@ Everything in it comes from the exported file, the dataset's entry, the recipe a
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.architectures import find_architecture
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.benchmark_row import BenchmarkRow
+from vision_zoo.core.errors import VisionZooError
 from vision_zoo.core.results import ZooResult, load_results
 from vision_zoo.core.tables import markdown
 from vision_zoo.data import find_dataset
@@ -56,6 +58,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
         _introduction(session.name, metadata, dataset),
         _use(session, path),
         _data(metadata, dataset),
+        _pretrained(metadata),
         _training(RECIPES.get(metadata.recipe)),
         _figures(session, results_dir),
         _limits(metadata),
@@ -99,6 +102,20 @@ def _data(metadata: Metadata, dataset: Dataset | None) -> str:
     copy = "" if metadata.data_variant == "original" else f" The copy used here: {metadata.data_variant}."
     source = f" {dataset.source}" if dataset.source else ""
     return f"## Data\n\n{dataset.title}. Licence: {dataset.licence}.{copy}{source}"
+
+
+def _pretrained(metadata: Metadata) -> str:
+    try:
+        weights = find_architecture(metadata.architecture).weights
+    except VisionZooError:  # a plug-in that is not installed here
+        return ""
+    return (
+        f"## Pretrained weights\n\nThe feature layers start from {weights}. ImageNet's own terms, non-commercial "
+        "research and education, may concern you. On images that are ImageNet's, as Imagenette's are, the accuracy "
+        "flatters."
+        if weights
+        else ""
+    )
 
 
 def _training(recipe: Recipe | None) -> str:
