@@ -1,5 +1,6 @@
 """Searches that can be shared: what they search, how they choose, and what ends them."""
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from tests.conftest import Completed
+from tests.warm import CONTEXT
 from vision_zoo.core.errors import Interrupted, UsageError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.search.search_space import Range, Space, parse_ranges
@@ -99,9 +101,15 @@ def test_a_pruned_point_is_ended_and_says_so(tmp_path: Path) -> None:
     assert document.chosen == {"learning_rate": 0.003}
 
 
+def _start_workers_warm() -> None:
+    """Let processes be started from the one that has imported torch: what they are given is pickled as for others."""
+    vars(multiprocessing)["get_context"] = lambda _method: CONTEXT
+
+
 def test_workers_are_started_and_stopped_together(cli: Callable[..., Completed], tmp_path: Path) -> None:
     arguments = ["tune", "simple_cnn-mnist_5k", "--grid", "lr=0.001,0.01", "--epochs", "1", "--device", "cpu"]
-    shown = cli(*arguments, "--storage", f"journal:{tmp_path / 'j'}", "--jobs", "2")
+    arguments += ["--storage", f"journal:{tmp_path / 'j'}", "--jobs", "2"]
+    shown = cli(*arguments, prepare=_start_workers_warm)
     assert shown.code == 0, shown.stderr
     assert "chosen on validation: learning rate" in shown.stdout
     lines = [line for line in shown.stderr.splitlines() if "of the validation images right" in line]
