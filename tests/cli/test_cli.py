@@ -137,7 +137,7 @@ def test_resume_needs_nothing_else_and_interruption_is_one_line(tmp_path: Path) 
             assert process.exitcode is None
             time.sleep(0.05)
         os.kill(process.pid or 0, signal.SIGINT)
-        process.join(60)
+        process.join(300)
     finally:
         process.kill()
     assert process.exitcode == 130

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.conftest import ROOT
 
-expect.set_options(timeout=60_000)  # by itself it waits for five seconds, too few on a busy machine
+expect.set_options(timeout=300_000)  # by itself it waits for five seconds, too few on a busy machine
 
 
 @dataclass
@@ -110,7 +110,7 @@ def small_page(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         found = re.search(r"at (http://\S+) \(Ctrl-C", log.read_text())

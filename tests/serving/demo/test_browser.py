@@ -114,7 +114,7 @@ def _explain(page: Page, name: str) -> None:
     if button.count() == 0:
         page.get_by_role("button", name="What mattered?").click()
     heat = page.locator(f"#{name}-heat img")
-    for _ in range(120):
+    for _ in range(600):
         button.click()  # of no effect while an earlier one is not answered
         with contextlib.suppress(AssertionError):
             expect(heat).to_be_visible(timeout=500)

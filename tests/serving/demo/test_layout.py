@@ -29,14 +29,14 @@ def test_nothing_is_cut_off(browser: Browser, served: str, width: int) -> None:
     wait_for_pad(page)
     assert _excess(page, "html") == [0]
     _open_tab(page, "Drop an image")
-    expect(page.locator("#examples .grid-container img").first).to_be_visible(timeout=20_000)
+    expect(page.locator("#examples .grid-container img").first).to_be_visible()
     assert _excess(page, "html") == [0]
     assert _excess(page, "#examples .grid-wrap") == [0]
     _open_tab(page, "Compare")
-    expect(page.locator("#scatter svg circle").first).to_be_visible(timeout=20_000)
+    expect(page.locator("#scatter svg circle").first).to_be_visible()
     assert _excess(page, "html") == [0]
     if width == _DESKTOP:
-        expect(page.locator(".virtual-table-viewport")).to_be_visible(timeout=20_000)
+        expect(page.locator(".virtual-table-viewport")).to_be_visible()
         assert _excess(page, ".virtual-table-viewport") == [0]
     else:
         box = page.locator("#scatter svg text").first.bounding_box()

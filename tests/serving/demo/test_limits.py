@@ -54,7 +54,7 @@ def _gauges(client: httpx.Client) -> tuple[float, float]:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -159,5 +159,5 @@ def test_a_full_queue_is_one_line_and_keeps_no_server(
     assert shown.count("<p") == 1
     assert client.get("/v2/health/live").status_code == 200
     patient.process.terminate()
-    assert patient.process.wait(timeout=30) == 0
+    assert patient.process.wait(timeout=300) == 0
     assert "Traceback" not in patient.log.read_text()

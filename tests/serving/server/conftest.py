@@ -60,8 +60,8 @@ def tensor_body(**changes: Any) -> bytes:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for `condition`, at most a minute."""
-    deadline = time.monotonic() + 60
+    """Wait for `condition`, at most five minutes."""
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -104,7 +104,7 @@ def running(
 
 
 def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         text = log.read_text()
         found = re.search(r"serving at http://[^:]+:(\d+)", text)

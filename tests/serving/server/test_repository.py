@@ -195,7 +195,7 @@ def test_closing_ends_a_check_and_later_ones_load_nothing(folder: Path, endless:
     refreshing.start()
     until(lambda: opened._checker._process is not None)
     opened.close()
-    refreshing.join(timeout=20)
+    refreshing.join(timeout=300)
     assert not refreshing.is_alive()
     opened.refresh()
     assert not opened.sessions
@@ -242,5 +242,5 @@ def test_a_server_that_is_ended_while_it_checks_an_endless_model(
         children = _children(started.process.pid)
         assert httpx.get(f"{started.url}/v2/health/live", timeout=60).status_code == 200
         started.process.send_signal(end)
-        assert started.process.wait(timeout=30) == (0 if end == signal.SIGTERM else -end)
+        assert started.process.wait(timeout=300) == (0 if end == signal.SIGTERM else -end)
         until(lambda: not any(_is_alive(child) for child in children))
