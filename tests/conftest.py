@@ -30,6 +30,8 @@ vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.cr
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
+_LONG = {"test_browser.py", "test_cli.py", "test_stopping.py", "test_train.py"}
+"""Files that take half a minute of many tests, none of which is slow."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Completed:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with most slow tests first: what the workers share at the end is short."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    items.sort(key=lambda item: (-slow[item.path], item.path.name not in _LONG))
 
 
 @pytest.fixture(autouse=True)
