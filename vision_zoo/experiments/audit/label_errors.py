@@ -43,8 +43,10 @@ class FrozenFeatures:
     def __init__(self) -> None:
         from vision_zoo.architectures import build, find_architecture
         from vision_zoo.training.classifier import ImageClassifier
+        from vision_zoo.training.speedups import keep_freed_memory
         from vision_zoo.training.weights import load_pretrained
 
+        keep_freed_memory()  # activations of batches are large
         defaults = find_architecture(ARCHITECTURE).recipe_defaults
         network = build(ARCHITECTURE, channels=3, image_size=SIDE, classes=2, arguments={})
         self._classifier = ImageClassifier(network, mean=defaults["mean"], std=defaults["std"], frozen=True)
