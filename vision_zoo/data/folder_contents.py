@@ -17,7 +17,7 @@ from vision_zoo.data.image_folder import Picture, decode
 from vision_zoo.data.layout import Layout, check_classes, notes_of, read_layout
 from vision_zoo.data.scan import IMAGE_SUFFIXES, FoundFile, listed, look_through, portable
 from vision_zoo.data.split import stratified_holdout
-from vision_zoo.data.split_rule import SPLIT_FILE, SplitRule, read_split_file, require_listed, split_file_in
+from vision_zoo.data.split_rule import SplitRule, read_split_file, require_listed, split_file_in
 from vision_zoo.images.preprocess import InputFormat
 
 _DEFAULT_RULE = SplitRule()
@@ -38,7 +38,6 @@ class Contents:
 def read_contents(layout: Layout) -> Contents:
     """Find and hash the pictures of a folder; DataError if a folder cannot be read, or a split has no pictures."""
     found = layout.look_through()
-    found.others = [file for file in found.others if file.parts != (SPLIT_FILE,)]
     pictures = []
     for file in found.pictures:
         place = layout.place(file)

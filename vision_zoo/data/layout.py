@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vision_zoo.core.errors import DataError
 from vision_zoo.data.scan import SPLIT_NAMES, Found, FoundFile, listed, look_through, portable, subfolders
+from vision_zoo.data.split_rule import SPLIT_FILE
 
 _CONTROL = {"Cc", "Zl", "Zp"}
 _NAMED_CLASSES = 8
@@ -148,9 +149,9 @@ def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
         notes.append(
             f"{len(found.ignored):,} hidden or system files and folders are ignored: {listed(found.ignored)}"
         )
-    if found.others:
-        others = listed([file.name for file in found.others])
-        notes.append(f"{len(found.others):,} files are not images and were skipped: {others}")
+    others = [file.name for file in found.others if file.parts != (SPLIT_FILE,)]
+    if others:
+        notes.append(f"{len(others):,} files are not images and were skipped: {listed(others)}")
     counts = [Counter(layout.class_folders(name)) for name in layout.folders]
     merged = [label for count in counts for label in count if count[label] > 1]
     if merged:
