@@ -190,8 +190,11 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _fields(node: ast.ClassDef) -> set[str]:
-    """The words of its fields' types, but of functions."""
-    types = [ast.unparse(line.annotation) for line in node.body if isinstance(line, ast.AnnAssign)]
+    """The words of its fields' types, but of functions and of help texts."""
+    annotations = [line.annotation for line in node.body if isinstance(line, ast.AnnAssign)]
+    types = [
+        re.sub(r"^Annotated\[(.*?), .*", r"\1", ast.unparse(one), flags=re.DOTALL) for one in annotations
+    ]
     return {word for text in types if "Callable" not in text for word in re.findall(r"\w+", text)}
 
 
