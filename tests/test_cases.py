@@ -61,7 +61,8 @@ def test_one_bad_file_leaves_the_others_their_answers(cli: Cli, tmp_path: Path) 
     (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     images = [CASES / "exif_rational.jpg", "bad.png", CASES / "exif_width_tag.jpg"]
     done = cli("predict", PICTURES, *images)
-    assert "bad.png" in done.error
+    assert "1 of 3 images" in done.error
+    assert "warning: bad.png" in done.stderr
     assert [line.split(":")[0].endswith(".jpg") for line in done.stdout.splitlines()] == [True, True]
 
 

@@ -115,7 +115,8 @@ def test_predict_answers_for_the_good_images_and_names_the_bad(
 ) -> None:
     done = cli("predict", exported_model, digit_png, "missing.png", "--json")
     assert len(done.json) == 1
-    assert "missing.png" in done.error
+    assert "1 of 2 images" in done.error
+    assert "warning: missing.png" in done.stderr
 
 
 def test_json_goes_alone_to_stdout(cli: Cli, exported_model: Path) -> None:
