@@ -95,7 +95,33 @@ _TRANSFER = Recipe(
     **REPORT_E,
 )
 
+_FINE_TUNED = Recipe(
+    name="efficientnet_lite0_fine_tuned-cifar10",
+    title="EfficientNet-Lite0 with ImageNet weights, fine-tuned",
+    remark="A modern recipe of no report. ImageNet has some classes of CIFAR-10; the weights are Apache-2.0.",
+    architecture="efficientnet_lite0",
+    architecture_arguments={"resolution": 128},
+    dataset="cifar10",
+    parameters=3_383_818,
+    pretrained="efficientnet-lite0-imagenet1k",
+    frozen=True,
+    fine_tune="all",
+    mean=(127 / 255,) * 3,
+    std=(128 / 255,) * 3,
+    epochs=5,
+    batch_size=64,
+    optimizer="adamw",
+    learning_rate=1e-3,
+    feature_lr_factor=0.5,
+    weight_decay=0.01,
+    schedule="one_cycle",
+    warmup_fraction=0.2,
+    label_smoothing=0.05,
+    augmentation={"shift": 4, "horizontal_flip": 0.5},
+)
+
 RECIPES = (
+    _FINE_TUNED,
     _SIMPLE_CNN,
     _SIMPLE_CNN.variant(
         "simple_cnn_30_epochs-cifar10",
