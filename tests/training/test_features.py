@@ -13,11 +13,13 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.cache import cache_folder
 from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import find_recipe, recipe_for
 from vision_zoo.recipes.recipe import Augmentation
-from vision_zoo.training import features
+from vision_zoo.training import features, train
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.features import can_cache, compute_features
+from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weights import load_pretrained
 
 FROZEN = find_recipe("simple_cnn-mnist_5k").override(architecture="all_cnn", frozen=True)
@@ -246,3 +248,24 @@ def test_other_weights_than_alexnets_are_refused(classifier: ImageClassifier, tm
             load_pretrained(alexnet, "alexnet", path=file, data_dir=None)
     with pytest.raises(UsageError, match="has no pretrained weights"):
         load_pretrained(classifier, "alexnet", path=file, data_dir=None)
+
+
+def test_a_solved_head_is_a_run_like_another(tmp_path: Path, own_cache: Path) -> None:
+    """One epoch with the scores of the cross-validation, whose predictions are kept."""
+    recipe, run = FROZEN.override(optimizer="lbfgs", epochs=1), RunDirectory(tmp_path / "run")
+    train.start(recipe, run.path, device="cpu", data_dir=None, progress=SilentProgress())
+    metrics, (record,) = run.metrics(), run.history()
+    assert metrics.test_accuracy > 0.7  # of random features
+    assert record.validation_accuracy == pytest.approx(metrics.test_accuracy, abs=0.05)
+    labels, predicted = run.predictions(of_training=True)
+    assert (labels == predicted).mean() == pytest.approx(record.validation_accuracy, abs=1e-5)
+    exported = export_onnx(run.path, tmp_path / "models")
+    assert exported.verification.accuracy == pytest.approx(metrics.test_accuracy)
+
+
+def test_only_a_dense_layer_on_frozen_features_is_solved(tmp_path: Path, own_cache: Path) -> None:
+    with pytest.raises(UsageError, match="another one without frozen features"):
+        FROZEN.override(optimizer="lbfgs", frozen=False)
+    two_layers = FROZEN.override(optimizer="lbfgs", architecture="basic_cnn")
+    with pytest.raises(UsageError, match="the head of basic_cnn is another"):
+        train.start(two_layers, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())

@@ -11,7 +11,8 @@ ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 """ONNX Runtime's execution provider; `auto` is CUDA where it can run, else the CPU."""
 
 Interpolation = Literal["bilinear", "nearest"]
-Optimizer = Literal["adam", "adamw", "sgd"]
+Optimizer = Literal["adam", "adamw", "sgd", "lbfgs"]
+"""`lbfgs` solves a dense layer on frozen features to its minimum; the others take steps of one batch."""
 
 Arithmetic = Literal["fp32", "tf32", "bf16"]
 """What training steps compute in."""

@@ -1,5 +1,7 @@
 """Export a finished run as one verified ONNX file."""
 
+import functools
+import importlib
 import logging
 import warnings
 from dataclasses import dataclass
@@ -154,6 +156,7 @@ def to_onnx(
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
+    _read_operators_once()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -178,6 +181,16 @@ def to_onnx(
         ) from error
     finally:
         logger.setLevel(level)
+
+
+def _read_operators_once() -> None:
+    """Let torch.onnx read the sources of its operators once a process: by itself it does for every file, in 2 s."""
+    try:
+        apis: Any = importlib.import_module("torch.onnx._internal.exporter._registration").onnxscript_apis
+        if not hasattr(apis.get_torchlib_ops, "cache_info"):
+            apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
+    except (ImportError, AttributeError):  # a version of torch that has them elsewhere: only time is lost
+        pass
 
 
 def load_exporter() -> None:

@@ -15,6 +15,7 @@ from vision_zoo.training.optim import LossFunction, cross_entropy
 
 _BATCH = 250  # small enough for the activations to stay in a processor's caches
 _BATCH_ON_GPU = 2000
+_LARGE, _BATCH_OF_LARGE = 2**15, 32  # pixels of an image above which even fewer fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,25 +60,33 @@ def evaluate(classifier: nn.Module, split: Split, loss: LossFunction = cross_ent
     logits = torch.cat(list(in_batches(classifier, images, next(classifier.parameters()).device)))
     classifier.train(was_training)
     logits = (logits if here is ALONE else all_gather(logits, len(split))).cpu()
-    labels = torch.from_numpy(np.array(split.labels))
+    return scored(logits, split.labels, loss)
+
+
+def scored(logits: Tensor, labels: NDArray[np.int64], loss: LossFunction = cross_entropy) -> Evaluation:
+    """Score logits `[n, classes]` of images with `labels` `[n]`."""
+    expected = torch.from_numpy(np.array(labels))
     return Evaluation(
         logits=logits.numpy(),
-        labels=labels.numpy(),
-        loss=loss(logits, labels).item(),
-        accuracy=(logits.argmax(dim=1) == labels).double().mean().item(),
+        labels=expected.numpy(),
+        loss=loss(logits, expected).item(),
+        accuracy=(logits.argmax(dim=1) == expected).double().mean().item(),
     )
 
 
-def batch_size(device: torch.device) -> int:
-    """How many images are evaluated at once."""
-    return _BATCH if device.type == "cpu" else _BATCH_ON_GPU
+def batch_size(device: torch.device, images: NDArray[Any]) -> int:
+    """How many of `images`, or of their features, are evaluated at once."""
+    if device.type != "cpu":
+        return _BATCH_ON_GPU
+    large = images.ndim == 4 and images[0, :, :, 0].size > _LARGE
+    return _BATCH_OF_LARGE if large else _BATCH
 
 
 def in_batches(
     function: Callable[[Tensor], Tensor], images: NDArray[Any], device: torch.device
 ) -> Iterator[Tensor]:
     """`function` of consecutive batches of `images`, without gradients."""
-    batch = batch_size(device)
+    batch = batch_size(device, images)
     for start in range(0, len(images), batch):
         with torch.no_grad():
             yield function(torch.from_numpy(np.array(images[start : start + batch])).to(device))

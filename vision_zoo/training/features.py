@@ -221,7 +221,7 @@ def _batches(
     classifier: ImageClassifier, images: NDArray[np.uint8], rows: NDArray[np.int64]
 ) -> Iterator[NDArray[np.float32]]:
     device = classifier.scale.device
-    size = batch_size(device)
+    size = batch_size(device, images)
     for start in range(0, len(rows), size):
         chosen = rows[start : start + size]
         filled = np.resize(chosen, min(size, -(-len(chosen) // _MULTIPLE) * _MULTIPLE))

@@ -60,8 +60,10 @@ _FACTOR = "lr_factor"  # of a group of parameters
 
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the trainable parameters, with torch's fused step."""
+    """The recipe's optimizer over the trainable parameters, with torch's fused step where it has one."""
     parameters: list[Any] = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if recipe.optimizer.kind == "lbfgs":
+        return torch.optim.LBFGS(parameters)
     if recipe.optimizer.bias_lr_factor != 1 or recipe.fine_tune is not None:
         parameters = _in_groups(parameters, network, recipe)
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {

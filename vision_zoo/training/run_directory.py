@@ -2,6 +2,7 @@
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures)
+cross_validation.csv (of a head that was solved)
 checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
 
@@ -87,6 +88,7 @@ class RunDirectory:
         self.history_file = path / "history.csv"
         self.predictions_file = path / "predictions.csv"
         self.mistakes_file = path / "mistakes.html"
+        self.cross_validation_file = path / "cross_validation.csv"
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
         self.last = path / "checkpoints" / "last.pt"
@@ -270,27 +272,36 @@ class RunDirectory:
         predictions: NDArray[np.int64],
         confidences: NDArray[np.float64],
         files: Sequence[str],
+        *,
+        of_training: bool = False,
     ) -> None:
-        """One line a test image: its class index, the predicted one, the probability given to that, and its file."""
+        """One line a test image: its class index, the predicted one, the probability given to that, and its file.
+
+        Those `of_training` are of training images in a cross-validation, in the order of the training split.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("label", "prediction", "confidence", "file"))
         for label, prediction, confidence, file in zip(labels, predictions, confidences, files, strict=True):
             writer.writerow((label, prediction, f"{confidence:.4f}", file))
-        atomic.write_text(self.predictions_file, text.getvalue())
+        atomic.write_text(self._predictions_file(of_training), text.getvalue())
 
-    def predictions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Labels and predictions of the test images, in the order of the test split.
+    def _predictions_file(self, of_training: bool) -> Path:
+        return self.cross_validation_file if of_training else self.predictions_file
+
+    def predictions(self, *, of_training: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Labels and predictions of the test images, or of the training images in a cross-validation, in their order.
 
         Raises:
             RunError: the file is missing or damaged.
         """
+        path = self._predictions_file(of_training)
         try:
-            with self.predictions_file.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 rows = [(int(row["label"]), int(row["prediction"])) for row in csv.DictReader(file)]
             columns = np.array(rows, dtype=np.int64).reshape(-1, 2)
             return columns[:, 0], columns[:, 1]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise RunError(
-                f"{self.predictions_file} is missing or damaged ({error}); train again with another --out"
+                f"{path} is missing or damaged ({error}); train again with another --out"
             ) from error

@@ -142,11 +142,14 @@ def write_outcome(
     )
 
 
-def write_predictions(run: RunDirectory, split: Split, scored: Evaluation) -> None:
-    """Write what was predicted for each image of `split`."""
+def write_predictions(
+    run: RunDirectory, split: Split, scored: Evaluation, *, of_training: bool = False
+) -> None:
+    """Write what was predicted for each image of the test split, or of training images in a cross-validation."""
     confidences = scored.probabilities.max(axis=1)
     files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
-    run.write_predictions(np.asarray(split.labels), scored.predictions, confidences, files)
+    labels = np.asarray(split.labels)
+    run.write_predictions(labels, scored.predictions, confidences, files, of_training=of_training)
 
 
 def finished(run: RunDirectory) -> TrainResult:

@@ -1,0 +1,101 @@
+"""The dense layer on frozen features, solved: by its optimum, not by another solver."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vision_zoo.core.errors import TrainingError
+from vision_zoo.training.logistic import Solution, solve
+
+_CLASSES = 3
+
+
+def _features(
+    images: int, width: int, *, noise: float, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Clouds around a centre for each class, away from zero and of a scale of their own."""
+    chance = np.random.default_rng(seed)
+    labels = np.arange(images) % _CLASSES
+    centres = np.random.default_rng(9).normal(size=(_CLASSES, width))
+    values = 5 + 0.3 * (centres[labels] + noise * chance.normal(size=(images, width)))
+    return values.astype(np.float32), labels
+
+
+def _slope(features: NDArray[np.float32], labels: NDArray[np.int64], found: Solution) -> float:
+    """The largest slope of the loss in weight or bias: none at the optimum, as the loss is convex."""
+    values = torch.from_numpy(features).double()
+    deviations = values.std(dim=0, correction=0)
+    scale = deviations + 0.05 * deviations.mean()
+    scale *= ((values - values.mean(dim=0)) / scale).square().mean().sqrt()
+    weight = (torch.from_numpy(found.weight).double() * scale).requires_grad_()
+    bias = torch.from_numpy(found.bias).double().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(values / scale @ weight.T + bias, torch.from_numpy(labels))
+    (loss + found.weight_decay / 2 * weight.square().sum()).backward()  # type: ignore[no-untyped-call]
+    assert weight.grad is not None
+    assert bias.grad is not None
+    return max(float(weight.grad.abs().max()), float(bias.grad.abs().max()))
+
+
+@pytest.mark.parametrize(("images", "width"), [(90, 8), (30, 60)])
+def test_the_solution_is_the_optimum(images: int, width: int) -> None:
+    """With more features than images too, where it is found in fewer coordinates."""
+    features, labels = _features(images, width, noise=1.0)
+    found = solve(features, labels, _CLASSES, weight_decay=0.05)
+    assert found.weight_decay == pytest.approx(0.05)
+    assert len(found.validated) == len(found.logits) == 0
+    assert _slope(features, labels, found) < 1e-4
+
+
+def test_the_same_features_give_the_same_weights() -> None:
+    features, labels = _features(60, 8, noise=1.0)
+    found, again = (solve(features, labels, _CLASSES) for _ in range(2))
+    assert np.array_equal(found.weight, again.weight)
+    assert np.array_equal(found.bias, again.bias)
+
+
+def test_cross_validation_says_what_new_images_will_show() -> None:
+    """Accuracy and likelihood alike; on the images themselves both look better."""
+    features, labels = _features(150, 40, noise=6.0)
+    found = solve(features, labels, _CLASSES)
+    new, new_labels = _features(3000, 40, noise=6.0, seed=1)
+    assert np.array_equal(found.validated, np.arange(150))
+    said, seen, fitted = (
+        _score(logits, truth)
+        for logits, truth in (
+            (found.logits, labels),
+            (new @ found.weight.T + found.bias, new_labels),
+            (features @ found.weight.T + found.bias, labels),
+        )
+    )
+    assert said == pytest.approx(seen, abs=0.12)
+    assert fitted[0] > seen[0] + 0.05
+    assert seen[1] < np.log(_CLASSES)  # of probabilities that say nothing
+
+
+def _score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Accuracy and cross-entropy."""
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels))
+    return float((logits.argmax(axis=1) == labels).mean()), loss.item()
+
+
+def test_a_feature_that_never_changes_has_no_part() -> None:
+    features, labels = _features(60, 8, noise=1.0)
+    features[:, 3] = 7.0
+    found = solve(features, labels, _CLASSES)
+    assert np.isfinite(found.weight).all()
+    assert np.abs(found.weight[:, 3]).max() < 1e-6
+
+
+def test_many_images_are_validated_on_some_of_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vision_zoo.training.logistic._MOST_VALIDATED", 30)
+    features, labels = _features(90, 4, noise=1.0)
+    found = solve(features, labels, _CLASSES)
+    assert np.bincount(labels[found.validated]).tolist() == [10, 10, 10]
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    features, labels = _features(9, 4, noise=1.0)
+    features[3, 2] = np.nan
+    with pytest.raises(TrainingError, match="not finite"):
+        solve(features, labels, _CLASSES)
