@@ -87,6 +87,8 @@ def compare(
         print(f"\nno recommendation: {recommendation.reason}")
     else:
         print(f"\nrecommended: {recommendation.model}: {recommendation.reason}")
+        if recommendation.as_good:
+            print(f"these images do not tell it apart from {', '.join(recommendation.as_good)}")
         if recommendation.warning:
             print(f"warning: {recommendation.warning}")
         print(f"to serve it: `{serve_command(comparison.path / 'models')}`")

@@ -193,6 +193,7 @@ def _read_operators_once() -> None:
         pass
 
 
+@functools.cache
 def load_exporter() -> None:
     """Export a classifier of one layer: the first export of a process loads libraries, which takes seconds."""
     to_onnx(ImageClassifier(nn.Flatten(), mean=(0.5,), std=(0.5,)), (1, 1, 1))

@@ -59,12 +59,23 @@ def test_a_comparison_without_changes_is_the_same_as_before_there_were_any() -> 
     assert json.loads(json.dumps(kept)) == kept
 
 
-def test_a_head_on_frozen_features_is_trained_on_all_images_for_a_fixed_time(tmp_path: Path) -> None:
+def test_a_head_on_frozen_features_is_solved_on_all_images(tmp_path: Path) -> None:
+    """Unless they are many, or the user says how it is trained."""
     for label in range(2):
         striped_picture(tmp_path / "own" / f"class{label}" / "0.png", label, label)
-    settings = ComparisonSettings(dataset=f"folder:{tmp_path / 'own'}")
+    dataset = f"folder:{tmp_path / 'own'}"
+    settings = ComparisonSettings(dataset=dataset)
     few, many = (recipe_of("efficientnet_lite0", settings, images) for images in (240, 50_000))
-    assert few.stopping.patience is None
-    assert few.augmentation is None
-    assert few.data.image_size == 224  # other architectures take 64
-    assert (few.stopping.epochs, many.stopping.epochs) == (75, 30)
+    for recipe in (few, many):
+        assert recipe.stopping.patience is None
+        assert recipe.augmentation is None
+        assert recipe.data.image_size == 224  # other architectures take 64
+    assert (few.optimizer.kind, few.stopping.epochs) == ("lbfgs", 1)
+    assert (many.optimizer.kind, many.stopping.epochs) == ("adam", 30)
+    for changes, kind, epochs in (
+        ({"weight_decay": 0.1}, "lbfgs", 1),
+        ({"learning_rate": 0.01}, "adam", 75),
+        ({"rotation": 5.0}, "adam", 100),  # other features in every epoch: with validation, until it stops
+    ):
+        chosen = recipe_of("efficientnet_lite0", ComparisonSettings(dataset=dataset, changes=changes), 240)
+        assert (chosen.optimizer.kind, chosen.stopping.epochs) == (kind, epochs)

@@ -40,7 +40,7 @@ def test_from_a_folder_to_a_recommendation(
 ) -> None:
     arguments = [
         "compare", "--dataset", f"folder:{pictures}", "--image-size", "24",
-        "--architectures", _ARCHITECTURES, "--budget", "15s",
+        "--architectures", _ARCHITECTURES, "--budget", "30s",
         "--seeds", "2", "--max-latency-ms", "200", "--out", "own", "--json",
     ]  # fmt: skip
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from vision_zoo.experiments.compare.candidates import Candidate
 from vision_zoo.experiments.compare.journal import Journal
-from vision_zoo.experiments.compare.reserve import affordable, measuring_seconds
+from vision_zoo.experiments.compare.reserve import affordable, exporting_seconds, measuring_seconds
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.recipes import recipe_for
 
@@ -16,18 +16,21 @@ def _candidate(architecture: str, epoch_seconds: float) -> Candidate:
 
 
 _FOUND = [_candidate("vit", 60.0), _candidate("small_cnn", 1.0), _candidate("lenet", 2.0)]
-_EACH = 1.7 * 3.0 + 2 * 1.0
+_EXPORT = 2 * 3.0 + 2.0
+_EACH = _EXPORT + 2.0 + 2 * 0.5
 
 
 @pytest.mark.parametrize(
     ("budget", "kept"),
-    [(300.0, ["vit", "small_cnn", "lenet"]), (36.0, ["small_cnn", "lenet"]), (15.0, ["small_cnn"])],
+    [(300.0, ["vit", "small_cnn", "lenet"]), (46.0, ["small_cnn", "lenet"]), (15.0, ["small_cnn"])],
 )
 def test_the_dearest_are_left_out_first_and_one_always_stays(
     tmp_path: Path, budget: float, kept: list[str]
 ) -> None:
     settings = ComparisonSettings(dataset="mnist-5k", budget_seconds=budget)
     assert measuring_seconds(_FOUND[0], settings) == pytest.approx(_EACH)
+    assert measuring_seconds(_FOUND[0], settings, pace=1.5) == pytest.approx(1.5 * _EACH)
+    assert exporting_seconds(_FOUND[0], settings) == pytest.approx(_EXPORT)
     journal = Journal(tmp_path / "journal.json", settings.to_json())
     found, left_out = affordable(_FOUND, settings, journal)
     assert [one.architecture for one in found] == kept

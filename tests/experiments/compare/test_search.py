@@ -117,31 +117,18 @@ def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None
     assert not Journal(path, {"dataset": "mnist"}).same
 
 
-def test_heads_on_frozen_features_come_first_and_end_by_themselves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The cheapest first; one whose features do not fit is left out, with the reason."""
-    found = [
-        Candidate(recipe_for(name, "mnist-5k"), 1.0, 1.0, start, 0.1, 1.0)
-        for name, start in (("lenet", 500.0), ("simple_cnn", 20.0), ("small_cnn", 5.0))
-    ]
-    clock, trained = _Clock(), []
-
-    def train_for(candidate: Candidate, seconds: float, *_: object) -> tuple[int, float] | None:
-        if candidate.start_seconds > seconds:
-            return None
-        clock.spent += candidate.start_seconds
-        trained.append(candidate.architecture)
-        return 30, 0.0
-
-    monkeypatch.setattr(search, "_train_for", train_for)
+def test_a_head_is_trained_where_its_features_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all of the time that is left, not in a part of it; one that does not fit is left out, with the reason."""
+    place, clock = Place(tmp_path, "cpu", None), _Clock()
     bar = BudgetProgress(SilentProgress(), lambda: clock.spent, 60.0)
-    standings, left_out = search.frozen_first(
-        found, Place(tmp_path, "cpu", None), cast("Journal", clock), seconds=60.0, progress=bar
-    )
-    assert trained == _names(standings) == ["small_cnn", "simple_cnn"]
-    assert list(left_out) == ["lenet"]
-    assert "the first epoch takes about 500 s" in left_out["lenet"]
+    monkeypatch.setattr(search, "_train_for", lambda *_: (1, 0.9))
+    for start, fits in ((58.0, True), (61.0, False)):
+        candidate = Candidate(recipe_for("lenet", "mnist-5k"), 1.0, 1.0, start, 0.1, 1.0)
+        head = search.train_head(candidate, place, cast("Journal", clock), seconds=60.0, progress=bar)
+        if fits:
+            assert head == Standing(candidate, 1, 0.9)
+        else:
+            assert "the first epoch takes about 61 s, more than its part of the budget, 60 s" in str(head)
 
 
 def test_who_was_left_out_is_trained_only_where_it_fits(

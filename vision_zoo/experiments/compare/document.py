@@ -27,9 +27,10 @@ class ComparedModel:
     """An exported file. Accuracies are fractions, intervals have 95 % confidence.
 
     `accuracy_interval` is over test images, `seed_interval` over the runs of `seed_accuracies`, None for one run.
-    `validation_accuracy` is None where all training images are trained on. `class_accuracies` are None for a class
-    without test images. `came_to_its_end` says that early stopping or the last epoch ended the run, not the budget.
-    `finalist` says that it was trained with all seeds.
+    `validation_accuracy` is None where all training images are trained on; of a solved head it is that of its
+    cross-validation. `class_accuracies` are None for a class without test images. `memory_mib` is None and `robustness`
+    empty where the budget had no time for them. `came_to_its_end` says that early stopping or the last epoch ended the
+    run, not the budget. `finalist` says that it was trained with all seeds.
     """
 
     model: str
@@ -60,7 +61,10 @@ class ComparedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A model against the most accurate one on the same test images, with a p-value corrected for their number."""
+    """A model against the most accurate one on the same images, with a p-value corrected for the number of models.
+
+    The images are the test images, and between two solved heads those of their cross-validation, too.
+    """
 
     best: str
     model: str

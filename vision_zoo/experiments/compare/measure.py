@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.benchmark import BenchmarkSettings, benchmark
+from vision_zoo.benchmark.cold import measure_cold
 from vision_zoo.core.choices import Precision
+from vision_zoo.core.environment import usable_cores
+from vision_zoo.core.scenarios import offline, single_stream
 from vision_zoo.core.statistics import (
     accuracy_by_class,
     accuracy_interval,
@@ -24,98 +26,148 @@ from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
-_SHORTEST, _SHARE = 1.0, 1 / 60
+_SHORTEST, _SHARE = 0.5, 1 / 60
 """Seconds a runner is timed at least, and the share of the budget at most."""
 _CALLS_FOR_P99 = 1000
 _PERTURBED_IMAGES, _FEWEST_PERTURBED = 2000, 50
-_PERTURBED_SHARE = 1 / 20  # of the budget, the most for one model's perturbed images
-SCENARIOS = ("single-stream", "offline")
+_PERTURBED_SHARE = 1 / 40  # of the budget, the most for one model's perturbed images
+SCENARIOS = 2
+"""How often a model is timed: one image after the other, and on all cores."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyModel:
+    """An exported and verified file that nothing but its accuracy is known of.
+
+    `right` says which test images it gets right and `confidences` how sure it is, `[images]` each. `cross_validated` says
+    it of the training images of a cross-validation, None without one.
+    """
+
+    standing: Standing
+    precision: Precision
+    session: Session
+    right: NDArray[np.bool_]
+    confidences: NDArray[np.float64]
+    cross_validated: NDArray[np.bool_] | None
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
 
 
 @dataclass(frozen=True, eq=False)
 class MeasuredModel:
-    """An exported file: what the page and the JSON show of it, and which test images it gets right, `[images]`."""
+    """An exported file: what the page and the JSON show of it, and which images it gets right, as a `ReadyModel`."""
 
     figures: ComparedModel
     right: NDArray[np.bool_]
+    cross_validated: NDArray[np.bool_] | None = None
 
 
-def measured(
+def exported(
     standing: Standing,
     precision: Precision,
     settings: ComparisonSettings,
     place: Place,
     test: Split,
     progress: BudgetProgress,
-) -> MeasuredModel:
-    """Finish, export, verify and measure a candidate's run with seed 0.
+) -> ReadyModel:
+    """Finish, export, verify and score a candidate's run with seed 0.
 
     Raises:
         ExportError: the file does not predict what the checkpoint predicts.
     """
     recipe = standing.candidate.recipe
     run = RunDirectory(place.run(recipe))
-    progress.describe(f"{recipe.architecture}: export, verification, metrics")
+    progress.describe(f"{recipe.architecture}: export and verification")
     train.finish(
         run.path, device=place.device, data_dir=place.data_dir, progress=progress.part(recipe.architecture)
     )
-    exported = export_onnx(run.path, place.folder / "models", data_dir=place.data_dir, precision=precision)
-    session = Session(exported.path, provider=settings.provider)
-    rows = benchmark(
-        [exported.path],
-        BenchmarkSettings(
-            providers=(settings.provider,),
-            batch_sizes=(1,),
-            scenarios=SCENARIOS,
-            seconds=timing_seconds(standing.candidate.p50_ms, settings),
-        ),
-        progress.part(recipe.architecture),
-    )
-    by_scenario = {row.scenario: row for row in rows if row.engine == "onnxruntime"}
-    labels = np.asarray(test.labels)
+    file = export_onnx(run.path, place.folder / "models", data_dir=place.data_dir, precision=precision)
+    session = Session(file.path, provider=settings.provider)
     predicted, confidences = _predictions(session, np.asarray(test.images))
-    right = predicted == labels
+    cross_validated = None
+    if precision == "fp32" and run.cross_validation_file.is_file():
+        labels, out = run.predictions(of_training=True)
+        cross_validated = labels == out
+    return ReadyModel(
+        standing, precision, session, predicted == np.asarray(test.labels), confidences, cross_validated
+    )
+
+
+def measured(
+    ready: ReadyModel,
+    settings: ComparisonSettings,
+    place: Place,
+    test: Split,
+    progress: BudgetProgress,
+    *,
+    brief: bool = False,
+) -> MeasuredModel:
+    """Measure latency, throughput, memory and robustness; `brief` is for latency alone, within a second."""
+    session, right, candidate = ready.session, ready.right, ready.standing.candidate
+    run = RunDirectory(place.run(candidate.recipe))
+    progress.describe(f"{candidate.architecture}: latency and robustness")
+    image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)
+    inside = progress.part(candidate.architecture)
+    seconds = _SHORTEST if brief else timing_seconds(candidate.p50_ms, settings)
+    single = single_stream(
+        {session.name: lambda: session.predict(image)}, batch_size=1, seconds=seconds, progress=inside
+    )[session.name]
+    throughput = single
+    if not brief:
+        throughput = offline(
+            lambda: session.predict(image),
+            batch_size=1,
+            seconds=seconds,
+            callers=usable_cores(),
+            progress=inside,
+        )
+    p50_ms = single.milliseconds[50] or 0.0
     interval = accuracy_interval(int(right.sum()), len(right))
-    seeds = seed_accuracies(standing, settings, place)
+    seeds = seed_accuracies(ready.standing, settings, place)
     over_seeds = mean_interval(list(seeds.values()))
     over_seeds = None if over_seeds is None else over_seeds.clipped()
-    metrics = run.metrics()
-    single = by_scenario["single-stream"]
-    classes = len(session.metadata.labels)
-    shares = accuracy_by_class(labels, right, classes=classes)
+    labels = session.metadata.labels
+    shares = accuracy_by_class(np.asarray(test.labels), right, classes=len(labels))
     return MeasuredModel(
         ComparedModel(
             model=session.name,
-            architecture=recipe.architecture,
-            precision=precision,
-            path=str(exported.path),
-            test_accuracy=float(right.mean()),
+            architecture=candidate.architecture,
+            precision=ready.precision,
+            path=str(session.path),
+            test_accuracy=ready.accuracy,
             test_images=len(right),
             accuracy_interval=(interval.low, interval.high),
             seed_accuracies=seeds,
             seed_interval=None if over_seeds is None else (over_seeds.low, over_seeds.high),
-            validation_accuracy=standing.validation_accuracy if standing.candidate.is_validated else None,
-            epochs=standing.epochs,
+            validation_accuracy=ready.standing.validation_accuracy if candidate.is_validated else None,
+            epochs=ready.standing.epochs,
             came_to_its_end=_came_to_its_end(run),
-            train_seconds=metrics.all_train_seconds,
-            p50_ms=single.p50_ms or 0.0,
-            p99_ms=single.p99_ms,
-            images_per_second=by_scenario["offline"].images_per_second,
-            provider=single.provider,
+            train_seconds=run.metrics().all_train_seconds,
+            p50_ms=p50_ms,
+            p99_ms=single.milliseconds.get(99),
+            images_per_second=throughput.images_per_second,
+            provider=session.provider,
             size_mb=session.size / 2**20,
-            memory_mib=single.memory_mib,
+            memory_mib=None if brief else _memory(session, settings),
             parameters=session.metadata.parameters,
-            calibration_error=calibration_error(confidences, right),
+            calibration_error=calibration_error(ready.confidences, right),
             class_accuracies={
                 label: None if np.isnan(share) else float(share)
-                for label, share in zip(session.metadata.labels, shares, strict=True)
+                for label, share in zip(labels, shares, strict=True)
             },
-            robustness=_robustness(
-                session, test.spread(perturbed_images(len(test), standing.candidate.p50_ms, settings))
-            ),
+            robustness={}
+            if brief
+            else _robustness(session, test.spread(perturbed_images(len(test), p50_ms, settings))),
         ),
         right,
+        ready.cross_validated,
     )
+
+
+def _memory(session: Session, settings: ComparisonSettings) -> float | None:
+    return measure_cold(session.path, provider=settings.provider, threads=1).memory_mib
 
 
 def timing_seconds(p50_ms: float, settings: ComparisonSettings) -> float:

@@ -40,7 +40,9 @@ def page(path: Path, document: ComparisonResult) -> None:
         accuracies=[_accuracy(model, document) for model in models],
         costs=[_cost(model) for model in models],
         differences=_differences(document.comparisons),
-        robustness=[{"model": model.model, **_percent(model.robustness)} for model in models],
+        robustness=[
+            {"model": model.model, **_percent(model.robustness)} for model in models if model.robustness
+        ],
         classes=_classes(models),
         left_out=[{"architecture": name, "why": reason} for name, reason in reasons.items()],
         skipped=listed(skipped) if skipped else "",

@@ -16,26 +16,47 @@ from vision_zoo.experiments.compare.measure import MeasuredModel
 from vision_zoo.experiments.compare.settings import Limits
 
 
+def on_the_same_images(
+    first: MeasuredModel, second: MeasuredModel
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which images each gets right, of those that both were judged by: training images too, where both have them."""
+    one, other = first.cross_validated, second.cross_validated
+    if one is None or other is None or len(one) != len(other):
+        return first.right, second.right
+    return np.concatenate([first.right, one]), np.concatenate([second.right, other])
+
+
 def against_the_best(models: Sequence[MeasuredModel]) -> list[Difference]:
-    """Every model against the most accurate one on the same test images, corrected for their number."""
+    """Every model against the best one on the same images, corrected for their number."""
     if not models:
         return []
-    best = max(models, key=_accuracy)
+    best = most_accurate(models)
     others = [model for model in models if model is not best]
-    tests = [mcnemar(best.right, model.right) for model in others]
+    pairs = [on_the_same_images(best, model) for model in others]
+    tests = [mcnemar(*pair) for pair in pairs]
     corrected = holm([test.p_value for test in tests])
     return [
         Difference(
             best=best.figures.model,
             model=model.figures.model,
-            points=100 * (_accuracy(model) - _accuracy(best)),
+            points=100 * float(pair[1].mean() - pair[0].mean()),
             only_best_right=test.only_first,
             only_model_right=test.only_second,
             p_value=p_value,
             worse=p_value < SIGNIFICANT,
         )
-        for model, test, p_value in zip(others, tests, corrected, strict=True)
+        for model, pair, test, p_value in zip(others, pairs, tests, corrected, strict=True)
     ]
+
+
+def most_accurate(models: Sequence[MeasuredModel]) -> MeasuredModel:
+    """The one that is right on most test images, unless another beats it on more images that both were judged by."""
+    best = max(models, key=_accuracy)
+    for model in models:
+        of_best, of_model = on_the_same_images(best, model)
+        if len(of_best) > len(best.right) and of_model.sum() > of_best.sum():
+            best = model
+    return best
 
 
 def commonest_share(labels: NDArray[np.int64]) -> float:
@@ -57,20 +78,19 @@ def recommend(
         return Recommendation(None, f"no model is within the limits ({reasons or 'none was trained'})")
     comparisons = against_the_best(allowed)
     worse = {comparison.model for comparison in comparisons if comparison.worse}
-    best = max(allowed, key=_accuracy)
-    enough = _accuracy(best) - _standard_error(best)
-    as_good = [model for model in allowed if model.figures.model not in worse and _accuracy(model) >= enough]
+    best = most_accurate(allowed)
+    as_good = [model for model in allowed if model.figures.model not in worse and _is_near(model, best)]
     chosen = min(as_good, key=lambda model: model.figures.p50_ms)
-    name, most_accurate = chosen.figures.model, best.figures.model
+    name, of_best = chosen.figures.model, best.figures.model
     if chosen is best:
         reason = "the most accurate model"
         if len(as_good) > 1:
             reason += ", and the fastest of those within its standard error"
     else:
+        points = 100 * _standard_error(on_the_same_images(best, chosen)[0])
         reason = (
-            f"the fastest model within one standard error ({100 * _standard_error(best):.1f} points) of the most "
-            f"accurate one, {most_accurate} ({_accuracy(chosen):.2%} against "
-            f"{_accuracy(best):.2%}); the difference is not significant"
+            f"the fastest model within one standard error ({points:.1f} points) of the most accurate one, {of_best} "
+            f"({_accuracy(chosen):.2%} against {_accuracy(best):.2%}); the difference is not significant"
         )
     others = [model.figures.model for model in as_good if model is not chosen]
     warnings = []
@@ -96,10 +116,15 @@ def _accuracy(model: MeasuredModel) -> float:
     return model.figures.test_accuracy
 
 
-def _standard_error(model: MeasuredModel) -> float:
-    """Of its test accuracy, over test images."""
-    accuracy = float(model.right.mean())
-    return float((accuracy * (1 - accuracy) / len(model.right)) ** 0.5)
+def _is_near(model: MeasuredModel, best: MeasuredModel) -> bool:
+    of_best, of_model = on_the_same_images(best, model)
+    return bool(of_model.mean() >= of_best.mean() - _standard_error(of_best))
+
+
+def _standard_error(right: NDArray[np.bool_]) -> float:
+    """Of an accuracy, over the images."""
+    accuracy = float(right.mean())
+    return float((accuracy * (1 - accuracy) / len(right)) ** 0.5)
 
 
 def _broken(model: MeasuredModel, limits: Limits) -> list[str]:

@@ -170,22 +170,15 @@ def better_half(standings: Sequence[Standing]) -> list[Standing]:
     return kept
 
 
-def frozen_first(
-    found: Sequence[Candidate], place: Place, journal: Journal, *, seconds: float, progress: BudgetProgress
-) -> tuple[list[Standing], dict[str, str]]:
-    """Train the heads of frozen features to their end, the cheapest first, while they fit until second `seconds`.
-
-    Returns who was trained, and of the others, by architecture, why not.
-    """
-    standings, left_out = [], {}
-    for candidate in sorted(found, key=lambda one: one.start_seconds):
-        share = max(0.0, seconds - journal.spent)
-        reached = _train_for(candidate, share, f"frozen {candidate.architecture}", place, journal, progress)
-        if reached is None:
-            left_out[candidate.architecture] = _too_long(candidate, share)
-        else:
-            standings.append(Standing(candidate, *reached))
-    return standings, left_out
+def train_head(
+    candidate: Candidate, place: Place, journal: Journal, *, seconds: float, progress: BudgetProgress
+) -> Standing | str:
+    """Train a head on frozen features to its end, or say why it does not fit until second `seconds`."""
+    share = max(0.0, seconds - journal.spent)
+    if candidate.start_seconds > max(share, _ALWAYS_TRIED):
+        return _too_long(candidate, share)
+    reached = _train_for(candidate, share, f"frozen {candidate.architecture}", place, journal, progress)
+    return _too_long(candidate, share) if reached is None else Standing(candidate, *reached)
 
 
 def with_what_is_left(

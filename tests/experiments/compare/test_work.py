@@ -1,0 +1,144 @@
+"""What the budget is spent on, with networks that take as long as they are said to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.experiments.compare import search, work
+from vision_zoo.experiments.compare.budget import BudgetProgress
+from vision_zoo.experiments.compare.candidates import Candidate
+from vision_zoo.experiments.compare.images import ComparedImages
+from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.reserve import exporting_seconds, measuring_seconds
+from vision_zoo.experiments.compare.search import Place
+from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.recipes import recipe_for
+
+_EPOCHS = 20
+"""After which a network stops early."""
+
+
+@dataclass
+class _Said(SilentProgress):
+    lines: list[str]
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class _World:
+    """Seconds pass only here. `epoch_seconds` by architecture; heads take `head_seconds` for their features."""
+
+    def __init__(self, folder: Path, budget: float, *, slower: float = 1.0, **epoch_seconds: float) -> None:
+        self.now = 0.0
+        self.trained: list[str] = []
+        self.said: list[str] = []
+        self._epoch_seconds, self._slower = epoch_seconds, slower
+        self.settings = ComparisonSettings(
+            dataset="mnist-5k", architectures=tuple(epoch_seconds), budget_seconds=budget
+        )
+        journal = Journal(folder / "journal.json", self.settings.to_json(), lambda: self.now)
+        self.place = Place(folder, "cpu", None)
+        bar = BudgetProgress(_Said(self.said), lambda: journal.spent, budget)
+        images = cast("ComparedImages", SimpleNamespace(of=lambda _: (None, SimpleNamespace(test=None))))
+        self.work = work.Work(
+            self.settings, images, self.place, journal, bar, torch.device("cpu"), lambda: self.now
+        )
+
+    def look_at(self, name: str, *_: object, **__: object) -> Candidate:
+        head = name in ("alexnet_finetuned", "efficientnet_lite0")
+        seconds = self._epoch_seconds[name]
+        self.now += 0.3 if head else 2.0
+        recipe = recipe_for(name, "mnist-5k")
+        recipe = recipe.override(optimizer="lbfgs", epochs=1) if head else recipe
+        start, epoch = (seconds, 0.1) if head else (0.0, seconds)
+        return Candidate(recipe, 10.0 if head else 0.5, 1.0, start, epoch, 0.3 if head else 2.0, 60)
+
+    def train_for(self, candidate: Candidate, seconds: float, *_: object) -> tuple[int, float] | None:
+        if candidate.epoch_seconds > max(2 * seconds, 1.0):
+            return None
+        self.trained.append(candidate.architecture)
+        epochs = (
+            1 if candidate.start_seconds else min(_EPOCHS, max(1, int(seconds / candidate.epoch_seconds)))
+        )
+        self.now += candidate.start_seconds + epochs * candidate.epoch_seconds
+        if epochs == _EPOCHS or candidate.start_seconds:
+            run = self.place.run(candidate.recipe)
+            run.mkdir(parents=True, exist_ok=True)
+            (run / "metrics.json").touch()
+        return epochs, 0.5
+
+    def exported(self, standing: Any, *_: object) -> Any:
+        self.now += self._slower * exporting_seconds(standing.candidate, self.settings)
+        name = standing.candidate.architecture
+        return SimpleNamespace(
+            standing=standing, session=SimpleNamespace(path=name), accuracy=0.9, right=[True] * 60
+        )
+
+    def measured(self, ready: Any, *_: object, brief: bool) -> Any:
+        candidate = ready.standing.candidate
+        whole = measuring_seconds(candidate, self.settings) - exporting_seconds(candidate, self.settings)
+        self.now += 0.8 if brief else self._slower * whole
+        return ready.standing.candidate.architecture
+
+    def run(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        monkeypatch.setattr(work, "measure_candidate", self.look_at)
+        monkeypatch.setattr(search, "_train_for", self.train_for)
+        monkeypatch.setattr(work, "exported", self.exported)
+        monkeypatch.setattr(work, "measured", self.measured)
+        monkeypatch.setattr(work, "other_seeds", lambda *_, **__: None)
+        return self.work.run()
+
+
+_SMALL = {
+    "small_cnn": 0.1, "lenet": 0.1, "simple_cnn": 0.4, "basic_cnn": 0.3, "row_lstm": 0.2, "patch_lstm": 0.2,
+    "mobilenet": 0.5, "vit": 1.0, "bn_cnn": 1.0, "small_alexnet": 1.0, "all_cnn": 2.0, "conv_block_cnn": 2.0,
+    "airbench": 0.6,
+}  # fmt: skip
+_HEADS = {"efficientnet_lite0": 8.0, "alexnet_finetuned": 4.0}
+
+
+@pytest.mark.parametrize("slower", [1.0, 1.5])
+@pytest.mark.parametrize("budget", [30.0, 60.0, 120.0, 480.0])
+def test_the_budget_is_kept_and_nobody_is_left_out_beside_time_to_spare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: float, slower: float
+) -> None:
+    """Even where measuring takes half as long again as it should."""
+    world = _World(tmp_path, budget, slower=slower, **_HEADS, **_SMALL)
+    world.run(monkeypatch)
+    assert world.now <= 1.1 * budget
+    assert {*world.work.models, *world.work.no_time} == {*_HEADS, *_SMALL}
+    assert not {*world.work.models} & {*world.work.no_time}
+    assert {*_HEADS} <= {*world.work.models}
+    if budget == 480:
+        assert not world.work.no_time
+    if world.work.no_time:
+        cheapest = 0.1 + 2.0 + slower * measuring_seconds(world.look_at("lenet"), world.settings)
+        assert world.now > budget - cheapest - 6
+        assert all("use a larger --budget" in reason for reason in world.work.no_time.values())
+
+
+def test_heads_come_first_and_the_quickest_is_said_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = _World(tmp_path, 120.0, **_HEADS, **_SMALL)
+    finalists = world.run(monkeypatch)
+    assert world.trained[:2] == ["alexnet_finetuned", "efficientnet_lite0"]
+    assert {*_HEADS} <= finalists
+    first = world.said[0]
+    assert first.startswith("ready: alexnet_finetuned: 90.00% of 60 test images right (")
+    assert world.said[1].startswith("ready: efficientnet_lite0: ")
+
+
+def test_a_head_whose_features_do_not_fit_is_left_out_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = _World(tmp_path, 60.0, efficientnet_lite0=500.0, lenet=0.1)
+    world.run(monkeypatch)
+    assert [str(model) for model in world.work.models] == ["lenet"]
+    assert "takes about 500 s" in world.work.no_time["efficientnet_lite0"]
