@@ -5,6 +5,7 @@
     results/<environment>/timing.json            recipes timed in turn
     results/<environment>/own_folder_audit.json  what audits of own folders find
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
+    results/<environment>/own_folder.json        what a user gets from a folder of a few pictures a class
 
 Needs no torch.
 """
@@ -17,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from vision_zoo.core import json_file
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment
+from vision_zoo.core.own_folder_result import OwnFolderResult
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -265,7 +267,9 @@ class _Header:
     kind: Any = None
 
 
-Result = TypeVar("Result", RecipeResult, GridResult, ZooResult, TimingResult, OwnFolderAuditResult)
+Result = TypeVar(
+    "Result", RecipeResult, GridResult, ZooResult, TimingResult, OwnFolderAuditResult, OwnFolderResult
+)
 
 
 def shipped_results() -> Path:

@@ -1,0 +1,58 @@
+"""What a user gets from a folder of a few pictures a class: `results/<environment>/own_folder.json`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vision_zoo.core.environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderComparison:
+    """One `vision-zoo compare` on a folder, whose pictures `draw` chose; `repeat` counts the runs on the same folder.
+
+    Times are in seconds: `seconds` of the whole command, `first_answer_seconds` until it named a first usable file, which
+    is None where it named none. Accuracies are fractions: `new_accuracy` is that of the recommended file on `new_images`
+    pictures that are not in the folder, `test_accuracy` that on the pictures that the comparison itself held out. Models
+    are named by their architectures; `left_out` says why.
+    """
+
+    draw: int
+    repeat: int
+    budget_seconds: float
+    seconds: float
+    cpu_seconds: float
+    first_answer_seconds: float | None
+    first_answer_accuracy: float | None
+    recommended: str | None
+    as_good: Sequence[str]
+    test_accuracy: float | None
+    new_accuracy: float | None
+    new_images: int
+    front: Sequence[str]
+    measured: Sequence[str]
+    left_out: Mapping[str, str]
+    warning: str | None
+
+    @property
+    def budget_fraction(self) -> float:
+        """How much of the budget the command took."""
+        return self.seconds / self.budget_seconds
+
+    def agrees_with(self, other: "FolderComparison") -> bool:
+        """Whether both recommend the same model, or one says that the images do not tell the two apart."""
+        return (
+            self.recommended == other.recommended
+            or other.recommended in self.as_good
+            or self.recommended in other.as_good
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFolderResult:
+    """Comparisons by part of the benchmark. Weights of ImageNet flatter on Imagenette, which is a part of ImageNet."""
+
+    schema: Literal[2] = 2
+    kind: Literal["own_folder"] = "own_folder"
+    environment: Environment
+    comparisons: Mapping[str, Sequence[FolderComparison]] = field(default_factory=dict)
