@@ -55,7 +55,7 @@ def solve_head(
     if len(solution.validated):
         out = Split(features.images, features.labels, files).take(solution.validated)
         score = scored(torch.from_numpy(solution.logits), out.labels)
-        write_predictions(run, out, score, of_training=True)
+        write_predictions(run, out, score, run.cross_validation_file)
         measured = {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
         described += f", accuracy in cross-validation {score.accuracy:.2%}"
     state.epoch, state.steps = 1, solution.steps

@@ -1,8 +1,7 @@
 """The folder of a run: recipe, environment, results, and the state for resuming.
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
-curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures)
-cross_validation.csv (of a head that was solved)
+curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures) cross_validation.csv
 checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
 
@@ -272,30 +271,23 @@ class RunDirectory:
         predictions: NDArray[np.int64],
         confidences: NDArray[np.float64],
         files: Sequence[str],
-        *,
-        of_training: bool = False,
+        path: Path | None = None,
     ) -> None:
-        """One line a test image: its class index, the predicted one, the probability given to that, and its file.
-
-        Those `of_training` are of training images in a cross-validation, in the order of the training split.
-        """
+        """One line a test image: its class index, the predicted one, the probability given to that, and its file."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("label", "prediction", "confidence", "file"))
         for label, prediction, confidence, file in zip(labels, predictions, confidences, files, strict=True):
             writer.writerow((label, prediction, f"{confidence:.4f}", file))
-        atomic.write_text(self._predictions_file(of_training), text.getvalue())
+        atomic.write_text(path or self.predictions_file, text.getvalue())
 
-    def _predictions_file(self, of_training: bool) -> Path:
-        return self.cross_validation_file if of_training else self.predictions_file
-
-    def predictions(self, *, of_training: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Labels and predictions of the test images, or of the training images in a cross-validation, in their order.
+    def predictions(self, path: Path | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Labels and predictions of the test images, in the order of the test split, or what is in `path`.
 
         Raises:
             RunError: the file is missing or damaged.
         """
-        path = self._predictions_file(of_training)
+        path = path or self.predictions_file
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = [(int(row["label"]), int(row["prediction"])) for row in csv.DictReader(file)]

@@ -142,14 +142,12 @@ def write_outcome(
     )
 
 
-def write_predictions(
-    run: RunDirectory, split: Split, scored: Evaluation, *, of_training: bool = False
-) -> None:
-    """Write what was predicted for each image of the test split, or of training images in a cross-validation."""
+def write_predictions(run: RunDirectory, split: Split, scored: Evaluation, path: Path | None = None) -> None:
+    """Write what was predicted for each image of `split` to `path`, by default that of the test images."""
     confidences = scored.probabilities.max(axis=1)
     files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
     labels = np.asarray(split.labels)
-    run.write_predictions(labels, scored.predictions, confidences, files, of_training=of_training)
+    run.write_predictions(labels, scored.predictions, confidences, files, path)
 
 
 def finished(run: RunDirectory) -> TrainResult:

@@ -41,7 +41,16 @@ _HEAD_STEPS, _HEAD_EPOCHS = 600, 30
 """At least so many steps and epochs of a dense layer on frozen features: seconds."""
 _SOLVED_IMAGES = 5000
 """Training images up to which a dense layer is solved: with all of them in every step."""
-_OF_STEPS = {"optimizer", "learning_rate", "momentum", "batch_size", "epochs", "patience", "label_smoothing"}
+_OF_STEPS = {
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "batch_size",
+    "epochs",
+    "patience",
+    "label_smoothing",
+    "class_weights",
+}
 _TIMED_SECONDS = 0.3
 
 

@@ -88,7 +88,7 @@ def exported(
     predicted, confidences = _predictions(session, np.asarray(test.images))
     cross_validated = None
     if precision == "fp32" and run.cross_validation_file.is_file():
-        labels, out = run.predictions(of_training=True)
+        labels, out = run.predictions(run.cross_validation_file)
         cross_validated = labels == out
     return ReadyModel(
         standing, precision, session, predicted == np.asarray(test.labels), confidences, cross_validated
