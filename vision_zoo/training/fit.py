@@ -90,10 +90,7 @@ def fit(
     if state.best_weights is None:
         raise RunError(f"{run.path} has no finished epoch; train again")
     progress.line("scoring the splits and drawing the curves")
-    if recipe.stopping.kept_weights == "best":
-        classifier.network.load_state_dict(state.best_weights)
-    elif state.average is not None:
-        state.average.apply()
+    _take_kept_weights(classifier.network, recipe, state)
     scores, inference_seconds = _scores(model, inputs, classifier, recipe, splits.test, feature_seconds)
     if here.is_main:
         if not recipe.test_curve:
@@ -102,6 +99,13 @@ def fit(
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
         write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
     distributed.wait_for_all()
+
+
+def _take_kept_weights(network: nn.Module, recipe: Recipe, state: TrainingState) -> None:
+    if recipe.stopping.kept_weights == "best" and state.best_weights is not None:
+        network.load_state_dict(state.best_weights)
+    elif state.average is not None:
+        state.average.apply()
 
 
 def _scores(
