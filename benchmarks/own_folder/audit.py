@@ -24,7 +24,8 @@ from PIL import Image
 from vision_zoo.api import Audit, audit
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import describe
-from vision_zoo.core.results import AuditMeasurement, OwnFolderAuditResult, result_path, write_result
+from vision_zoo.core.own_folder_result import AuditMeasurement, OwnFolderAuditResult
+from vision_zoo.core.results import result_path, write_result
 from vision_zoo.data import find_dataset
 from vision_zoo.data.image_folder import find_image_folder
 from vision_zoo.data.imagenette import FOLDERS

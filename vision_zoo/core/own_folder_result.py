@@ -1,4 +1,4 @@
-"""What a user gets from a folder of a few pictures a class: `results/<environment>/own_folder.json`."""
+"""What a user gets from a folder of a few pictures a class, and what an audit finds: documents of `results/`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,3 +56,36 @@ class OwnFolderResult:
     kind: Literal["own_folder"] = "own_folder"
     environment: Environment
     comparisons: Mapping[str, Sequence[FolderComparison]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditMeasurement:
+    """What an audit of a folder of `pictures` found of the `planted` defects of one kind.
+
+    `listed` pictures were named. For label errors, `precision` and `recall` are of the first `planted` that are listed.
+    For near duplicates, `precision` is of all, and `false_fraction` is of the pictures that have no copy.
+    """
+
+    dataset: str
+    defect: Literal["label errors", "near duplicates"]
+    seed: int
+    pictures: int
+    planted: int = 0
+    listed: int = 0
+    precision: float = 0.0
+    recall: float = 0.0
+    recall_by_kind: Mapping[str, float] | None = None
+    false_fraction: float | None = None
+    agreement: float | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFolderAuditResult:
+    """How much audits of folders of pictures find."""
+
+    schema: Literal[2] = 2
+    kind: Literal["own-folder-audit"] = "own-folder-audit"
+    environment: Environment
+    rows: Sequence[AuditMeasurement] = ()

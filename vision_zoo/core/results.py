@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from vision_zoo.core import json_file
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment
-from vision_zoo.core.own_folder_result import OwnFolderResult
+from vision_zoo.core.own_folder_result import OwnFolderAuditResult, OwnFolderResult
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -226,39 +226,6 @@ class TimingResult:
     environment: Environment
     images: int
     seconds: Mapping[str, Mapping[str, Sequence[float]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditMeasurement:
-    """What an audit of a folder of `pictures` found of the `planted` defects of one kind.
-
-    `listed` pictures were named. For label errors, `precision` and `recall` are of the first `planted` that are listed.
-    For near duplicates, `precision` is of all, and `false_fraction` is of the pictures that have no copy.
-    """
-
-    dataset: str
-    defect: Literal["label errors", "near duplicates"]
-    seed: int
-    pictures: int
-    planted: int = 0
-    listed: int = 0
-    precision: float = 0.0
-    recall: float = 0.0
-    recall_by_kind: Mapping[str, float] | None = None
-    false_fraction: float | None = None
-    agreement: float | None = None
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnFolderAuditResult:
-    """How much audits of folders of pictures find."""
-
-    schema: Literal[2] = SCHEMA_VERSION
-    kind: Literal["own-folder-audit"] = "own-folder-audit"
-    environment: Environment
-    rows: Sequence[AuditMeasurement] = ()
 
 
 @dataclass(frozen=True, slots=True)
