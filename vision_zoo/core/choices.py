@@ -12,7 +12,8 @@ ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 
 Interpolation = Literal["bilinear", "nearest"]
 Optimizer = Literal["adam", "adamw", "sgd", "lbfgs"]
-"""`lbfgs` solves a dense layer on frozen features to its minimum; the others take steps of one batch."""
+"""`lbfgs` solves a dense layer on frozen features to its minimum, and chooses a weight decay of 0 by
+cross-validation; the others take steps of one batch."""
 
 Arithmetic = Literal["fp32", "tf32", "bf16"]
 """What training steps compute in."""

@@ -3,10 +3,8 @@
     results/<environment>/<recipe>.json          the metrics of every seed
     results/<environment>/<recipe>-grid.json     every point of a grid search
     results/<environment>/timing.json            recipes timed in turn
-    results/<environment>/own_folder_audit.json  what audits of own folders find
+    results/<environment>/own_folder*.json       folders of a few pictures a class, compared and audited
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
-    results/<environment>/own_folder.json        what a user gets from a folder of a few pictures a class
-
 Needs no torch.
 """
 

@@ -78,7 +78,6 @@ class StoppingSettings(Group):
 class OptimizerSettings(Group):
     """How weights change. `momentum` is SGD's, in Nesterov's form.
 
-    `lbfgs` solves a dense layer on frozen features, and chooses a `weight_decay` of 0 by cross-validation.
     Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it. Feature
     layers that are fine-tuned have `feature_lr_factor` times the learning rate. With `ema_decay`, the exponential moving
     average of the weights is scored and kept; after n steps its decay is at most (1 + n) / (10 + n).
@@ -201,9 +200,8 @@ class _Fields(Group):
             raise refuse("name", self.name, "letters, digits, '.', '_' and '-': it becomes a file name")
         if self.test_time_flip and self.frozen and self.fine_tune is None:
             raise refuse("test_time_flip", True, "none with frozen features")
-        if self.optimizer.kind == "lbfgs" and (
-            not self.frozen or self.frozen_dropout or self.fine_tune or self.augmentation
-        ):
+        steady = self.frozen and not (self.frozen_dropout or self.fine_tune or self.augmentation)
+        if self.optimizer.kind == "lbfgs" and not steady:
             raise refuse("optimizer", "lbfgs", "another one without frozen features that are always the same")
 
 

@@ -100,7 +100,10 @@ def compute_features(
         shards.append(_computed(folder, classifier, splits, new, images, data_key, progress))
     else:
         progress.line("using the feature layers' cached activations")
-    found = {name: Split(_gathered(hashes[name], shards), split.labels) for name, split in splits.items()}
+    found = {
+        name: Split(_gathered(hashes[name], shards), split.labels, split.files)
+        for name, split in splits.items()
+    }
     seconds = {image: shard.seconds for shard in shards for image in shard.images}
     return FeatureSplits(found, sum(seconds[image] for part in hashes.values() for image in part))
 

@@ -77,9 +77,7 @@ def fit(
     scalars = Scalars(run.tensorboard, state)
     with distributed.first_process_first():
         model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
-    if recipe.optimizer.kind == "lbfgs":
-        solve_head(run, recipe, state, classifier.head, inputs["train"], parts["train"].files, progress)
-    elif watch is not None:
+    if watch is not None:
         progress.line(
             f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
         )
@@ -123,9 +121,8 @@ def _scores(
     if recipe.optimizer.kind != "lbfgs":
         scores["test"] = evaluate(classifier, test, loss)
         return scores, time.perf_counter() - started
-    scores["test"] = evaluate(
-        model, inputs["test"], loss
-    )  # of the features, which take nearly all of the time
+    # Nearly all of the time was that of the features.
+    scores["test"] = evaluate(model, inputs["test"], loss)
     share = len(test) / sum(len(split) for split in inputs.values())
     return scores, time.perf_counter() - started + share * feature_seconds
 
@@ -142,6 +139,9 @@ def _run_loop(
     watch: Watch,
 ) -> bool:
     """Train `model` from where `state` is; the run is saved as it goes. Returns False where `watch` ended it."""
+    if recipe.optimizer.kind == "lbfgs":
+        solve_head(run, recipe, state, model, inputs["train"], progress)
+        return True
     here = distributed.world()
     saved = state.reached
 

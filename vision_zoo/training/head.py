@@ -9,7 +9,7 @@ from torch import nn
 from vision_zoo.core.errors import UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
-from vision_zoo.data.dataset import SourceFile, Split
+from vision_zoo.data.dataset import Split
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.evaluate import evaluate, scored
 from vision_zoo.training.logistic import solve
@@ -24,12 +24,9 @@ def solve_head(
     state: TrainingState,
     head: nn.Module,
     features: Split,
-    files: tuple[SourceFile, ...],
     progress: Progress,
 ) -> None:
     """Give `head` the weights that fit `features` best, and `state` one epoch with the cross-validation's scores.
-
-    `files` are those that the features are of, empty where the images are no files.
 
     Raises:
         UsageError: the head is not one dense layer.
@@ -53,7 +50,7 @@ def solve_head(
     measured = {}
     described = f"{solution.steps} steps, training accuracy {fitted.accuracy:.2%}"
     if len(solution.validated):
-        out = Split(features.images, features.labels, files).take(solution.validated)
+        out = features.take(solution.validated)
         score = scored(torch.from_numpy(solution.logits), out.labels)
         write_predictions(run, out, score, run.cross_validation_file)
         measured = {"validation_loss": score.loss, "validation_accuracy": score.accuracy}

@@ -42,15 +42,10 @@ _HEAD_STEPS, _HEAD_EPOCHS = 600, 30
 _SOLVED_IMAGES = 5000
 """Training images up to which a dense layer is solved: with all of them in every step."""
 _OF_STEPS = {
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "batch_size",
-    "epochs",
-    "patience",
-    "label_smoothing",
-    "class_weights",
+    *("optimizer", "learning_rate", "momentum", "batch_size", "epochs", "patience", "label_smoothing"),
+    *("class_weights", "ema_decay"),
 }
+"""Settings of training in steps: who chooses one of them wants no solver."""
 _TIMED_SECONDS = 0.3
 
 
