@@ -30,13 +30,12 @@ from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset, Split
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.recipes.recipe import Augmentation, Recipe
-from vision_zoo.training.average import WeightAverage
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.device import limit_threads, make_repeatable
 from vision_zoo.training.evaluate import evaluate
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
-from vision_zoo.training.optim import build_optimizer
+from vision_zoo.training.optim import WeightAverage, build_optimizer
 from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.state import TrainingState
 from vision_zoo.training.weights import Origins, initialise

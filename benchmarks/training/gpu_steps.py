@@ -24,7 +24,6 @@ from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import draw
 from vision_zoo.training.classifier import build_classifier
-from vision_zoo.training.cuda_graph import GraphedStep
 from vision_zoo.training.device import (
     choose_device,
     describe_environment,
@@ -35,7 +34,7 @@ from vision_zoo.training.device import (
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer
 from vision_zoo.training.speedups import apply_speedups
-from vision_zoo.training.step import EagerStep, Step
+from vision_zoo.training.step import EagerStep, GraphedStep, Step
 
 RECIPES = (
     "simple_cnn-mnist",

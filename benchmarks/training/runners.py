@@ -24,7 +24,6 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data.dataset import Split
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import augment
-from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.distributed import ALONE
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.loader import Loader
@@ -32,7 +31,7 @@ from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.optim import build_optimizer, loss_function
 from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.state import TrainingState
-from vision_zoo.training.step import EagerStep
+from vision_zoo.training.step import EagerStep, fastest_step
 
 Runner = Callable[[Prepared], list[float]]
 

@@ -18,12 +18,11 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
 from vision_zoo.training.augment import AugmentParams, draw
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
-from vision_zoo.training.cuda_graph import GraphedStep
 from vision_zoo.training.device import make_repeatable, use_precision
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import build_optimizer, set_learning_rate
 from vision_zoo.training.speedups import apply_speedups
-from vision_zoo.training.step import EagerStep, Step
+from vision_zoo.training.step import EagerStep, GraphedStep, Step
 
 _CUDA = torch.device("cuda")
 _STEPS = 12

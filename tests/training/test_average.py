@@ -10,9 +10,9 @@ from torch import nn
 from tests.training.runs import QUICK, InterruptAfter, assert_same, resume, start
 from vision_zoo.core.errors import Interrupted
 from vision_zoo.data import find_dataset
-from vision_zoo.training.average import WeightAverage
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.evaluate import evaluate
+from vision_zoo.training.optim import WeightAverage
 from vision_zoo.training.run_directory import RunDirectory
 
 _AVERAGED = QUICK.override(ema_decay=0.9, batch_size=1000, epochs=2)

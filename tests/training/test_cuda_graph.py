@@ -13,12 +13,17 @@ from vision_zoo.data.dataset import Splits
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
-from vision_zoo.training.cuda_graph import GraphedStep, fastest_step, keep_learning_rate_on_device, unchanged
 from vision_zoo.training.device import choose_device
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import build_optimizer, portable_state, set_learning_rate
-from vision_zoo.training.step import EagerStep
+from vision_zoo.training.step import (
+    EagerStep,
+    GraphedStep,
+    fastest_step,
+    keep_learning_rate_on_device,
+    unchanged,
+)
 
 DEVICE = choose_device("auto")
 

@@ -12,22 +12,20 @@ from vision_zoo.core.progress import Progress
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
-from vision_zoo.training.average import WeightAverage
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.cuda_graph import fastest_step
 from vision_zoo.training.evaluate import Evaluation, evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.head import solve_head
 from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
-from vision_zoo.training.optim import balanced_weights, build_optimizer, scored_loss
+from vision_zoo.training.optim import WeightAverage, balanced_weights, build_optimizer, scored_loss
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.run_outputs import Scalars, write_outcome
 from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.state import PartialEpoch, TrainingState
-from vision_zoo.training.step import EagerStep
+from vision_zoo.training.step import EagerStep, fastest_step
 from vision_zoo.training.weights import save_weights
 
 _HEAD_STEPS, _HEAD_EPOCHS, _HEAD_LEARNING_RATE = 600, 5, 1e-3

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.core.results import EpochRecord
-from vision_zoo.training.average import WeightAverage
+from vision_zoo.training.optim import WeightAverage
 
 
 @dataclass(eq=False)

@@ -1,11 +1,19 @@
-"""One training step: new weights, the loss, and the number of correct images."""
+"""Training steps: new weights, the loss, and the number of correct images.
 
-from collections.abc import Callable
+On a GPU steps are CUDA graphs, one recording per batch size, replayed with one call. Small networks leave a GPU waiting
+for the host, which launches a hundred kernels a step; a replay launches them all at once. What is recorded is the eager
+step itself, the optimizer's part included, so the numbers are its numbers. After
+https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from vision_zoo.core.progress import Progress
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import AugmentParams, apply_augmentation
 from vision_zoo.training.distributed import ALONE, World
@@ -61,3 +69,122 @@ class EagerStep:
         self.optimizer.step()
         correct = (logits.detach().argmax(dim=1) == batch.labels).sum()
         return StepResult(loss.detach(), correct)
+
+
+_REHEARSALS = 3
+
+
+class GraphedStep:
+    """A `Step` that replays a CUDA graph of `step`; the first batch of each size is recorded.
+
+    The optimizer's learning rate becomes a tensor on the device, which a recorded step reads anew in every replay.
+    A step that cannot be recorded is done eagerly from then on, which `progress` is told.
+    """
+
+    def __init__(self, step: EagerStep, progress: Progress) -> None:
+        self._step = step
+        self._progress = progress
+        self._recorded: dict[int, _RecordedStep] = {}
+        self._can_record = True
+        keep_learning_rate_on_device(step.optimizer)
+
+    def __call__(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
+        recorded = self._recorded.get(len(batch.labels)) or self._record(batch, changes)
+        if recorded is None:
+            return self._step(batch, changes)
+        return recorded.replay(batch, changes)
+
+    def _record(self, batch: Batch, changes: AugmentParams | None) -> "_RecordedStep | None":
+        if not self._can_record:
+            return None
+        try:
+            recorded = _RecordedStep(self._step, batch, changes)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self._can_record = False
+            reason = str(error).strip().splitlines()[0]
+            self._progress.line(
+                f"warning: the step cannot be captured as a CUDA graph ({reason}); training will be slower"
+            )
+            return None
+        self._recorded[len(batch.labels)] = recorded
+        return recorded
+
+
+def fastest_step(step: EagerStep, device: torch.device, here: World, progress: Progress) -> Step:
+    """`step` as CUDA graphs where one process trains on a GPU; itself elsewhere."""
+    return GraphedStep(step, progress) if device.type == "cuda" and here.size == 1 else step
+
+
+class _RecordedStep:
+    """A step on batches of one size, at fixed addresses."""
+
+    def __init__(self, step: EagerStep, batch: Batch, changes: AugmentParams | None) -> None:
+        self._batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
+        self._changes = None if changes is None else changes.copy()
+        with unchanged(step.model, step.optimizer):
+            _rehearse(lambda: step(self._batch, self._changes))
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._result = step(self._batch, self._changes)
+
+    def replay(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
+        self._batch.images.copy_(batch.images)
+        self._batch.labels.copy_(batch.labels)
+        if self._changes is not None and changes is not None:
+            self._changes.copy_(changes)
+        self._graph.replay()
+        return StepResult(self._result.loss.clone(), self._result.correct.clone())
+
+
+def _rehearse(step: Callable[[], object]) -> None:
+    """Let libraries set themselves up before they are recorded, on a stream of its own as recording does."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(_REHEARSALS):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+
+
+def keep_learning_rate_on_device(optimizer: torch.optim.Optimizer) -> None:
+    """Make `optimizer` read its learning rate from the device, and Adam count its steps there."""
+    for group in optimizer.param_groups:
+        device = group["params"][0].device
+        group["lr"] = torch.tensor(float(group["lr"]), device=device)
+        if "capturable" in group:
+            group["capturable"] = True
+
+
+@contextmanager
+def unchanged(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Whatever the block trains, weights, the optimizer's moments and torch's random state are as before after it.
+
+    The tensors stay at their addresses. Moments that the block made are left as zeros, from which the optimizers of
+    `optim` start.
+    """
+    tensors = [*model.parameters(), *model.buffers(), *_moments(optimizer)]
+    before = [tensor.detach().clone() for tensor in tensors]
+    random_state = torch.get_rng_state()
+    cuda_random_state = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    try:
+        yield
+    finally:
+        known = {id(tensor) for tensor in tensors}
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+            for moment in _moments(optimizer):
+                if id(moment) not in known:
+                    moment.zero_()
+        optimizer.zero_grad(set_to_none=True)
+        torch.set_rng_state(random_state)
+        if cuda_random_state is not None:
+            torch.cuda.set_rng_state(cuda_random_state)
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [
+        value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)
+    ]

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from vision_zoo.core.errors import TrainingError
-from vision_zoo.training.logistic import Solution, solve
+from vision_zoo.training.head import Solution, solve
 
 _CLASSES = 3
 
@@ -88,7 +88,7 @@ def test_a_feature_that_never_changes_has_no_part() -> None:
 
 
 def test_many_images_are_validated_on_some_of_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vision_zoo.training.logistic._MOST_VALIDATED", 30)
+    monkeypatch.setattr("vision_zoo.training.head._MOST_VALIDATED", 30)
     features, labels = _features(90, 4, noise=1.0)
     found = solve(features, labels, _CLASSES)
     assert np.bincount(labels[found.validated]).tolist() == [10, 10, 10]
