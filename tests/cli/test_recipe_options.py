@@ -16,6 +16,7 @@ from vision_zoo.recipes.settings import Setting
 
 _NAME = "simple_cnn-mnist_5k"
 _NEEDED = {"momentum": {"optimizer": "sgd"}}
+_CHOSEN = {"optimizer": "sgd"}  # the last of the choices is not for every recipe
 _GROUP: Any = typer.main.get_command(app)
 
 
@@ -37,7 +38,8 @@ def _example(setting: Setting) -> tuple[list[str], Any]:
     if kind is bool:
         return [option], True
     if get_origin(kind) is Literal:
-        return [option, get_args(kind)[-1]], get_args(kind)[-1]
+        chosen = _CHOSEN.get(setting.name, get_args(kind)[-1])
+        return [option, chosen], chosen
     if get_origin(kind) is tuple:
         return [option, "0.5,0.75"], (0.5, 0.75)
     return [option, "3" if kind is int else "0.75"], kind(3 if kind is int else 0.75)

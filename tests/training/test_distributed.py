@@ -115,11 +115,14 @@ def test_two_processes_do_what_one_does(
         "28",
         "--batch-size",
         "15",
+        "--no-validate",
     )
     shared = _launched(tmp_path / "said", tmp_path / "two", *options, "--max-steps", str(steps))
     stdout, _ = _ended(shared, tmp_path / "said")
     assert stdout.count(" test accuracy after ") == 1  # one of the processes speaks
-    recipe = recipe_for(architecture, dataset, image_size=28).override(batch_size=15, max_steps=steps)
+    recipe = recipe_for(architecture, dataset, image_size=28).override(
+        batch_size=15, max_steps=steps, validate=False
+    )
     alone = train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
     found, expected = (_losses(tmp_path / run) for run in ("two", "one"))
     np.testing.assert_allclose(found, expected, rtol=_TOLERANCE)

@@ -86,7 +86,8 @@ def test_files_of_a_run_and_of_a_model(
     assert "best.safetensors cannot be read: Permission denied; check its permissions" in refused
     closed(tmp_path / "pictures")
     done = command("predict", exported_model, f"pictures/{digit_png.name}", digit_png)
-    assert f"cannot read pictures/{digit_png.name}: Permission denied" in done.error
+    assert f"cannot read pictures/{digit_png.name}: Permission denied" in done.stderr
+    assert done.error == "1 of 2 images could not be used"
     assert str(digit_png) in done.stdout
     closed(models / "manifest.json")
     refused = command("predict", f"models/{exported_model.name}", digit_png).error
