@@ -11,7 +11,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.figures import digits, gpu, inference, layout, modern, runs, sentences, server, training, zoo
+from scripts.figures import (
+    digits,
+    gpu,
+    inference,
+    layout,
+    modern,
+    own_folder,
+    runs,
+    sentences,
+    server,
+    training,
+    zoo,
+)
 from scripts.figures.sources import Results, load_results
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import DataError
@@ -40,6 +52,9 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "training": training.table,
     "gpu": gpu.table,
     "modern": modern.table,
+    "own_folder": own_folder.comparisons,
+    "own_folder_options": own_folder.options,
+    "own_folder_audit": own_folder.audits,
     "layout": layout.tree,
     "reproduction": sentences.reproduction_sentence,
     "quickstart": sentences.quickstart_sentence,

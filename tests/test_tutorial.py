@@ -57,7 +57,9 @@ def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., 
         assert done.code == 0, f"{line}: {done.stderr}"
         return done.stdout
 
-    comparison, chosen, *rest = commands
+    audit, comparison, chosen, *rest = commands
+    assert "audit.html has the pictures" in run(audit)
+    assert (folder / "audit" / "audit.html").is_file()
     assert "--budget 8m" in comparison
     said = run(comparison.replace("--budget 8m", _LESS))
     document = json.loads((folder / "comparison" / "comparison.json").read_text())
@@ -69,7 +71,8 @@ def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., 
 
     serve = rest.index("vision-zoo serve --models-dir comparison/models")
     shown = [run(line, model) for line in rest[:serve]]
-    assert "chair" in shown[0]
+    assert "chair" in shown[1]
+    assert (folder / "comparison" / "runs" / model / "mistakes.html").is_file()
     port = free_port()
     with subprocess.Popen(
         ["sh", "-c", f"exec {rest[serve]} --port {port}"],

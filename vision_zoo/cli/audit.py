@@ -43,6 +43,6 @@ def audit(
         print(f"not checked: {line}")
     for note in document.notes:
         print(f"note: {note}")
-    if lists is not None:
+    if lists is not None and document.findings:
         print(f"{lists} has the names of the files")
     print(f"{audited.page} has the pictures")

@@ -1,0 +1,97 @@
+"""What a user gets from a folder of a few pictures: comparisons, training options and audits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
+from vision_zoo.core.own_folder_result import AuditMeasurement, FolderComparison, OwnFolderResult
+from vision_zoo.core.own_folder_result import OwnFolderAuditResult as AuditResult
+from vision_zoo.core.tables import markdown
+
+_FLATTERED = (
+    "Imagenette is a part of ImageNet, on which the weights of `efficientnet_lite0` and `alexnet_finetuned` "
+    "were trained: what depends on them is too good there."
+)
+
+
+def comparisons(results: Results) -> str:
+    """A row for every comparison of a folder."""
+    parts = []
+    for document in read_as(results, "own_folder", OwnFolderResult):
+        rows = [_compared(part, run) for part, runs in document.comparisons.items() for run in runs]
+        where = f"Measured on {document.environment.description}; {versions(document.environment)}."
+        parts += [markdown(rows), f"{_FLATTERED} {where}"]
+    return "\n\n".join(parts)
+
+
+def _compared(part: str, run: FolderComparison) -> dict[str, Any]:
+    first = run.first_answer_seconds
+    return {
+        "folder and budget": part,
+        "draw": run.draw if run.repeat == 0 else f"{run.draw}, again",
+        "recommended": f"`{run.recommended}`",
+        "held-out accuracy": None if run.test_accuracy is None else f"{run.test_accuracy:.1%}",
+        "of new pictures": None if run.new_accuracy is None else f"{run.new_accuracy:.1%}",
+        "n": run.new_images,
+        "seconds": f"{run.seconds:.0f}",
+        "first answer, s": None if first is None else f"{first:.0f}",
+        "architectures measured": len(run.measured),
+        "no time for": len(run.left_out),
+    }
+
+
+def options(results: Results) -> str:
+    """A row for every training option: the difference that it makes on each folder."""
+    parts = []
+    for document in of_kind(results, "own_folder_options"):
+        differences = document["differences"]
+        folders = list(dict.fromkeys(found["folder"] for found in differences))
+        rows = [
+            {
+                "option": option,
+                **{
+                    folder: next(
+                        (_points(found) for found in differences if _is(found, option, folder)), None
+                    )
+                    for folder in folders
+                },
+            }
+            for option in dict.fromkeys(found["option"] for found in differences)
+        ]
+        where = f"Measured on {hardware(document)}; {versions(environment_of(document), ('torch',))}."
+        parts += [markdown(rows), where]
+    return "\n\n".join(parts)
+
+
+def _is(found: Mapping[str, Any], option: str, folder: str) -> bool:
+    return (found["option"], found["folder"]) == (option, folder)
+
+
+def _points(found: Mapping[str, Any]) -> str:
+    interval = "" if found["low"] is None else f" ({found['low']:+.1f} to {found['high']:+.1f})"
+    return f"{found['mean']:+.2f}{interval}, n = {found['runs']}"
+
+
+def audits(results: Results) -> str:
+    """A row for every folder with planted defects."""
+    parts = []
+    for document in read_as(results, "own-folder-audit", AuditResult):
+        where = (
+            f"Measured on {document.environment.description}; {versions(document.environment, ('torch',))}."
+        )
+        parts += [markdown([_audited(row) for row in document.rows]), f"{_FLATTERED} {where}"]
+    return "\n\n".join(parts)
+
+
+def _audited(row: AuditMeasurement) -> dict[str, Any]:
+    return {
+        "pictures of": row.dataset,
+        "planted": row.defect,
+        "seed": row.seed,
+        "pictures": row.pictures,
+        "n": row.planted,
+        "precision": f"{row.precision:.1%}",
+        "recall": f"{row.recall:.1%}",
+        "falsely listed": None if row.false_fraction is None else f"{row.false_fraction:.1%}",
+        "seconds": f"{row.seconds:.0f}",
+    }
