@@ -11,6 +11,7 @@ from PIL import Image
 
 from scripts.figures import runs
 from tests.conftest import ROOT
+from vision_zoo.core import json_file
 from vision_zoo.core.results import RecipeResult, load_results
 from vision_zoo.experiments import report
 from vision_zoo.experiments.predictions import predictions_path, read_predictions
@@ -68,7 +69,7 @@ def test_predictions_give_the_confusion_matrix_of_every_run() -> None:
     for path in sorted((ROOT / "results").glob("*/lenet-fashion_mnist.json")):
         predictions = read_predictions(predictions_path(path))
         assert predictions is not None
-        (document,) = (one for one in load_results(ROOT / "results", RecipeResult) if one.recipe == path.stem)
+        document = json_file.read(path, RecipeResult)
         for run in document.runs:
             matrix = predictions.confusion_matrix(run.seed, 10)
             assert matrix.sum(axis=1).tolist() == [1000] * 10

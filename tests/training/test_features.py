@@ -264,7 +264,7 @@ def test_a_solved_head_is_a_run_like_another(tmp_path: Path, own_cache: Path) ->
 
 
 def test_only_a_dense_layer_on_frozen_features_is_solved(tmp_path: Path, own_cache: Path) -> None:
-    with pytest.raises(UsageError, match="another one without frozen features"):
+    with pytest.raises(UsageError, match="lbfgs is for frozen features"):
         FROZEN.override(optimizer="lbfgs", frozen=False)
     two_layers = FROZEN.override(optimizer="lbfgs", architecture="basic_cnn")
     with pytest.raises(UsageError, match="the head of basic_cnn is another"):
