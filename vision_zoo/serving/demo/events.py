@@ -54,6 +54,12 @@ class Streams:
                 del self._open[session]
 
 
+class Reader:
+    """An open stream of a session's answers; `finished` once it has told its end, when all were read."""
+
+    finished = False
+
+
 class PageEvents:
     """The events of `page`, Gradio's blocks, which may read `files`."""
 
@@ -117,14 +123,18 @@ class PageEvents:
         return next((session for session, events in pending if event in events), "")
 
     @contextmanager
-    def reading(self, session: str) -> Iterator[None]:
+    def reading(self, session: str) -> Iterator[Reader]:
         """Count an open stream of a session's answers, then forget the unread ones; RequestError if too many."""
+        reader = Reader()
         with self._streams.opened(session):
             try:
-                yield
+                yield reader
             finally:
                 # Gradio drops what a session has asked for when one of its readers leaves: the others wait for nothing.
+                # What was asked for and answered since a reader had finished is for the next one.
                 read_on = self._streams.count(session) > 1 and self._has_answers(session)
+                if reader.finished:
+                    read_on = bool(self._queue.pending_event_ids_session.get(session))
                 if not read_on and session not in self._at_work():
                     self._forget(session)
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vision_zoo.serving.demo.events import ONE_CALL, PageEvents, Streams
+from vision_zoo.serving.demo.events import ONE_CALL, PageEvents, Reader, Streams
 from vision_zoo.serving.demo.upload_form import UploadForm
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.body import read_body, stream_body
@@ -49,6 +49,7 @@ _MEDIA_TYPES = {
     ".avif": "image/avif",
 }
 _SESSION_LOST = "Caught handled exception, but response already started."
+_END = b'"msg":"close_stream"'
 _LARGEST_EVENT = 256 * 1024
 
 
@@ -124,8 +125,8 @@ class Gateway:
             raise _nothing()
         if not self._events.expects(session):
             raise RequestError(404, "this event is not known; it was answered already, or never asked for")
-        with self._events.reading(session):
-            await self._stream(session, request, send)
+        with self._events.reading(session) as reader:
+            await self._stream(session, request, _noting_the_end(send, reader))
         return None
 
     async def _stream(self, session: str, request: Request, send: Send) -> None:
@@ -195,6 +196,15 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
+
+
+def _noting_the_end(send: Send, reader: Reader) -> Send:
+    async def send_and_note(message: Message) -> None:
+        if _END in message.get("body", b""):
+            reader.finished = True
+        await send(message)
+
+    return send_and_note
 
 
 def _with_headers(send: Send) -> Send:
