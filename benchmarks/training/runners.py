@@ -130,7 +130,7 @@ def engine(prepared: Prepared) -> list[float]:
     parts = {"train": prepared.train, "test": prepared.test}
     model: nn.Module = classifier
     if can_cache(recipe):
-        features = compute_features(classifier, parts, data_key="benchmark", progress=SilentProgress())
+        features = compute_features(classifier, parts, progress=SilentProgress())
         model, parts = classifier.head, features.splits
     loader = Loader(parts["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=prepared.device)
     scored = ScoredSplits(test=parts["test"])

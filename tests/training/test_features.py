@@ -42,7 +42,7 @@ def _splits(mnist_5k: Splits) -> dict[str, Split]:
 
 
 def _compute(classifier: ImageClassifier, splits: dict[str, Split]) -> dict[str, Split]:
-    return compute_features(classifier, splits, data_key="key", progress=SilentProgress()).splits
+    return compute_features(classifier, splits, progress=SilentProgress()).splits
 
 
 def _expected(classifier: ImageClassifier, split: Split) -> torch.Tensor:

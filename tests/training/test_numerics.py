@@ -91,9 +91,7 @@ def _engine_losses(recipe: Recipe, split: Split) -> list[float]:
     state = TrainingState(classifier.network, build_optimizer(recipe, classifier.network))
     model: nn.Module = classifier
     if can_cache(recipe):
-        features = compute_features(
-            classifier, {"train": split}, data_key="numerics", progress=SilentProgress()
-        )
+        features = compute_features(classifier, {"train": split}, progress=SilentProgress())
         model, split = classifier.head, features.splits["train"]
     loader = Loader(split, batch_size=_BATCH, seed=recipe.seed, device=torch.device("cpu"))
     saving = Saving(lambda: None, 60.0)

@@ -1,6 +1,5 @@
 """`train`: train a recipe into a run directory."""
 
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -130,7 +129,6 @@ def train(
 
 def _cross_validate(recipe: "Recipe", folds: int, out: Path | None, *, as_json: bool, **origins: Any) -> None:
     from vision_zoo.core.class_metrics import class_heading
-    from vision_zoo.core.json_file import text
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.core.tables import render
     from vision_zoo.experiments.cross_validation import cross_validate, folds_table
@@ -138,7 +136,7 @@ def _cross_validate(recipe: "Recipe", folds: int, out: Path | None, *, as_json: 
     with progress_on_stderr() as progress:
         path, found = cross_validate(recipe, folds, out, progress=progress, **origins)
     if as_json:
-        print_json(json.loads(text(found)))
+        print_json(found)
         return
     low, high = found.accuracy_interval
     print(

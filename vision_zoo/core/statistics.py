@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +132,14 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
             front.append(index)
             best = points[index][1]
     return front
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """The probabilities `[n, classes]` of logits `[n, classes]`, in double precision."""
+    values = logits.astype(np.float64)
+    exponentials = np.exp(values - values.max(axis=1, keepdims=True))
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def confusion_matrix(

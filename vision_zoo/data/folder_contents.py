@@ -17,11 +17,16 @@ from vision_zoo.data.image_folder import Picture, decode
 from vision_zoo.data.layout import Layout, check_classes, notes_of, read_layout
 from vision_zoo.data.scan import IMAGE_SUFFIXES, FoundFile, listed, look_through, portable
 from vision_zoo.data.split import stratified_holdout
-from vision_zoo.data.split_rule import SplitRule, read_split_file, require_listed, split_file_in
+from vision_zoo.data.split_rule import (
+    TEST_FRACTION,
+    SplitRule,
+    read_split_file,
+    require_listed,
+    split_file_in,
+)
 from vision_zoo.images.preprocess import InputFormat
 
 _DEFAULT_RULE = SplitRule()
-_TEST_FRACTION = 0.2
 _SPLIT_SEED = 0  # the test images stay the same whatever seed a run has
 _SPLIT_RULE = f"a fifth, seed {_SPLIT_SEED}, one of every class"
 
@@ -67,7 +72,7 @@ def training_pictures(path: Path) -> int:
     layout = read_layout(path)
     places = [layout.place(file) for file in layout.look_through().pictures]
     count = sum(place is not None and place[0] == "train" for place in places)
-    return count if "test" in layout.folders else count - round(count * _TEST_FRACTION)
+    return count if "test" in layout.folders else count - round(count * TEST_FRACTION)
 
 
 def _hash_where_readable(file: FoundFile) -> str:
@@ -216,7 +221,7 @@ def _split(contents: Contents, labels: Sequence[str], target: InputFormat) -> Sp
             f"{listed(few)}; add images or remove the folders"
         )
     if test is None:
-        held_out = max(round(len(train) * _TEST_FRACTION), len(np.unique(train.labels)))
+        held_out = max(round(len(train) * TEST_FRACTION), len(np.unique(train.labels)))
         kept, out = stratified_holdout(train.labels, held_out, seed=_SPLIT_SEED)
         train, test = train.take(kept), train.take(out)
     content = [[picture.file.name, picture.sha256] for picture in contents.pictures]

@@ -17,8 +17,8 @@ SPLIT_FILE = "split.csv"
 LEFT_OUT = "left out"
 """In the place of a split: a file that is in none of them."""
 MOST_FOLDS = 20
-
-_TEST_FRACTION = 0.2
+TEST_FRACTION = 0.2
+"""Of the pictures of a folder without splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class SplitRule:
             return np.array(own)
         keys = np.arange(len(files)) if groups is None else groups
         if self.fold is None:
-            held_out = grouped_holdout(labels, keys, fraction=_TEST_FRACTION, seed=seed, at_most=1.0)
+            held_out = grouped_holdout(labels, keys, fraction=TEST_FRACTION, seed=seed, at_most=1.0)
         else:
             held_out = held_out_fold(labels, keys, number=self.fold[0], folds=self.fold[1], seed=seed)
         return np.where(held_out, "test", "train")

@@ -88,19 +88,15 @@ def cross_validate(
         run = RunDirectory(out / f"fold-{number}")
         one = recipe.replace(fold=(number, folds))
         progress.line(f"fold {number} of {folds}")
-        if run.recipe_file.is_file():
-            run.require_recipe(one)
-            train.resume(run.path, device=device, data_dir=data_dir, progress=progress)
-        else:
-            train.start(
-                one,
-                run.path,
-                device=device,
-                data_dir=data_dir,
-                progress=progress,
-                pretrained=pretrained,
-                transfer=transfer,
-            )
+        train.start_or_resume(
+            one,
+            run.path,
+            device=device,
+            data_dir=data_dir,
+            progress=progress,
+            pretrained=pretrained,
+            transfer=transfer,
+        )
         runs.append(run)
     summary = _summary(recipe, runs)
     json_file.write(out / "folds.json", summary, indent=2)

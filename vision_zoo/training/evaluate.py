@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vision_zoo.core.statistics import softmax
 from vision_zoo.data.dataset import Split
 from vision_zoo.training.distributed import ALONE, all_gather, world
 from vision_zoo.training.optim import LossFunction, cross_entropy
@@ -36,10 +37,7 @@ class Evaluation:
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """The logits' softmax `[n, classes]`."""
-        logits = self.logits.astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return probabilities
+        return softmax(self.logits)
 
     def loss_total(self, loss: LossFunction, batch: int) -> float:
         """The sum of the mean losses of consecutive batches of so many images."""

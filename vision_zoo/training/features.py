@@ -39,11 +39,10 @@ _DIGITS = 32  # hexadecimal, of an image's hash
 
 @dataclass(frozen=True)
 class _About:
-    """Of one file of the cache: seconds it took, its SHA-256, the data it was computed for, and its images' hashes."""
+    """Of one file of the cache: seconds it took, its SHA-256, and its images' hashes."""
 
     seconds: float
     sha256: str
-    data: str
     images: tuple[str, ...]
 
 
@@ -75,12 +74,12 @@ def can_cache(recipe: Recipe) -> bool:
 
 
 def compute_features(
-    classifier: ImageClassifier, splits: Mapping[str, Split], *, data_key: str, progress: Progress
+    classifier: ImageClassifier, splits: Mapping[str, Split], *, progress: Progress
 ) -> FeatureSplits:
     """The features of every image in `splits`, from the cache where they are right.
 
-    The cache's key holds the image, the layers, their weights and what they are computed with. `data_key` only says in
-    the cache which data its files were computed for. A cache that cannot be used costs time, never a failure.
+    The cache's key holds the image, the layers, their weights and what they are computed with. A cache that
+    cannot be used costs time, never a failure.
     """
     classifier.eval()
     folder = cache_folder() / "features" / _layers_key(classifier)
@@ -97,7 +96,7 @@ def compute_features(
     }
     if new:
         images = tuple(hashes[name][row] for name, rows in new.items() for row in rows)
-        shards.append(_computed(folder, classifier, splits, new, images, data_key, progress))
+        shards.append(_computed(folder, classifier, splits, new, images, progress))
     else:
         progress.line("using the feature layers' cached activations")
     found = {
@@ -172,7 +171,6 @@ def _computed(
     splits: Mapping[str, Split],
     new: Mapping[str, NDArray[np.int64]],
     images: tuple[str, ...],
-    data_key: str,
     progress: Progress,
 ) -> _Shard:
     """The features of the rows `new` of `splits`, which are of `images`: a new file of the cache, if it can be."""
@@ -183,7 +181,7 @@ def _computed(
             mapped = partial(np.lib.format.open_memmap, Path(temporary) / _FEATURES, mode="w+")
             _compute(classifier, splits, new, progress, mapped)
             seconds = time.perf_counter() - started
-            about = _About(seconds, file_hash(Path(temporary) / _FEATURES), data_key, images)
+            about = _About(seconds, file_hash(Path(temporary) / _FEATURES), images)
             (Path(temporary) / _ABOUT).write_text(json_file.text(about))
             path = folder / Path(temporary).name.removeprefix(_UNFINISHED)  # no other process has that name
             Path(temporary).rename(path)

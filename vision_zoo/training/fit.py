@@ -69,12 +69,12 @@ def fit(
             run.write_history(state.history)  # it may have died between its checkpoint and its history
     elif recipe.fine_tune is not None and watch is not None:
         with distributed.first_process_first():
-            _fit_head(classifier, recipe, parts["train"], splits.sha256, progress)
+            _fit_head(classifier, recipe, parts["train"], progress)
     if here.rank:
         torch.manual_seed(recipe.seed + here.rank * 100_003 + state.steps)  # other images, other dropout
     scalars = Scalars(run.tensorboard, state)
     with distributed.first_process_first():
-        model, inputs, feature_seconds = _inputs(classifier, recipe, parts, splits.sha256, progress)
+        model, inputs, feature_seconds = _inputs(classifier, recipe, parts, progress)
     if watch is not None:
         progress.line(
             f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
@@ -187,11 +187,9 @@ def _class_weights(recipe: Recipe, training: Split, device: torch.device) -> Ten
     return balanced_weights(np.asarray(training.labels)).to(device) if recipe.class_weights else None
 
 
-def _fit_head(
-    classifier: ImageClassifier, recipe: Recipe, training: Split, data_key: str, progress: Progress
-) -> None:
+def _fit_head(classifier: ImageClassifier, recipe: Recipe, training: Split, progress: Progress) -> None:
     """Train the head on the features as they are: gradients through a random one would spoil them."""
-    features = compute_features(classifier, {"train": training}, data_key=data_key, progress=progress)
+    features = compute_features(classifier, {"train": training}, progress=progress)
     device = classifier.scale.device
     loader = Loader(features.splits["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device)
     optimizer = torch.optim.Adam(classifier.head.parameters(), lr=_HEAD_LEARNING_RATE, fused=True)
@@ -203,10 +201,10 @@ def _fit_head(
 
 
 def _inputs(
-    classifier: ImageClassifier, recipe: Recipe, parts: dict[str, Split], data_key: str, progress: Progress
+    classifier: ImageClassifier, recipe: Recipe, parts: dict[str, Split], progress: Progress
 ) -> tuple[nn.Module, dict[str, Split], float]:
     """What the loop trains, on what, and the seconds it took to prepare: frozen features are computed once."""
     if not can_cache(recipe):
         return classifier, parts, 0.0
-    features = compute_features(classifier, parts, data_key=data_key, progress=progress)
+    features = compute_features(classifier, parts, progress=progress)
     return classifier.head, features.splits, features.seconds

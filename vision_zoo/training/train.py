@@ -95,9 +95,12 @@ def start_or_resume(
     data_dir: Path | None,
     progress: Progress,
     watch: Watch = unwatched,
+    pretrained: Path | None = None,
+    transfer: Path | None = None,
 ) -> bool:
     """Train `recipe` in a new run directory, or continue its run that is there. Returns whether it is finished.
 
+    `pretrained` and `transfer` are those of `start`; a run that is there knows its own.
     `watch` is shown each epoch's record once that is saved; where it returns False, the run is left unfinished.
 
     Raises:
@@ -109,7 +112,7 @@ def start_or_resume(
         run.require_recipe(recipe)
         _resume(run, device, data_dir, None, progress, watch)
     else:
-        _start(recipe, run, device, Origins(data_dir), progress, watch)
+        _start(recipe, run, device, Origins(data_dir, pretrained, transfer), progress, watch)
     return run.finished
 
 

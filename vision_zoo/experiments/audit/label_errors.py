@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.statistics import softmax
 
 ARCHITECTURE = "efficientnet_lite0"
 SIDE = 224
@@ -58,7 +59,7 @@ class FrozenFeatures:
         from vision_zoo.training.features import compute_features
 
         split = Split(images, np.zeros(len(images), dtype=np.int64))
-        computed = compute_features(self._classifier, {"audited": split}, data_key="audit", progress=progress)
+        computed = compute_features(self._classifier, {"audited": split}, progress=progress)
         return np.asarray(computed.splits["audited"].images)
 
 
@@ -83,9 +84,7 @@ def out_of_fold(
         products = known.T @ known
         products[np.diag_indices_from(products)] += _REGULARISATION * np.trace(products) / len(known) + 1e-9
         weights = np.linalg.solve(products, known.T @ (targets - average))
-        exponents = _SHARPNESS * ((values[held_out] - centre) @ weights + average)
-        powers = np.exp(exponents - exponents.max(axis=1, keepdims=True))
-        probabilities[held_out] = powers / powers.sum(axis=1, keepdims=True)
+        probabilities[held_out] = softmax(_SHARPNESS * ((values[held_out] - centre) @ weights + average))
     return probabilities
 
 

@@ -1,5 +1,6 @@
 """The runs of a recipe in all environments as one sample: accuracy depends on the seed, hardly on the hardware."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,17 +51,15 @@ class Pooled:
     @property
     def environments(self) -> dict[str, int]:
         """How many of the runs were made in each environment, by its folder."""
-        return self._counts([document.environment.folder_name for document, _ in self.sources.values()])
+        return dict(
+            Counter(document.environment.folder_name for document, _ in self.sources.values()).most_common()
+        )
 
     @property
     def hardware(self) -> str:
         """The environments' descriptions."""
-        described = [document.environment.description for document, _ in self.sources.values()]
-        return "; ".join(self._counts(described))
-
-    def _counts(self, names: Sequence[str]) -> dict[str, int]:
-        counted = {name: names.count(name) for name in dict.fromkeys(names)}
-        return dict(sorted(counted.items(), key=lambda item: -item[1]))
+        counts = Counter(document.environment.description for document, _ in self.sources.values())
+        return "; ".join(name for name, _ in counts.most_common())
 
     def predictions(self, results_dir: Path) -> Predictions | None:
         """Those of every run that counts and has some, on the same images; None if no run has."""
