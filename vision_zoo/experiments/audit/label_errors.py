@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.statistics import softmax
+from vision_zoo.data.split import grouped_folds
 
 ARCHITECTURE = "efficientnet_lite0"
 SIDE = 224
@@ -71,7 +72,7 @@ def out_of_fold(
     `labels` are 0 to classes - 1, every one of them there; `groups` `[n]` are the same number for duplicates.
     """
     classes = int(labels.max()) + 1
-    folds = _folds(labels, groups)
+    folds = grouped_folds(labels, groups, folds=_FOLDS, seed=0)
     values = features.astype(np.float64)
     probabilities = np.zeros((len(labels), classes))
     for fold in range(_FOLDS):
@@ -86,20 +87,6 @@ def out_of_fold(
         weights = np.linalg.solve(products, known.T @ (targets - average))
         probabilities[held_out] = softmax(_SHARPNESS * ((values[held_out] - centre) @ weights + average))
     return probabilities
-
-
-def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fold of each picture: those of a class in turn, and those of a group together."""
-    order = np.random.default_rng(0).permutation(len(labels))
-    fold_of: dict[int, int] = {}
-    given = np.zeros(int(labels.max()) + 1, dtype=np.int64)
-    for index in order.tolist():
-        group = int(groups[index])
-        if group not in fold_of:
-            label = labels[index]
-            fold_of[group] = int((given[label] + label) % _FOLDS)
-            given[label] += 1
-    return np.array([fold_of[group] for group in groups.tolist()], dtype=np.int64)
 
 
 def suspects(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> list[Suspect]:
