@@ -202,9 +202,7 @@ class _Fields(Group):
             raise refuse("test_time_flip", True, "none with frozen features")
         steady = self.frozen and not (self.frozen_dropout or self.fine_tune or self.augmentation)
         if self.optimizer.kind == "lbfgs" and not steady:
-            raise refuse(
-                "optimizer", "lbfgs", "adam, adamw or sgd: lbfgs is for frozen features, without augmentation"
-            )
+            raise refuse("optimizer", "lbfgs", "adam, adamw or sgd: lbfgs is for frozen features as they are")
 
 
 class Recipe(_Fields):
