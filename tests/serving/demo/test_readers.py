@@ -1,31 +1,93 @@
 """Answers wait for the reader that comes for them."""
 
-import asyncio
-from types import SimpleNamespace
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from vision_zoo.serving.demo.events import PageEvents
+from tests.serving.demo.conftest import running
+from tests.serving.demo.events import API
+
+SESSION = "page"
 
 
-def _events(session: str) -> PageEvents:
-    """Of a page one of whose sessions has an answer that was not read."""
-    answers: asyncio.Queue[str] = asyncio.Queue()
-    answers.put_nowait("an answer")
-    queue = SimpleNamespace(
-        event_ids_to_events={},
-        pending_event_ids_session={session: {"event"}},
-        pending_messages_per_session={session: answers},
-    )
-    page: Any = SimpleNamespace(fns={}, _queue=queue)
-    files: Any = None
-    return PageEvents(page, files)
+@pytest.fixture
+def client(few_models: Path, tmp_path: Path) -> Iterator[httpx.Client]:
+    with (
+        running(tmp_path, "serve", "--demo", "--models-dir", few_models) as demo,
+        httpx.Client(base_url=demo.url, timeout=300) as opened,
+    ):
+        yield opened
 
 
-@pytest.mark.parametrize("finished", [True, False])
-def test_what_was_answered_after_a_reader_had_finished_is_for_the_next(finished: bool) -> None:
-    events = _events("page")
-    with events.reading("page") as reader:
-        reader.finished = finished  # or it left, and with it goes what it was to read
-    assert events.expects("page") == finished
+def _ask(client: httpx.Client) -> str:
+    body = {"data": [None, "mnist"], "session_hash": SESSION}
+    return str(client.post(f"{API}/call/classify", json=body).raise_for_status().json()["event_id"])
+
+
+def _as_page(client: httpx.Client) -> contextlib.AbstractContextManager[httpx.Response]:
+    headers = {"Accept": "text/event-stream"}
+    return client.stream("GET", f"{API}/queue/data", params={"session_hash": SESSION}, headers=headers)
+
+
+def _messages(stream: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in stream.iter_lines():
+        if line:
+            yield json.loads(line.removeprefix("data: "))
+
+
+def _read_until(messages: Iterator[dict[str, Any]], kind: str, event: str | None = None) -> None:
+    for message in messages:
+        if message["msg"] == kind and message.get("event_id") == event:
+            return
+    raise AssertionError(f"no {kind} of {event}")
+
+
+def test_a_page_reads_its_answers_however_its_streams_come_and_go(client: httpx.Client) -> None:
+    with client.stream("GET", f"{API}/heartbeat/{SESSION}"):
+        event = _ask(client)
+        with _as_page(client) as stream:
+            messages = _messages(stream)
+            _read_until(messages, "process_completed", event)
+            # The stream waits for what the page asks next.
+            _read_until(messages, "process_completed", _ask(client))
+            _read_until(messages, "close_stream")
+            asked: list[str] = []
+            asking = threading.Thread(target=lambda: asked.append(_ask(client)))
+            asking.start()
+        # An event is not given a name before the page has left the stream that told its end.
+        asking.join()
+        with _as_page(client) as stream:
+            _read_until(_messages(stream), "process_completed", asked[0])
+    # Nobody is left who reads.
+    with _as_page(client) as stream:
+        assert stream.status_code == 404
+
+
+def test_a_program_reads_all_answers_and_is_told_the_end_at_once(client: httpx.Client) -> None:
+    events = [_ask(client) for _ in range(3)]
+    answers = client.get(f"{API}/queue/data", params={"session_hash": SESSION}).text
+    read = [json.loads(line.removeprefix("data: ")) for line in answers.splitlines() if line]
+    assert [message["event_id"] for message in read if message["msg"] == "process_completed"] == events
+    assert read[-1]["msg"] == "close_stream"
+    assert client.get(f"{API}/call/classify/{events[0]}").status_code == 404
+
+
+def test_an_idle_stream_ends_when_the_server_stops(few_models: Path, tmp_path: Path) -> None:
+    with (
+        running(tmp_path, "serve", "--demo", "--models-dir", few_models) as demo,
+        httpx.Client(base_url=demo.url, timeout=300) as client,
+        client.stream("GET", f"{API}/heartbeat/{SESSION}"),
+    ):
+        event = _ask(client)
+        with _as_page(client) as stream:
+            messages = _messages(stream)
+            _read_until(messages, "process_completed", event)
+            demo.process.terminate()
+            _read_until(messages, "close_stream")
+        assert demo.process.wait(timeout=300) == 0

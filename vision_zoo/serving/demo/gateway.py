@@ -10,10 +10,11 @@ from pathlib import Path
 import anyio
 import orjson
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vision_zoo.serving.demo.events import ONE_CALL, PageEvents, Reader, Streams
+from vision_zoo.serving.demo.events import PageEvents
+from vision_zoo.serving.demo.sessions import Sessions, write_message, write_result
 from vision_zoo.serving.demo.upload_form import UploadForm
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.body import read_body, stream_body
@@ -48,8 +49,6 @@ _MEDIA_TYPES = {
     ".bmp": "image/bmp",
     ".avif": "image/avif",
 }
-_SESSION_LOST = "Caught handled exception, but response already started."
-_END = b'"msg":"close_stream"'
 _LARGEST_EVENT = 256 * 1024
 
 
@@ -57,14 +56,21 @@ class Gateway:
     """ASGI application in front of `app`, Gradio's; `read_seconds` is a client's time to send a request."""
 
     def __init__(
-        self, app: ASGIApp, events: PageEvents, files: PageFiles, *, max_body_bytes: int, read_seconds: float
+        self,
+        app: ASGIApp,
+        events: PageEvents,
+        sessions: Sessions,
+        files: PageFiles,
+        *,
+        max_body_bytes: int,
+        read_seconds: float,
     ) -> None:
         self._app = app
         self._events = events
+        self._sessions = sessions
         self._files = files
         self._max_body_bytes = max_body_bytes
         self._read_seconds = read_seconds
-        self._heartbeats = Streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -92,8 +98,10 @@ class Gateway:
         if path.rstrip("/") == f"{_API}/queue/join" or call is not None:
             client = _client(scope)
             body = await read_body(request, max_bytes=_LARGEST_EVENT, seconds=self._read_seconds)
-            event = self._events.checked(body, client=client, name=None if call is None else call[1])
-            await self._app(_with_body(scope, event), _replayed(event, receive), send)
+            event, session = self._events.checked(body, client=client, name=None if call is None else call[1])
+            async with self._sessions.asking(session):
+                self._sessions.make_room(session)
+                await self._app(_with_body(scope, event), _replayed(event, receive), send)
             return None
         raise _nothing()
 
@@ -110,36 +118,21 @@ class Gateway:
             await self._app(plain, receive, _with_headers(send) if path in ("", "/") else send)
             return None
         if heartbeat := _HEARTBEAT.fullmatch(path):
-            with self._heartbeats.opened(heartbeat[1]):
-                self._files.opened(heartbeat[1])
-                try:
-                    await self._app(scope, receive, send)
-                finally:
-                    await anyio.to_thread.run_sync(self._files.closed, heartbeat[1])
+            async with self._sessions.alive(heartbeat[1]):
+                await self._app(scope, receive, send)
             return None
         if path == f"{_API}/queue/data":
-            session = request.query_params.get("session_hash", "")
+            session, write = request.query_params.get("session_hash", ""), write_message
         elif result := _RESULT.fullmatch(path):
-            session = self._events.session_of(result[1])
+            session, write = self._sessions.of_event(result[1]), write_result
         else:
             raise _nothing()
-        if not self._events.expects(session):
+        if not self._sessions.expects(session):
             raise RequestError(404, "this event is not known; it was answered already, or never asked for")
-        with self._events.reading(session) as reader:
-            await self._stream(session, request, _noting_the_end(send, reader))
+        page = "text/event-stream" in request.headers.get("accept", "")
+        async with self._sessions.reading(session, write, page=page) as answers:
+            await StreamingResponse(answers, media_type="text/event-stream")(scope, receive, send)
         return None
-
-    async def _stream(self, session: str, request: Request, send: Send) -> None:
-        """Send the answers of a session as they come."""
-        try:
-            await self._app(request.scope, request.receive, send)
-        except (KeyError, RuntimeError) as error:
-            # Gradio's, in the middle of a stream whose session was forgotten, or left by another reader.
-            if error.args not in ((session,), (_SESSION_LOST,)):
-                raise
-        finally:
-            if session.startswith(ONE_CALL):
-                await anyio.to_thread.run_sync(self._files.closed, session)
 
     def _file(self, path: str) -> Response:
         if not self._files.knows(path):
@@ -196,15 +189,6 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-def _noting_the_end(send: Send, reader: Reader) -> Send:
-    async def send_and_note(message: Message) -> None:
-        if _END in message.get("body", b""):
-            reader.finished = True
-        await send(message)
-
-    return send_and_note
 
 
 def _with_headers(send: Send) -> Send:

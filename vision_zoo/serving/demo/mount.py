@@ -18,6 +18,7 @@ from vision_zoo.serving.demo.events import PageEvents
 from vision_zoo.serving.demo.gateway import Gateway
 from vision_zoo.serving.demo.login import Login
 from vision_zoo.serving.demo.runner import Runner
+from vision_zoo.serving.demo.sessions import Sessions
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.state import State
 
@@ -134,6 +135,7 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
     mounted.app = Gateway(
         gradio_app,
         PageEvents(page, files),
+        Sessions(page._queue, files, state.stopping),
         files,
         max_body_bytes=settings.max_body_bytes,
         read_seconds=settings.read_seconds,
