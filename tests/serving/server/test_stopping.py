@@ -77,6 +77,15 @@ def test_it_ends_quietly_while_it_decodes(
     assert "rror: " not in log
 
 
+def test_signals_while_the_process_exits_do_nothing(models: Path, tmp_path: Path) -> None:
+    with running(models, tmp_path / "log") as server:
+        while server.process.poll() is None:
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+        assert server.process.returncode == 0
+        assert "interrupted" not in server.log.read_text()
+
+
 def _ask_for_long_decoding(server: Server) -> None:
     content, headers = bombs.endless()
     with contextlib.suppress(httpx.TransportError):  # the server has ended

@@ -6,9 +6,12 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 GRACE_SECONDS = 3.0
 """For what follows when running requests have been given their time: closing, and threads that end by themselves."""
@@ -19,10 +22,24 @@ _LOG = logging.getLogger("vision_zoo.server")
 class Server(uvicorn.Server):
     """uvicorn's server; `GRACE_SECONDS` after its `timeout_graceful_shutdown` the process ends without its threads.
 
-    `run` returns when the server is told to stop, where uvicorn would raise the signal again.
+    `run` returns when the server is told to stop, where uvicorn would raise the signal again. From then on signals do
+    nothing: one that came while the interpreter exits would end the process as if it had failed.
     """
 
     _told = False
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the signals that stop the server; for the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, signal.SIG_IGN if self._told else handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
