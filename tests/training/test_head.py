@@ -1,12 +1,23 @@
 """The dense layer on frozen features, solved: by its optimum, not by another solver."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
+from tests.training.runs import fill
 from vision_zoo.core.errors import TrainingError
+from vision_zoo.core.progress import SilentProgress
+from vision_zoo.exporting.export import export_onnx
+from vision_zoo.recipes import recipe_for
+from vision_zoo.serving.session import Session
+from vision_zoo.training import head, train
 from vision_zoo.training.head import Solution, solve
+from vision_zoo.training.run_directory import RunDirectory
 
 _CLASSES = 3
 
@@ -73,6 +84,25 @@ def test_cross_validation_says_what_new_images_will_show() -> None:
     assert seen[1] < np.log(_CLASSES)  # of probabilities that say nothing
 
 
+def test_the_strength_is_that_of_the_likeliest_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of images that were left out: a few more or fewer that are right say less."""
+    features, labels = _features(60, 40, noise=6.0)
+    found = solve(features, labels, _CLASSES)
+    losses = []
+    for strength in head._STRENGTHS:
+        monkeypatch.setattr(head, "_STRENGTHS", (strength,))
+        losses.append(_score(solve(features, labels, _CLASSES).logits, labels)[1])
+    assert _score(found.logits, labels)[1] == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_a_solution_is_found_again_by_its_weight_decay_and_factor() -> None:
+    features, labels = _features(60, 8, noise=6.0)
+    found = solve(features, labels, _CLASSES)
+    again = solve(features, labels, _CLASSES, weight_decay=found.weight_decay, factor=found.factor)
+    assert np.allclose(again.weight, found.weight, rtol=1e-4, atol=1e-6)
+    assert np.allclose(again.bias, found.bias, rtol=1e-4, atol=1e-6)
+
+
 def _score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
     """Accuracy and cross-entropy."""
     loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels))
@@ -99,3 +129,32 @@ def test_features_that_are_not_finite_are_refused() -> None:
     features[3, 2] = np.nan
     with pytest.raises(TrainingError, match="not finite"):
         solve(features, labels, _CLASSES)
+
+
+@pytest.mark.parametrize("layout", ["plain", "with a test split", "with three splits"])
+def test_a_solved_head_is_fitted_to_held_out_pictures_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    """Once it is scored, and never to a test split of the user's own; the file keeps the accuracy that was measured."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    parts = {"plain": [""], "with a test split": ["train", "test"]}.get(layout, ["train", "val", "test"])
+    for number, part in enumerate(parts):
+        fill(tmp_path / "own" / part, range(10 * number, 10 * number + 10))
+    dataset, run = f"folder:{tmp_path / 'own'}", RunDirectory(tmp_path / "run")
+    recipe = recipe_for("all_cnn", dataset, image_size=32).override(frozen=True, optimizer="lbfgs", epochs=1)
+    recipe = recipe.override(validate=False, ema_decay=0.0)
+    train.start(recipe, run.path, device="cpu", data_dir=None, progress=SilentProgress())
+    if layout == "with a test split":
+        assert not run.refitted.exists()
+        return
+    scored, refitted = load_file(run.best), load_file(run.refitted)
+    differ = {name for name, tensor in scored.items() if not torch.equal(tensor, refitted[name])}
+    assert differ
+    assert all(name.startswith("classifier.") for name in differ)
+    known = Session(export_onnx(run.path, tmp_path / "models").path).metadata
+    known = replace(known, test_accuracy=0.123)
+    exported = export_onnx(run.path, tmp_path / "models", scored=known)
+    metadata = Session(exported.path).metadata
+    assert exported.replaced
+    assert (metadata.refitted, metadata.test_accuracy) == (True, 0.123)
+    assert metadata.ood_energy_threshold == known.ood_energy_threshold

@@ -81,7 +81,8 @@ class Metadata:
     for one image; `precision` is what the graph computes in and `weights` how the file stores large weights;
     `architecture_arguments` are those that the input format does not give; `data_variant` is the dataset's copy that
     the metrics refer to. `ood_energy_threshold` is the 2nd percentile of `energy` over the test images. `embeddings` is
-    the width of the output of that name, None without one.
+    the width of the output of that name, None without one. `refitted` says that the file was fitted to the test images,
+    too, after those two were measured without them.
     """
 
     recipe: str
@@ -101,6 +102,7 @@ class Metadata:
     weights: str = "fp32"
     ood_energy_threshold: float | None = None
     embeddings: int | None = None
+    refitted: bool = False
 
     @cached_property
     def outputs(self) -> dict[str, int]:
@@ -122,6 +124,8 @@ class Metadata:
         fields = asdict(self)
         if self.embeddings is None:  # files without them stay as they always were
             del fields["embeddings"]
+        if not self.refitted:
+            del fields["refitted"]
         return {_JSON_NAMES.get(name, name): value for name, value in fields.items()}
 
     def to_json(self) -> str:

@@ -68,7 +68,7 @@ def compare(
     if as_json:
         print_json(document)
         return
-    from vision_zoo.experiments.compare.page import serve_command
+    from vision_zoo.experiments.compare.page import refitted, serve_command
 
     rows = [
         {
@@ -91,6 +91,9 @@ def compare(
             print(f"these images do not tell it apart from {', '.join(recommendation.as_good)}")
         if recommendation.warning:
             print(f"warning: {recommendation.warning}")
+        chosen = next(model for model in document.models if model.model == recommendation.model)
+        if chosen.refitted_images is not None:
+            print(f"refitted: {refitted(chosen, document.data)}")
         print(f"to serve it: `{serve_command(comparison.path / 'models')}`")
     reasons: dict[str, list[str]] = {}
     for name, why in {**document.left_out, **document.not_exported}.items():

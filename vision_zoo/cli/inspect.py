@@ -110,6 +110,7 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
     """Two columns for a terminal."""
     image = described["input"]
     arguments = ", ".join(f"{name}={value}" for name, value in described["architecture_arguments"].items())
+    tested = "before it was fitted to them too" if described.get("refitted") else "with this file"
     rows = {
         "file": f"{described['path']}, {described['bytes'] / 2**20:.2f} MiB",
         "manifest": "the file matches manifest.json"
@@ -118,7 +119,7 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
         "recipe": described["recipe"],
         "architecture": described["architecture"] + (f" ({arguments})" if arguments else ""),
         "dataset": f"{described['dataset']} ({described['data_variant']})",
-        "test accuracy": f"{described['test_accuracy']:.2%} of {described['test_images']:,} images, with this file",
+        "test accuracy": f"{described['test_accuracy']:.2%} of {described['test_images']:,} images, {tested}",
         "labels": ", ".join(described["labels"]),
         "input": f"image: uint8 [batch, {image['height']}, {image['width']}, {image['channels']}]",
         "preprocessing": _preparation(image),

@@ -51,7 +51,7 @@ class Splits:
 
     `validation` is a split of its own where the data has one. `skipped` are unreadable pictures, which only a user's
     own folder may have; `notes` is what else the user should know. `former_sha256` gives the content's hash of earlier
-    versions.
+    versions. `drawn` says that the test split was drawn here, from a folder that has none of its own.
     """
 
     train: Split
@@ -62,6 +62,7 @@ class Splits:
     skipped: tuple[SourceFile, ...] = ()
     notes: tuple[str, ...] = ()
     former_sha256: Callable[[], str] | None = None
+    drawn: bool = False
 
     def has_content(self, sha256: object) -> bool:
         """Whether that is the content's hash, of this version or an earlier one."""

@@ -99,7 +99,8 @@ def load_contents(
     splits = decoded_once("folder", {**described, "files": rows}, lambda: _split(contents, labels, target))
     rare = _missing_classes(splits, labels)
     former = partial(former_sha256, contents.layout, splits, target)
-    return replace(splits, notes=(*contents.notes, *rare), former_sha256=former)
+    drawn = "test" not in contents.layout.folders
+    return replace(splits, notes=(*contents.notes, *rare), former_sha256=former, drawn=drawn)
 
 
 def _split_by_rule(contents: Contents, labels: Sequence[str], target: InputFormat, rule: SplitRule) -> Splits:
@@ -137,6 +138,7 @@ def _split_by_rule(contents: Contents, labels: Sequence[str], target: InputForma
         test=parts["test"],
         validation=parts.get("validation"),
         sha256=_hash_of(described),
+        drawn=own is None and rule.file is None,
     )
     lost = sorted({*range(len(labels))} - {*splits.train.labels.tolist()})
     if lost:

@@ -64,13 +64,15 @@ def export_onnx(
     precision: Precision = "fp32",
     weights: Precision = "fp32",
     embeddings: bool = False,
+    scored: Metadata | None = None,
 ) -> ExportedModel:
     """Export a finished run to `<recipe>.onnx` in `output_dir` after verifying it on the whole test split.
 
     A `precision` other than fp32, in which the graph computes, is added to the name: `<recipe>-int8.onnx`. `weights` is
     how an fp32 graph stores large weights. The test split is in `data_dir`, by default the run's own data folder;
     `dataset` is `folder:PATH` where the run's folder of pictures was moved. Labels and input format are the run's. With
-    `embeddings` the file has them as a third output.
+    `embeddings` the file has them as a third output. With `scored`, the metadata of the file of a run that has refitted
+    weights, those are exported, and the accuracy that it was scored with stands.
 
     Raises:
         UsageError: `weights` together with another precision than fp32.
@@ -90,7 +92,7 @@ def export_onnx(
     recipe = run.recipe()
     data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
     classifier = build_classifier(recipe, data)
-    load_weights(run.best, classifier.network)
+    load_weights(run.best if scored is None else run.refitted, classifier.network)
     classifier.eval()
     embedding = WithEmbeddings(classifier, data.input.shape) if embeddings else None
     content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
@@ -111,10 +113,13 @@ def export_onnx(
         opset=OPSET,
         parameters=count_parameters(classifier.network),
         macs=count_macs(classifier, data),
-        test_accuracy=verification.accuracy,
+        test_accuracy=verification.accuracy if scored is None else scored.test_accuracy,
         test_images=len(splits.test),
-        ood_energy_threshold=round(verification.ood_energy_threshold, 4),
+        ood_energy_threshold=round(verification.ood_energy_threshold, 4)
+        if scored is None
+        else scored.ood_energy_threshold,
         embeddings=None if embedding is None else embedding.width,
+        refitted=scored is not None,
         data_variant=splits.variant,
         versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
     )

@@ -16,7 +16,7 @@ from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier
 from vision_zoo.training.evaluate import Evaluation, evaluate
 from vision_zoo.training.features import can_cache, compute_features
-from vision_zoo.training.head import solve_head
+from vision_zoo.training.head import solve_again, solve_head
 from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
@@ -75,11 +75,14 @@ def fit(
     scalars = Scalars(run.tensorboard, state)
     with distributed.first_process_first():
         model, inputs, feature_seconds = _inputs(classifier, recipe, parts, progress)
+    solution = None
     if watch is not None:
         progress.line(
             f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
         )
-        if not _run_loop(
+        if recipe.optimizer.kind == "lbfgs":
+            solution = solve_head(run, recipe, state, model, inputs["train"], progress)
+        elif not _run_loop(
             run, recipe, state, scalars, model, inputs, classifier.scale.device, progress, watch
         ):
             return
@@ -92,6 +95,10 @@ def fit(
         if not recipe.test_curve:
             scalars.write_test(scores["test"])
         save_weights(run.best, classifier.network.state_dict())
+        held_out = _held_out(classifier, splits, inputs, progress) if solution is not None else []
+        if solution is not None and held_out:
+            solve_again(recipe, model, [inputs["train"], *held_out], solution)
+            save_weights(run.refitted, classifier.network.state_dict())
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
         write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
     distributed.wait_for_all()
@@ -125,6 +132,15 @@ def _scores(
     return scores, time.perf_counter() - started + share * feature_seconds
 
 
+def _held_out(
+    classifier: ImageClassifier, splits: Splits, inputs: Mapping[str, Split], progress: Progress
+) -> list[Split]:
+    """The features of what a model that is scored may be fitted to as well: all but a test split of the user's own."""
+    own = {} if splits.validation is None else {"validation": splits.validation}
+    found = list(compute_features(classifier, own, progress=progress).splits.values()) if own else []
+    return [*found, inputs["test"]] if splits.drawn else found
+
+
 def _run_loop(
     run: RunDirectory,
     recipe: Recipe,
@@ -137,9 +153,6 @@ def _run_loop(
     watch: Watch,
 ) -> bool:
     """Train `model` from where `state` is; the run is saved as it goes. Returns False where `watch` ended it."""
-    if recipe.optimizer.kind == "lbfgs":
-        solve_head(run, recipe, state, model, inputs["train"], progress)
-        return True
     here = distributed.world()
     saved = state.reached
 

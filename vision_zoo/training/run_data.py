@@ -173,7 +173,8 @@ def _own(
     if recorded is not None and recipe.data.split_rule != SplitRule():
         # The split is the run's own: the file that gave it, or the rule, may be another one by now.
         splits = load_contents(contents, dataset.labels, dataset.input, SplitRule(file=run.split_file))
-        splits = replace(splits, sha256=recorded.sha256)
+        drawn = recipe.data.split is None and not contents.layout.split
+        splits = replace(splits, sha256=recorded.sha256, drawn=drawn)
     else:
         splits = load_contents(contents, dataset.labels, dataset.input, recipe.data.split_rule)
     dataset.check(splits)

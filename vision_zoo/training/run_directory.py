@@ -2,7 +2,7 @@
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures) cross_validation.csv
-checkpoints/best.safetensors  checkpoints/last.pt  checkpoints/previous.pt
+checkpoints/best.safetensors  checkpoints/refitted.safetensors  checkpoints/last.pt  checkpoints/previous.pt
 """
 
 import csv
@@ -90,6 +90,7 @@ class RunDirectory:
         self.cross_validation_file = path / "cross_validation.csv"
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
+        self.refitted = path / "checkpoints" / "refitted.safetensors"
         self.last = path / "checkpoints" / "last.pt"
         self.previous = path / "checkpoints" / "previous.pt"
 

@@ -30,7 +30,8 @@ class ComparedModel:
     `validation_accuracy` is None where all training images are trained on; of a solved head it is that of its
     cross-validation. `class_accuracies` are None for a class without test images. `memory_mib` is None and `robustness`
     empty where the budget had no time for them. `came_to_its_end` says that early stopping or the last epoch ended the
-    run, not the budget. `finalist` says that it was trained with all seeds.
+    run, not the budget. `finalist` says that it was trained with all seeds. `refitted_images` is how many images the file
+    was fitted to after all that was measured, None where it is as it was measured.
     """
 
     model: str
@@ -57,6 +58,7 @@ class ComparedModel:
     class_accuracies: Mapping[str, float | None]
     robustness: Mapping[str, float]
     finalist: bool = False
+    refitted_images: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

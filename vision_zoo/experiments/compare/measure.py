@@ -1,6 +1,6 @@
 """Measurement of a trained candidate: export, verification, latency, accuracy and robustness."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from vision_zoo.core.statistics import (
     calibration_error,
     mean_interval,
 )
-from vision_zoo.data.dataset import Split
+from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.document import ComparedModel
 from vision_zoo.experiments.compare.robustness import CORRUPTIONS
@@ -93,6 +93,26 @@ def exported(
     return ReadyModel(
         standing, precision, session, predicted == np.asarray(test.labels), confidences, cross_validated
     )
+
+
+def refitted(model: MeasuredModel, ready: ReadyModel, place: Place, splits: Splits) -> MeasuredModel:
+    """Put a file in the place of a measured one that is fitted to what that was scored on, too, where the run has it.
+
+    Raises:
+        ExportError: the file does not predict what the checkpoint predicts.
+    """
+    run = RunDirectory(place.run(ready.standing.candidate.recipe))
+    if not run.refitted.is_file():
+        return model
+    export_onnx(
+        run.path,
+        place.folder / "models",
+        data_dir=place.data_dir,
+        precision=ready.precision,
+        scored=ready.session.metadata,
+    )
+    images = sum(len(split) for name, split in splits.named().items() if name != "test" or splits.drawn)
+    return replace(model, figures=replace(model.figures, refitted_images=images))
 
 
 def measured(

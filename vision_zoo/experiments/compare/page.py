@@ -9,7 +9,7 @@ from vision_zoo.core import atomic
 from vision_zoo.core.html import render
 from vision_zoo.core.statistics import shown_p_value
 from vision_zoo.data.scan import listed
-from vision_zoo.experiments.compare.document import ComparedModel, ComparisonResult, Difference
+from vision_zoo.experiments.compare.document import ComparedData, ComparedModel, ComparisonResult, Difference
 
 _MANY_CLASSES = 20
 
@@ -35,6 +35,9 @@ def page(path: Path, document: ComparisonResult) -> None:
         summary=_summary(document),
         recommendation=recommendation,
         chosen=chosen,
+        refitted=None
+        if chosen is None or chosen.refitted_images is None
+        else refitted(chosen, document.data),
         serve_command=None if chosen is None else serve_command(Path(chosen.path).parent),
         picture=Markup(_picture(document)),  # noqa: S704 - our own SVG
         accuracies=[_accuracy(model, document) for model in models],
@@ -67,6 +70,15 @@ def _summary(document: ComparisonResult) -> str:
 def serve_command(folder: Path) -> str:
     """The command that serves the exported models."""
     return f"vision-zoo serve --models-dir {folder}"
+
+
+def refitted(model: ComparedModel, data: ComparedData) -> str:
+    """What its file was fitted to after it was measured."""
+    every = data.train_images + (data.validation_images or 0) + data.test_images
+    return (
+        f"the file is fitted to {model.refitted_images:,} of the {every:,} images; its accuracy was measured before, "
+        f"fitted to the {data.train_images:,} training images alone"
+    )
 
 
 def _picture(document: ComparisonResult) -> str:

@@ -10,7 +10,7 @@ from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate, is_solved, measure_candidate
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.journal import Journal
-from vision_zoo.experiments.compare.measure import MeasuredModel, ReadyModel, exported, measured
+from vision_zoo.experiments.compare.measure import MeasuredModel, ReadyModel, exported, measured, refitted
 from vision_zoo.experiments.compare.reserve import affordable, exporting_seconds, measuring_seconds
 from vision_zoo.experiments.compare.search import (
     Place,
@@ -71,14 +71,16 @@ class Work:
     def _heads(self, architectures: Sequence[str]) -> list[Standing]:
         """Train and export the heads, the quickest first; each is said as soon as it can be used, and measured later."""
         found = [candidate for name in architectures if (candidate := self._look_at(name)) is not None]
-        heads, ready = [], []
+        heads, ready, longest = [], [], 0.0
         for candidate in sorted(found, key=lambda one: one.start_seconds):
             head = train_head(candidate, self.place, self.journal, seconds=self._end, progress=self.progress)
             if isinstance(head, str):
                 self.no_time[candidate.architecture] = head
                 continue
             heads.append(head)
+            begun = self.journal.spent
             for model in self._export(head):
+                longest, begun = max(longest, self.journal.spent - begun), self.journal.spent
                 self.progress.line(
                     f"ready: {model.session.path}: {model.accuracy:.2%} of {len(model.right):,} test images right"
                 )
@@ -86,8 +88,21 @@ class Work:
         trained = [head for head in heads if not is_solved(head.candidate.recipe)]
         self._other_seeds(trained, self._end)
         for model in ready:
-            self._measure(model)
+            self._measure(model, longest * len(ready))
+        for index, model in enumerate(ready):
+            if self.journal.spent + longest <= self._end:
+                self._refit(index, model)
         return heads
+
+    def _refit(self, index: int, model: ReadyModel) -> None:
+        """Let the file of `models[index]`, which was `model`, know all images."""
+        candidate = model.standing.candidate
+        self.progress.describe(f"{candidate.architecture}: fitted to all images")
+        _, splits = self.images.of(candidate.recipe)
+        try:
+            self.models[index] = refitted(self.models[index], model, self.place, splits)
+        except ExportError as error:
+            self.progress.line(f"{model.session.path} stays as it was scored: {error}")
 
     def _others(self, architectures: Sequence[str]) -> list[Standing]:
         """Halve the candidates that can be afforded; then give the rest of the time to those that could not."""
