@@ -95,6 +95,15 @@ def test_the_strength_is_that_of_the_likeliest_labels(monkeypatch: pytest.Monkey
     assert _score(found.logits, labels)[1] == pytest.approx(min(losses), rel=1e-3)
 
 
+def test_images_of_a_group_are_left_out_together() -> None:
+    """Copies of an image in its group: what its copies teach says nothing of new images."""
+    features, labels = _features(30, 40, noise=6.0)
+    copies, of_copies, groups = features.repeat(4, axis=0), labels.repeat(4), np.arange(30).repeat(4)
+    apart, together = (solve(copies, of_copies, _CLASSES, groups=known) for known in (None, groups))
+    assert _score(apart.logits, of_copies)[0] == 1
+    assert _score(together.logits, of_copies)[0] < 0.9
+
+
 def test_a_solution_is_found_again_by_its_weight_decay_and_factor() -> None:
     features, labels = _features(60, 8, noise=6.0)
     found = solve(features, labels, _CLASSES)

@@ -52,7 +52,7 @@ def compare(
 
     `budget` is the time for everything, such as `20m`; `architectures` are all without a list; `precision` is one or
     several. Latency is the median of one image, size MiB of the file, `min_accuracy` a fraction. `changes` are settings
-    of every recipe by their names in recipe.json, such as `batch_size`, `learning_rate` and `rotation`.
+    of every recipe by their names in recipe.json, such as `batch_size`, `learning_rate`, `rotation` and `group_by`.
 
     Raises:
         UsageError: arguments that are out of range.

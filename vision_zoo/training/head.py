@@ -9,6 +9,7 @@ same weights, whatever the seed.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from vision_zoo.core.errors import TrainingError, UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Split
+from vision_zoo.data.split import grouped_folds
+from vision_zoo.data.split_rule import group_keys
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.evaluate import evaluate, scored
 from vision_zoo.training.run_directory import RunDirectory
@@ -64,11 +67,12 @@ def solve(
     *,
     weight_decay: float | None = None,
     factor: float = 1.0,
+    groups: NDArray[Any] | None = None,
 ) -> Solution:
     """Fit the dense layer to features `[images, features]` and labels `[images]`.
 
     Without a `weight_decay`, that of the mean cross-entropy and standardised features, cross-validation chooses it and
-    the `factor` of the solution.
+    the `factor` of the solution; images of one of the `groups` `[images]` are left out together.
 
     Raises:
         TrainingError: the features are not finite.
@@ -85,7 +89,9 @@ def solve(
     values, scale = values / unit, scale * unit
     validated = _spread_over_classes(targets, _MOST_VALIDATED)
     if weight_decay is None:
-        chosen = _cross_validated(_turned(values[validated])[0], targets[validated], classes)
+        known = None if groups is None else groups[validated.numpy()]
+        folds = list(_folds(targets[validated], known))
+        chosen = _cross_validated(_turned(values[validated])[0], targets[validated], classes, folds)
     else:
         strength = 1 / (weight_decay * len(values))
         validated, chosen = validated[:0], _Chosen(strength, factor, torch.zeros(0, classes))
@@ -124,12 +130,16 @@ def _turned(values: Tensor) -> tuple[Tensor, Tensor | None]:
     return vectors[:, kept] * lengths, (vectors[:, kept] / lengths).T @ values
 
 
-def _folds(labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Indices (kept, left out), every class spread evenly over the folds."""
+def _folds(labels: Tensor, groups: NDArray[Any] | None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Indices (kept, left out), every class spread evenly over the folds as far as groups let it; none is empty."""
     fold = torch.zeros_like(labels)
     fold[labels.argsort(stable=True)] = torch.arange(len(labels)) % _FOLDS
+    if groups is not None:
+        fold = torch.from_numpy(grouped_folds(labels.numpy(), groups, folds=_FOLDS, seed=0))
     for number in range(_FOLDS):
-        yield (fold != number).nonzero()[:, 0], (fold == number).nonzero()[:, 0]
+        kept, out = (fold != number).nonzero()[:, 0], (fold == number).nonzero()[:, 0]
+        if len(kept) and len(out):
+            yield kept, out
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +151,9 @@ class _Chosen:
     logits: Tensor
 
 
-def _cross_validated(values: Tensor, labels: Tensor, classes: int) -> _Chosen:
-    folds = [(kept, out) for kept, out in _folds(labels) if len(kept) and len(out)]
+def _cross_validated(
+    values: Tensor, labels: Tensor, classes: int, folds: Sequence[tuple[Tensor, Tensor]]
+) -> _Chosen:
     starts = [_start(classes, values.shape[1])] * len(folds)
     found: list[tuple[float, _Chosen]] = []
     for strength in _STRENGTHS:
@@ -204,13 +215,15 @@ def solve_head(
         TrainingError: the features are not finite.
     """
     dense = _dense_layer(head, recipe)
-    labels = np.asarray(features.labels)
+    labels, by = np.asarray(features.labels), recipe.data.group_by
+    groups = None if by is None else group_keys([file.name for file in features.files], by)
     started = time.perf_counter(), time.process_time()
     solution = solve(
         np.asarray(features.images),
         labels,
         dense.out_features,
         weight_decay=recipe.optimizer.weight_decay or None,
+        groups=groups,
     )
     _give(dense, solution)
     state.train_seconds = time.perf_counter() - started[0]

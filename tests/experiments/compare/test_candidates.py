@@ -8,6 +8,7 @@ import pytest
 from tests.images.pictures import striped_picture
 from vision_zoo.core.errors import UsageError
 from vision_zoo.experiments.compare.candidates import recipe_of
+from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.recipes.recipe import SETTINGS
 
@@ -44,6 +45,39 @@ def test_settings_that_the_user_has_chosen_hold_for_every_candidate() -> None:
         }
         assert recipe.augmentation is not None
         assert recipe.augmentation.rotation == 5.0
+
+
+def test_options_of_a_folder_hold_for_the_images_and_every_candidate(tmp_path: Path) -> None:
+    for label in range(2):
+        for number in range(8):
+            striped_picture(tmp_path / "own" / f"class{label}" / f"{number // 2}-{number}.png", label, number)
+    rows = "".join(
+        f"class{label}/{number // 2}-{number}.png,{'test' if number > 5 else 'train'}\n"
+        for label in range(2)
+        for number in range(8)
+    )
+    (tmp_path / "parts.csv").write_text(f"file,split\n{rows}")
+    dataset = f"folder:{tmp_path / 'own'}"
+    chosen = {"crop": "pad", "channels": "gray", "split": str(tmp_path / "parts.csv"), "group_by": "^[^-]+"}
+    settings = ComparisonSettings(dataset=dataset, image_size=16, changes=chosen)
+    images = ComparedImages(settings, None)
+    recipe = recipe_of("lenet", settings, 12)
+    assert {name: SETTINGS[name].of(recipe) for name in chosen} == chosen
+    found, splits = images.of(recipe)
+    assert (found.input.shape, found.input.crop) == ((16, 16, 1), "none")
+    assert {file.name.split("/")[1] for file in splits.test.files} == {"3-6.png", "3-7.png"}
+    grouped = ComparedImages(
+        ComparisonSettings(dataset=dataset, image_size=16, changes={"group_by": "^[^-]+"}), None
+    )
+    tests = {file.name for file in grouped.at(16)[1].test.files}
+    assert len(tests) % 2 == 0
+    assert all(sum(name.startswith(f"{one.split('-')[0]}-") for name in tests) == 2 for one in tests)
+
+
+def test_options_of_a_folder_are_for_folders() -> None:
+    settings = ComparisonSettings(dataset="mnist-5k", changes={"crop": "pad"})
+    with pytest.raises(UsageError, match="a crop can be chosen for folder:PATH only"):
+        ComparedImages(settings, None).at(None)
 
 
 def test_what_the_search_decides_is_nobodys_choice() -> None:

@@ -59,7 +59,7 @@ def compare(
     journal = Journal(out / "journal.json", settings.to_json(), clock)
     if not journal.same:
         raise RunError(f"{out} holds a comparison with other settings; choose another folder with --out")
-    images = ComparedImages(settings.dataset, data_dir)
+    images = ComparedImages(settings, data_dir)
     dataset, splits = images.at(settings.image_size)
     report_skipped(splits, progress)
     require_runs_on(out / "runs", images.of)

@@ -91,10 +91,12 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
     on frozen features is solved on all of them; where they are many, or the user chooses how it is trained, it is trained
     for a fixed time, without validation. What the user has set comes last.
     """
-    recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size)
+    chosen = dict(settings.changes)
+    channels = chosen.pop("channels", None)
+    recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size, channels=channels)
     own = is_own_folder(settings.dataset)
     batch_size = _SMALL_BATCH if own and training_images < _FEW_IMAGES else recipe.batch_size
-    frozen = can_cache(recipe.replace(**settings.changes))
+    frozen = can_cache(recipe.replace(**chosen))
     steps = math.ceil((1 - (0 if frozen else _VALIDATION)) * training_images / batch_size)
     patience = max(_PATIENCE, math.ceil(_STEPS_OF_PATIENCE / steps))
     epochs = max(_HEAD_EPOCHS, math.ceil(_HEAD_STEPS / steps)) if frozen else max(_EPOCHS, 2 * patience)
@@ -118,11 +120,11 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         # It has no end to fall to here: a halving or early stopping ends training.
         plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
         changes |= {"schedule": "step", **plain}
-    if frozen and training_images <= _SOLVED_IMAGES and not _OF_STEPS & settings.changes.keys():
+    if frozen and training_images <= _SOLVED_IMAGES and not _OF_STEPS & chosen.keys():
         changes |= {"optimizer": "lbfgs", "epochs": 1, "weight_decay": 0.0, "momentum": 0.0}
     if own and not frozen:
         changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
-    return recipe.replace(**{**changes, **settings.changes})
+    return recipe.replace(**{**changes, **chosen})
 
 
 def measure_candidate(
