@@ -216,9 +216,9 @@ class Recipe(_Fields):
     split's loss and accuracy per epoch; they never decide anything.
 
     `class_weights` multiplies the loss of each training image by n / (k n_c), of n images in k classes, n_c in its own.
-    Losses that are reported are without `label_smoothing` and weights. `softmax_before_loss` gives cross-entropy
-    probabilities where it expects logits, as report A does: the loss cannot fall below ln(e + classes - 1) - 1 then.
-    Predictions and exported probabilities are the same.
+    Losses that are reported are without `label_smoothing`, and but for the validation loss of an epoch, which decides
+    when to stop, without weights. `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as
+    report A does: the loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and probabilities are the same.
 
     `test_time_flip` averages the logits of an image and its mirror image in evaluation and in the exported file, at
     twice the work. `precision` is what matrix products and convolutions of the training steps compute in: single, TF32

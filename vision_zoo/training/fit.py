@@ -170,11 +170,13 @@ def _run_loop(
             run.write_history(state.history)
 
     trained = distributed.parallel(model)
-    weights = _class_weights(recipe, inputs["train"], device)
-    eager = EagerStep(trained, state.optimizer, recipe, here=here, class_weights=weights)
+    weights = _class_weights(recipe, inputs["train"])
+    eager = EagerStep(trained, state.optimizer, recipe, here=here, class_weights=_on(device, weights))
     loader = Loader(inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device, here=here)
     scored = ScoredSplits(
-        validation=inputs.get("validation"), test=inputs["test"] if recipe.test_curve else None
+        validation=inputs.get("validation"),
+        test=inputs["test"] if recipe.test_curve else None,
+        class_weights=weights,
     )
     step = fastest_step(eager, device, here, progress)
     try:
@@ -196,8 +198,12 @@ def _run_loop(
         ) from error
 
 
-def _class_weights(recipe: Recipe, training: Split, device: torch.device) -> Tensor | None:
-    return balanced_weights(np.asarray(training.labels)).to(device) if recipe.class_weights else None
+def _class_weights(recipe: Recipe, training: Split) -> Tensor | None:
+    return balanced_weights(np.asarray(training.labels)) if recipe.class_weights else None
+
+
+def _on(device: torch.device, weights: Tensor | None) -> Tensor | None:
+    return None if weights is None else weights.to(device)
 
 
 def _fit_head(classifier: ImageClassifier, recipe: Recipe, training: Split, progress: Progress) -> None:
@@ -206,7 +212,7 @@ def _fit_head(classifier: ImageClassifier, recipe: Recipe, training: Split, prog
     device = classifier.scale.device
     loader = Loader(features.splits["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device)
     optimizer = torch.optim.Adam(classifier.head.parameters(), lr=_HEAD_LEARNING_RATE, fused=True)
-    weights = _class_weights(recipe, training, device)
+    weights = _on(device, _class_weights(recipe, training))
     step = EagerStep(classifier.head.train(), optimizer, recipe, class_weights=weights)
     for epoch in range(max(_HEAD_EPOCHS, -(-_HEAD_STEPS // len(loader)))):
         for batch in loader.epoch(epoch):

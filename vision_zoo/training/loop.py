@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vision_zoo.core.errors import TrainingError
 from vision_zoo.core.progress import Progress
@@ -19,7 +19,7 @@ from vision_zoo.training.distributed import broadcast, sum_over_processes
 from vision_zoo.training.evaluate import Evaluation, evaluate
 from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
-from vision_zoo.training.optim import scored_loss, set_learning_rate
+from vision_zoo.training.optim import LossFunction, scored_loss, set_learning_rate, validation_loss
 from vision_zoo.training.state import PartialEpoch, TrainingState
 from vision_zoo.training.step import Step, StepResult
 
@@ -30,12 +30,13 @@ _AGREE_STEPS = 20  # between looks at other processes' signals on a GPU, which h
 class ScoredSplits:
     """Splits that are scored after every epoch.
 
-    `validation` decides early stopping and which epoch is best. `test` is for the curve alone and its
-    time does not count.
+    `validation` decides early stopping and which epoch is best, by its loss with `class_weights`, float32 `[classes]` on
+    the CPU, if there are any. `test` is for the curve alone and its time does not count.
     """
 
     validation: Split | None = None
     test: Split | None = None
+    class_weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,11 @@ class TrainingLoop:
         scores = {"train_loss": partial.mean_loss(), "train_accuracy": partial.accuracy()}
         stopwatch = _Stopwatch(partial, self.clock)
         if scored.validation is not None:
-            score = self._scored(scored.validation)
+            score = self._scored(scored.validation, validation_loss(self.recipe, scored.class_weights))
             scores |= {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
         stopwatch.stop()
         if scored.test is not None:
-            score = self._scored(scored.test)
+            score = self._scored(scored.test, scored_loss(self.recipe))
             scores |= {"test_loss": score.loss, "test_accuracy": score.accuracy}
         _require_finite_network(self.state, scores)
         with self.interrupt:
@@ -130,9 +131,9 @@ class TrainingLoop:
         self.progress.line(_describe(state.history[-1], recipe))
         return self.watch(state.history[-1])
 
-    def _scored(self, split: Split) -> Evaluation:
+    def _scored(self, split: Split, loss: LossFunction) -> Evaluation:
         with self.state.scored_weights():
-            return evaluate(self.model, split, scored_loss(self.recipe))
+            return evaluate(self.model, split, loss)
 
     def _steps(self, partial: PartialEpoch) -> None:
         """The rest of the epoch, or until a cap."""

@@ -42,8 +42,15 @@ def loss_function(recipe: Recipe, class_weights: Tensor | None = None) -> LossFu
 
 
 def scored_loss(recipe: Recipe) -> LossFunction:
-    """The loss that is reported and decides early stopping: the recipe's, of the labels as they are."""
+    """The loss that is reported: the recipe's, of the labels as they are."""
     return cross_entropy_of_softmax if recipe.softmax_before_loss else cross_entropy
+
+
+def validation_loss(recipe: Recipe, class_weights: Tensor | None) -> LossFunction:
+    """The loss that decides early stopping: the reported one, with the weights of classes if there are any."""
+    if class_weights is None:
+        return scored_loss(recipe)
+    return partial(_weighted, recipe.replace(label_smoothing=0.0), class_weights)
 
 
 def _weighted(recipe: Recipe, class_weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
