@@ -77,5 +77,5 @@ def progress_on_stderr() -> Iterator[Progress]:
         TextColumn("{task.fields[unit]}"),
         TimeRemainingColumn(),
     )
-    with RichBar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with RichBar(*columns, console=Console(stderr=True, emoji=False), transient=True) as bar:
         yield BarProgress(bar)

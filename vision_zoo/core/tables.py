@@ -54,7 +54,12 @@ def _terminal(rows: Sequence[Row], title: str) -> str:
     # A pipe has no width to fit into: nothing is folded there.
     width = None if sys.stdout.isatty() else 10_000
     console = Console(
-        file=io.StringIO(), width=width, force_terminal=sys.stdout.isatty(), highlight=False, markup=False
+        file=io.StringIO(),
+        width=width,
+        force_terminal=sys.stdout.isatty(),
+        highlight=False,
+        markup=False,
+        emoji=False,  # `folder:two: 1 model` is no picture of a two
     )
     with console.capture() as capture:
         console.print(table)
