@@ -42,6 +42,24 @@ def _files(audited: Audit, name: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("_no_network")
+def test_copies_in_two_splits_of_a_split_file_are_a_leak(tmp_path: Path) -> None:
+    folder = folder_of_photos(tmp_path / "pictures", images=6)
+    place = folder / "class0"
+    for number in (0, 1, 2):
+        shutil.copy(place / f"{number}.png", place / f"copy{number}.png")
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    splits = {"class0/copy0.png": "test", "class0/copy1.png": "left out"}
+    rows = [f"{name},{splits.get(name, 'train')}\n" for name in names if name != "class0/copy2.png"]
+    (folder / "split.csv").write_text("file,split\n" + "".join(rows))
+    audited = vz.audit(folder, out=tmp_path / "out", progress=False)
+    assert _files(audited, "duplicates-across-splits") == ["class0/0.png"]
+    assert "duplicates" not in audited.findings
+    document = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert any("1 pictures are not in split.csv" in note for note in document["notes"])
+    assert document["counts"]["test"]["class0"] == 1
+
+
+@pytest.mark.usefixtures("_no_network")
 def test_every_kind_of_finding_names_its_files_and_the_folder_stays_as_it_is(tmp_path: Path) -> None:
     folder = folder_of_photos(tmp_path / "pictures", images=20)
     place = folder / "class0"

@@ -21,11 +21,12 @@ from vision_zoo.core.installation import missing_package
 from vision_zoo.core.progress import Progress
 from vision_zoo.data.layout import check_classes, notes_of, read_layout
 from vision_zoo.data.own_folder import folder_name
-from vision_zoo.data.scan import FoundFile, portable
+from vision_zoo.data.scan import FoundFile, listed, portable
+from vision_zoo.data.split_rule import LEFT_OUT, SPLIT_FILE, read_split_file, require_listed, split_file_in
 from vision_zoo.experiments.audit import label_errors
 from vision_zoo.experiments.audit.document import AuditResult, Entry, LabelCheck
 from vision_zoo.experiments.audit.duplicates import distinct_representatives, find_duplicates
-from vision_zoo.experiments.audit.findings import NAMES, findings
+from vision_zoo.experiments.audit.findings import NAMES, SPLITS, findings
 from vision_zoo.experiments.audit.page import write_page
 from vision_zoo.experiments.audit.pictures import Inspected, inspect
 
@@ -54,8 +55,10 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
 
     With `lists`, a text file for each finding names the files to act on, one a line.
 
+    A split.csv in the folder says which split a picture is in; what it leaves out is not audited.
+
     Raises:
-        DataError: no such folder, one without class folders, or without a picture.
+        DataError: no such folder, one without class folders, or without a picture; a split.csv that cannot be used.
         UsageError: `out` or `lists` is in `folder`, where nothing is changed.
         StorageError: a result cannot be written.
     """
@@ -69,6 +72,15 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
     labels = check_classes(layout, at_least=1)
     found = layout.look_through()
     places = [(file, place) for file in found.pictures if (place := layout.place(file)) is not None]
+    notes = [*notes_of(layout, found)]
+    table = split_file_in(folder)
+    if table is not None:
+        places, unknown = _placed_by(table, places)
+        if unknown:
+            notes.append(
+                f"{len(unknown):,} pictures are not in {SPLIT_FILE}, and are left out: {listed(unknown)}"
+            )
+    splits = [name for name in SPLITS if any(split == name for _, (split, _) in places)]
     if not places:
         raise DataError(f"{portable(str(folder))} has no image files in class folders; expected some in each")
     network, missing = _network()
@@ -89,7 +101,7 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
             label: Counter((p.split, p.label) for p in readable)[split, label]
             for label in labels
         }
-        for split in layout.folders
+        for split in splits
     }  # fmt: skip
     result = AuditResult(
         folder=portable(str(folder)),
@@ -98,7 +110,7 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
         findings=findings(pictures, groups, counts, checked.entries),
         label_check=checked.check,
         not_checked=checked.not_checked,
-        notes=notes_of(layout, found),
+        notes=notes,
         seconds=0.0,
         cpu_seconds=0.0,
     )
@@ -108,6 +120,20 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
     if lists is not None:
         _write_lists(lists, result)
     return result
+
+
+def _placed_by(
+    table: Path, places: Sequence[tuple[FoundFile, tuple[str, str]]]
+) -> tuple[list[tuple[FoundFile, tuple[str, str]]], list[str]]:
+    """The pictures in the splits of a split.csv, and the names of those that it says nothing of."""
+    known = read_split_file(table)
+    unknown = require_listed(table, known, [file.name for file, _ in places])
+    placed = [
+        (file, (known[file.name], label))
+        for file, (_, label) in places
+        if known.get(file.name, LEFT_OUT) != LEFT_OUT
+    ]
+    return placed, unknown
 
 
 def _network() -> tuple[label_errors.FrozenFeatures | None, str]:

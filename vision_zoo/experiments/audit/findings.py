@@ -122,6 +122,8 @@ _SUSPICIOUS: Mapping[str, tuple[Callable[[Inspected], bool], Callable[[Inspected
     ),
 }
 
+SPLITS = ("train", "validation", "test")
+
 
 def findings(
     pictures: Sequence[Inspected],
@@ -167,7 +169,7 @@ def _same(group: Group, members: Sequence[Inspected]) -> Iterable[tuple[str, Ent
     if len(splits) > 1:
         kept = "test" if "test" in splits else "validation"
         others = [member.name for member in members if member.split != kept]
-        about = f"{what} in {', '.join(name for name in ('train', 'validation', 'test') if name in splits)}"
+        about = f"{what} in {', '.join(name for name in SPLITS if name in splits)}"
         yield "duplicates-across-splits", Entry(files=files, act_on=others, about=about)
     if len(labels) > 1:
         yield (
