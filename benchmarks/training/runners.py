@@ -108,7 +108,7 @@ def resident(prepared: Prepared) -> list[float]:
     for epoch in range(recipe.stopping.epochs):
         _training_mode(prepared)
         total = 0.0
-        for images, labels, _ in loader.epoch(epoch):
+        for images, labels, *_ in loader.epoch(epoch):
             changed = (
                 images if recipe.augmentation is None else augment(images, recipe.augmentation, generator)
             )

@@ -109,6 +109,7 @@ def test_help_is_in_sections(capsys: pytest.CaptureFixture[str]) -> None:
         "Optimizer:",
         "Schedule:",
         "Augmentation:",
+        "Distillation:",
     ]
     assert lines.index("Augmentation:") < next(
         number for number, line in enumerate(lines) if line.lstrip().startswith("--rotation")

@@ -75,7 +75,7 @@ def _plain_losses(recipe: Recipe, split: Split) -> list[float]:
     losses = []
     for epoch in range(_EPOCHS):
         total = 0.0
-        for images, labels, _ in loader.epoch(epoch):
+        for images, labels, *_ in loader.epoch(epoch):
             optimizer.zero_grad()
             loss = functional.cross_entropy(network(prepared(images)), labels)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -118,7 +118,7 @@ def test_data_that_changed_under_a_run_is_noticed(finished_run: Path, tmp_path: 
 def test_the_loader_gives_every_image_once_in_an_order_of_its_own_each_epoch(mnist_5k: Splits) -> None:
     split = Split(mnist_5k.train.images[:130], np.arange(130))
     loader = Loader(split, batch_size=64, seed=0, device=torch.device("cpu"))
-    orders = [torch.cat([labels for _, labels, _ in loader.epoch(number)]).tolist() for number in (0, 1, 0)]
+    orders = [torch.cat([labels for _, labels, *_ in loader.epoch(number)]).tolist() for number in (0, 1, 0)]
     assert len(loader) == 3
     assert sorted(orders[0]) == list(range(130))
     assert orders[0] == orders[2] != orders[1]

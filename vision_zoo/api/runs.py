@@ -73,6 +73,7 @@ def train(
     image_size: int | None = None,
     pretrained: str | Path | None = None,
     transfer: str | Path | None = None,
+    distil: str | Path | None = None,
     device: str = "auto",
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
@@ -82,8 +83,8 @@ def train(
     """Train a recipe into a run directory: `out`, or `runs/<recipe>`.
 
     `recipe` is a name, the path of a TOML file or a `Recipe`; instead of it, `architecture` and `dataset` (a name or
-    `folder:PATH`) may be given together. `changes` are settings of the recipe by their names in recipe.json, such
-    as `epochs`, `learning_rate` and `rotation`.
+    `folder:PATH`) may be given together. `distil` is a finished run on the same data, whose probabilities are learnt.
+    `changes` are settings of the recipe by their names in recipe.json, such as `epochs`, `learning_rate` and `rotation`.
 
     Raises:
         UsageError: arguments that contradict each other or are out of range.
@@ -91,9 +92,15 @@ def train(
         DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError
     """
     chosen_device = require_choice("device", device, DEVICES)
-    transfer = optional_path(transfer)
+    transfer, teacher = optional_path(transfer), optional_path(distil)
     chosen = chosen_recipe(
-        recipe, architecture, dataset, image_size=image_size, transfer=transfer, changes=changes
+        recipe,
+        architecture,
+        dataset,
+        image_size=image_size,
+        transfer=transfer,
+        teacher=teacher,
+        changes=changes,
     )
     from vision_zoo.training import train as training
 
@@ -106,6 +113,7 @@ def train(
             progress=shown,
             pretrained=optional_path(pretrained),
             transfer=transfer,
+            teacher=teacher,
         )
     return _finished(result)
 
@@ -117,14 +125,18 @@ def chosen_recipe(
     *,
     image_size: int | None,
     transfer: Path | None,
+    teacher: Path | None,
     changes: Mapping[str, Any],
 ) -> "Recipe":
     """The recipe that `train` is asked for; raises as it does for arguments and names."""
     from vision_zoo.recipes import choose_recipe
+    from vision_zoo.recipes.distillation import distilled
 
     chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes)
     if transfer is not None and chosen.transfer_from is None:
         chosen = chosen.override(transfer_from=transfer.name, frozen=True)
+    if teacher is not None and chosen.distillation.distil_from is None:
+        chosen = distilled(chosen, teacher.resolve().name)
     return chosen
 
 

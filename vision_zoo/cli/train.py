@@ -44,6 +44,9 @@ def train(
     transfer: Annotated[
         Path | None, typer.Option(help="Run whose feature layers are copied and frozen.")
     ] = None,
+    distil: Annotated[
+        Path | None, typer.Option(help="Finished run on the same data, whose probabilities are learnt.")
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(help="Train so many runs, each with another part of folder:PATH for test, 2 to 20."),
@@ -70,15 +73,26 @@ def train(
             image_size=image_size,
             pretrained=pretrained,
             transfer=transfer,
+            distil=distil,
             folds=folds,
             **settings,
         )
         run = api.resume(resume, epochs=epochs, dataset=dataset, device=device, data_dir=data_dir)
     elif folds is not None:
+        if distil is not None:
+            raise UsageError(
+                "--folds trains on every picture in turn, and so has its teacher: leave out --distil"
+            )
         from vision_zoo.api.runs import chosen_recipe
 
         chosen = chosen_recipe(
-            recipe, architecture, dataset, image_size=image_size, transfer=transfer, changes=settings
+            recipe,
+            architecture,
+            dataset,
+            image_size=image_size,
+            transfer=transfer,
+            teacher=None,
+            changes=settings,
         )
         _cross_validate(
             chosen,
@@ -99,6 +113,7 @@ def train(
             image_size=image_size,
             pretrained=pretrained,
             transfer=transfer,
+            distil=distil,
             device=device,
             data_dir=data_dir,
             out=out,

@@ -16,7 +16,11 @@ _OF_SEARCH = {
     "fine_tune",
     "feature_lr_factor",
 }
-COMPARED = {name: setting for name, setting in OPTIONS.items() if name not in _OF_SEARCH}
+COMPARED = {
+    name: setting
+    for name, setting in OPTIONS.items()
+    if name not in _OF_SEARCH and setting.group != "distillation"
+}
 """Those that `compare` takes, too: its budget and its search decide the others."""
 _SHORT = {"learning_rate": "lr"}
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 from vision_zoo.architectures import revision_of
 from vision_zoo.core.choices import Arithmetic, FineTuning, Interpolation, Optimizer
 from vision_zoo.core.errors import RunError, UsageError
+from vision_zoo.recipes.distillation import DistillationSettings
 from vision_zoo.recipes.folder_settings import FolderSettings
 from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of, without_defaults
 
@@ -184,6 +185,7 @@ class _Fields(Group):
     precision: Annotated[Arithmetic, "Precision of training steps; tf32 is for NVIDIA GPUs."] = "fp32"
     schedule: ScheduleSettings = ScheduleSettings()
     augmentation: Augmentation | None = None
+    distillation: DistillationSettings = field(default_factory=DistillationSettings)
     pretrained: str | None = None
     transfer_from: str | None = None
     frozen: bool = False
@@ -203,6 +205,7 @@ class _Fields(Group):
         steady = self.frozen and not (self.frozen_dropout or self.fine_tune or self.augmentation)
         if self.optimizer.kind == "lbfgs" and not steady:
             raise refuse("optimizer", "lbfgs", "adam, adamw or sgd: lbfgs is for frozen features as they are")
+        self.distillation.check(self)
 
 
 class Recipe(_Fields):
@@ -211,14 +214,12 @@ class Recipe(_Fields):
     `report` names the published report it comes from and `reported` the metrics printed there (fractions, nats and
     seconds): fields of a result, `parameters`, and with a suffix those of an epoch (`test_accuracy_epoch_3`,
     `train_loss_last_epoch`) or another value for the same (`test_accuracy_in_abstract`). `remark` says how a silent or
-    contradictory report was read. `companion_of` names the published recipe of which this is a
-    variant. `parameters` is the network's number of parameters, frozen ones too. `test_curve` draws the test
-    split's loss and accuracy per epoch; they never decide anything.
+    contradictory report was read. `companion_of` names the published recipe of which this is a variant. `parameters` is
+    the network's number of parameters, frozen ones too. `test_curve` draws the test split's loss and accuracy per epoch.
 
-    `class_weights` multiplies the loss of each training image by n / (k n_c), of n images in k classes, n_c in its own.
-    Losses that are reported are without `label_smoothing`, and but for the validation loss of an epoch, which decides
-    when to stop, without weights. `softmax_before_loss` gives cross-entropy probabilities where it expects logits, as
-    report A does: the loss cannot fall below ln(e + classes - 1) - 1 then. Predictions and probabilities are the same.
+    `class_weights` multiplies an image's training loss by n / (k n_c), of n images in k classes, n_c in its own.
+    Reported losses are without `label_smoothing` and, but for the validation loss that decides when to stop, weights.
+    `softmax_before_loss` gives cross-entropy probabilities for logits, as in report A: ln(e + classes - 1) - 1 or more.
 
     `test_time_flip` averages the logits of an image and its mirror image in evaluation and in the exported file, at
     twice the work. `precision` is what matrix products and convolutions of the training steps compute in: single, TF32
@@ -226,8 +227,7 @@ class Recipe(_Fields):
 
     `pretrained` names published weights and `transfer_from` a recipe whose run gives the weights of the feature layers;
     `frozen` keeps the feature layers as they are, with their dropout off or, with `frozen_dropout`, on. With `fine_tune`
-    the head is trained on them first, and then together with the feature layers of the last stage, or all; the
-    statistics of their batch normalisations stay.
+    the head is trained on them first, then with the feature layers of the last stage, or all; batch statistics stay.
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -14,6 +14,7 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
 from vision_zoo.training.checkpoint import has_state, load_state, save_state
 from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.distillation import Views, views_of
 from vision_zoo.training.evaluate import Evaluation, evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.head import solve_again, solve_head
@@ -77,13 +78,15 @@ def fit(
         model, inputs, feature_seconds = _inputs(classifier, recipe, parts, progress)
     solution = None
     if watch is not None:
+        with distributed.first_process_first():
+            views = views_of(run, recipe, dataset, splits, classifier.scale.device, progress)
         progress.line(
             f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
         )
         if recipe.optimizer.kind == "lbfgs":
             solution = solve_head(run, recipe, state, model, inputs["train"], progress)
         elif not _run_loop(
-            run, recipe, state, scalars, model, inputs, classifier.scale.device, progress, watch
+            run, recipe, state, scalars, model, inputs, views, classifier.scale.device, progress, watch
         ):
             return
     if state.best_weights is None:
@@ -101,6 +104,7 @@ def fit(
             save_weights(run.refitted, classifier.network.state_dict())
         seconds = {"feature_seconds": feature_seconds, "inference_seconds": inference_seconds}
         write_outcome(run, recipe, dataset, splits, classifier, state, scores, seconds)
+        run.views.unlink(missing_ok=True)
     distributed.wait_for_all()
 
 
@@ -148,11 +152,15 @@ def _run_loop(
     scalars: Scalars,
     model: nn.Module,
     inputs: Mapping[str, Split],
+    views: Views | None,
     device: torch.device,
     progress: Progress,
     watch: Watch,
 ) -> bool:
-    """Train `model` from where `state` is; the run is saved as it goes. Returns False where `watch` ended it."""
+    """Train `model` from where `state` is; the run is saved as it goes. Returns False where `watch` ended it.
+
+    Where there are `views`, it is trained on them instead of the training split.
+    """
     here = distributed.world()
     saved = state.reached
 
@@ -172,7 +180,14 @@ def _run_loop(
     trained = distributed.parallel(model)
     weights = _class_weights(recipe, inputs["train"])
     eager = EagerStep(trained, state.optimizer, recipe, here=here, class_weights=_on(device, weights))
-    loader = Loader(inputs["train"], batch_size=recipe.batch_size, seed=recipe.seed, device=device, here=here)
+    loader = Loader(
+        inputs["train"] if views is None else views.split,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        device=device,
+        here=here,
+        targets=None if views is None else views.logits,
+    )
     scored = ScoredSplits(
         validation=inputs.get("validation"),
         test=inputs["test"] if recipe.test_curve else None,
@@ -184,7 +199,7 @@ def _run_loop(
             model=trained,
             step=step,
             state=state,
-            recipe=recipe,
+            recipe=recipe if views is None else recipe.replace(augmentation=None),  # the views are augmented
             loader=loader,
             scored=scored,
             progress=progress,

@@ -62,7 +62,7 @@ def as_tensor(array: NDArray[Any], device: torch.device) -> Tensor:
 
 
 class Batch(NamedTuple):
-    """Images uint8 `[shard, height, width, channels]` (or features) and labels int64 `[shard]`.
+    """Images uint8 `[shard, height, width, channels]` (or features), labels int64 `[shard]`, and a teacher's logits.
 
     They are this process's shard of a batch of `size` images: all of them where it is alone.
     """
@@ -70,10 +70,11 @@ class Batch(NamedTuple):
     images: Tensor
     labels: Tensor
     size: int
+    targets: Tensor | None = None
 
 
 class Loader:
-    """Shuffled batches.
+    """Shuffled batches. `targets`, float16 `[n, classes]`, are a teacher's logits.
 
     The order of epoch k depends on `seed` and k alone, so a resumed run sees the same batches. The last
     batch of an epoch is smaller where the batch size does not divide the split.
@@ -83,12 +84,20 @@ class Loader:
     """
 
     def __init__(
-        self, split: Split, *, batch_size: int, seed: int, device: torch.device, here: World = ALONE
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        here: World = ALONE,
+        targets: NDArray[np.float16] | None = None,
     ) -> None:
         here.check(len(split), batch_size)
         self.here = here
         self.images = as_tensor(split.images, device)
         self.labels = as_tensor(split.labels, device)
+        self.targets = None if targets is None else as_tensor(targets, device)
         self.batch_size = batch_size
         self.seed = seed
 
@@ -103,4 +112,5 @@ class Loader:
         for first in range(start * self.batch_size, len(order), self.batch_size):
             indices = order[first : first + self.batch_size]
             mine = indices[self.here.shard]
-            yield Batch(self.images[mine], self.labels[mine], len(indices))
+            targets = None if self.targets is None else self.targets[mine]
+            yield Batch(self.images[mine], self.labels[mine], len(indices), targets)

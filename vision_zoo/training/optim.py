@@ -26,6 +26,12 @@ def cross_entropy_of_softmax(logits: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(logits.softmax(dim=1), labels)
 
 
+def soft_cross_entropy(logits: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Mean cross-entropy of the teacher's logits `targets` and `logits`, `[batch, classes]`, at a temperature."""
+    wanted = (targets.float() / temperature).softmax(dim=1)
+    return functional.cross_entropy(logits / temperature, wanted) * temperature**2
+
+
 def balanced_weights(labels: NDArray[np.int64]) -> Tensor:
     """Weights of classes for `labels` `[n]`, float32 `[classes]`: their inverse frequencies, 1 in the mean of images."""
     counts = np.bincount(labels)

@@ -2,7 +2,7 @@
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures) cross_validation.csv
-checkpoints/best.safetensors  checkpoints/refitted.safetensors  checkpoints/last.pt  checkpoints/previous.pt
+checkpoints/{best,refitted}.safetensors  checkpoints/{last,previous}.pt  checkpoints/views.npz (until the end)
 """
 
 import csv
@@ -39,14 +39,12 @@ class RunEnvironment(Environment):
     data_dir: str | None = None
     pretrained: str | None = None
     transfer: str | None = None
+    teacher: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What metrics.json has in every version: the first one wrote no losses of the training split, steps or CPU time.
-
-    `classes` is empty in those of versions that did not measure single classes.
-    """
+    """What metrics.json has in every version: the first wrote no training losses, steps, CPU time or classes."""
 
     test_accuracy: float
     test_top_5_accuracy: float | None = None
@@ -92,6 +90,7 @@ class RunDirectory:
         self.best = path / "checkpoints" / "best.safetensors"
         self.refitted = path / "checkpoints" / "refitted.safetensors"
         self.last = path / "checkpoints" / "last.pt"
+        self.views = path / "checkpoints" / "views.npz"
         self.previous = path / "checkpoints" / "previous.pt"
 
     def require_free(self) -> None:

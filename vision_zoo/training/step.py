@@ -18,7 +18,7 @@ from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import AugmentParams, apply_augmentation
 from vision_zoo.training.distributed import ALONE, World
 from vision_zoo.training.loader import Batch
-from vision_zoo.training.optim import loss_function
+from vision_zoo.training.optim import loss_function, soft_cross_entropy
 
 
 class StepResult(NamedTuple):
@@ -54,13 +54,17 @@ class EagerStep:
         self._here = here
         self._bf16 = recipe.precision == "bf16"
         self._loss_of = loss_function(recipe, class_weights)
+        self._temperature = recipe.distillation.distil_temperature
 
     def __call__(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
         images = batch.images if changes is None else apply_augmentation(batch.images, changes)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
             logits = self.model(images)
         logits = logits.float()
-        loss = self._loss_of(logits, batch.labels)
+        if batch.targets is None:
+            loss = self._loss_of(logits, batch.labels)
+        else:
+            loss = soft_cross_entropy(logits, batch.targets, self._temperature)
         if self._here.size > 1:
             # Gradients are averaged over processes, whose shares may differ by an image.
             loss = loss * (len(batch.labels) * self._here.size / batch.size)
@@ -121,7 +125,10 @@ class _RecordedStep:
     """A step on batches of one size, at fixed addresses."""
 
     def __init__(self, step: EagerStep, batch: Batch, changes: AugmentParams | None) -> None:
-        self._batch = batch._replace(images=batch.images.clone(), labels=batch.labels.clone())
+        targets = None if batch.targets is None else batch.targets.clone()
+        self._batch = batch._replace(
+            images=batch.images.clone(), labels=batch.labels.clone(), targets=targets
+        )
         self._changes = None if changes is None else changes.copy()
         with unchanged(step.model, step.optimizer):
             _rehearse(lambda: step(self._batch, self._changes))
@@ -132,6 +139,8 @@ class _RecordedStep:
     def replay(self, batch: Batch, changes: AugmentParams | None) -> StepResult:
         self._batch.images.copy_(batch.images)
         self._batch.labels.copy_(batch.labels)
+        if self._batch.targets is not None and batch.targets is not None:
+            self._batch.targets.copy_(batch.targets)
         if self._changes is not None and changes is not None:
             self._changes.copy_(changes)
         self._graph.replay()

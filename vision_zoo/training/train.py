@@ -24,6 +24,7 @@ from vision_zoo.training.device import (
     make_repeatable,
     use_precision,
 )
+from vision_zoo.training.distillation import load_teacher
 from vision_zoo.training.fit import fit
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.loop import Watch
@@ -48,11 +49,13 @@ def start(
     progress: Progress,
     pretrained: Path | None = None,
     transfer: Path | None = None,
+    teacher: Path | None = None,
 ) -> TrainResult:
     """Train `recipe` in a new run directory.
 
     `pretrained` is a file of the published weights that the recipe names, `transfer` the run that gives
-    the feature layers' weights; without it, the run of the recipe's `transfer_from` beside `path`.
+    the feature layers' weights; without it, the run of the recipe's `transfer_from` beside `path`. `teacher` is the run
+    whose probabilities a recipe that is distilled learns.
 
     Under torchrun every process calls it, and a run that is there already is continued: torchrun starts all its
     processes again when one of them was lost.
@@ -61,7 +64,7 @@ def start(
         DataError, DeviceError, RunError, StorageError, TrainingError, UsageError, Interrupted
     """
     run = RunDirectory(path)
-    _start(recipe, run, device, Origins(data_dir, pretrained, transfer), progress, unwatched)
+    _start(recipe, run, device, Origins(data_dir, pretrained, transfer, teacher), progress, unwatched)
     return finished(run)
 
 
@@ -97,10 +100,11 @@ def start_or_resume(
     watch: Watch = unwatched,
     pretrained: Path | None = None,
     transfer: Path | None = None,
+    teacher: Path | None = None,
 ) -> bool:
     """Train `recipe` in a new run directory, or continue its run that is there. Returns whether it is finished.
 
-    `pretrained` and `transfer` are those of `start`; a run that is there knows its own.
+    `pretrained`, `transfer` and `teacher` are those of `start`; a run that is there knows its own.
     `watch` is shown each epoch's record once that is saved; where it returns False, the run is left unfinished.
 
     Raises:
@@ -112,7 +116,7 @@ def start_or_resume(
         run.require_recipe(recipe)
         _resume(run, device, data_dir, None, progress, watch)
     else:
-        _start(recipe, run, device, Origins(data_dir, pretrained, transfer), progress, watch)
+        _start(recipe, run, device, Origins(data_dir, pretrained, transfer, teacher), progress, watch)
     return run.finished
 
 
@@ -153,6 +157,8 @@ def _start(
         classifier = build_classifier(recipe, dataset)
         train_split = training_splits(splits, recipe)["train"]
         here.check(len(train_split), recipe.batch_size)
+        if recipe.distillation.distil_from is not None:
+            load_teacher(origins.teacher, recipe, dataset, splits)  # refuses one of other classes
         initialise(classifier, recipe, train_split, run.path, origins)
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), run.saying_how_to_resume(recipe.stopping.epochs):

@@ -213,12 +213,14 @@ class Origins:
     """Where a run's data and weights come from, as far as the user said so.
 
     `pretrained` is a file of the published weights that the recipe names, `transfer` the run that gives the feature
-    layers' weights; without it, that is the run of the recipe's `transfer_from` beside the new one.
+    layers' weights; without it, that is the run of the recipe's `transfer_from` beside the new one. `teacher` is the run
+    whose probabilities are learnt.
     """
 
     data_dir: Path | None = None
     pretrained: Path | None = None
     transfer: Path | None = None
+    teacher: Path | None = None
 
     def to_record(self) -> dict[str, Any]:
         """As JSON values, whole paths."""
