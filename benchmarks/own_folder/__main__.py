@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.own_folder.comparison import compared
-from benchmarks.own_folder.folders import Folders, cifar10, imagenette, made_once
+from benchmarks.own_folder.folders import Folders, first, imagenette, made_once
 from vision_zoo.core.environment import describe
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.own_folder_result import FolderComparison, OwnFolderResult
@@ -43,7 +43,7 @@ def _photos(draw: int, folders: Folders, data_dir: Path) -> None:
 
 
 def _first(images: int, _draw: int, folders: Folders, data_dir: Path) -> None:
-    cifar10(folders, data_dir, images=images)
+    first(folders, data_dir, images=images)
 
 
 PARTS = {

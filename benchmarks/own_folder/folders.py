@@ -57,12 +57,13 @@ def imagenette(folders: Folders, data_dir: Path, *, images: int, seed: int) -> N
             drawn[path].write_bytes(content.read())
 
 
-def cifar10(folders: Folders, data_dir: Path, *, images: int) -> None:
-    """Take the first `images` of every class of CIFAR-10's training split, and new ones of its test split, as PNG."""
-    dataset = find_dataset("cifar10")
+def first(folders: Folders, data_dir: Path, *, images: int, name: str = "cifar10") -> None:
+    """Take the first `images` of every class of a dataset's training split, and new ones of its test split, as PNG."""
+    dataset = find_dataset(name)
     splits = dataset.load(data_dir)
     for split, folder, count in ((splits.train, folders.own, images), (splits.test, folders.new, _NEW)):
         for number, label in enumerate(dataset.labels):
-            (folder / label).mkdir(parents=True)
+            place = folder / label.replace("/", " or ")
+            place.mkdir(parents=True)
             for index in np.flatnonzero(np.asarray(split.labels) == number)[:count]:
-                Image.fromarray(np.asarray(split.images[index])).save(folder / label / f"{index:05d}.png")
+                Image.fromarray(np.asarray(split.images[index]).squeeze()).save(place / f"{index:05d}.png")

@@ -113,7 +113,19 @@ _BY_NAME = {
     )
     for number, size in ((1, 240), (2, 260))
 }
-"""Networks that are found by their names alone: their weights are in packages that no extra installs."""
+_BY_NAME["truncated_efficientnet_lite0"] = Architecture(
+    "truncated_efficientnet_lite0",
+    "TruncatedEfficientNetLite0",
+    "the first four stages of EfficientNet-Lite0, trained from their ImageNet weights",
+    recipe_defaults={
+        name: ARCHITECTURES["efficientnet_lite0"].recipe_defaults[name]
+        for name in ("mean", "std", "pretrained")
+    },
+    module=f"{__name__}.truncated_efficientnet_lite0",
+    image_size=48,
+    weights=_OF_LITE,
+)
+"""Networks that are found by their names alone: `compare` has them where they are named."""
 _TORCHVISION = "torchvision:"
 TORCHVISION_WEIGHTS = "torchvision-"
 """How the names of weights begin that torchvision publishes for the network of the rest of the name."""
