@@ -54,6 +54,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "modern": modern.table,
     "own_folder": own_folder.comparisons,
     "own_folder_options": own_folder.options,
+    "own_folder_distillation": own_folder.distillation,
     "own_folder_audit": own_folder.audits,
     "layout": layout.tree,
     "reproduction": sentences.reproduction_sentence,

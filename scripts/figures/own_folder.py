@@ -72,6 +72,38 @@ def _points(found: Mapping[str, Any]) -> str:
     return f"{found['mean']:+.2f}{interval}, n = {found['runs']}"
 
 
+def distillation(results: Results) -> str:
+    """A row for every folder: the accuracy of a small network without and with a teacher."""
+    parts = []
+    for document in of_kind(results, "own_folder_distillation"):
+        rows = [_distilled(found, document) for found in document["differences"]]
+        milliseconds = ", ".join(f"`{name}` {value:.2f}" for name, value in document["milliseconds"].items())
+        where = f"Measured on {hardware(document)}; {versions(environment_of(document), ('torch',))}."
+        latency = (
+            f"Milliseconds of one picture on one core, the median: {milliseconds}." if milliseconds else ""
+        )
+        parts += [markdown(rows), " ".join(part for part in (_FLATTERED, latency, where) if part)]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def _distilled(found: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    def mean(option: str) -> str:
+        of_option = [
+            run["accuracy"]
+            for run in document["runs"]
+            if (run["folder"], run["option"]) == (found["folder"], option)
+        ]
+        return f"{sum(of_option) / len(of_option):.1%}"
+
+    return {
+        "folder": found["folder"],
+        "teacher": f"{document['teachers'][found['folder']]:.1%}",
+        "without": mean("none"),
+        "with `--distil`": mean(found["option"]),
+        "difference": _points(found),
+    }
+
+
 def audits(results: Results) -> str:
     """A row for every folder with planted defects."""
     parts = []
