@@ -213,6 +213,14 @@ def embedded_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def web_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of ONNX Runtime Web, fetched by npm. Read only."""
+    from vision_zoo.serving.web.runtime import fetch
+
+    return _made_once(tmp_path_factory, "onnxruntime-web", fetch)
+
+
+@pytest.fixture(scope="session")
 def digit_png(mnist_5k: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real handwritten 7 as an image file."""
     from PIL import Image

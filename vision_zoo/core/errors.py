@@ -43,6 +43,10 @@ class ModelError(VisionZooError):
     """An ONNX file that is damaged, foreign or does not match its manifest."""
 
 
+class WebRuntimeError(VisionZooError):
+    """ONNX Runtime Web is missing, damaged, of another version, or cannot be fetched."""
+
+
 class ExportError(VisionZooError):
     """An export that failed verification; nothing was written."""
 
