@@ -52,7 +52,7 @@ def _touch(session: "object", kind: str, points: Sequence[tuple[float, ...]]) ->
 
 
 def _on_screen(page: Page, stroke: Stroke) -> list[tuple[float, float]]:
-    canvas = page.locator("#pad canvas").last
+    canvas = page.locator("#pad canvas, canvas#pad").last
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None

@@ -158,6 +158,12 @@ def test_it_has_the_pictures_of_the_page(installed: Path, tmp_path: Path) -> Non
     assert int(_run(installed / "python", "-c", code, cwd=tmp_path)) == 5 * 192
 
 
+def test_it_writes_a_page_in_one_file(installed: Path, web_runtime: Path, tmp_path: Path) -> None:
+    command = ("export", "small_cnn-mnist", "--html", "page.html", "--runtime", web_runtime)
+    _run(installed / "vision-zoo", *command, cwd=tmp_path)
+    assert "window.visionZoo" in (tmp_path / "page.html").read_text()
+
+
 def test_what_needs_torch_says_so(installed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [installed / "vision-zoo", "train", "simple_cnn-mnist_5k"],

@@ -12,9 +12,20 @@ Nothing heavy is imported before a function is called. Errors are those of `visi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vision_zoo.api import Classifier, audit, compare, evaluate, export, load, resume, train
+    from vision_zoo.api import Classifier, audit, compare, evaluate, export, export_html, load, resume, train
 
-__all__ = ["Classifier", "__version__", "audit", "compare", "evaluate", "export", "load", "resume", "train"]
+__all__ = [
+    "Classifier",
+    "__version__",
+    "audit",
+    "compare",
+    "evaluate",
+    "export",
+    "export_html",
+    "load",
+    "resume",
+    "train",
+]
 __version__ = "0.1.0"
 
 

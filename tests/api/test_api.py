@@ -41,6 +41,7 @@ def test_the_public_names_are_these() -> None:
         "compare",
         "evaluate",
         "export",
+        "export_html",
         "load",
         "resume",
         "train",
@@ -206,6 +207,7 @@ def test_what_is_wrong_is_the_commands_message(
         ),
         (lambda: vz.resume("nowhere"), ["train", "--resume", "nowhere"]),
         (lambda: vz.export("nowhere"), ["export", "nowhere", "--onnx"]),
+        (lambda: vz.export_html("nowhere", "x.html"), ["export", "nowhere", "--html", "x.html"]),
         (lambda: vz.evaluate("x", "mnist-6k"), ["evaluate", "x", "--dataset", "mnist-6k"]),
         (
             lambda: vz.compare("mnist-5k", budget="soon"),

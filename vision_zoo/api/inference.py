@@ -1,6 +1,6 @@
-"""Exported models: load one, classify images, score it on a dataset. Needs no torch."""
+"""Exported models: load one, classify images, score it on a dataset, put some into a page. Needs no torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vision_zoo.serving.evaluate import DatasetScore
     from vision_zoo.serving.predict import Picture
     from vision_zoo.serving.session import Session
+    from vision_zoo.serving.web.page import WebPage
 
 
 @dataclass(frozen=True)
@@ -191,3 +192,29 @@ def evaluate(
             progress=shown,
             split_file=optional_path(split),
         )
+
+
+def export_html(
+    models: str | Path | Sequence[str | Path],
+    file: str | Path,
+    *,
+    runtime: str | Path | None = None,
+    models_dir: str | Path | None = None,
+) -> "WebPage":
+    """Write one HTML page that runs exported models in a browser, without a server or a network. Needs no torch.
+
+    `models` is what `load` takes, or several of them. ONNX Runtime Web is fetched once with npm, unless `runtime` is a
+    folder with the unpacked npm package. The result has `path`, `size` in bytes and the names `models`.
+
+    Raises:
+        UsageError: no model, or several of one name.
+        WebRuntimeError: ONNX Runtime Web cannot be fetched, or `runtime` does not hold it.
+        MissingExtraError: it has to be fetched, and there is no npm.
+        ModelError, StorageError, UnknownNameError
+    """
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.serving.web.page import write_page
+
+    given = [models] if isinstance(models, str | Path) else models
+    paths = [find_model(str(model), optional_path(models_dir)) for model in given]
+    return write_page(Path(file), paths, runtime_folder=optional_path(runtime))

@@ -1,4 +1,4 @@
-"""`export`: write a run as a verified ONNX file, or as an entry of a Triton model repository."""
+"""`export`: write a run as a verified ONNX file or an entry of a Triton repository, or models as one HTML page."""
 
 import sys
 import tempfile
@@ -14,9 +14,13 @@ from vision_zoo.core.errors import UsageError
 
 
 def export(
-    run: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="Run directory; with --triton, also a model.", show_default=False),
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Run directory; with --triton, also a model; with --html, one or more models.",
+            show_default=False,
+        ),
     ],
     onnx: Annotated[
         bool, typer.Option("--onnx", help="Write an ONNX file and its manifest with --triton, too.")
@@ -24,6 +28,18 @@ def export(
     triton: Annotated[
         Path | None,
         typer.Option(help="Triton model repository to add the model to, instead of --output-dir."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for one HTML page that runs models in a browser, without a network.", metavar="FILE"
+        ),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the npm package onnxruntime-web, unpacked, for --html. Default: fetched once with npm."
+        ),
     ] = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
         "exported"
@@ -48,7 +64,20 @@ def export(
     models_dir: ModelsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Export a run as one ONNX file, verified on its test split."""
+    """Export a run as one ONNX file, verified on its test split, or models as one HTML page."""
+    if html is not None:
+        if onnx or triton is not None or embeddings or precision != "fp32" or weights != "fp32":
+            raise UsageError(
+                "--html takes exported models as they are; leave --onnx, --triton, --embeddings, --precision and "
+                "--weights out, or use them in an export of their own"
+            )
+        _export_html(runs, html, runtime, models_dir, as_json=as_json)
+        return
+    if runtime is not None:
+        raise UsageError("--runtime is for --html FILE; give both or neither")
+    if len(runs) > 1:
+        raise UsageError(f"export takes one RUN, not {len(runs)}; only --html FILE takes several models")
+    (run,) = runs
     onnx = onnx or triton is None
     if triton is not None and not Path(run).is_dir():
         if onnx or embeddings or precision != "fp32" or weights != "fp32":
@@ -103,3 +132,20 @@ def export(
     )
     if onnx and target is not None:
         print(f"{target} is ready for Triton")
+
+
+def _export_html(
+    models: list[str], file: Path, runtime: Path | None, models_dir: Path | None, *, as_json: bool
+) -> None:
+    from vision_zoo import api
+    from vision_zoo.serving.web.runtime import PACKAGE, VERSION, cache_folder
+
+    if runtime is None and not cache_folder().is_dir():
+        print(f"fetching {PACKAGE} {VERSION} with npm, once (33 MB)", file=sys.stderr)
+    page = api.export_html(models, file, runtime=runtime, models_dir=models_dir)
+    if as_json:
+        print_json({"html": str(page.path), "bytes": page.size, "models": list(page.models)})
+    else:
+        print(
+            f"{page.path}: {', '.join(page.models)} in one page of {page.size / 1e6:.1f} MB; open it in a browser"
+        )

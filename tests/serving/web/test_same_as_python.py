@@ -1,0 +1,54 @@
+"""The page's inputs and answers are Python's. `soak/test_page_as_python.py` does the same with more of them."""
+
+import numpy as np
+from playwright.sync_api import Page
+
+from tests.serving.web.cases import by_page, by_python, cases, classes_by_page
+from tests.serving.web.conftest import SEVERAL, shipped
+from vision_zoo.artifact.metadata import energy
+from vision_zoo.data.dataset import Splits
+from vision_zoo.serving.session import Session
+
+
+def check_inputs(page: Page, count: int, session: Session) -> None:
+    """The page's inputs of `count` pictures: within 1 level on 99 % of pixels, classes on 99.5 % of pictures."""
+    chosen = list(cases(count))
+    expected, found = [by_python(case) for case in chosen], by_page(page, chosen)
+    pixels = close = classified = agreed = 0
+    for case, own, its in zip(chosen, expected, found, strict=True):
+        assert type(own) is type(its), (case.name, own, its)
+        if isinstance(own, str) or isinstance(its, str):
+            assert own == its, case.name
+            continue
+        pixels += own.size
+        close += int((np.abs(own.astype(int) - its) <= 1).sum())
+        if own.shape == session.metadata.input.shape:
+            classified += 1
+            one, other = session.predict(np.stack([own, its])).classes
+            agreed += int(one == other)
+    assert close >= 0.99 * pixels
+    assert agreed >= 0.995 * classified
+
+
+def check_answers(page: Page, images: np.ndarray, number: int, session: Session) -> None:
+    """The page's classes of inputs are those of ONNX Runtime in Python, and so are its warnings."""
+    prediction = session.predict_all(images)
+    classes, familiar = classes_by_page(page, number, images)
+    np.testing.assert_array_equal(classes, prediction.classes)
+    threshold = session.metadata.ood_energy_threshold
+    if threshold is None:
+        assert set(familiar) == {None}
+        return
+    distance = energy(prediction.logits) - threshold
+    sure = np.abs(distance) > 1e-3
+    np.testing.assert_array_equal(np.array(familiar)[sure], distance[sure] >= 0)
+
+
+def test_pictures_become_the_same_inputs(several: Page) -> None:
+    check_inputs(several, 60, Session(*shipped("simple_cnn-mnist"), provider="cpu"))
+
+
+def test_inputs_get_the_same_answers(several: Page, mnist_5k: Splits) -> None:
+    for number, name in enumerate(SEVERAL[:2]):
+        session = Session(*shipped(name), provider="cpu")
+        check_answers(several, np.asarray(mnist_5k.test.images[::20]), number, session)

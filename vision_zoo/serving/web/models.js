@@ -1,0 +1,74 @@
+// The models of the page in ONNX Runtime Web, and what they say of a picture.
+
+const about = JSON.parse(document.getElementById("about").textContent);
+
+/** The bytes of a block of the page: gzip in base64. */
+async function unpacked(id) {
+  const text = atob(document.getElementById(id).textContent), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  document.getElementById(id).remove(); // megabytes of text that nobody reads again
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+let ort;
+
+/** Load the runtime and every model, and run each once, so that no answer waits for it. */
+async function loadModels() {
+  const [script, wasm] = await Promise.all(["runtime-script", "runtime-wasm"].map(unpacked));
+  ort = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+  Object.assign(ort.env.wasm, { wasmBinary: wasm, numThreads: 1 });
+  ort.env.logLevel = "error";
+  const models = [];
+  for (const [number, entry] of about.models.entries()) {
+    const content = await unpacked(`model-${number}`);
+    const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
+    const model = { ...entry, session };
+    const { height, width, channels } = model.input;
+    await classify(model, new Uint8Array(height * width * channels));
+    models.push(model);
+  }
+  return models;
+}
+
+/** One model's answer: `probabilities` in the order of its labels, `familiar` as `Metadata.is_familiar` says it. */
+async function classify(model, pixels) {
+  const { height, width, channels } = model.input;
+  const image = new ort.Tensor("uint8", pixels, [1, height, width, channels]);
+  const started = performance.now();
+  const outputs = await model.session.run({ image }, ["logits", "probabilities"]);
+  const milliseconds = performance.now() - started;
+  const probabilities = Array.from(outputs.probabilities.data);
+  const familiar = model.threshold === null ? null : energy(outputs.logits.data) >= model.threshold;
+  return { model, pixels, probabilities, best: argmax(probabilities), familiar, milliseconds };
+}
+
+/** ln(sum(exp(logits))): low where no class stands out. */
+function energy(logits) {
+  const most = Math.max(...logits);
+  return most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+}
+
+const formOf = (model) => JSON.stringify(model.input);
+
+/** The answers of the models that can use a picture (`ImageData`); throws ImageError if none can. */
+async function answersOf(models, picture) {
+  const inputs = new Map(), answers = [];
+  for (const model of models) {
+    const form = formOf(model);
+    if (!inputs.has(form)) inputs.set(form, attempt(() => prepare(picture, model.input)));
+    const pixels = inputs.get(form);
+    if (!(pixels instanceof ImageError)) answers.push(await classify(model, pixels));
+  }
+  if (!answers.length) throw inputs.get(formOf(models[0]));
+  return answers;
+}
+
+function attempt(action) {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof ImageError) return error;
+    throw error;
+  }
+}

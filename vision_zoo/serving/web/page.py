@@ -1,0 +1,123 @@
+"""Write a page with models, from the templates beside this module."""
+
+import base64
+import gzip
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.core import atomic, html
+from vision_zoo.core.errors import ModelError, UsageError
+from vision_zoo.serving.session import Session
+from vision_zoo.serving.web import runtime
+from vision_zoo.serving.web.runtime import Runtime
+
+_FOLDER = Path(__file__).parent
+_SCRIPTS = (
+    "pillow",
+    "morphology",
+    "sheet",
+    "ruling",
+    "ink",
+    "digits",
+    "prepare",
+    "models",
+    "pictures",
+    "pad",
+    "page",
+)
+"""One script in the end, in this order: they share their names."""
+
+
+@dataclass(frozen=True)
+class WebPage:
+    """A written page: `size` is in bytes, `models` are the names of those in it."""
+
+    path: Path
+    size: int
+    models: tuple[str, ...]
+
+
+def write_page(file: Path, models: Sequence[Path], *, runtime_folder: Path | None = None) -> WebPage:
+    """Write `file`, one HTML page with the exported `models`, each verified against its manifest.
+
+    The page needs nothing else: no server and no network. ONNX Runtime Web comes from `runtime_folder`, or is fetched
+    once with npm.
+
+    Raises:
+        UsageError: no model, or two of one name.
+        ModelError: a file cannot be used.
+        WebRuntimeError, MissingExtraError: as `load_runtime`.
+        StorageError: `file` cannot be written.
+    """
+    sessions = [Session(path, provider="cpu") for path in dict.fromkeys(models)]
+    names = [session.name for session in sessions]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"a page needs models of different names; got {', '.join(names) or 'none'}")
+    contents = {session.name: _content(session) for session in sessions}
+    content = _page(sessions, contents, runtime.load_runtime(runtime_folder)).encode()
+    atomic.write_bytes(file, content)
+    return WebPage(file, len(content), tuple(names))
+
+
+def _content(session: Session) -> bytes:
+    content = session.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != session.sha256:
+        raise ModelError(f"{session.path} was replaced while it was loaded; load it again")
+    return content
+
+
+def _page(sessions: Sequence[Session], contents: Mapping[str, bytes], loaded: Runtime) -> str:
+    from markupsafe import Markup
+
+    from vision_zoo import __version__
+
+    blocks = {"runtime-script": loaded.script, "runtime-wasm": loaded.wasm}
+    blocks |= {f"model-{number}": contents[session.name] for number, session in enumerate(sessions)}
+    style = (_FOLDER / "style.css").read_text(encoding="utf-8")
+    script = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
+    names = ", ".join(session.name for session in sessions)
+    return html.render(
+        _FOLDER / "page.html",
+        title=names if len(sessions) <= 2 else f"{len(sessions)} models",
+        version=__version__,
+        runtime_version=runtime.VERSION,
+        policy=_policy(style, script),
+        draws=any(session.metadata.input.centring == "center_of_mass" for session in sessions),
+        models=[_about(session) for session in sessions],
+        blocks={name: _packed(block) for name, block in blocks.items()},
+        # both are the package's own; they have no "</" in them
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+    )
+
+
+def _about(session: Session) -> dict[str, Any]:
+    metadata = session.metadata
+    return {
+        "name": session.name,
+        "labels": metadata.labels,
+        "input": metadata.input.to_json(),
+        "threshold": metadata.ood_energy_threshold,
+        "accuracy": metadata.test_accuracy,
+        "images": metadata.test_images,
+    }
+
+
+def _packed(content: bytes) -> str:
+    """Gzip in base64; the same bytes every time."""
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
+
+
+def _policy(style: str, script: str) -> str:
+    """The page's Content-Security-Policy: its own script and style, and nothing from anywhere."""
+    own_script, own_style = (
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in (script, style)
+    )
+    return (
+        f"default-src 'none'; script-src {own_script} blob: 'wasm-unsafe-eval'; style-src {own_style}; "
+        "img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
+    )
