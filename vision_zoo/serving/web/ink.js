@@ -56,7 +56,7 @@ function isWhole(parts, main, size) {
   return Math.max(width, height) >= 2 * size && strokeWidth(mask, width, height) <= 0.8 * size;
 }
 
-/** `{ darkness, parts, masses }`: 255 the ink's own, and the connected parts of what is dark enough; or null. */
+/** How dark each pixel is, what of that is 0 and its factor to make the ink's own 255, and the parts; or null. */
 function inkOf(gray, size, inside) {
   const { width, height } = gray, { darkness, spread } = darknessOf(gray, size);
   if (inside) for (let i = 0; i < darkness.length; i++) if (!inside[i]) darkness[i] = 0;
@@ -71,10 +71,7 @@ function inkOf(gray, size, inside) {
   const masses = sums(parts, darkness).map((mass, part) => (seeded[part] && !isAcross(parts, part) ? mass : 0));
   if (!masses.some(Boolean)) return null;
   const floor = fround(0.5 * low), stretch = fround(255 / (ink - 0.5 * low));
-  const stretched = Uint8Array.from(darkness, (value) => {
-    return Math.min(Math.max(fround(fround(value - floor) * stretch), 0), 255);
-  });
-  return { darkness: { width, height, channels: 1, data: stretched }, parts, masses };
+  return { darkness, floor, stretch, parts, masses };
 }
 
 /** Whether a part reaches from border to border along a third one: a strip of desk, not a digit. */
@@ -95,7 +92,7 @@ function darknessOf(gray, size) {
     return found;
   };
   const lightest = Math.max(percentile(every(8, paper, Float32Array), 95), 1), least = fround(0.35 * lightest);
-  const darkness = Float32Array.from(paper, (level, i) => {
+  const darkness = mapped(Float32Array, paper, (level, i) => {
     return (level - gray.data[i]) * fround(255 / Math.max(level, least));
   });
   const sample = every(4, darkness, Float32Array), usual = median(sample);
@@ -127,15 +124,18 @@ function inkLevel(darkness) {
 }
 
 /** The darkness of the figure alone, cut out. */
-function oneFigure({ darkness, parts, masses }) {
-  const own = new Set(figureOf(parts, masses)), { width: w, height: h } = darkness;
+function oneFigure({ darkness, floor, stretch, parts, masses }) {
+  const own = new Set(figureOf(parts, masses)), { width: w, height: h } = parts;
   const mask = { width: w, height: h, channels: 1, data: maskOf(parts.labels, (label) => own.has(label)) };
   const { width, height } = boxOf(mask);
   // a shadow or a stain, or a dash
   if (strokeWidth(mask.data, w, h) > 0.33 * Math.max(height, width) || width > 2.5 * height) throw noDigit();
   // the faint rim of a stroke belongs to it
   const near = dilation(mask, 1).data;
-  return cutOut({ ...darkness, data: darkness.data.map((value, i) => (near[i] ? value : 0)) });
+  const shown = mapped(Uint8Array, darkness, (value, i) => {
+    return near[i] ? Math.min(Math.max(fround(fround(value - floor) * stretch), 0), 255) : 0;
+  });
+  return cutOut({ width: w, height: h, channels: 1, data: shown });
 }
 
 function cutOut(picture) {
@@ -144,7 +144,7 @@ function cutOut(picture) {
   return cropped(picture, box.left, box.top, box.width, box.height);
 }
 
-const lightnessOf = (gray, ground) => Float32Array.from(gray.data, (level) => Math.max(fround(level - ground), 0));
+const lightnessOf = (gray, ground) => mapped(Float32Array, gray.data, (level) => Math.max(fround(level - ground), 0));
 
 /** Throw without a figure on the plain ground, and for several. */
 function requireOneFigure(gray, ground) {

@@ -1,14 +1,20 @@
 // Grayscale morphology and connected components; see images/morphology.py. Pictures have one channel.
 
+// Two functions, so that the loops that take longest have no choice in them.
+function raise(values, far, count) {
+  for (let i = 0; i < count; i++) values[i] = values[i] > values[i + far] ? values[i] : values[i + far];
+}
+
+function lower(values, far, count) {
+  for (let i = 0; i < count; i++) values[i] = values[i] < values[i + far] ? values[i] : values[i + far];
+}
+
 /** The largest (or the smallest) value of every window of `size` along x or y, which gets shorter by `size - 1`. */
 function running({ width, height, data }, size, along, smallest) {
   const values = data.slice(), step = along === "x" ? 1 : width;
   for (let done = 1; done < size; ) {
-    const shift = Math.min(done, size - done), far = shift * step;
-    for (let i = 0; i + far < values.length; i++) {
-      const other = values[i + far];
-      if (smallest ? other < values[i] : other > values[i]) values[i] = other;
-    }
+    const shift = Math.min(done, size - done);
+    (smallest ? lower : raise)(values, shift * step, values.length - shift * step);
     done += shift;
   }
   const less = size - 1;

@@ -159,14 +159,20 @@ function onGround({ width, height, data }, channels, lightOnDark) {
   }
   const out = new Uint8Array(width * height * channels);
   const over = (value, alpha) => {
+    if (alpha === 255) return value;
     const sum = value * alpha * 128 + ground * (255 - alpha) * 128 + 16384;
     return (((sum >> 8) + sum) >> 8) >> 7;
   };
   for (let i = 0, to = 0; i < data.length; i += 4) {
-    let [r, g, b, alpha] = [data[i], data[i + 1], data[i + 2], data[i + 3]];
-    if (alpha < 255) [r, g, b] = [over(r, alpha), over(g, alpha), over(b, alpha)];
-    if (channels === 1) out[to++] = (r * 19595 + g * 38470 + b * 7471 + 32768) >> 16;
-    else [out[to++], out[to++], out[to++]] = [r, g, b];
+    const alpha = data[i + 3];
+    const r = over(data[i], alpha), g = over(data[i + 1], alpha), b = over(data[i + 2], alpha);
+    if (channels === 1) {
+      out[to++] = (r * 19595 + g * 38470 + b * 7471 + 32768) >> 16;
+      continue;
+    }
+    out[to++] = r;
+    out[to++] = g;
+    out[to++] = b;
   }
   return { width, height, channels, data: out };
 }
@@ -192,6 +198,13 @@ function percentile(values, percent) {
 function largest(values) {
   let found = 0;
   for (let i = 0; i < values.length; i++) if (values[i] > found) found = values[i];
+  return found;
+}
+
+/** A typed array of `make(value, place)` of each value; `Type.from` takes ten times as long. */
+function mapped(Type, values, make) {
+  const found = new Type(values.length);
+  for (let i = 0; i < values.length; i++) found[i] = make(values[i], i);
   return found;
 }
 

@@ -101,15 +101,15 @@ function filled({ width, height, data }) {
   return between;
 }
 
-const inverted = (picture) => ({ ...picture, data: picture.data.map((level) => 255 - level) });
+const inverted = (picture) => ({ ...picture, data: mapped(Uint8Array, picture.data, (level) => 255 - level) });
 
 /** Whether what is narrow is darker than its surroundings rather than lighter. */
 function hasDarkInk(gray) {
   for (const fraction of [0.03, 0.08, 0.25]) {
     const size = Math.max(7, rounded(fraction * Math.min(gray.width, gray.height)));
     const paper = closing(gray, size).data, desk = closing(inverted(gray), size).data;
-    const dark = Float32Array.from(gray.data, (level, i) => paper[i] / Math.max(level, 8));
-    const light = Float64Array.from(gray.data, (level, i) => Math.max(level, 8) / Math.max(255 - desk[i], 8));
+    const dark = mapped(Float32Array, gray.data, (level, i) => paper[i] / Math.max(level, 8));
+    const light = mapped(Float64Array, gray.data, (level, i) => Math.max(level, 8) / Math.max(255 - desk[i], 8));
     const strongest = [percentile(dark, 99.7), percentile(light, 99.7)];
     if (Math.max(...strongest) > 1.4) return strongest[0] > strongest[1];
   }
