@@ -13,10 +13,16 @@ from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.recipes.recipe import SETTINGS
 
 
+def _fill(folder: Path, training_images: int) -> None:
+    """Files for as many pictures, and for the fifth that is for test, beside the two that are there."""
+    for number in range(2, round(training_images / 0.8)):
+        (folder / f"{number}.png").touch()
+
+
 @pytest.mark.parametrize(
     ("training_images", "batch_size", "patience", "epochs"),
     [
-        (60, 32, 150, 300),  # 51 to train on are 2 steps per epoch
+        (60, 8, 43, 100),  # 51 to train on are 7 steps per epoch
         (240, 32, 43, 100),
         (1999, 32, 10, 100),
     ],
@@ -26,6 +32,7 @@ def test_early_stopping_waits_for_three_hundred_steps_and_ten_epochs(
 ) -> None:
     for label in range(2):
         striped_picture(tmp_path / "own" / f"class{label}" / "0.png", label, label)
+    _fill(tmp_path / "own" / "class0", training_images)
     settings = ComparisonSettings(dataset=f"folder:{tmp_path / 'own'}")
     recipe = recipe_of("lenet", settings, training_images)
     assert (recipe.batch_size, recipe.stopping.patience, recipe.stopping.epochs) == (
@@ -97,6 +104,7 @@ def test_a_head_on_frozen_features_is_solved_on_all_images(tmp_path: Path) -> No
     """Unless they are many, or the user says how it is trained."""
     for label in range(2):
         striped_picture(tmp_path / "own" / f"class{label}" / "0.png", label, label)
+    _fill(tmp_path / "own" / "class0", 240)
     dataset = f"folder:{tmp_path / 'own'}"
     settings = ComparisonSettings(dataset=dataset)
     few, many = (recipe_of("efficientnet_lite0", settings, images) for images in (240, 50_000))

@@ -13,7 +13,11 @@ from tests.conftest import Completed
 from tests.experiments.compare.clock import Ticking
 from tests.images.pictures import striped_picture
 from vision_zoo.cli import app
+from vision_zoo.core.errors import Interrupted
+from vision_zoo.core.progress import progress_on_stderr
 from vision_zoo.experiments import compare
+from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.work import Work
 
 _ARCHITECTURES = "small_cnn,simple_cnn"
 
@@ -109,6 +113,23 @@ def test_few_classes_and_many(
     assert ("worst classes" in page) == (classes == 60)
     warning = document["recommendation"]["warning"]  # ten seconds may teach it nothing
     assert ("warning" in said) == (warning is not None) == ('class="warning"' in page)
+
+
+def test_a_second_call_says_what_it_goes_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_self: Work) -> set[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Work, "run", interrupted)
+    settings = compare.ComparisonSettings(dataset="mnist-5k", budget_seconds=60)
+    said = []
+    for _ in range(2):
+        with progress_on_stderr() as shown, pytest.raises(Interrupted, match="run the same command again"):
+            compare.compare(settings, out=tmp_path / "out", data_dir=None, progress=shown)
+        said.append("going on with the comparison in" in capsys.readouterr().err)
+        Journal(tmp_path / "out" / "journal.json", settings.to_json()).keep("rung", [1, 0.5])
+    assert said == [False, True]
 
 
 def test_bad_input_is_one_line(cli: Callable[..., Completed], pictures: Path, tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ def compare(
     if finished is not None:
         progress.line(f"{out} contains this comparison, finished")
         return finished
+    if journal.before:
+        progress.line(
+            f"going on with the comparison in {out}: {journal.before:.0f} of {settings.budget_seconds:.0f} s are spent"
+        )
     place = Place(out, settings.device, data_dir)
     bar = BudgetProgress(progress, lambda: journal.spent, settings.budget_seconds)
     keep_freed_memory()

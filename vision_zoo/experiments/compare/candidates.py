@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
 # Patience in steps too: an epoch of few images is few of them, and sigmoids learn nothing for hundreds.
 _STEPS_OF_PATIENCE = 300
-_FEW_IMAGES, _SMALL_BATCH = 2000, 32
 _HEAD_STEPS, _HEAD_EPOCHS = 600, 30
 """At least so many steps and epochs of a dense layer on frozen features: seconds."""
 _SOLVED_IMAGES = 5000
@@ -95,9 +94,8 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
     channels = chosen.pop("channels", None)
     recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size, channels=channels)
     own = is_own_folder(settings.dataset)
-    batch_size = _SMALL_BATCH if own and training_images < _FEW_IMAGES else recipe.batch_size
     frozen = can_cache(recipe.replace(**chosen))
-    steps = math.ceil((1 - (0 if frozen else _VALIDATION)) * training_images / batch_size)
+    steps = math.ceil((1 - (0 if frozen else _VALIDATION)) * training_images / recipe.batch_size)
     patience = max(_PATIENCE, math.ceil(_STEPS_OF_PATIENCE / steps))
     epochs = max(_HEAD_EPOCHS, math.ceil(_HEAD_STEPS / steps)) if frozen else max(_EPOCHS, 2 * patience)
     changes: dict[str, Any] = {
@@ -108,7 +106,6 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         "epochs": epochs,
         "patience": None if frozen else patience,
         "validate": False,
-        "batch_size": batch_size,
         "validation_fraction": _VALIDATION,
         "max_steps": None,
         "max_minutes": None,

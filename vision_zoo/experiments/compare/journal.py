@@ -31,7 +31,8 @@ class Journal:
         self._clock = clock
         self._started = clock()
         self._content = read_if_present(path, _JournalFile) or _JournalFile(self._settings)
-        self._before = self._content.seconds
+        self.before = self._content.seconds
+        """Seconds of earlier calls."""
 
     @property
     def same(self) -> bool:
@@ -40,7 +41,7 @@ class Journal:
 
     @property
     def spent(self) -> float:
-        return self._before + self._clock() - self._started
+        return self.before + self._clock() - self._started
 
     def done(self, key: str) -> Any:
         """What was kept under `key`; None if nothing was."""
