@@ -10,11 +10,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from vision_zoo.core import atomic, regular_file
 from vision_zoo.core.errors import MissingExtraError, WebRuntimeError
 from vision_zoo.core.installation import install_extra
+from vision_zoo.data import cache
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"
@@ -65,7 +64,7 @@ def load_runtime(folder: Path | None = None) -> Runtime:
 
 def cache_folder() -> Path:
     """Where the files of the pinned version are kept."""
-    return user_cache_path("vision-zoo") / PACKAGE / VERSION
+    return cache.cache_folder() / PACKAGE / VERSION
 
 
 def fetch(target: Path) -> None:
