@@ -1,10 +1,12 @@
 """Answers wait for the reader that comes for them."""
 
+import asyncio
 import contextlib
 import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -12,6 +14,8 @@ import pytest
 
 from tests.serving.demo.conftest import running
 from tests.serving.demo.events import API
+from vision_zoo.serving.demo import sessions
+from vision_zoo.serving.server.errors import RequestError
 
 SESSION = "page"
 
@@ -91,3 +95,30 @@ def test_an_idle_stream_ends_when_the_server_stops(few_models: Path, tmp_path: P
             demo.process.terminate()
             _read_until(messages, "close_stream")
         assert demo.process.wait(timeout=300) == 0
+
+
+def test_a_reader_that_is_refused_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_STREAMS_OF_ALL", 0)
+    answers: asyncio.Queue[str] = asyncio.Queue()
+    answers.put_nowait("an answer")
+    queue: Any = SimpleNamespace(
+        event_ids_to_events={},
+        pending_event_ids_session={SESSION: {"event"}},
+        pending_messages_per_session={SESSION: answers},
+    )
+    files: Any = None
+    waiting = sessions.Sessions(queue, files, asyncio.Event())
+
+    async def read() -> None:
+        async with waiting.reading(SESSION, sessions.write_message, page=True):
+            raise AssertionError("it was not refused")
+
+    async def live() -> None:
+        async with waiting.alive(SESSION):
+            raise AssertionError("it was not refused")
+
+    for stream in (read, live):
+        with pytest.raises(RequestError) as refused:
+            asyncio.run(stream())
+        assert refused.value.status == 503
+        assert waiting.expects(SESSION)

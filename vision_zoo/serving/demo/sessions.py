@@ -48,13 +48,16 @@ class _Streams:
     def count(self, session: str) -> int:
         return self._open.get(session, 0)
 
-    @contextmanager
-    def opened(self, session: str) -> Iterator[None]:
-        """Count a stream as long as it is open; RequestError if the session has too many (429), or all together (503)."""
+    def require_room(self, session: str) -> None:
+        """Raise RequestError if the session has too many streams open (429), or all together (503)."""
         if self.count(session) >= _STREAMS_OF_ONE:
             raise RequestError(429, "this session has too many streams open; close some first", _RETRY)
         if self._open.total() >= _STREAMS_OF_ALL:
             raise RequestError(503, "the server has too many streams open; try again later", _RETRY)
+
+    @contextmanager
+    def opened(self, session: str) -> Iterator[None]:
+        """Count a stream as long as it is open."""
         self._open[session] += 1
         try:
             yield
@@ -108,6 +111,7 @@ class Sessions:
     @asynccontextmanager
     async def alive(self, session: str) -> AsyncIterator[None]:
         """Around a session's heartbeat; RequestError if too many."""
+        self._heartbeats.require_room(session)
         try:
             with self._heartbeats.opened(session):
                 self._files.opened(session)
@@ -126,6 +130,7 @@ class Sessions:
 
         It ends when all were read: at once, or after a while if the reader is a page.
         """
+        self._readers.require_room(session)
         told: list[bool] = []
         # What is asked for from now on is for a later reader, should this one leave.
         asked = set(self._queue.pending_event_ids_session.get(session, ()))
