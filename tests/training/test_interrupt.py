@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.training.runs import QUICK, state_of
+from vision_zoo.core.interrupt import DeferredInterrupt
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.training.classifier import ImageClassifier
-from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop
 from vision_zoo.training.step import EagerStep

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.core.errors import Interrupted, RunError
+from vision_zoo.core.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.core.progress import Progress
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
@@ -18,7 +19,6 @@ from vision_zoo.training.distillation import Views, views_of
 from vision_zoo.training.evaluate import Evaluation, evaluate
 from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.head import solve_again, solve_head
-from vision_zoo.training.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.training.loader import Loader, training_splits
 from vision_zoo.training.loop import Saving, ScoredSplits, TrainingLoop, Watch
 from vision_zoo.training.optim import WeightAverage, balanced_weights, build_optimizer, scored_loss

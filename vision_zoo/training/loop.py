@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.core.errors import TrainingError
+from vision_zoo.core.interrupt import DeferredInterrupt
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Split
@@ -17,7 +18,6 @@ from vision_zoo.training.augment import AugmentParams, draw
 from vision_zoo.training.device import wait_for
 from vision_zoo.training.distributed import broadcast, sum_over_processes
 from vision_zoo.training.evaluate import Evaluation, evaluate
-from vision_zoo.training.interrupt import DeferredInterrupt
 from vision_zoo.training.loader import Batch, Loader
 from vision_zoo.training.optim import LossFunction, scored_loss, set_learning_rate, validation_loss
 from vision_zoo.training.state import PartialEpoch, TrainingState
