@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.demo.conftest import running
+from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.events import API
 from vision_zoo.serving.demo import sessions
 from vision_zoo.serving.server.errors import RequestError
@@ -20,12 +20,17 @@ from vision_zoo.serving.server.errors import RequestError
 SESSION = "page"
 
 
+@pytest.fixture(scope="module")
+def own_demo(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A server that the last of these tests stops."""
+    folder = tmp_path_factory.mktemp("readers")
+    with running(folder, "serve", "--demo", "--models-dir", few_models) as demo:
+        yield demo
+
+
 @pytest.fixture
-def client(few_models: Path, tmp_path: Path) -> Iterator[httpx.Client]:
-    with (
-        running(tmp_path, "serve", "--demo", "--models-dir", few_models) as demo,
-        httpx.Client(base_url=demo.url, timeout=300) as opened,
-    ):
+def client(own_demo: Demo) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=own_demo.url, timeout=300) as opened:
         yield opened
 
 
@@ -82,21 +87,6 @@ def test_a_program_reads_all_answers_and_is_told_the_end_at_once(client: httpx.C
     assert client.get(f"{API}/call/classify/{events[0]}").status_code == 404
 
 
-def test_an_idle_stream_ends_when_the_server_stops(few_models: Path, tmp_path: Path) -> None:
-    with (
-        running(tmp_path, "serve", "--demo", "--models-dir", few_models) as demo,
-        httpx.Client(base_url=demo.url, timeout=300) as client,
-        client.stream("GET", f"{API}/heartbeat/{SESSION}"),
-    ):
-        event = _ask(client)
-        with _as_page(client) as stream:
-            messages = _messages(stream)
-            _read_until(messages, "process_completed", event)
-            demo.process.terminate()
-            _read_until(messages, "close_stream")
-        assert demo.process.wait(timeout=300) == 0
-
-
 def test_a_reader_that_is_refused_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "_STREAMS_OF_ALL", 0)
     answers: asyncio.Queue[str] = asyncio.Queue()
@@ -122,3 +112,14 @@ def test_a_reader_that_is_refused_loses_no_answer(monkeypatch: pytest.MonkeyPatc
             asyncio.run(stream())
         assert refused.value.status == 503
         assert waiting.expects(SESSION)
+
+
+def test_an_idle_stream_ends_when_the_server_stops(own_demo: Demo, client: httpx.Client) -> None:
+    with client.stream("GET", f"{API}/heartbeat/{SESSION}"):
+        event = _ask(client)
+        with _as_page(client) as stream:
+            messages = _messages(stream)
+            _read_until(messages, "process_completed", event)
+            own_demo.process.terminate()
+            _read_until(messages, "close_stream")
+        assert own_demo.process.wait(timeout=300) == 0

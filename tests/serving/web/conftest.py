@@ -58,11 +58,29 @@ def opened(browser: Browser, file: Path, *, before: str = "", **options: Any) ->
     assert wrong == []
 
 
-@pytest.fixture
-def one(browser: Browser, one_file: Path) -> Iterator[Page]:
-    yield from opened(browser, one_file, viewport={"width": 1280, "height": 800})
+def _on_a_desk(browser: Browser, file: Path) -> Iterator[Page]:
+    return opened(browser, file, viewport={"width": 1280, "height": 800})
+
+
+@pytest.fixture(scope="module")
+def _one(browser: Browser, one_file: Path) -> Iterator[Page]:
+    yield from _on_a_desk(browser, one_file)
+
+
+@pytest.fixture(scope="module")
+def _several(browser: Browser, several_file: Path) -> Iterator[Page]:
+    yield from _on_a_desk(browser, several_file)
 
 
 @pytest.fixture
-def several(browser: Browser, several_file: Path) -> Iterator[Page]:
-    yield from opened(browser, several_file, viewport={"width": 1280, "height": 800})
+def one(_one: Page) -> Page:
+    """The page of `one_file` with nothing drawn."""
+    _one.locator("#clear").click()
+    return _one
+
+
+@pytest.fixture
+def several(_several: Page) -> Page:
+    """The page of `several_file` with nothing drawn."""
+    _several.locator("#clear").click()
+    return _several
