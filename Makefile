@@ -5,10 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# A file of tests a worker, in the order of tests/conftest.py; waiting threads yield the core to the other workers'
-# instead of spinning.
+# A file of tests a worker, in the order of tests/conftest.py, which also says how many workers; waiting threads yield
+# the core to the other workers' instead of spinning.
 PYTEST := $(BIN)/pytest -p no:schemathesis -p no:hypothesispytest
-TEST := OMP_WAIT_POLICY=passive $(PYTEST) -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+TEST := OMP_WAIT_POLICY=passive $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 ALONE := $(PYTEST) $$(grep -rl mark.alone tests)
 
 # Compiled once, not by every process that the tests start.

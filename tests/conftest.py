@@ -57,6 +57,11 @@ class Completed:
         return lines[0].removeprefix("error: ")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores, up to four: a third of the time a test waits for a process or a timeout."""
+    return min(usable_cores() + 1, 4)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with most slow tests first: what the workers share at the end is short."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
