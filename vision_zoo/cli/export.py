@@ -50,7 +50,7 @@ def export(
         bool,
         typer.Option(
             "--embeddings",
-            help="Add the output `embeddings`: what the last dense layer takes, for search by image.",
+            help="Add the output `embeddings`: the input of the last dense layer, for image search.",
         ),
     ] = False,
     dataset: Annotated[

@@ -53,7 +53,7 @@ def predict(
     files_from: Annotated[
         str | None,
         typer.Option(
-            help="File with a name of an image or folder a line (or ended by a zero byte); - for stdin.",
+            help="File with one image or folder per line (or NUL-separated); - for stdin.",
             metavar="FILE",
         ),
     ] = None,

@@ -45,11 +45,11 @@ def train(
         Path | None, typer.Option(help="Run whose feature layers are copied and frozen.")
     ] = None,
     distil: Annotated[
-        Path | None, typer.Option(help="Finished run on the same data, whose probabilities are learnt.")
+        Path | None, typer.Option(help="Finished run on the same data to learn from: the teacher.")
     ] = None,
     folds: Annotated[
         int | None,
-        typer.Option(help="Train so many runs, each with another part of folder:PATH for test, 2 to 20."),
+        typer.Option(help="Number of cross-validation folds of folder:PATH, 2 to 20; one run each."),
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,

@@ -26,10 +26,11 @@ class DistillationSettings(Group):
 
     distil_from: str | None = None
     distil_views: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)], "Augmented views of every training image that --distil labels."
+        Annotated[int, Meta(ge=1, le=1000)],
+        "Augmented views of every training image that the teacher labels.",
     ] = 20
     distil_temperature: Annotated[
-        Annotated[float, Meta(gt=0, le=100)], "What the logits of both networks are divided by in --distil."
+        Annotated[float, Meta(gt=0, le=100)], "Temperature of the softmax of teacher and student."
     ] = 2.0
 
     def check(self, recipe: Any) -> None:

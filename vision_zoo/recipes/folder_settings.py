@@ -21,9 +21,9 @@ class FolderSettings(Group):
     `fold` is the part that is held out for test, counted from 1, and the number of parts.
     """
 
-    crop: Annotated[
-        FolderCrop, "How pictures become square: the central square, each side scaled alone, or a border."
-    ] = "centre"
+    crop: Annotated[FolderCrop, "How pictures become square: centre crop, stretch, or pad with a border."] = (
+        "centre"
+    )
     channels: Annotated[FolderChannels, "Channels of the pictures; auto keeps gray folders gray."] = (
         "colour"  # as in runs that do not say
     )
@@ -31,9 +31,7 @@ class FolderSettings(Group):
         str | None,
         "CSV file with file and split (train, validation, test). Default: split.csv in the folder.",
     ] = None
-    group_by: Annotated[
-        str | None, "Regular expression; paths in which it finds the same are never in two splits."
-    ] = None
+    group_by: Annotated[str | None, "Regular expression; paths with the same match stay in one split."] = None
     fold: tuple[int, int] | None = None
 
     @property

@@ -65,8 +65,8 @@ class StoppingSettings(Group):
         Annotated[float, Meta(gt=0, le=MAX_COUNT)] | None, "Stop after this many minutes of training."
     ] = None
     patience: Annotated[_Count | None, "Stop after this many epochs without a lower validation loss."] = None
-    validate: Annotated[bool, "Score a validation split after every epoch, without --patience too."] = False
-    kept_weights: Annotated[Literal["best", "last"], "Weights that are kept, where one is scored."] = "best"
+    validate: Annotated[bool, "Score a validation split after every epoch, even without --patience."] = False
+    kept_weights: Annotated[Literal["best", "last"], "Epoch whose weights are kept."] = "best"
     validation_fraction: Annotated[_Part, "Fraction of the training split for validation."] = 0.1
 
     @property
@@ -88,7 +88,7 @@ class OptimizerSettings(Group):
     learning_rate: Annotated[_Rate, "Learning rate."] = 1e-3
     weight_decay: Annotated[float, Meta(ge=0, le=_MAX_RATE), "Weight decay."] = 0.0
     momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD."] = 0.0
-    bias_lr_factor: Annotated[_Rate, "Factor of the learning rate for biases of batch normalisations."] = 1.0
+    bias_lr_factor: Annotated[_Rate, "Factor of the learning rate for batch-normalisation biases."] = 1.0
     feature_lr_factor: Annotated[_Rate, "Factor of the learning rate for fine-tuned feature layers."] = 0.1
     ema_decay: Annotated[
         float, Meta(ge=0, lt=1), "Decay of the moving average of the weights that is kept; 0 for none."
@@ -109,9 +109,9 @@ class ScheduleSettings(Group):
     """
 
     kind: Annotated[Literal["step", "one_cycle"], "Schedule of the learning rate."] = "step"
-    warmup_fraction: Annotated[_Part, "Fraction of training in which one_cycle rises."] = 0.25
+    warmup_fraction: Annotated[_Part, "Rising part of the one_cycle schedule."] = 0.25
     step_epochs: Annotated[_Count | None, "Epochs between two steps of the learning rate."] = None
-    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate at every step."] = 0.1
+    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate at each step."] = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,8 +147,8 @@ class Augmentation(Group):
         tuple[Annotated[float, Meta(gt=0, le=1)], Annotated[float, Meta(gt=0, le=1)]] | None,
         "Fractions of the area that a random crop keeps.",
     ] = None
-    crop_tries: Annotated[int, Meta(ge=1, le=100), "Crops drawn until one fits."] = 1
-    interpolation: Annotated[Interpolation, "Pixels that rotations and shifts read."] = "bilinear"
+    crop_tries: Annotated[int, Meta(ge=1, le=100), "Random crops to draw at most until one fits."] = 1
+    interpolation: Annotated[Interpolation, "Resampling filter of rotations and shifts."] = "bilinear"
     cutout: Annotated[_Pixels, "Side of a square painted in the mean colour, in pixels."] = 0
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ class _Fields(Group):
     optimizer: OptimizerSettings = OptimizerSettings()
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), "Probability spread evenly over all classes."] = 0.0
     class_weights: Annotated[bool, "Weight the training loss by the inverse frequency of classes."] = False
-    test_time_flip: Annotated[bool, "Classify by the mean of an image and its mirror image."] = False
+    test_time_flip: Annotated[bool, "Average the predictions for an image and its mirror image."] = False
     softmax_before_loss: bool = False
     precision: Annotated[Arithmetic, "Precision of training steps; tf32 is for NVIDIA GPUs."] = "fp32"
     schedule: ScheduleSettings = ScheduleSettings()

@@ -1,6 +1,6 @@
 """Settings as frozen dataclasses: the annotation of a field holds its type, bounds and help text.
 
-    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate at every step."] = 0.1
+    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate at each step."] = 0.1
 
 A field with a help text is an option of the command line.
 """
