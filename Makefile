@@ -19,7 +19,7 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: browser postgresql help install quickstart demo bench check test soak format lint types docs lock results zoo clean
+.PHONY: browser postgresql site help install quickstart demo bench check test soak format lint types docs lock results zoo clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -50,11 +50,15 @@ format: $(INSTALLED)  ## format the code and fix lint
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lint: $(INSTALLED)
+lint: site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m scripts.update_documents --check
+
+site: $(INSTALLED)  ## build the documentation site in build/site
+	@$(BIN)/python -m scripts.write_pages
+	@$(BIN)/zensical build --strict >build/site.log 2>&1 || { cat build/site.log; exit 1; }
 
 types: $(INSTALLED)
 	@$(BIN)/mypy

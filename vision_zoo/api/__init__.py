@@ -1,4 +1,4 @@
-"""What `import vision_zoo` offers: what the commands do, with typed results.
+"""The Python interface: the functions of `import vision_zoo`, with typed results.
 
 Arguments are the commands' options, with the same defaults and the same checks; paths may be text. `progress=False`
 keeps stderr quiet. Errors are those of `vision_zoo.core.errors`. Nothing heavy is imported before a function is called.

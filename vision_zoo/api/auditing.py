@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit in the folder `path`; `page` shows it, `document` has what `vision-zoo audit --json` prints."""
+    """A finished audit.
+
+    Attributes:
+        path: Folder of its output.
+        page: The HTML page.
+        document: The content of `vision-zoo audit --json`.
+    """
 
     path: Path
     page: Path
@@ -20,7 +26,7 @@ class Audit:
 
     @property
     def findings(self) -> dict[str, "Finding"]:
-        """By name, the most harmful first."""
+        """Findings by name, the most harmful first."""
         return {finding.name: finding for finding in self.document.findings}
 
 

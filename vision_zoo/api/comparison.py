@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A comparison in the folder `path`; `page` is its report in HTML.
+    """A finished comparison.
 
-    `model` is the recommended file and `accuracy` its fraction of right test images, None where none is recommended;
-    `reason` says why. `document` has what `vision-zoo compare --json` prints.
+    Attributes:
+        path: Folder of its output.
+        page: The HTML page.
+        model: The recommended ONNX file; None if no model is within the limits.
+        accuracy: Fraction of the test images that it classifies correctly.
+        reason: Why it is recommended, or why no model is.
+        document: The content of `vision-zoo compare --json`.
     """
 
     path: Path
@@ -58,7 +63,7 @@ def compare(
         UsageError: arguments that are out of range.
         RunError: the folder holds another comparison.
         DataError: the data is not there, or no architecture could be compared on it.
-        DeviceError, Interrupted, MissingExtraError, PluginError, StorageError, UnknownNameError
+        DeviceError, Interrupted, MissingExtraError, PluginError, StorageError, UnknownNameError: see `core.errors`.
     """
     chosen_device = require_choice("device", device, DEVICES)
     from vision_zoo.architectures import REGISTRY

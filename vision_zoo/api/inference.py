@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelProbability:
-    """A label and its probability, 0 to 1."""
+    """A label and its probability.
+
+    Attributes:
+        label: Name of the class.
+        probability: 0 to 1.
+    """
 
     label: str
     probability: float
 
 
 class Classifier:
-    """An exported model, ready to classify; `load` gives one. Safe to use from several threads at once."""
+    """An exported model, ready to classify, from `load`. Safe to use from several threads at once."""
 
     def __init__(self, session: "Session") -> None:
         self._session = session
@@ -38,15 +43,17 @@ class Classifier:
 
     @property
     def name(self) -> str:
+        """Name of the model."""
         return self._session.name
 
     @property
     def path(self) -> Path:
+        """The ONNX file."""
         return self._session.path
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """In the order of the model's outputs."""
+        """Labels in the order of the model's outputs."""
         return self._session.metadata.labels
 
     @property
@@ -177,7 +184,7 @@ def evaluate(
         UsageError: the model was made for other labels or another input shape, or it was trained on a folder and none is
             given.
         DataError: the data is not there.
-        DeviceError, MissingExtraError, ModelError, UnknownNameError
+        DeviceError, MissingExtraError, ModelError, UnknownNameError: see `core.errors`.
     """
     from vision_zoo.serving.evaluate import dataset_to_score, evaluate_dataset
 
@@ -210,7 +217,7 @@ def export_html(
         UsageError: no model, or several of one name.
         WebRuntimeError: ONNX Runtime Web cannot be fetched, or `runtime` does not hold it.
         MissingExtraError: it has to be fetched, and there is no npm.
-        ModelError, StorageError, UnknownNameError
+        ModelError, StorageError, UnknownNameError: see `core.errors`.
     """
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.web.page import write_page

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What training left in the run directory `path`.
+    """A finished run.
 
-    `accuracy` is a fraction of the test images, `seconds` are of training, `epochs` how many were trained.
-    `top_5_accuracy` is None for five classes or fewer; `classes` has precision, recall and F1 of each class.
+    Attributes:
+        path: The run directory.
+        recipe: Name of its recipe.
+        accuracy: Fraction of the test images that are classified correctly.
+        seconds: Duration of training.
+        epochs: Epochs trained.
+        top_5_accuracy: Fraction of the test images whose label is among the five most probable; None for five classes or
+            fewer.
+        classes: Precision, recall and F1 of each class.
     """
 
     path: Path
@@ -34,11 +41,18 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """An exported file, and how it compares with its checkpoint on the `images` of the test split.
+    """An exported file, and how it compares with its checkpoint on the test split.
 
-    `accuracy`, `checkpoint_accuracy` and `argmax_agreement` are fractions of them; `replaced` says whether there was a
-    file before, `triton` is the model's folder in a Triton repository, where one was asked for, `embeddings` the width of
-    the output of that name.
+    Attributes:
+        path: The ONNX file.
+        accuracy: Fraction of the test images that the file classifies correctly.
+        checkpoint_accuracy: The same of the checkpoint.
+        argmax_agreement: Fraction of the test images for which both predict the same class.
+        max_logit_difference: Largest absolute difference of a logit.
+        images: Number of test images.
+        replaced: Whether the file replaced another one.
+        triton: Folder of the model in a Triton repository, if one was requested.
+        embeddings: Width of the output `embeddings`, if the file has it.
     """
 
     path: Path
@@ -89,7 +103,8 @@ def train(
     Raises:
         UsageError: arguments that contradict each other or are out of range.
         UnknownNameError: no such recipe, architecture or dataset.
-        DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError
+        DataError, DeviceError, Interrupted, MissingExtraError, PluginError, RunError, StorageError, TrainingError:
+            see `core.errors`.
     """
     chosen_device = require_choice("device", device, DEVICES)
     transfer, teacher = optional_path(transfer), optional_path(distil)
@@ -157,7 +172,8 @@ def resume(
 
     Raises:
         RunError: no run is there, it is damaged, or the data is not what it was trained on.
-        DataError, DeviceError, Interrupted, MissingExtraError, StorageError, TrainingError, UsageError
+        DataError, DeviceError, Interrupted, MissingExtraError, StorageError, TrainingError, UsageError:
+            see `core.errors`.
     """
     chosen_device = require_choice("device", device, DEVICES)
     from vision_zoo.training import train as training
@@ -195,7 +211,7 @@ def export(
     Raises:
         ExportError: the file does not predict what the checkpoint predicts; nothing is written.
         RunError: no finished run is there, or the data is not what it was trained on.
-        DataError, MissingExtraError, PluginError, StorageError, UsageError
+        DataError, MissingExtraError, PluginError, StorageError, UsageError: see `core.errors`.
     """
     from vision_zoo.artifact.metadata import PRECISIONS
 
