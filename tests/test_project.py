@@ -17,6 +17,7 @@ import pytest
 from scripts import update_documents
 from scripts.figures.sources import load_results
 from tests.conftest import ROOT, Completed
+from vision_zoo import __version__
 
 TRACKED = subprocess.run(
     ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -43,6 +44,10 @@ def test_the_lock_satisfies_the_project() -> None:
     wanted = [*project["dependencies"], *project["optional-dependencies"]["train"]]
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(lock[requirement.name]), requirement.name
+
+
+def test_the_citation_is_of_this_version() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_the_tree_is_small() -> None:
