@@ -17,7 +17,7 @@ _SIDE = 280  # of the pad that the points are given for
 def wait_for_pad(page: Page) -> None:
     """Until it can be drawn on."""
     expect(page.locator("#pad canvas")).to_be_visible(timeout=300_000)
-    expect(page.get_by_label("Brush")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#pad").get_by_role("button", name="Clear")).to_be_enabled(timeout=300_000)
 
 
 def draw(page: Page, strokes: Sequence[Stroke]) -> None:

@@ -19,7 +19,7 @@ def draw_a_three(page: Page) -> None:
     """A 3 on the pad, in two strokes, and the answers to it."""
     wait_for_pad(page)
     draw(page, THREE)
-    page.wait_for_selector("#digit-answers .vz-card")
+    page.wait_for_selector("#digit-answers .card")
     page.wait_for_timeout(2000)
 
 
@@ -35,7 +35,7 @@ def main() -> None:
         dark.goto(f"{url}?__theme=dark")
         dark.get_by_role("tab", name="Drop an image").click()
         dark.locator(".grid-container button").first.click()
-        dark.wait_for_selector("#picture-answers .vz-card")
+        dark.wait_for_selector("#picture-answers .card")
         dark.get_by_role("button", name="What mattered?").last.click()
         dark.get_by_role("button", name="Show what mattered").last.click()
         dark.wait_for_timeout(5000)

@@ -1,6 +1,7 @@
 """The page in a real browser: what people do with it."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,13 @@ def test_a_three_drawn_stroke_by_stroke_is_read_and_cleared(page: Page) -> None:
     shown = page.locator("#digit-answers")
     expect(shown).to_contain_text("Draw a digit")
     draw(page, THREE[:1])
-    expect(shown.locator(".vz-card").first).to_be_visible()
+    expect(shown.locator(".card").first).to_be_visible()
     draw(page, THREE[1:])
-    expect(shown.locator(".vz-summary")).to_contain_text("models say 3")
-    assert shown.locator(".vz-card").count() >= 5
-    assert page.get_by_label("simple_cnn-mnist: 3").count() == 1
-    expect(page.locator("#digit-seen img")).to_be_visible()
-    page.get_by_label("Clear canvas").click()
+    expect(shown.locator(".said")).to_contain_text("says 3")
+    assert shown.locator(".models tbody tr").count() >= 5
+    expect(shown.get_by_role("row", name=re.compile("^simple_cnn-mnist 3 "))).to_have_count(1)
+    expect(shown.get_by_alt_text("What airbench-mnist sees: 28 × 28 pixels")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
     expect(shown).to_contain_text("Draw a digit")
 
 
@@ -78,34 +79,53 @@ def test_after_clearing_the_pad_is_drawn_on_again(request: pytest.FixtureRequest
     by_mouse = hand == "mouse"
     page: Page = request.getfixturevalue("page" if by_mouse else "phone")
     stroke: Callable[..., None] = draw if by_mouse else draw_by_touch
-    summary = page.locator("#digit-answers .vz-summary")
+    summary = page.locator("#digit-answers .said")
     for strokes, digit in ((THREE, "3"), (SEVEN, "7"), (THREE, "3")):
         stroke(page, strokes)
-        expect(summary).to_contain_text(f"say {digit}")
-        clear = page.get_by_label("Clear canvas")
+        expect(summary).to_contain_text(f"says {digit}")
+        clear = page.get_by_role("button", name="Clear")
         clear.click() if by_mouse else clear.tap()
         expect(page.locator("#digit-answers")).to_contain_text("Draw a digit")
 
 
-def test_strokes_are_undone_redone_and_erased(page: Page) -> None:
-    shown, summary = page.locator("#digit-answers"), page.locator("#digit-answers .vz-summary")
-    expect(page.get_by_label("Undo")).to_be_disabled()
+def test_strokes_are_undone_redone_and_cleared(page: Page) -> None:
+    shown, summary = page.locator("#digit-answers"), page.locator("#digit-answers .said")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
     draw(page, SEVEN)
-    expect(summary).to_contain_text("say 7")
-    page.get_by_label("Undo").click()
+    expect(summary).to_contain_text("says 7")
+    page.get_by_role("button", name="Undo").click()
     expect(shown).to_contain_text("Draw a digit")
-    page.get_by_label("Redo").click()
-    expect(summary).to_contain_text("say 7")
-    page.get_by_label("Clear canvas").click()
-    page.get_by_label("Undo").click()
-    expect(summary).to_contain_text("say 7")
-    page.get_by_label("Erase").click()
-    draw(page, [*SEVEN, *SEVEN])
+    page.get_by_role("button", name="Redo").click()
+    expect(summary).to_contain_text("says 7")
+    page.get_by_role("button", name="Clear").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(summary).to_contain_text("says 7")
+    page.keyboard.press("Escape")  # the pad does not have it: nothing happens
+    page.locator("#pad canvas").focus()
+    page.keyboard.press("Control+z")
     expect(shown).to_contain_text("Draw a digit")
-    page.get_by_label("Brush").focus()
-    page.keyboard.press("Enter")
-    draw(page, THREE)
-    expect(summary).to_contain_text("say 3")
+    page.keyboard.press("Control+Shift+z")
+    expect(summary).to_contain_text("says 7")
+    page.keyboard.press("Escape")
+    expect(shown).to_contain_text("Draw a digit")
+    for key in (*["ArrowUp"] * 7, "Space", *["ArrowDown"] * 14, "Space"):
+        page.keyboard.press(key)
+    expect(summary).to_contain_text("says 1")
+
+
+def test_a_stroke_is_one_request(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    for number, stroke in enumerate(THREE, 1):
+        draw(page, [stroke])
+        expect(page.locator("#digit-answers .late")).to_have_count(0)
+        expect(page.locator("#digit-answers .card")).to_be_visible()
+        assert len(asked) == number
+
+
+def test_a_digit_that_leaves_the_pad_is_read_whole(page: Page) -> None:
+    draw(page, [tuple((x, y + 120) for x, y in stroke) for stroke in THREE])
+    expect(page.locator("#digit-answers .said")).to_contain_text("says 3")
 
 
 def _explain(page: Page, name: str) -> None:
@@ -123,15 +143,14 @@ def _explain(page: Page, name: str) -> None:
 
 
 def _nothing_is_shown(page: Page, name: str) -> None:
-    expect(page.locator(f"#{name}-answers .vz-card")).to_have_count(0)
-    for part in ("seen", "heat"):
-        expect(page.locator(f"#{name}-{part} img")).to_have_count(0)
+    expect(page.locator(f"#{name}-answers .card")).to_have_count(0)
+    expect(page.locator(f"#{name}-heat img")).to_have_count(0)
 
 
 def test_a_new_drawing_has_no_heat_map_of_the_last(page: Page) -> None:
     draw(page, THREE)
     _explain(page, "digit")
-    page.get_by_label("Clear canvas").click()
+    page.get_by_role("button", name="Clear").click()
     _nothing_is_shown(page, "digit")
     draw(page, SEVEN)
     _explain(page, "digit")
@@ -140,10 +159,10 @@ def test_a_new_drawing_has_no_heat_map_of_the_last(page: Page) -> None:
     assert box is not None
     page.mouse.move(box["x"] + 20, box["y"] + 20)
     page.mouse.down()  # no stroke yet, but another drawing
-    assert page.locator("#digit-answers .vz-card").count() == 0
+    assert page.locator("#digit-answers .late").count() == 1
     expect(page.locator("#digit-heat img")).not_to_be_visible()
     page.mouse.up()
-    expect(page.locator("#digit-answers .vz-card").first).to_be_visible()
+    expect(page.locator("#digit-answers .late")).to_have_count(0)
     expect(page.locator("#digit-heat img")).to_have_count(0)
     _explain(page, "digit")
     page.get_by_label("Model", exact=True).click()
@@ -155,7 +174,7 @@ def test_a_picture_is_uploaded_and_explained(page: Page, digit_png: Path) -> Non
     page.get_by_role("tab", name="Drop an image").click()
     page.get_by_label("mnist", exact=True).first.check()
     page.locator("#picture input[type=file]").first.set_input_files(str(digit_png))
-    expect(page.locator("#picture-answers .vz-summary")).to_contain_text("models say 7")
+    expect(page.locator("#picture-answers .said")).to_contain_text("says 7")
     page.get_by_role("button", name="What mattered?").last.click()
     page.get_by_role("button", name="Show what mattered").last.click()
     expect(page.locator("img[alt='']").last.or_(page.locator(".image-frame img").last)).to_be_visible()
@@ -163,7 +182,7 @@ def test_a_picture_is_uploaded_and_explained(page: Page, digit_png: Path) -> Non
 
 def test_an_example_brings_its_dataset_along(page: Page) -> None:
     page.get_by_role("tab", name="Drop an image").click()
-    summary, examples = page.locator("#picture-answers .vz-summary"), page.locator(".grid-container button")
+    summary, examples = page.locator("#picture-answers .said"), page.locator(".grid-container button")
     expect(page.get_by_label("cifar10", exact=True).first).to_be_checked()
     for place, dataset, label in (
         (0, "cifar10", "ship"),
@@ -183,13 +202,13 @@ def test_a_new_picture_has_nothing_of_the_last(page: Page, tmp_path: Path) -> No
 
     def show_the_ship() -> None:
         page.locator(".grid-container button").first.click()
-        expect(page.locator("#picture-answers .vz-summary")).to_contain_text("ship")
+        expect(page.locator("#picture-answers .said")).to_contain_text("ship")
         _explain(page, "picture")
 
     show_the_ship()
     page.get_by_label("fashion-mnist", exact=True).first.check()
     expect(page.locator("#picture-heat img")).to_have_count(0)
-    expect(page.locator("#picture-answers .vz-card").first).to_contain_text("fashion")
+    expect(page.locator("#picture-answers .card").first).to_contain_text("fashion")
     show_the_ship()
     page.get_by_label("Remove Image").click()
     _nothing_is_shown(page, "picture")
@@ -235,7 +254,7 @@ def _watch(page: Page) -> None:
 def test_a_late_answer_is_never_shown_beside_a_newer_picture(page: Page, event: str) -> None:
     held = _hold(page, event)
     page.get_by_role("tab", name="Drop an image").click()
-    examples, summary = page.locator(".grid-container button"), page.locator("#picture-answers .vz-summary")
+    examples, summary = page.locator(".grid-container button"), page.locator("#picture-answers .said")
     examples.nth(0).click()
     if event == "explain_picture":
         expect(summary).to_contain_text("ship")
@@ -278,14 +297,19 @@ def test_a_broken_upload_is_one_friendly_line(page: Page, demo: Demo, tmp_path: 
 
 def test_models_are_compared(page: Page) -> None:
     page.get_by_role("tab", name="Compare").click()
-    expect(page.locator("#scatter svg circle").first).to_be_visible()
+    expect(page.locator("#compared svg circle").first).to_be_visible()
     expect(page.locator("#measured")).to_contain_text("Measured on")
+    rows = page.locator("#compared tbody tr")
+    page.get_by_role("radio", name="cifar10", exact=True).last.check()
+    expect(rows.first).to_contain_text("cifar10")
+    expect(page.locator("#compared circle")).to_have_count(rows.count())
+    expect(rows.filter(has_text="mnist")).to_have_count(0)
 
 
 def test_a_phone_shows_all_without_scrolling_sideways(phone: Page) -> None:
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     draw_by_touch(phone, THREE)
-    expect(phone.locator("#digit-answers .vz-summary")).to_contain_text("say 3")
+    expect(phone.locator("#digit-answers .said")).to_contain_text("says 3")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
@@ -297,4 +321,4 @@ def test_the_tabs_are_reached_by_keyboard(page: Page) -> None:
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.locator("#scatter svg circle").first).to_be_visible()
+    expect(page.locator("#compared svg circle").first).to_be_visible()

@@ -54,7 +54,7 @@ def page(browser: Browser, server: Demo) -> Iterator[Page]:
 
 def test_names_are_text_and_models_may_vanish(page: Page, server: Demo, models: Path) -> None:
     draw(page, SEVEN)
-    card = page.locator("#digit-answers .vz-card").first
+    card = page.locator("#digit-answers .card").first
     expect(card).to_be_visible()
     expect(page.locator("#digit-answers")).to_contain_text(f"7{_SCRIPT}{_TEMPLATE}")
     page.get_by_role("button", name="What mattered?").click()
@@ -77,14 +77,14 @@ def test_names_are_text_and_models_may_vanish(page: Page, server: Demo, models: 
     expect(page.locator(".toast-body")).to_contain_text("reload the page")
     page.get_by_role("tab", name="Drop an image").click()
     page.locator(".grid-container button").first.click()
-    expect(page.locator("#picture-answers .vz-summary")).to_contain_text("Trouser")
+    expect(page.locator("#picture-answers .said")).to_contain_text("Trouser")
     page.get_by_role("radio", name="a<img").check()
     expect(page.locator("#picture-answers")).to_contain_text("reload the page")
     page.reload()
     wait_for_pad(page)
     page.get_by_role("tab", name="Compare").click()
     expect(page.get_by_role("radio", name="a<img")).to_have_count(0)
-    expect(page.locator("#scatter svg, #scatter .vz-empty")).to_have_count(1)
+    expect(page.locator("#compared svg, #compared .models")).to_have_count(1)
     expect(page.locator("table").first).not_to_contain_text("a<img")
     assert "Traceback" not in server.log.read_text()
     assert httpx.get(f"{server.url}{API}/info").status_code == 200

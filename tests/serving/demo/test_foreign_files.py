@@ -205,7 +205,7 @@ def test_a_deep_link_reads_no_state(client: httpx.Client) -> None:
 
 def test_an_upload_belongs_to_the_session_that_used_it(client: httpx.Client, digit_png: Path) -> None:
     path = upload(client, digit_png.read_bytes())
-    kind, (shown, _) = call(client, "classify", [reference(path), "mnist"], session_hash="mine")
+    kind, (shown,) = call(client, "classify", [reference(path), "mnist"], session_hash="mine")
     assert (kind, "<strong>7" in shown) == ("complete", True)
     answer = client.post(
         f"{API}/call/classify", json={"data": [reference(path), "mnist"], "session_hash": "another"}

@@ -134,7 +134,7 @@ def test_the_page_is_opened_in_a_browser(browser: Browser, keyed: Demo) -> None:
     page.get_by_role("button", name="Open the page").click()
     wait_for_pad(page)
     draw(page, SEVEN)
-    expect(page.locator("#digit-answers .vz-summary")).to_contain_text("says 7")
+    expect(page.locator("#digit-answers .said")).to_contain_text("says 7")
     page.close()
 
 

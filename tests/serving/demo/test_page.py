@@ -19,10 +19,10 @@ from vision_zoo.data.dataset import Splits
 from vision_zoo.images.preprocess import open_image, prepare
 from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
-from vision_zoo.serving.demo.cards import cards
-from vision_zoo.serving.demo.compare import scatter
+from vision_zoo.serving.demo.compare import compared
 from vision_zoo.serving.demo.examples import EXAMPLES
 from vision_zoo.serving.demo.inputs import drawn_file
+from vision_zoo.serving.demo.verdict import message, verdict
 from vision_zoo.serving.explain import heat_map, occlusion
 from vision_zoo.serving.models import list_models
 from vision_zoo.serving.session import Session
@@ -52,10 +52,10 @@ def answer(session: Session, three: Image.Image) -> Answer:
 def test_an_uploaded_picture_is_answered_over_the_pages_api(served: str, digit_png: Path) -> None:
     from gradio_client import Client, handle_file
 
-    shown, _ = Client(f"{served}/demo", verbose=False).predict(
+    shown = Client(f"{served}/demo", verbose=False).predict(
         handle_file(digit_png), "mnist", api_name="/classify"
     )
-    assert "models say <strong>7</strong>" in shown
+    assert "models says <strong>7</strong>" in shown
 
 
 def test_the_page_asks_no_other_machine_for_anything(served: str) -> None:
@@ -128,18 +128,48 @@ def test_models_that_can_use_a_picture_answer_without_the_others(session: Sessio
         answers([session, other], {session.metadata.input: ImageError("another reason"), target: refused})
 
 
-def test_nothing_is_answered_with_nothing() -> None:
-    assert "Draw something" in cards([], nothing="Draw something")
+def _saying(answer: Answer, label: str, share: float = 0.9, *, familiar: bool | None = True) -> Answer:
+    """`answer`, but of another label."""
+    return replace(answer, ranked=((label, share), ("0", 1 - share)), familiar=familiar)
 
 
-def test_cards_say_what_screen_readers_need_and_escape_labels(answer: Answer) -> None:
-    shown = cards([answer], nothing="")
+def test_the_verdict_says_what_screen_readers_need_and_escapes_text(answer: Answer) -> None:
+    shown = verdict([answer], key="")
     assert f'aria-label="{answer.session.name}: 3, ' in shown
-    assert 'role="status"' in shown
-    hostile = Answer(answer.session, answer.pixels, (("<script>", 1.0),), 1.0, familiar=False)
-    assert "<script>" not in cards([hostile], nothing="")
-    assert "Unlike the training data" in cards([hostile], nothing="")
-    assert "2 models say" in cards([answer, answer], nothing="")
+    assert 'role="status">The model says <strong>3</strong>' in shown
+    assert f'alt="What {answer.session.name} sees: 28 × 28 pixels"' in shown
+    assert shown.count('role="listitem"') == 10
+    assert "<table" not in shown
+    hostile = _saying(answer, "<script>", familiar=False)
+    assert "<script>" not in verdict([hostile, hostile], key="<script>") + message("<script>", key="<script>")
+
+
+def test_the_most_accurate_model_is_the_headline_and_the_others_a_table(answer: Answer) -> None:
+    shown = verdict([_saying(answer, "3"), _saying(answer, "4"), _saying(answer, "4", 0.75)], key="")
+    assert "The most accurate of 3 models says <strong>3</strong>, 90.0\xa0%." in shown
+    assert "0 of 2 others agree" in shown
+    assert shown.count('<td class="other">4</td>') == 2
+    assert "75.0\xa0%" in shown
+    assert "1 of 1 others agree" in verdict([answer, answer], key="")
+
+
+@pytest.mark.parametrize(
+    ("familiar", "share", "why"),
+    [
+        ([False, True, True], 0.9, "the image is unlike the training data"),
+        ([True, False, False], 0.9, "2 of 3 models find the image unlike their training data"),
+        ([True, True, True], 0.4, "no label is more likely than not"),
+    ],
+)
+def test_what_the_models_themselves_warn_of_is_no_answer(
+    answer: Answer, familiar: list[bool], share: float, why: str
+) -> None:
+    shown = verdict([_saying(answer, "3", share, familiar=known) for known in familiar], key="")
+    assert f"Unsure: {why}; the most accurate of 3 models guesses <strong>3</strong>" in shown
+    assert ">Unsure</p>" in shown
+    assert ("energy score" in shown) is (False in familiar)
+    unknown = [_saying(answer, "3", familiar=None), _saying(answer, "3", familiar=False)]
+    assert "Unsure" not in verdict(unknown, key="")
 
 
 def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Session, answer: Answer) -> None:
@@ -168,32 +198,50 @@ def test_models_are_compared_with_shipped_figures_and_measured() -> None:
     assert measured.keys() == rows[0].keys()
 
 
-def test_the_picture_of_the_comparison_names_every_model() -> None:
+_ROW = {"dataset": "mnist", "accuracy %": 98.0, "p50 ms": 0.1, "p99 ms": None, "MiB": 0.5, "parameters": 1234}
+
+
+def test_the_models_of_one_dataset_are_compared() -> None:
     rows = [
-        {"model": "a-mnist", "dataset": "mnist", "accuracy %": 98.0, "p50 ms": 0.1},
-        {"model": "b<-mnist", "dataset": "mnist", "accuracy %": 99.0, "p50 ms": 0.4},
-        {"model": "c-mnist", "dataset": "mnist", "accuracy %": 97.0, "p50 ms": 0.2},
+        {**_ROW, "model": "a-mnist"},
+        {**_ROW, "model": "b<-mnist", "accuracy %": 99.0, "p50 ms": 0.4},
+        {**_ROW, "model": "c-mnist", "accuracy %": 97.0, "p50 ms": 0.2},
+        {**_ROW, "model": "d-mnist", "accuracy %": 96.0, "p50 ms": None},
+        {**_ROW, "model": "another", "dataset": "cifar10"},
     ]
-    drawn = scatter(rows)
-    assert drawn.count("<circle") == 3
-    assert drawn.count('r="5.5" fill="none"') == 1  # c is beaten
-    assert "b&lt;" in drawn
-    assert "Nothing has been measured" in scatter([])
+    shown = compared(rows, "mnist")
+    assert shown.count("<circle") == 3
+    assert shown.count('r="5.5" fill="none"') == 1  # c is beaten
+    assert "another" not in shown
+    names = re.findall(r'<th scope="row"><b>(\d)</b>(.*?)</th>', shown)
+    assert names == [("1", "b&lt;-mnist"), ("2", "a-mnist"), ("3", "c-mnist"), ("4", "d-mnist")]
+    assert "<td>1,234</td>" in shown
 
 
-def test_names_in_the_picture_of_the_comparison_do_not_cover_each_other() -> None:
+def test_models_of_ones_own_are_not_measured_yet(session: Session) -> None:
+    shipped = next(path for path in list_models(ROOT / "exported").values())
+    other = copy(session)
+    other.path = shipped  # another file of the name of one that was measured
+    rows, how = compare.shipped([session, other])
+    assert how == "Not measured yet: press the button."
+    shown = compared(rows, session.metadata.dataset)
+    assert "svg" not in shown
+    assert shown.count("<tr>") == 3
+
+
+def test_numbers_in_the_plot_do_not_cover_each_other() -> None:
     points = [(0.06, 99.04), (0.12, 99.09), (0.17, 98.64), (0.24, 98.29), (1.86, 98.41), (0.25, 98.3)]
     rows = [
-        {"model": f"a_long_name_{number}-mnist", "accuracy %": accuracy, "p50 ms": latency}
+        {**_ROW, "model": str(number), "accuracy %": accuracy, "p50 ms": latency}
         for number, (latency, accuracy) in enumerate(points)
     ]
-    pattern = r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="(start|end)">a_long'
-    found = re.findall(pattern, scatter(rows))
-    assert len(found) == len(rows)
-    width = 7 * len("a_long_name_0-mnist")
-    boxes = [(float(x) - width * (anchor == "end"), float(y)) for x, y, anchor in found]
-    for (x, y), (other_x, other_y) in itertools.combinations(boxes, 2):
-        assert abs(x - other_x) >= width - 1 or abs(y - other_y) >= 12
+    plot = compared(rows, "mnist")
+    circles = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', plot)]
+    texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="middle">[1-6]</text>', plot)
+    numbers = [(float(x), float(y) - 4.5) for x, y in texts[-len(rows) :]]
+    assert len(numbers) == len(circles) == len(rows)
+    for (x, y), (other_x, other_y) in itertools.combinations([*numbers, *circles], 2):
+        assert abs(x - other_x) >= 7 or abs(y - other_y) >= 10 or {(x, y), (other_x, other_y)} <= {*circles}
 
 
 def test_examples_are_what_the_best_models_of_their_dataset_take_them_for() -> None:

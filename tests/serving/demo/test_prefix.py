@@ -81,8 +81,8 @@ def _use(browser: Browser, url: str) -> None:
         page.get_by_role("button", name="Open the page").click()
         wait_for_pad(page)
         draw(page, SEVEN)
-        expect(page.locator("#digit-answers .vz-summary")).to_contain_text("says 7")
+        expect(page.locator("#digit-answers .said")).to_contain_text("says 7")
         page.get_by_role("tab", name="Drop an image").click()
         page.locator(".grid-container button").first.click()
-        expect(page.locator("#picture-answers .vz-summary")).to_contain_text("says")
+        expect(page.locator("#picture-answers .said")).to_contain_text("says")
         assert wrong == []

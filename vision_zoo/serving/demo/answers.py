@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from vision_zoo.core.errors import ImageError
 from vision_zoo.images.preprocess import InputFormat
@@ -63,8 +62,3 @@ def answer(session: Session, pixels: NDArray[np.uint8]) -> Answer:
     milliseconds = 1e3 * (time.perf_counter() - started)
     (ranked,) = prediction.labelled(session.metadata.labels)
     return Answer(session, pixels, ranked, milliseconds, session.metadata.is_familiar(prediction.logits[0]))
-
-
-def enlarged(pixels: NDArray[np.uint8], side: int = 224) -> Image.Image:
-    """A model's input, large enough to see its pixels."""
-    return Image.fromarray(pixels.squeeze()).resize((side, side), Image.Resampling.NEAREST)

@@ -1,9 +1,10 @@
-"""The comparison of all models on the page: a table and a plot."""
+"""The comparison of the models of one dataset on the page: a plot and a table, in which a model has the same number."""
 
 import html
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 from vision_zoo.core import json_file
@@ -12,26 +13,36 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import ZooResult, shipped_results
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.core.statistics import pareto_front
+from vision_zoo.serving.demo.verdict import breakable
 from vision_zoo.serving.session import Session
 
 Row = dict[str, Any]
 
-COLUMNS = ("model", "dataset", "accuracy %", "p50 ms", "p99 ms", "MiB", "parameters")
+_COLUMNS = {"accuracy %": ".2f", "p50 ms": ".3f", "p99 ms": ".3f", "MiB": ".2f", "parameters": ",d"}
+"""With the formats of their numbers."""
 _SECONDS = 0.3
+_HOW_TO_READ = (
+    '<p class="hint">Higher is more accurate, further left is faster. The line joins the models that no other beats in '
+    "both.</p>"
+)
+_NOT_MEASURED = "Not measured yet: press the button."
 
 
 def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
-    """The measurements of the shipped files and their hardware; no latency if there are none."""
+    """The measurements of the shipped files and their hardware; no latency where there are none."""
     for path in sorted(shipped_results().glob("*/zoo.json")):
         with suppress(RunError):
             document = json_file.read(path, ZooResult)
-            measured = document.rows_of_one_image()
-            rows = [(session, measured.get(session.name)) for session in sessions]
-            return [
-                _row(session, None if row is None else row.p50_ms, None if row is None else row.p99_ms)
-                for session, row in rows
-            ], f"Measured on {document.environment.description}, one image at a time, one thread."
-    return [_row(session, None, None) for session in sessions], "Not measured yet: press the button."
+            sizes = {model.model: model.bytes for model in document.models}
+            rows, known = document.rows_of_one_image(), []
+            for session in sessions:
+                # of the shipped file, not of another of its name
+                row = rows.get(session.name) if sizes.get(session.name) == session.size else None
+                known.append(_row(session, row.p50_ms, row.p99_ms) if row else _row(session, None, None))
+            if any(row["p50 ms"] is not None for row in known):
+                where = document.environment.description
+                return known, f"Measured on {where}, one image at a time, one thread."
+    return [_row(session, None, None) for session in sessions], _NOT_MEASURED
 
 
 def measure(session: Session) -> Row | None:
@@ -51,31 +62,56 @@ def measure(session: Session) -> Row | None:
 def _row(session: Session, p50: float | None, p99: float | None) -> Row:
     metadata = session.metadata
     values = (
-        session.name,
-        metadata.dataset,
-        round(100 * metadata.test_accuracy, 2),
-        None if p50 is None else round(p50, 3),
-        None if p99 is None else round(p99, 3),
-        round(session.size / 2**20, 2),
+        100 * metadata.test_accuracy,
+        p50,
+        p99,
+        session.size / 2**20,
         metadata.parameters,
     )
-    return dict(zip(COLUMNS, values, strict=True))
+    return {"model": session.name, "dataset": metadata.dataset, **dict(zip(_COLUMNS, values, strict=True))}
 
 
-_WIDTH, _HEIGHT = 760, 330
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 18, 46
-_COLOR = "#d55e00"
+_WIDTH, _HEIGHT = 520, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 14, 44
 _RADIUS = 5.5
-_CHARACTER_WIDTH, _LINE = 7.0, 13.0  # of a name, about
+_CHARACTER_WIDTH, _LINE = 8.0, 13.0  # of a number, about
 
+_AROUND = ((11, -11), (-11, -11), (11, 11), (-11, 11), (0, -15), (0, 15), (15, 0), (-15, 0))
+
+_Place = tuple[float, float]
 _Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def scatter(rows: Sequence[Row]) -> str:
-    """A point a model, its name beside it; a line joins those that no other model beats in both."""
-    points = [(row["p50 ms"], row["accuracy %"], row["model"]) for row in rows if row["p50 ms"] is not None]
+def compared(rows: Sequence[Row], dataset: object) -> str:
+    """The models of `dataset` as HTML, the most accurate first: a plot of those that were measured, a table of all."""
+    chosen = sorted(
+        (row for row in rows if row["dataset"] == dataset), key=lambda row: (-row["accuracy %"], row["model"])
+    )
+    plot, table = _scatter(chosen), _table(chosen)
+    return f'<div class="compared"><div>{plot}{_HOW_TO_READ}</div>{table}</div>' if plot else table
+
+
+def _table(rows: Sequence[Row]) -> str:
+    heads = "".join(f'<th scope="col">{column}</th>' for column in ("model", *_COLUMNS))
+    lines = "".join(
+        f'<tr><th scope="row"><b>{number}</b>{breakable(row["model"])}</th>'
+        + "".join(f"<td>{_cell(row[column], form)}</td>" for column, form in _COLUMNS.items())
+        + "</tr>"
+        for number, row in enumerate(rows, 1)
+    )
+    return f'<table class="models"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
+
+
+def _cell(value: float | int | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _scatter(rows: Sequence[Row]) -> str:
+    """A point a model, its number beside it; a line joins those that no other model beats in both."""
+    numbered = [(row, str(number)) for number, row in enumerate(rows, 1) if row["p50 ms"] is not None]
+    points = [(row["p50 ms"], row["accuracy %"], row["model"]) for row, _ in numbered]
     if not points:
-        return '<p class="vz-empty">Nothing has been measured yet.</p>'
+        return ""
     x_low, x_high = _padded([math.log10(latency) for latency, _, _ in points])
     y_low, y_high = _padded([accuracy for _, accuracy, _ in points])
 
@@ -88,21 +124,20 @@ def scatter(rows: Sequence[Row]) -> str:
     parts += [_horizontal(place(10**x_low, accuracy), accuracy) for accuracy in _levels(y_low, y_high)]
     front = pareto_front([(latency, accuracy) for latency, accuracy, _ in points])
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*points[index][:2]) for index in front))
-    parts.append(f'<polyline points="{line}" fill="none" stroke="{_COLOR}" stroke-width="1.5"/>')
+    parts.append(f'<polyline points="{line}" fill="none" stroke="var(--accent)" stroke-width="1.5"/>')
     places = [place(latency, accuracy) for latency, accuracy, _ in points]
-    parts += [_point(x, y, best=index in front) for index, (x, y) in enumerate(places)]
-    parts += _names(places, [name for *_, name in points])
+    parts += [_point(x, y, points[index][2], best=index in front) for index, (x, y) in enumerate(places)]
+    parts += _numbers(places, [number for _, number in numbered], [places[index] for index in front])
     description = "; ".join(
         f"{name}: {accuracy:.2f} %, {latency:.3g} ms" for latency, accuracy, name in points
     )
     return (
-        '<div style="overflow-x:auto">'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(description)}" '
-        'style="width:100%;min-width:600px;color:var(--body-text-color)" font-size="12" fill="currentColor">'
+        'font-size="13" fill="currentColor">'
         f"{''.join(parts)}"
         f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 6}" text-anchor="middle">p50 of one image, ms</text>'
-        f'<text x="14" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {_HEIGHT / 2})">'
-        "test accuracy, %</text></svg></div>"
+        f'<text x="12" y="{_HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 12 {_HEIGHT / 2})">'
+        "test accuracy, %</text></svg>"
     )
 
 
@@ -139,31 +174,38 @@ def _horizontal(left: tuple[float, float], accuracy: float) -> str:
     )
 
 
-def _point(x: float, y: float, *, best: bool) -> str:
-    fill = _COLOR if best else "none"
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_RADIUS}" fill="{fill}" stroke="{_COLOR}" stroke-width="1.5"/>'
+def _point(x: float, y: float, name: str, *, best: bool) -> str:
+    fill = "var(--accent)" if best else "none"
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_RADIUS}" fill="{fill}" stroke="var(--accent)" stroke-width="1.5">'
+        f"<title>{html.escape(name)}</title></circle>"
+    )
 
 
-def _names(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[str]:
-    """A name beside each point, where it covers no other name and no point as far as there is room."""
-    taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in places]
+def _numbers(places: Sequence[_Place], numbers: Sequence[str], line: Sequence[_Place]) -> list[str]:
+    """A number beside each point, where it covers no other, no point and no part of `line` as far as there is room."""
+    taken = [_box(place, 2 * _RADIUS, 2 * _RADIUS) for place in places]
+    for (x, y), (to_x, to_y) in pairwise(line):
+        along = [(x + (to_x - x) * part / 64, y + (to_y - y) * part / 64) for part in range(64)]
+        taken += [_box(place, 2, 2) for place in along]
     texts = []
-    for (x, y), name in zip(places, names, strict=True):
-        width = _CHARACTER_WIDTH * len(name)
-        choices = [
-            (left, middle, left + width, middle + _LINE)
-            for middle in (y - 7 - _LINE, y + 7, y - _LINE / 2, y - 20 - _LINE, y + 20)
-            for left in (x + 9, x - 9 - width)
-            if 0 <= left <= _WIDTH - width
-        ] or [(0.0, y - 7 - _LINE, width, y - 7)]
-        box = min(choices, key=lambda box: sum(_overlap(box, other) for other in taken))
+    for (x, y), number in zip(places, numbers, strict=True):
+        width = _CHARACTER_WIDTH * len(number)
+        boxes = [
+            _box((x + reach * dx, y + reach * dy), width, _LINE)
+            for reach in (1.0, 1.7, 2.4)
+            for dx, dy in _AROUND
+        ]
+        box = min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
         taken.append(box)
-        end = box[0] < x
-        texts.append(
-            f'<text x="{box[2] if end else box[0]:.1f}" y="{box[3] - 3:.1f}" text-anchor="{"end" if end else "start"}">'
-            f"{html.escape(name)}</text>"
-        )
+        middle, bottom = (box[0] + box[2]) / 2, box[3] - 2
+        texts.append(f'<text x="{middle:.1f}" y="{bottom:.1f}" text-anchor="middle">{number}</text>')
     return texts
+
+
+def _box(middle: _Place, width: float, height: float) -> _Box:
+    x, y = middle
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
 def _overlap(one: _Box, other: _Box) -> float:

@@ -9,8 +9,7 @@ import gradio as gr
 from vision_zoo.serving.demo.inputs import drawing_key, drawn_file
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import (
-    answers_column,
-    clear,
+    answers_area,
     drop_late_heat,
     explain_row,
     explained,
@@ -18,16 +17,17 @@ from vision_zoo.serving.demo.widgets import (
 )
 from vision_zoo.serving.session import Session
 
-_NOTHING = "Draw a digit; all models classify it after each stroke."
-_PAD = """<div class="vz-pad">
-<canvas width="280" height="280" role="img" aria-label="Drawing pad for mouse, pen or finger"></canvas>
-<div class="vz-tools" role="toolbar" aria-label="Tools">
-<button type="button" aria-label="Brush" aria-pressed="true">Brush</button>
-<button type="button" aria-label="Erase" aria-pressed="false">Erase</button>
-<button type="button" aria-label="Undo" disabled>Undo</button>
-<button type="button" aria-label="Redo" disabled>Redo</button>
-<button type="button" aria-label="Clear canvas">Clear</button>
-</div></div>"""
+_SCRIPTS = (files("vision_zoo.serving.web") / "pad.js", files(__package__) / "pad.js")
+_NOTHING = "Draw a digit, large."
+_PAD = """<div class="stage">
+<canvas tabindex="0" role="application" aria-label="Drawing pad" aria-describedby="pad-keys"></canvas></div>
+<div class="tools" role="toolbar" aria-label="Tools">
+<button type="button" disabled>Undo</button>
+<button type="button" disabled>Redo</button>
+<button type="button" disabled>Clear</button>
+</div>
+<p id="pad-keys" class="hint">Draw with a mouse, a pen or a finger; or with the arrow keys, the space bar putting the pen
+down and lifting it. Ctrl+Z undoes, Escape clears.</p>"""
 
 
 def digit_models(sessions: Mapping[str, Session]) -> list[Session]:
@@ -38,23 +38,20 @@ def digit_models(sessions: Mapping[str, Session]) -> list[Session]:
 def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> Any:
     """Lay the tab out; the choice among models is returned."""
     names = [session.name for session in digit_models(sessions())]
-    with gr.Row():
-        with gr.Column(scale=1, min_width=300):
+    with gr.Row(elem_classes="two"):
+        with gr.Column(min_width=0):
             pad = gr.HTML(
                 "",
-                label="Draw one digit, large",
-                show_label=True,
-                container=True,
                 elem_id="pad",
                 html_template=_PAD,
                 apply_default_css=False,
-                js_on_load=files(__package__).joinpath("pad.js").read_text(),
+                js_on_load="\n".join(file.read_text(encoding="utf-8") for file in _SCRIPTS),
             )
-        with gr.Column(scale=2, min_width=300):
-            shown, seen = answers_column("digit", _NOTHING)
-    button, heat, model = explain_row("digit", names)
+        with gr.Column(min_width=0):
+            shown = answers_area("digit", _NOTHING)
+        button, heat, model = explain_row("digit", names)
 
-    async def look(drawing: Any) -> tuple[Any, ...]:
+    async def look(drawing: Any) -> str:
         return await looked_at(
             runner, digit_models(sessions()), drawn_file(drawing), key=drawing_key(drawing), nothing=_NOTHING
         )
@@ -63,8 +60,9 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
         chosen = [session for session in digit_models(sessions()) if session.name == name]
         return await explained(runner, chosen, drawn_file(drawing), key=drawing_key(drawing))
 
-    pad.change(None, pad, [shown, seen, heat], js=clear("pad"))
-    pad.change(look, pad, [shown, seen], api_name="draw", show_progress="hidden", preprocess=False)
+    # The last answer stays, faint, until the next one comes.
+    pad.change(None, pad, heat, js="(drawing) => { window.visionZoo.pad(drawing); return null; }")
+    pad.change(look, pad, shown, api_name="draw", show_progress="hidden", preprocess=False)
     model.change(None, None, heat, js="() => null")
     shows = button.click(explain, [pad, model], heat, api_name="explain_drawing", preprocess=False)
     shows.then(**drop_late_heat("digit", heat))

@@ -1,5 +1,6 @@
 """The tab for image files."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,9 +9,9 @@ import gradio as gr
 from vision_zoo.serving.demo.examples import EXAMPLES, Example
 from vision_zoo.serving.demo.inputs import chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
+from vision_zoo.serving.demo.verdict import message
 from vision_zoo.serving.demo.widgets import (
-    answers_column,
-    clear,
+    answers_area,
     drop_late_heat,
     explain_row,
     explained,
@@ -41,28 +42,28 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
         (example for example in EXAMPLES if example.dataset in datasets_of(sessions())),
         key=lambda example: example.dataset != preferred,
     )
-    with gr.Row():
-        with gr.Column(scale=1, min_width=300):
-            dataset = gr.Radio(datasets_of(sessions()), value=preferred, label="Models trained on")
+    with gr.Row(elem_classes="two"):
+        with gr.Column(min_width=0):
             picture = gr.Image(
                 label="Image: drop, paste, or take a photo",
+                show_label=False,
                 elem_id="picture",
                 type="filepath",
                 image_mode=None,
                 sources=["upload", "clipboard", "webcam"],
-                height=300,
                 buttons=[],
             )
+            dataset = gr.Radio(datasets_of(sessions()), value=preferred, label="Models trained on")
             gallery = _gallery(shown_examples)
-        with gr.Column(scale=2, min_width=300):
-            shown, seen = answers_column("picture", _NOTHING)
-    button, heat, _ = explain_row("picture", None)
+        with gr.Column(min_width=0):
+            shown = answers_area("picture", _NOTHING)
+        button, heat, _ = explain_row("picture", None)
     paths = [item["image"]["path"] for item in gallery.value or []] if gallery is not None else []
 
     def models_of(name: Any) -> list[Session]:
         return [session for session in sessions().values() if session.metadata.dataset == name]
 
-    async def look(file: Any, name: Any) -> tuple[Any, ...]:
+    async def look(file: Any, name: Any) -> str:
         return await looked_at(
             runner, models_of(name), chosen_file(file), key=picture_key(file, name), nothing=_NOTHING
         )
@@ -77,8 +78,9 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
 
     both = [picture, dataset]
     changes = [picture.change, dataset.change]
-    gr.on(changes, None, both, [shown, seen, heat], js=clear("picture"))
-    gr.on(changes, look, both, [shown, seen], api_name="classify", show_progress="hidden", preprocess=False)
+    waiting = f"(...inputs) => {{ window.visionZoo.picture(...inputs); return [{json.dumps(message('…'))}, null]; }}"
+    gr.on(changes, None, both, [shown, heat], js=waiting)
+    gr.on(changes, look, both, shown, api_name="classify", show_progress="hidden", preprocess=False)
     shows = button.click(explain, both, heat, api_name="explain_picture", preprocess=False)
     shows.then(**drop_late_heat("picture", heat))
     if gallery is not None:
@@ -92,9 +94,11 @@ def _gallery(shown: list[Example]) -> Any:
     return gr.Gallery(
         [(example.picture(), example.name) for example in shown],
         label="Examples to click",
+        show_label=False,
+        container=False,
         elem_id="examples",
-        columns=3,
-        rows=2,
+        columns=len(shown),
+        rows=1,
         height="auto",
         allow_preview=False,
         interactive=False,

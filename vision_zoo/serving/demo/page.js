@@ -1,8 +1,8 @@
-// Every answer says which input it is of. One of another input than the present one is never shown, however late it
-// comes: observers run before the browser paints.
+// Every answer says which input it is of. One of another picture than the present one is never shown, however late it
+// comes, and one of another drawing is faint: observers run before the browser paints.
 window.visionZoo = (() => {
   const present = {};
-  const parts = (name) => ["answers", "seen", "heat"].map((part) => document.getElementById(`${name}-${part}`));
+  const parts = (name) => ["answers", "heat"].map((part) => document.getElementById(`${name}-${part}`));
 
   const isLate = (name, url) => {
     const of = /^data:image\/png;of=([^;]*);/.exec(url ?? "");
@@ -13,7 +13,8 @@ window.visionZoo = (() => {
     for (const [name, key] of Object.entries(present)) {
       for (const part of parts(name)) {
         for (const answer of part?.querySelectorAll("[data-of]") ?? []) {
-          if (answer.dataset.of !== key) answer.replaceChildren();
+          if (name === "digit") answer.classList.toggle("late", answer.dataset.of !== key);
+          else if (answer.dataset.of !== key) answer.replaceChildren();
         }
         for (const image of part?.querySelectorAll("img") ?? []) {
           image.style.visibility = isLate(name, image.src) ? "hidden" : "";

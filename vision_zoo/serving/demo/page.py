@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from vision_zoo.serving.demo.cards import STYLE
 from vision_zoo.serving.demo.compare_tab import compare_tab
 from vision_zoo.serving.demo.draw import digit_models, draw_tab
 from vision_zoo.serving.demo.drop import datasets_of, drop_tab, preferred_dataset
@@ -15,17 +14,15 @@ from vision_zoo.serving.session import Session
 
 Sessions = Callable[[], Mapping[str, Session]]
 
-_HOW_FAMILIAR = (
-    "⚠ marks an input whose energy score, ln Σ exp(logit), is below that of 98 % of the test images: the input is "
-    "unlike the training data, and the probabilities are unreliable."
-)
+_PACKAGE = files(__package__)
+_STYLES = (files("vision_zoo.serving.web") / "look.css", _PACKAGE / "style.css")
 
 
 def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
     """The page over the models of `sessions`, asked at every event; there is one at least."""
     model = None
     with gr.Blocks(title="vision-zoo", analytics_enabled=False, fill_width=False) as page:
-        gr.Markdown("# vision-zoo\nSmall image classifiers, running on this machine in ONNX Runtime.")
+        gr.HTML("<h1>vision-zoo</h1>", apply_default_css=False)
         if digit_models(sessions()):
             with gr.Tab("Draw a digit", id="draw"):
                 model = draw_tab(sessions, runner)
@@ -33,7 +30,6 @@ def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
             dataset = drop_tab(sessions, runner)
         with gr.Tab("Compare", id="compare"):
             compared, fresh_comparison = compare_tab(sessions, runner)
-        gr.Markdown(_HOW_FAMILIAR, elem_classes="vz-note")
 
         choices = [dataset, compared[0], *([] if model is None else [model])]
         outputs = [*choices, *compared[1:]]
@@ -67,10 +63,11 @@ def mount_options() -> dict[str, Any]:
     """How the page looks, for Gradio's `mount_gradio_app`."""
     # Fonts by name alone: the page must not ask another machine for anything.
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    style = "".join(file.read_text(encoding="utf-8") for file in _STYLES)
+    script = (_PACKAGE / "page.js").read_text(encoding="utf-8")
     return {
         "theme": theme,
-        "css": f"{STYLE}\n.vz-note {{ font-size: .8rem; }}",
-        "head": f"<script>{files(__package__).joinpath('page.js').read_text()}</script>",
+        "head": f"<style>{style}</style><script>{script}</script>",
         "footer_links": [],
         "ssr_mode": False,
         "run_history": False,

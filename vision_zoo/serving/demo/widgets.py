@@ -1,20 +1,17 @@
 """Gradio widgets shared by two tabs."""
 
-import base64
-import io
 import json
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import Base64ImageData
-from PIL import Image
 
 from vision_zoo.core.errors import VisionZooError
-from vision_zoo.serving.demo.answers import Answer, enlarged, most_accurate_first
-from vision_zoo.serving.demo.cards import cards, message
+from vision_zoo.serving.demo.answers import most_accurate_first
 from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.demo.runner import Runner
+from vision_zoo.serving.demo.verdict import message, png_url, verdict
 from vision_zoo.serving.explain import heat_map, occlusion
 from vision_zoo.serving.session import Session
 
@@ -27,13 +24,6 @@ class Shown:
 
     url: str
 
-    @classmethod
-    def of(cls, image: Image.Image, key: str) -> "Shown":
-        """Encode an image. Takes milliseconds: not for the event loop."""
-        content = io.BytesIO()
-        image.save(content, "PNG")
-        return cls(f"data:image/png;of={key};base64,{base64.b64encode(content.getvalue()).decode()}")
-
 
 def shown_image(**options: Any) -> Any:
     """Where a `Shown` is shown."""
@@ -43,56 +33,45 @@ def shown_image(**options: Any) -> Any:
     return image
 
 
-def clear(changed: str) -> str:
-    """Script that clears the answers when an event's input has changed, by page.js's function `changed`."""
-    waiting = json.dumps('<p class="vz-empty" role="status">…</p>')
-    return f"(...inputs) => {{ window.visionZoo.{changed}(...inputs); return [{waiting}, null, null]; }}"
-
-
 def drop_late_heat(name: str, heat: Any) -> dict[str, Any]:
     """Event after the one that shows what mattered in the input `name`: the input may be another by now."""
     script = f"(image) => window.visionZoo.kept({json.dumps(name)}, image)"
     return {"fn": None, "inputs": heat, "outputs": heat, "js": script}
 
 
-def answers_column(name: str, nothing: str) -> tuple[Any, Any]:
-    """The cards, and what the most accurate model sees."""
-    shown = gr.HTML(cards([], nothing=nothing), elem_id=f"{name}-answers", min_height=230)
-    seen = shown_image(label="What the most accurate model sees", elem_id=f"{name}-seen", height=250)
-    return shown, seen
+def answers_area(name: str, nothing: str) -> Any:
+    """Where the answers to the input `name` are shown."""
+    return gr.HTML(message(nothing), elem_id=f"{name}-answers", apply_default_css=False)
 
 
 def explain_row(name: str, models: list[str] | None) -> tuple[Any, Any, Any]:
     """A button that shows what mattered, the image that it shows, and with `models` a choice among them."""
     with gr.Accordion("What mattered?", open=False):
-        gr.Markdown(
-            "Parts of the image are covered one at a time. Orange: covering lowers the probability of the prediction. "
-            "Blue: covering raises it."
+        gr.HTML(
+            '<p class="hint">Parts of the image are covered one at a time. Orange: covering lowers the probability of '
+            "the prediction. Blue: covering raises it.</p>",
+            apply_default_css=False,
         )
         with gr.Row():
             with gr.Column():
                 model = gr.Dropdown(models, value=models[0], label="Model") if models else None
                 button = gr.Button("Show what mattered")
-            heat = shown_image(label="Heat map", elem_id=f"{name}-heat", height=350)
+            heat = shown_image(label="Heat map", show_label=False, elem_id=f"{name}-heat", height=336)
     return button, heat, model
 
 
 async def looked_at(
     runner: Runner, sessions: list[Session], picture: Picture | None, *, key: str, nothing: str
-) -> tuple[str, Shown | None]:
-    """What models say of an input, as HTML, and what the best of them sees."""
-
-    def show(found: list[Answer]) -> tuple[str, Shown]:
-        return cards(found, nothing=nothing, key=key), Shown.of(enlarged(found[0].pixels), key)
-
+) -> str:
+    """What models say of an input, as HTML."""
     if picture is None:
-        return message(nothing, key=key), None
+        return message(nothing, key=key)
     if not sessions:
-        return message(_NOT_SERVED, key=key), None
+        return message(_NOT_SERVED, key=key)
     try:
-        return await runner.answers(sessions, picture, show)
+        return await runner.answers(sessions, picture, lambda found: verdict(found, key=key))
     except VisionZooError as error:
-        return message(sentence(error), key=key), None
+        return message(sentence(error), key=key)
 
 
 async def explained(runner: Runner, sessions: list[Session], picture: Picture | None, *, key: str) -> Shown:
@@ -105,7 +84,7 @@ async def explained(runner: Runner, sessions: list[Session], picture: Picture | 
         return await runner.first_answer(
             most_accurate_first(sessions),
             picture,
-            lambda found: Shown.of(heat_map(found.pixels, occlusion(found.session, found.pixels)), key),
+            lambda found: Shown(png_url(heat_map(found.pixels, occlusion(found.session, found.pixels)), key)),
         )
     except VisionZooError as error:
         raise complaint(sentence(error)) from error

@@ -1,11 +1,10 @@
-// The pad: strokes of a mouse, a pen, a finger or the keyboard. Models see them as `vision-zoo demo` shows them.
+// The pad of this page and of `vision-zoo demo`: strokes of a mouse, a pen, a finger or the keyboard.
 
 const SIDE = 280, BRUSH = 22, STEP = 14;
 
-/** `strokes` of points on a square of SIDE, on a canvas `scale` times as large. */
-function paint(context, strokes, scale, colour) {
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, SIDE, SIDE);
+/** `strokes` of points on a square of SIDE that begins `from` left of and above the canvas, which is `scale` times as large. */
+function paint(context, strokes, scale, colour, from = 0) {
+  context.setTransform(scale, 0, 0, scale, -from * scale, -from * scale);
   Object.assign(context, { lineWidth: BRUSH, lineCap: "round", lineJoin: "round", strokeStyle: colour });
   for (const points of strokes) {
     context.beginPath();
@@ -15,10 +14,17 @@ function paint(context, strokes, scale, colour) {
   }
 }
 
+/** Paint strokes black on a square canvas of SIDE, as models take them: smaller where one leaves the pad, so that none is cut. */
+function paintForModels(context, strokes) {
+  let low = 0, high = SIDE;
+  for (const at of strokes.flat(2)) [low, high] = [Math.min(low, at - BRUSH / 2), Math.max(high, at + BRUSH / 2)];
+  paint(context, strokes, SIDE / (high - low), "#000", low);
+}
+
 /** A pad on a canvas; `changed` is called after each stroke, undo and clearing. */
 class Pad {
   constructor(canvas, changed) {
-    Object.assign(this, { canvas, changed, strokes: [], undone: [], stroke: null, pointer: null, cursor: null });
+    Object.assign(this, { canvas, changed, strokes: [], past: [], future: [], stroke: null, pointer: null, cursor: null });
     const listen = (name, action) => canvas.addEventListener(name, action.bind(this));
     listen("pointerdown", this.begin);
     listen("pointermove", this.move);
@@ -41,8 +47,13 @@ class Pad {
     try {
       this.canvas.setPointerCapture(this.pointer);
     } catch { /* the pointer has left already */ }
-    this.stroke = [this.place(event)];
-    this.strokes.push(this.stroke);
+    this.start(this.place(event));
+  }
+
+  start(point) {
+    this.stroke = [point];
+    this.past.push(this.strokes);
+    this.strokes = [...this.strokes, this.stroke];
     this.repaint();
   }
 
@@ -60,7 +71,7 @@ class Pad {
   }
 
   finished() {
-    this.undone = [];
+    this.future = [];
     this.changed();
   }
 
@@ -77,8 +88,7 @@ class Pad {
       this.stroke = null;
       this.finished();
     } else {
-      this.stroke = [this.cursor];
-      this.strokes.push(this.stroke);
+      this.start(this.cursor);
     }
     this.repaint();
   }
@@ -92,19 +102,24 @@ class Pad {
   }
 
   undo() {
-    if (this.stroke || !this.strokes.length) return;
-    this.undone.push(this.strokes.pop());
-    this.again();
+    this.step(this.past, this.future);
   }
 
   redo() {
-    if (this.stroke || !this.undone.length) return;
-    this.strokes.push(this.undone.pop());
+    this.step(this.future, this.past);
+  }
+
+  step(from, to) {
+    if (this.stroke || !from.length) return;
+    to.push(this.strokes);
+    this.strokes = from.pop();
     this.again();
   }
 
+  /** Begin anew; undone as a stroke is. */
   clear() {
-    Object.assign(this, { strokes: [], undone: [], stroke: null, cursor: null });
+    if (this.strokes.length) this.past.push(this.strokes);
+    Object.assign(this, { strokes: [], future: [], stroke: null, pointer: null, cursor: null });
     this.again();
   }
 
@@ -117,9 +132,11 @@ class Pad {
     const size = Math.round(this.canvas.clientWidth * devicePixelRatio) || SIDE, context = this.canvas.getContext("2d");
     if (this.canvas.width !== size) this.canvas.width = this.canvas.height = size;
     const style = getComputedStyle(this.canvas);
-    paint(context, this.strokes, size / SIDE, style.getPropertyValue("--ink"));
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, size, size);
+    paint(context, this.strokes, size / SIDE, style.color);
     if (!this.cursor) return;
-    context.strokeStyle = style.getPropertyValue("--accent");
+    context.strokeStyle = style.caretColor;
     context.lineWidth = 2;
     context.beginPath();
     context.arc(...this.cursor, BRUSH / 2 + 2, 0, 7);
@@ -129,7 +146,7 @@ class Pad {
   /** The drawing as models take it: black strokes on nothing. */
   pixels() {
     const context = new OffscreenCanvas(SIDE, SIDE).getContext("2d", { willReadFrequently: true });
-    paint(context, this.strokes, 1, "#000");
+    paintForModels(context, this.strokes);
     return context.getImageData(0, 0, SIDE, SIDE);
   }
 }

@@ -135,8 +135,8 @@ function enter(next) {
   for (const id of ["pad", "picture", "video"]) find(id).hidden = true;
   find("empty").hidden = DRAWN || next !== "draw";
   if (next !== "draw" || DRAWN) find({ draw: "pad", picture: "picture", camera: "video" }[next]).hidden = false;
-  find("undo").disabled = next !== "draw" || !pad.strokes.length;
-  find("redo").disabled = next !== "draw" || !pad.undone.length;
+  find("undo").disabled = next !== "draw" || !pad.past.length;
+  find("redo").disabled = next !== "draw" || !pad.future.length;
   find("camera").setAttribute("aria-pressed", String(next === "camera"));
 }
 

@@ -76,7 +76,7 @@ def _page(sessions: Sequence[Session], contents: Mapping[str, bytes], loaded: Ru
 
     blocks = {"runtime-script": loaded.script, "runtime-wasm": loaded.wasm}
     blocks |= {f"model-{number}": contents[session.name] for number, session in enumerate(sessions)}
-    style = (_FOLDER / "style.css").read_text(encoding="utf-8")
+    style = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("look", "style"))
     script = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     names = ", ".join(session.name for session in sessions)
     return html.render(
