@@ -3,6 +3,7 @@
 import functools
 import importlib
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,6 +175,7 @@ def to_onnx(
                 dynamo=True,
                 external_data=False,
                 dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
+                custom_translation_table={torch.ops.aten.gelu.default: _gelu},
                 verbose=False,
             )
         if program is None:
@@ -186,6 +188,20 @@ def to_onnx(
         ) from error
     finally:
         logger.setLevel(level)
+
+
+def _gelu(x: Any, approximate: str = "none") -> Any:
+    """GELU in the order in which ONNX Runtime recognises it, and computes it in one pass; torch's own order it does not.
+
+    The factor 0.5 is exact: its place changes no bit.
+    """
+    op: Any = importlib.import_module("onnxscript").opset18
+    if approximate == "tanh":
+        cubic = op.Mul(x, op.Add(op.Mul(op.Mul(x, x), op.CastLike(0.044715, x)), op.CastLike(1.0, x)))
+        part = op.Tanh(op.Mul(cubic, op.CastLike(math.sqrt(2 / math.pi), x)))
+    else:
+        part = op.Erf(op.Div(x, op.CastLike(math.sqrt(2), x)))
+    return op.Mul(op.Mul(x, op.Add(part, op.CastLike(1.0, x))), op.CastLike(0.5, x))
 
 
 def _read_operators_once() -> None:
