@@ -108,7 +108,7 @@ def main() -> None:
             if not check:
                 card.unlink()
     if check and drifted:
-        sys.exit(f"error: {', '.join(drifted)} differ from results/; run `make docs`")
+        sys.exit(f"error: {', '.join(drifted)} do not match results/; run `make docs`")
 
 
 if __name__ == "__main__":

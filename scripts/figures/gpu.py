@@ -15,7 +15,7 @@ def table(results: Results) -> str:
             f"Milliseconds per training step on one {hardware(document)}, Python "
             f"{document['environment']['python']}, {versions(environment_of(document))}; random images, at least "
             f"{document['seconds']} s of steps for each value. *Gain*: eager over graph in fp32. *Repeatable*: time "
-            "with deterministic algorithms over time without, in fp32."
+            "with deterministic algorithms over time without them, in fp32."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)

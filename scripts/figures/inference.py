@@ -22,7 +22,7 @@ def _inference(document: dict[str, Any]) -> list[str]:
             overhead, "Session.predict", "p50", 64
         ),
         "eager torch over ONNX Runtime, one image, one thread each": _range(engines, "torch", "p50", 1),
-        f"ONNX Runtime's default options over ours, {callers} concurrent callers": _range(
+        f"ONNX Runtime with its default options over ours, {callers} concurrent callers": _range(
             options, "default options", "p99", 1
         ),
     }
@@ -42,7 +42,7 @@ def _inference(document: dict[str, Any]) -> list[str]:
         f"`{row['model']}` {row['cpu_us']['predict']:.0f} µs, a plain loop with Pillow {row['cpu_us']['plain loop']:.0f}"
         for row in document.get("files", ())
     ]
-    many = f"Processor time of `vision-zoo predict` for each of many small PNG files: {'; '.join(files)}."
+    many = f"CPU time of `vision-zoo predict` per file, for many small PNG files: {'; '.join(files)}."
     return [table, how, *([many] if files else [])]
 
 

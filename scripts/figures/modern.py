@@ -31,7 +31,7 @@ def table(results: Results) -> str:
     ]
     where = ", ".join(dict.fromkeys(document.environment.description for document in documents))
     how = (
-        f"Accuracy on the whole test split with the weights of the last epoch. Time per run on {where}, shared with "
+        f"Accuracy on the whole test split with the weights of the last epoch. Time per run on {where}, which also did "
         "other work: core-minutes are CPU time, minutes are elapsed time."
     )
     return f"{markdown(rows)}\n\n{how}"

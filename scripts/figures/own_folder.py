@@ -10,7 +10,7 @@ from vision_zoo.core.tables import markdown
 
 _FLATTERED = (
     "Imagenette is a part of ImageNet, on which the weights of `efficientnet_lite0` and `alexnet_finetuned` "
-    "were trained: what depends on them is too good there."
+    "were trained: results with them are too good there."
 )
 
 
@@ -28,15 +28,15 @@ def _compared(part: str, run: FolderComparison) -> dict[str, Any]:
     first = run.first_answer_seconds
     return {
         "folder and budget": part,
-        "draw": run.draw if run.repeat == 0 else f"{run.draw}, again",
+        "draw": run.draw if run.repeat == 0 else f"{run.draw}, repeated",
         "recommended": f"`{run.recommended}`",
         "held-out accuracy": None if run.test_accuracy is None else f"{run.test_accuracy:.1%}",
-        "of new pictures": None if run.new_accuracy is None else f"{run.new_accuracy:.1%}",
+        "accuracy on new images": None if run.new_accuracy is None else f"{run.new_accuracy:.1%}",
         "n": run.new_images,
         "seconds": f"{run.seconds:.0f}",
-        "first answer, s": None if first is None else f"{first:.0f}",
+        "first model, s": None if first is None else f"{first:.0f}",
         "architectures measured": len(run.measured),
-        "no time for": len(run.left_out),
+        "left out": len(run.left_out),
     }
 
 
@@ -79,9 +79,7 @@ def distillation(results: Results) -> str:
         rows = [_distilled(found, document) for found in document["differences"]]
         milliseconds = ", ".join(f"`{name}` {value:.2f}" for name, value in document["milliseconds"].items())
         where = f"Measured on {hardware(document)}; {versions(environment_of(document), ('torch',))}."
-        latency = (
-            f"Milliseconds of one picture on one core, the median: {milliseconds}." if milliseconds else ""
-        )
+        latency = f"Median latency of one image on one core, in ms: {milliseconds}." if milliseconds else ""
         parts += [markdown(rows), " ".join(part for part in (_FLATTERED, latency, where) if part)]
     return "\n\n".join(parts) or "Not measured yet."
 
@@ -117,13 +115,13 @@ def audits(results: Results) -> str:
 
 def _audited(row: AuditMeasurement) -> dict[str, Any]:
     return {
-        "pictures of": row.dataset,
-        "planted": row.defect,
+        "dataset": row.dataset,
+        "planted defects": row.defect,
         "seed": row.seed,
-        "pictures": row.pictures,
+        "images": row.pictures,
         "n": row.planted,
         "precision": f"{row.precision:.1%}",
         "recall": f"{row.recall:.1%}",
-        "falsely listed": None if row.false_fraction is None else f"{row.false_fraction:.1%}",
+        "false positives": None if row.false_fraction is None else f"{row.false_fraction:.1%}",
         "seconds": f"{row.seconds:.0f}",
     }

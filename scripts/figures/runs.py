@@ -203,7 +203,7 @@ def _samples(recipe: Recipe, predictions: Predictions, dataset: Dataset) -> "Fig
     split = dataset.load().test
     if not np.array_equal(split.labels, predictions.labels):
         raise DataError(
-            f"the predictions are not of this copy of {dataset.name}; expected the one in results/"
+            f"the predictions belong to another copy of {dataset.name}; expected the copy named in results/"
         )
     right = predictions.right(_SEED)
     width, row = _COLUMNS * _TILE, _SIDE + 48

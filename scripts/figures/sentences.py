@@ -22,8 +22,8 @@ def reproduction_sentence(_results: Results) -> str:
     return (
         f"{verdicts.total()} of {len(_published())} published experiments were repeated. By an equivalence test, "
         f"{verdicts[HOLDS]} reproduced the reported accuracy, {verdicts[ABOVE]} exceeded it and {verdicts[FALLS_SHORT]} "
-        f"fell short; for {verdicts[UNKNOWN]} it takes more runs to tell. [docs/RESULTS.md](docs/RESULTS.md) compares "
-        "every result with its report, and [docs/CLAIMS.md](docs/CLAIMS.md) gives a verdict on every claim."
+        f"fell short of it; for {verdicts[UNKNOWN]}, more runs are needed. [docs/RESULTS.md](docs/RESULTS.md) compares "
+        "every result with its report, and [docs/CLAIMS.md](docs/CLAIMS.md) states a verdict on every claim."
     )
 
 

@@ -67,7 +67,7 @@ def _parts(document: dict[str, Any]) -> list[str]:
         f"Poisson arrivals, {poisson['rate']:,} requests per second, {poisson['requests']:,} in total: "
         f"{sum(poisson['others'].values())} failed, p99 {poisson['p99_ms']:.1f} ms from the scheduled arrival (median of "
         f"rounds with {_listed(poisson['rounds_p99_ms'])} ms). Overload, three times the peak throughput of eight "
-        f"connections: {overload['share_of_peak']:.0%} of the peak is still answered successfully. Memory after "
+        f"connections: throughput stays at {overload['share_of_peak']:.0%} of the peak. Memory growth after "
         f"{memory['requests']:,} requests: {memory['after_mib'] - memory['before_mib']:+.1f} MiB."
     )
     return [markdown(rows), how, load]

@@ -66,11 +66,11 @@ def table(results: Results) -> str:
         how = (
             f"Medians of {document['rounds']} rounds on {hardware(document)}, "
             f"{document['environment']['threads']} threads, each loop in its own process, alternately, with "
-            f"{versions(environment_of(document))}, {loops}. Columns of other loops are their time relative to the "
+            f"{versions(environment_of(document))}, {loops}. The columns of other loops show their time relative to the "
             "engine. *Floor*: the recipe's arithmetic at the speed of a large matrix product, measured in the same "
             "rounds. ¹ The engine computes frozen features once, the other loops in every epoch. *Time to "
-            "report*: seconds until the test curve first reaches the reported accuracy, with the engine and with the "
-            "course loop; the mean of the runs in docs/RESULTS.md that reach it."
+            "report*: seconds until the test accuracy first reaches the reported one, with the engine and with the "
+            "course loop; the mean over the runs in docs/RESULTS.md that reach it."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)

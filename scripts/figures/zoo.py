@@ -83,7 +83,7 @@ def table(results: Results) -> str:
             "Accuracy of the exported file on the whole test split, in ONNX Runtime, from one training run each. "
             "Latency of one image, from pixels to probabilities, on one thread of "
             f"{document.environment.description}, over {min(calls):,} to {max(calls):,} calls. The last column is "
-            "the latency of eager torch relative to ONNX Runtime, measured alternately. "
+            "the latency of eager torch relative to that of ONNX Runtime, measured alternately. "
             f"With {versions(document.environment)}."
         )
         parts += [markdown(rows), how, _COPIES]

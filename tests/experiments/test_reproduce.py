@@ -175,7 +175,7 @@ def test_a_shortfall_says_what_seeds_alone_may_do(
     assert ("Another run is expected" in text) == (said is not None)
     if said:
         assert (
-            f"between {said[0]} (95% prediction interval of 3 runs): the single run of the report lies {said[1]}."
+            f"between {said[0]} (95% prediction interval of 3 runs); the report's single run lies {said[1]}."
             in text
         )
 
@@ -186,7 +186,8 @@ def test_runs_that_never_learnt_are_counted_and_make_no_interval(tmp_path: Path)
     (tmp_path / "here" / "x.json").write_text(json.dumps(_document(recipe, 0.862, 0.1, 0.1)))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
     assert (
-        f"- `{recipe.name}`: 2 of 3 runs stayed at chance level (10%), which the verdict leaves out" in text
+        f"- `{recipe.name}`: 2 of 3 runs stayed at chance level (10%) and are excluded from the verdict"
+        in text
     )
     assert "is 9% to 99%. The other reaches 86.20%." in text
     assert "Another run is expected" not in text

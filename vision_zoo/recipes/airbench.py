@@ -21,7 +21,7 @@ _SETTINGS: dict[str, Any] = {
 
 _CIFAR10 = Recipe(
     name="airbench-cifar10",
-    title="What a small network reaches today: CIFAR-10",
+    title="A modern small network: CIFAR-10",
     dataset="cifar10",
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
@@ -42,7 +42,7 @@ _REGULARISED: dict[str, Any] = {
 RECIPES = (
     Recipe(
         name="airbench-mnist",
-        title="What a small network reaches today: MNIST",
+        title="A modern small network: MNIST",
         dataset="mnist",
         mean=(0.1307,),
         std=(0.3081,),
@@ -55,7 +55,7 @@ RECIPES = (
     ),
     Recipe(
         name="airbench-fashion_mnist",
-        title="What a small network reaches today: Fashion-MNIST",
+        title="A modern small network: Fashion-MNIST",
         dataset="fashion-mnist",
         mean=(0.2860,),
         std=(0.3530,),
@@ -70,12 +70,12 @@ RECIPES = (
     _CIFAR10,
     _CIFAR10.override(
         name="airbench_cutout-cifar10",
-        title="What a small network reaches today: CIFAR-10, with cutout and a higher learning rate for biases",
+        title="A modern small network: CIFAR-10, with cutout and a higher learning rate for biases",
         **_REGULARISED,
     ),
     _CIFAR10.override(
         name="airbench_large-cifar10",
-        title="What a small network reaches today: CIFAR-10, wider and longer",
+        title="A modern small network: CIFAR-10, wider and trained longer",
         architecture_arguments={"widths": [128, 384, 384]},
         parameters=4_606_520,
         epochs=64,
@@ -83,7 +83,7 @@ RECIPES = (
     ),
     Recipe(
         name="airbench-imagenette_rgb",
-        title="What a small network reaches today: Imagenette in colour, 64 x 64",
+        title="A modern small network: Imagenette in colour, 64 x 64",
         dataset="imagenette-rgb",
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),

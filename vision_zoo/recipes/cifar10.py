@@ -16,7 +16,7 @@ _REPORT_A: dict[str, Any] = {
 
 _SIMPLE_CNN = Recipe(
     name="simple_cnn-cifar10",
-    remark="The value in the epoch log of the report; its abstract says 72 %.",
+    remark="The value is from the report's epoch log; its abstract says 72 %.",
     title="CNN against patch-LSTM: the CNN",
     report="A",
     reported={
@@ -32,8 +32,9 @@ _SIMPLE_CNN = Recipe(
 _ALEXNET = Recipe(
     name="alexnet_finetuned-cifar10",
     remark=(
-        "Read as torchvision's three dense layers, all trained on the frozen features of a 224 x 224 image, which are "
-        "computed once. The first two start from random weights, as nothing but the features' is at hand everywhere."
+        "Interpreted as torchvision's three dense layers, all trained on the frozen features of a 224 x 224 image, "
+        "which are computed once. The first two start from random weights, since only the weights of the feature "
+        "layers are available everywhere."
     ),
     title="CNN against patch-LSTM: AlexNet with frozen ImageNet features",
     report="A",
@@ -65,7 +66,7 @@ _PATCH_LSTM = Recipe(
 )
 _FROM_SCRATCH = Recipe(
     name="all_cnn-cifar10_gray",
-    remark="20 epochs are 7,040 steps; 30 minutes end it earlier on two cores.",
+    remark="20 epochs are 7,040 steps; on two cores, the limit of 30 minutes ends training earlier.",
     title="Regularisation and transfer: AllCNN from scratch on grayscale CIFAR-10",
     report="E",
     reported={"test_accuracy": 0.7218, "test_loss": 0.80},
@@ -76,7 +77,7 @@ _FROM_SCRATCH = Recipe(
 )
 _TRANSFER = Recipe(
     name="all_cnn_transfer-cifar10_gray",
-    remark="The frozen layers' dropout stays on: the report's training loss lies above its validation loss.",
+    remark="Dropout in the frozen layers stays on, since the report's training loss is above its validation loss.",
     title="Regularisation and transfer: Imagenette's convolutions frozen, a new head on grayscale CIFAR-10",
     report="E",
     reported={
@@ -98,7 +99,10 @@ _TRANSFER = Recipe(
 _FINE_TUNED = Recipe(
     name="efficientnet_lite0_fine_tuned-cifar10",
     title="EfficientNet-Lite0 with ImageNet weights, fine-tuned",
-    remark="A modern recipe of no report. ImageNet has some classes of CIFAR-10; the weights are Apache-2.0.",
+    remark=(
+        "A modern recipe, not from a report. ImageNet contains some classes of CIFAR-10. The weights are under "
+        "Apache-2.0."
+    ),
     architecture="efficientnet_lite0",
     architecture_arguments={"resolution": 128},
     dataset="cifar10",
@@ -126,8 +130,8 @@ RECIPES = (
     _SIMPLE_CNN.variant(
         "simple_cnn_30_epochs-cifar10",
         remark=(
-            "The first epoch that the report prints has a training accuracy of 95.65 %: its log is that of a network "
-            "already trained, read as the last ten of 30 epochs."
+            "The first epoch printed in the report has a training accuracy of 95.65 %, so the network was already "
+            "trained; interpreted as the last ten of 30 epochs."
         ),
         title="The CNN of report A, trained three times as long",
         reported={
@@ -141,13 +145,13 @@ RECIPES = (
     _ALEXNET,
     _ALEXNET.variant(
         "alexnet_published_classifier-cifar10",
-        remark="Needs all of torchvision's weights, which it downloads.",
+        remark="Needs all of torchvision's AlexNet weights, which torchvision downloads.",
         title="AlexNet with frozen ImageNet features, its dense layers trained from their published weights",
         pretrained="alexnet-imagenet1k",
     ),
     _ALEXNET.variant(
         "alexnet_one_layer-cifar10",
-        remark="The report's abstract says 75 %: read as one dense layer on the 9,216 frozen features.",
+        remark="The report's abstract says 75 %; interpreted as one dense layer on the 9,216 frozen features.",
         title="One dense layer on AlexNet's frozen ImageNet features",
         reported={"test_accuracy": 0.75},
         architecture_arguments={},
@@ -163,7 +167,10 @@ RECIPES = (
     _FROM_SCRATCH,
     _FROM_SCRATCH.variant(
         "all_cnn_batch_norm-cifar10_gray",
-        remark=f"{BATCH_NORM_REMARK} Ends after the steps that its 30 minutes were at 32 x 32 pixels, about 900.",
+        remark=(
+            f"{BATCH_NORM_REMARK} Ends after about 900 steps, as many as the report's 30 minutes allowed at 32 x 32 "
+            "pixels."
+        ),
         title="AllCNN with batch normalisation from scratch on grayscale CIFAR-10",
         max_steps=900,
         **BATCH_NORM,
@@ -178,7 +185,10 @@ RECIPES = (
     ),
     _TRANSFER.variant(
         "all_cnn_transfer_20_epochs-cifar10_gray",
-        remark="The same transfer from the uncapped Imagenette run: how much of the gap is the source's training.",
+        remark=(
+            "The same transfer from the Imagenette run without limits, to show how much of the gap is due to the "
+            "training of the source."
+        ),
         title="Transfer from AllCNN trained for 20 epochs",
         reported={},
         transfer_from="all_cnn_20_epochs-imagenette",

@@ -12,14 +12,20 @@ _REPORT_C: dict[str, Any] = {
     "test_curve": True,
 }
 _AUGMENTATION = Augmentation(rotation=10, horizontal_flip=0.5, interpolation="nearest")
-_AS_THEY_ARE = "The report does not say which networks saw augmented images: this one sees them as they are."
+_AS_THEY_ARE = (
+    "The report does not say which networks were trained with augmentation; this one is trained without."
+)
 _SLOW_DECAY = (
-    "The report gives no gamma: with 0.5 for 0.1 the learning rate falls to a quarter, not a hundredth."
+    "The report states no gamma; with 0.5 instead of 0.1, the learning rate falls to a quarter "
+    "instead of a hundredth."
 )
 
 _SMALL_ALEXNET = Recipe(
     name="small_alexnet-fashion_mnist",
-    remark="StepLR is read as a third of the epochs (6), gamma 0.1; dropout, printed without a rate, as 0.5.",
+    remark=(
+        "StepLR is interpreted as a step after every third of the epochs (6) with gamma 0.1; dropout, printed "
+        "without a rate, as 0.5."
+    ),
     title="LeNet, small AlexNet, custom CNN: AlexNet for 28 x 28 images",
     report="C",
     reported={"test_accuracy": 0.912},
@@ -33,7 +39,10 @@ _SMALL_ALEXNET = Recipe(
 )
 _BN_CNN = Recipe(
     name="bn_cnn-fashion_mnist",
-    remark="StepLR is read as a third of the epochs, gamma 0.1; dropout, printed without a rate, as 0.5.",
+    remark=(
+        "StepLR is interpreted as a step after every third of the epochs with gamma 0.1; dropout, printed without a "
+        "rate, as 0.5."
+    ),
     title="LeNet, small AlexNet, custom CNN: batch normalisation",
     report="C",
     reported={"test_accuracy": 0.933},
@@ -47,7 +56,7 @@ _BN_CNN = Recipe(
 )
 _LOW_RATE = Recipe(
     name="bn_cnn_without_bn_low_lr-fashion_mnist",
-    title="LeNet, small AlexNet, custom CNN: batch normalisation removed, a learning rate that suits that",
+    title="LeNet, small AlexNet, custom CNN: without batch normalisation, at a suitable learning rate",
     report="C",
     reported={"test_accuracy": 0.926},
     architecture="bn_cnn",
@@ -63,7 +72,7 @@ _LOW_RATE = Recipe(
 RECIPES = (
     Recipe(
         name="lenet-fashion_mnist",
-        remark="StepLR is read as a third of the epochs, gamma 0.1; no augmentation.",
+        remark="StepLR is interpreted as a step after every third of the epochs with gamma 0.1; no augmentation.",
         title="LeNet, small AlexNet, custom CNN: LeNet",
         report="C",
         reported={"test_accuracy": 0.899},
@@ -78,13 +87,13 @@ RECIPES = (
     _SMALL_ALEXNET.variant(
         "small_alexnet_without_augmentation-fashion_mnist",
         remark=_AS_THEY_ARE,
-        title="AlexNet for 28 x 28 images, on images as they are",
+        title="AlexNet for 28 x 28 images, without augmentation",
         augmentation=None,
     ),
     _SMALL_ALEXNET.variant(
         "small_alexnet_without_augmentation_slow_decay-fashion_mnist",
         remark=f"{_AS_THEY_ARE} {_SLOW_DECAY}",
-        title="AlexNet for 28 x 28 images, on images as they are, with a slower decay of the learning rate",
+        title="AlexNet for 28 x 28 images, without augmentation, with a slower decay of the learning rate",
         augmentation=None,
         gamma=0.5,
     ),
@@ -98,13 +107,13 @@ RECIPES = (
     _BN_CNN.variant(
         "bn_cnn_without_augmentation-fashion_mnist",
         remark=_AS_THEY_ARE,
-        title="The custom CNN with batch normalisation on images as they are",
+        title="The custom CNN with batch normalisation, without augmentation",
         augmentation=None,
     ),
     _BN_CNN.variant(
         "bn_cnn_without_augmentation_slow_decay-fashion_mnist",
         remark=f"{_AS_THEY_ARE} {_SLOW_DECAY}",
-        title="The custom CNN on images as they are, with a slower decay of the learning rate",
+        title="The custom CNN without augmentation, with a slower decay of the learning rate",
         augmentation=None,
         gamma=0.5,
     ),
@@ -127,19 +136,20 @@ RECIPES = (
     _LOW_RATE.variant(
         "bn_cnn_without_bn_low_lr_without_augmentation-fashion_mnist",
         remark=_AS_THEY_ARE,
-        title="The custom CNN without batch normalisation at a lower rate, on images as they are",
+        title="The custom CNN without batch normalisation at a lower rate, without augmentation",
         augmentation=None,
     ),
     _LOW_RATE.variant(
         "bn_cnn_without_bn_low_lr_without_augmentation_slow_decay-fashion_mnist",
         remark=f"{_AS_THEY_ARE} {_SLOW_DECAY}",
-        title="The custom CNN without batch normalisation at a lower rate that decays more slowly, on images as they are",
+        title="The custom CNN without batch normalisation at a lower rate that decays more slowly, without "
+        "augmentation",
         augmentation=None,
         gamma=0.5,
     ),
     Recipe(
         name="simple_cnn-fashion_mnist",
-        title="SimpleCNN with the settings of its MNIST experiment; no report has this row",
+        title="SimpleCNN with the settings of its MNIST experiment; not from a report",
         architecture="simple_cnn",
         parameters=421_642,
         epochs=10,

@@ -23,7 +23,7 @@ REPORT_E: dict[str, Any] = {
 
 BATCH_NORM: dict[str, Any] = {"architecture_arguments": {"batch_norm": True}, "parameters": 1_148_618}
 BATCH_NORM_REMARK = (
-    "The report's summary names batch normalisation, and its losses are those of convolutions with it."
+    "The report's model summary lists batch normalisation, and its losses match convolutions with it."
 )
 
 _ALL_CNN = Recipe(
@@ -48,7 +48,7 @@ _ALL_CNN = Recipe(
 )
 _REGULARIZED = Recipe(
     name="all_cnn_regularized-imagenette",
-    remark="20 epochs are 1,340 steps; 30 minutes end it earlier on two cores.",
+    remark="20 epochs are 1,340 steps; on two cores, the limit of 30 minutes ends training earlier.",
     title="Regularisation and transfer: AllCNN with more dropout and augmentation",
     report="E",
     reported={"validation_accuracy": 0.5903, "validation_loss": 1.2909, "train_loss_last_epoch": 1.1047},
@@ -92,8 +92,8 @@ RECIPES = (
     ),
     _ALL_CNN.variant(
         "all_cnn_20_epochs-imagenette",
-        remark="The same network without the caps: how many steps the reported accuracy takes here.",
-        title="AllCNN without a cap in steps or minutes",
+        remark="The same network without limits, to show how many steps the reported accuracy takes here.",
+        title="AllCNN without a limit on steps or minutes",
         reported={},
         max_steps=None,
         max_minutes=None,
@@ -109,8 +109,8 @@ RECIPES = (
     ),
     _REGULARIZED.variant(
         "all_cnn_regularized_20_epochs-imagenette",
-        remark="The same without the cap in minutes: what all 20 epochs reach.",
-        title="AllCNN with more dropout and augmentation, without a cap in minutes",
+        remark="The same without the limit of 30 minutes, to show the result of all 20 epochs.",
+        title="AllCNN with more dropout and augmentation, without a limit on minutes",
         reported={},
         max_minutes=None,
     ),

@@ -37,8 +37,9 @@ _SIMPLE_CNN = Recipe(
 _ALEXNET = Recipe(
     name="alexnet_finetuned-mnist",
     remark=(
-        "Read as torchvision's three dense layers, all trained on the frozen features of a 224 x 224 image, which are "
-        "computed once. The first two start from random weights, as nothing but the features' is at hand everywhere."
+        "Interpreted as torchvision's three dense layers, all trained on the frozen features of a 224 x 224 image, "
+        "which are computed once. The first two start from random weights, since only the weights of the feature "
+        "layers are available everywhere."
     ),
     title="CNN against patch-LSTM: AlexNet with frozen ImageNet features",
     report="A",
@@ -55,8 +56,7 @@ _ALEXNET = Recipe(
 _PATCH_LSTM = Recipe(
     name="patch_lstm-mnist",
     remark=(
-        "The report's losses flatten at 1.46 = ln(e + 9) - 1: softmax was applied before cross-entropy, "
-        "and it is here."
+        "The report's losses flatten at 1.46 = ln(e + 9) - 1: softmax was applied before cross-entropy, as it is here."
     ),
     title="CNN against patch-LSTM: the LSTM, with the report's softmax before cross-entropy",
     report="A",
@@ -69,7 +69,7 @@ _PATCH_LSTM = Recipe(
 )
 _SMALL_CNN = Recipe(
     name="small_cnn-mnist",
-    remark="Pixels to [-1, 1]; 50,000 / 10,000 images for training / validation, drawn anew by every seed.",
+    remark="Pixels scaled to [-1, 1]; 50,000 images for training and 10,000 for validation, drawn anew for every seed.",
     title="CNN against row-LSTM: the CNN",
     report="B",
     reported={
@@ -95,7 +95,7 @@ _SMALL_CNN = Recipe(
 )
 _BASIC_CNN = Recipe(
     name="basic_cnn-mnist",
-    remark="Read as 32 filters, 128 dense units and plain SGD without momentum.",
+    remark="Interpreted as 32 filters, 128 dense units and plain SGD without momentum.",
     title="Four small networks: one convolution, plain SGD",
     report="D",
     reported={
@@ -114,7 +114,10 @@ _BASIC_CNN = Recipe(
 )
 _OPTIMIZED_CNN = Recipe(
     name="optimized_cnn-mnist",
-    remark="Flip and rotation are read as a horizontal flip of every second image and up to 10 degrees.",
+    remark=(
+        "Flip and rotation are interpreted as a horizontal flip with probability 0.5 and rotations of up to 10 "
+        "degrees."
+    ),
     title="Four small networks: SimpleCNN with flips and rotations, as printed",
     report="D",
     reported={
@@ -132,7 +135,7 @@ _OPTIMIZED_CNN = Recipe(
 )
 _VIT = Recipe(
     name="vit-mnist",
-    remark="The report does not say how pixels are scaled; read as to [-1, 1].",
+    remark="The report does not say how pixels are scaled; interpreted as [-1, 1].",
     title="Four small networks: a vision transformer",
     report="D",
     reported={
@@ -156,17 +159,16 @@ RECIPES = (
     _SIMPLE_CNN.variant(
         "simple_cnn_bf16-mnist",
         remark=(
-            "Convolutions and dense layers in bfloat16, which takes less time only on processors and GPUs that "
-            "multiply it."
+            "Convolutions and dense layers in bfloat16, which is faster only on CPUs and GPUs with bfloat16 arithmetic."
         ),
-        title="The same CNN in half the precision: what it costs and what it saves",
+        title="The same CNN in bfloat16: what it costs and what it saves",
         reported={},
         precision="bf16",
     ),
     _ALEXNET,
     _ALEXNET.variant(
         "alexnet_published_classifier-mnist",
-        remark="Needs all of torchvision's weights, which it downloads.",
+        remark="Needs all of torchvision's AlexNet weights, which torchvision downloads.",
         title="AlexNet with frozen ImageNet features, its dense layers trained from their published weights",
         pretrained="alexnet-imagenet1k",
     ),
@@ -187,7 +189,10 @@ RECIPES = (
     _SMALL_CNN,
     _SMALL_CNN.variant(
         "small_cnn_standardized-mnist",
-        remark="The report does not say how pixels are scaled; its early validation accuracies are those of these.",
+        remark=(
+            "The report does not say how pixels are scaled; its early validation accuracies match standardized "
+            "pixels."
+        ),
         title="The CNN of report B on standardized pixels",
         **_STANDARDIZED,
     ),
@@ -219,7 +224,7 @@ RECIPES = (
     _BASIC_CNN,
     _BASIC_CNN.variant(
         "basic_cnn_16_filters-mnist",
-        remark="The report gives no sizes; the losses of its first epochs are nearer to these.",
+        remark="The report states no sizes; the losses of its first epochs are closer to these.",
         title="One convolution of 16 filters of 5 x 5 pixels, plain SGD",
         architecture_arguments={"filters": 16, "kernel_size": 5},
         parameters=403_242,
@@ -227,8 +232,8 @@ RECIPES = (
     _OPTIMIZED_CNN,
     _OPTIMIZED_CNN.variant(
         "optimized_cnn_without_augmentation-mnist",
-        remark="The report's text says flip and rotation; its training losses are those of images as they are.",
-        title="The optimized CNN on images as they are",
+        remark="The report's text says flip and rotation; its training losses match training without augmentation.",
+        title="The optimized CNN without augmentation",
         augmentation=None,
     ),
     _OPTIMIZED_CNN.variant(
@@ -257,15 +262,15 @@ RECIPES = (
     _VIT.variant(
         "vit_augmented-mnist",
         remark=(
-            "The report prints no augmentation, but its training accuracy stays below its test accuracy: "
-            "torchvision's RandomAffine of 10 degrees and a tenth of the side."
+            "The report lists no augmentation, but its training accuracy stays below its test accuracy; interpreted "
+            "as torchvision's RandomAffine with 10 degrees and a tenth of the side."
         ),
         title="The vision transformer on rotated and shifted digits",
         augmentation=Augmentation(rotation=10, translate=0.1, interpolation="nearest"),
     ),
     _VIT.variant(
         "vit_standardized-mnist",
-        remark="Pixels with mean 0 and standard deviation 1, with the statistics of MNIST.",
+        remark="Pixels standardized to mean 0 and standard deviation 1 with the statistics of MNIST.",
         title="The vision transformer on standardized pixels",
         **_STANDARDIZED,
     ),

@@ -55,7 +55,7 @@ def test_a_rate_over_runs_is_told_by_its_exact_interval() -> None:
     check = Rate((SECOND,), best_loss_is_not_best_accuracy, "it is so")
     so, not_so = _curve((0.5, 0.3, 0.9), (0.4, 0.4, 0.91)), _curve((0.5, 0.3, 0.9), (0.4, 0.4, 0.89))
     assert verdict_of(check, measured(SECOND, [0.9863] * 6, history=so)) == "shown"  # 0.025^(1/6) is 0.54
-    assert verdict_of(check, measured(SECOND, [0.9863] * 5, history=so)) == "not decided"  # 0.48
+    assert verdict_of(check, measured(SECOND, [0.9863] * 5, history=so)) == "inconclusive"  # 0.48
     assert verdict_of(check, measured(SECOND, [0.9863] * 6, history=not_so)) == "refuted"
     finding = judge(Reading("", (check,)), evidence_of(measured(SECOND, [0.9863] * 5, history=so)))
     assert finding.needs == ("6 runs in all",)
@@ -84,12 +84,12 @@ def test_times_are_told_by_rounds_in_turn_alone() -> None:
 
     assert told(slow, more) == "shown"
     assert told(slow, less) == "refuted"
-    assert told(slow, mixed) == "not decided"
+    assert told(slow, mixed) == "inconclusive"
     assert told(slow[:4], more[:4]) == "cannot be told yet"
     timing = _timed(simple_cnn_mnist=slow, patch_lstm_mnist=more)
     figures = check.outcome(evidence_of(cnn, timings=[timing])).figures
-    assert "1.10 times" in figures
-    assert "5 rounds in turn of 1 images, A processor, 2 cores" in figures
+    assert "ratio 1.10" in figures
+    assert "5 alternating rounds of 1 images, A processor, 2 cores" in figures
 
 
 def _grid(best: float, other: float, seeds: int) -> list[GridResult]:

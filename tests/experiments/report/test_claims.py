@@ -53,8 +53,8 @@ def test_of_what_was_not_measured_only_sizes_can_be_told(claim: Claim) -> None:
     [
         ([0.988, 0.9885, 0.989, 0.9885, 0.988], [0.985, 0.9855, 0.986, 0.9855, 0.985], "shown"),
         ([0.985, 0.9855, 0.986, 0.9855, 0.985], [0.988, 0.9885, 0.989, 0.9885, 0.988], "refuted"),
-        ([0.987, 0.989, 0.991, 0.985, 0.988], [0.986, 0.988, 0.991, 0.985, 0.986], "not decided"),  # of runs
-        ([0.9870] * 5, [0.9869] * 5, "not decided"),  # one image more, in every run
+        ([0.987, 0.989, 0.991, 0.985, 0.988], [0.986, 0.988, 0.991, 0.985, 0.986], "inconclusive"),  # of runs
+        ([0.9870] * 5, [0.9869] * 5, "inconclusive"),  # one image more, in every run
         ([0.988, 0.9885, 0.989, 0.9885], [0.985, 0.9855, 0.986, 0.9855, 0.985], "cannot be told yet"),
     ],
 )
@@ -68,7 +68,7 @@ def test_a_match_is_shown_by_its_interval_and_never_by_the_lack_of_a_difference(
     noisy = measured(FIRST, [0.9788, 0.989, 0.9992, 0.9789, 0.9991])  # no significant difference either
     worse = measured(FIRST, [0.9848, 0.985, 0.9852, 0.9849, 0.9851])
     assert verdict_of(_MATCHES, near, second) == "shown"
-    assert verdict_of(_MATCHES, noisy, second) == "not decided"
+    assert verdict_of(_MATCHES, noisy, second) == "inconclusive"
     assert verdict_of(_MATCHES, worse, second) == "refuted"
 
 
@@ -76,7 +76,7 @@ def test_few_test_images_leave_a_claim_open_that_runs_would_decide() -> None:
     first = measured(FIRST, [0.99] * 5, images=200, shift=100)
     second = measured(SECOND, [0.985] * 5, images=200)
     finding = judge(Reading("as it is", (_BETTER,)), evidence_of(first, second))
-    assert finding.verdict == "not decided"
+    assert finding.verdict == "inconclusive"
     # half a point, of five images on which they disagree: 1.96 x sqrt(5) / 200 is 2.2 points, 4.4 times as many
     assert finding.needs in {(f"{times} times as many test images",) for times in range(17, 23)}
 
@@ -93,7 +93,7 @@ def test_an_open_claim_says_how_many_runs_it_takes() -> None:
     second = measured(SECOND, [0.986, 0.988, 0.984, 0.987, 0.985])
     # 0.2 points apart, both with a deviation of 0.158: t of 12 is 2.179, x 0.158 x sqrt(2 / 7) = 0.184
     finding = judge(Reading("as it is", (_BETTER,)), evidence_of(first, second))
-    assert finding.verdict == "not decided"
+    assert finding.verdict == "inconclusive"
     assert finding.needs == (f"2 more runs of `{FIRST}`", f"2 more runs of `{SECOND}`")
     missing = judge(Reading("as it is", (_BETTER,)), evidence_of(first))
     assert missing.needs == (f"5 more runs of `{SECOND}`",)
@@ -103,7 +103,7 @@ def test_mcnemar_s_test_is_of_every_seed_and_decides_nothing() -> None:
     first = measured(FIRST, [0.99, 0.985], shift=5000)
     second = measured(SECOND, [0.98, 0.984, 0.985])
     outcome = _BETTER.outcome(evidence_of(first, second))
-    assert "McNemar's test tells the runs apart in 1 of 2 pairs of the same seed." in outcome.figures
+    assert "McNemar's test is significant for 1 of 2 pairs of runs with the same seed." in outcome.figures
     assert outcome.shown_p is None
 
 
@@ -133,7 +133,7 @@ def test_a_refutation_by_one_of_several_parts_is_corrected_for_their_number() ->
     same = Count("parameters", "mobilenet-mnist", "optimized_cnn-mnist", Band(0, 1), "fewer")
     evidence = evidence_of(first, second)
     assert judge(Reading("one", (_BETTER,)), evidence).verdict == "refuted"
-    assert judge(Reading("two", (_BETTER, same)), evidence).verdict == "not decided"
+    assert judge(Reading("two", (_BETTER, same)), evidence).verdict == "inconclusive"
 
 
 def test_two_recipes_that_are_the_same_are_seldom_told_apart() -> None:

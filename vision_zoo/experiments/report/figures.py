@@ -39,8 +39,8 @@ def collapse(recipe: Recipe, accuracies: Sequence[float]) -> str | None:
     rate = rate_interval(lost, len(accuracies))
     classes = len(find_dataset(recipe.data.dataset).labels)
     text = (
-        f"{lost} of {len(accuracies)} runs stayed at chance level ({1 / classes:.0%}), which the verdict leaves out; the "
-        f"exact {CONFIDENCE:.0%} interval of the probability of that is {rate.low:.0%} to {rate.high:.0%}"
+        f"{lost} of {len(accuracies)} runs stayed at chance level ({1 / classes:.0%}) and are excluded from the verdict; "
+        f"the exact {CONFIDENCE:.0%} interval of their probability is {rate.low:.0%} to {rate.high:.0%}"
     )
     if not others:
         return f"{text}."

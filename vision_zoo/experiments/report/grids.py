@@ -36,8 +36,8 @@ def _grid_summary(document: GridResult, grid: Grid) -> str:
     chosen = document.chosen
     batch_size, rate = max(grid.reported, key=grid.reported.__getitem__)
     return (
-        f"Reported accuracy / validation / test accuracy in percent, one run a point (seed {document.seed}), "
-        f"{document.environment.folder_name}, {document.data.variant} data. Chosen on validation: batch size "
+        f"Reported accuracy / validation accuracy / test accuracy in percent, one run per point (seed {document.seed}), "
+        f"{document.environment.folder_name}, {document.data.variant} data. Best on validation: batch size "
         f"{chosen['batch_size']}, learning rate {chosen['learning_rate']:g}; the report's best is batch size "
         f"{batch_size}, learning rate {rate:g}."
     )

@@ -96,8 +96,8 @@ def _use(session: Session, path: Path) -> str:
 def _data(metadata: Metadata, dataset: Dataset | None) -> str:
     if dataset is None:
         return (
-            f"## Data\n\nA folder of images, `{metadata.dataset}`; the owner of the images "
-            "determines their licence, and that of the model."
+            f"## Data\n\nA folder of images, `{metadata.dataset}`. The owner of the images "
+            "determines their licence and that of the model."
         )
     copy = "" if metadata.data_variant == "original" else f" The copy used here: {metadata.data_variant}."
     source = f" {dataset.source}" if dataset.source else ""
@@ -110,9 +110,9 @@ def _pretrained(metadata: Metadata) -> str:
     except VisionZooError:  # a plug-in that is not installed here
         return ""
     return (
-        f"## Pretrained weights\n\nThe feature layers start from {weights}. ImageNet's own terms, non-commercial "
-        "research and education, may concern you. On images that are ImageNet's, as Imagenette's are, the accuracy "
-        "flatters."
+        f"## Pretrained weights\n\nThe feature layers start from {weights}. ImageNet's own terms (non-commercial "
+        "research and education) may apply to you. On images from ImageNet, such as Imagenette's, the accuracy is "
+        "too optimistic."
         if weights
         else ""
     )
@@ -156,15 +156,15 @@ def _figure_row(row: BenchmarkRow) -> dict[str, Any]:
 
 def _limits(metadata: Metadata) -> str:
     unfamiliar = (
-        " An image whose energy score is worse than that of 98 % of the test images is reported as unlike them."
+        " An image whose energy score is worse than that of 98 % of the test images is flagged as unlike them."
         if metadata.ood_energy_threshold is not None
         else ""
     )
     return (
         "## Limitations\n\nThe model assigns every image to one of its classes, possibly with high confidence, even "
-        f"if the image belongs to none.{unfamiliar} The accuracy was measured on test images from the same source as the "
-        "training images and is lower on others. The model was not examined for fairness or safety; do not use it for "
-        "decisions about people."
+        f"if the image belongs to none.{unfamiliar} The accuracy was measured on test images from the same source as "
+        "the training images; expect a lower accuracy on others. The model was not examined for fairness or safety; "
+        "do not use it for decisions about people."
     )
 
 

@@ -46,7 +46,7 @@ def _seeds(recipe: Recipe, own: Pooled) -> str | None:
     where = "inside" if recipe.reported[measure] <= interval.high else "above it"
     return (
         f"Another run is expected between {interval.low:.2%} and {interval.high:.2%} "
-        f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs): the single run of the report lies {where}."
+        f"({CONFIDENCE:.0%} prediction interval of {len(values)} runs); the report's single run lies {where}."
     )
 
 

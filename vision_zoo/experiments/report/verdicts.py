@@ -22,7 +22,7 @@ HOLDS, ABOVE, FALLS_SHORT, UNKNOWN = "holds", "above the report", "falls short",
 
 @dataclass(frozen=True)
 class RowVerdict:
-    """A verdict; where it cannot be told, `more_runs` is how many it takes, None for more than `MAX_RUNS`."""
+    """A verdict; `more_runs` is how many more are needed to decide it, None for more than `MAX_RUNS`."""
 
     verdict: str
     more_runs: int | None = 0
@@ -34,7 +34,7 @@ class RowVerdict:
 
 
 def more_runs(count: int | None) -> str:
-    """So many more runs in words; None for too many."""
+    """A number of further runs in words; None for too many."""
     if count is None:
         return f"over {MAX_RUNS:,} more runs"
     return f"{count:,} more run{'' if count == 1 else 's'}"

@@ -23,7 +23,7 @@ LEAST_ROUNDS = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check gives. `shown_p` and `refuted_p` are None where it cannot be told yet.
+    """The outcome of a check. `shown_p` and `refuted_p` are None without enough data.
 
     `figures` is a sentence, `needs` what it takes to show or refute it where neither is done.
     """
@@ -73,7 +73,7 @@ class Count:
         first, second = (count or 0.0 for count in counts)
         if lacking:
             names = ", ".join(f"`{name}`" for name in lacking)
-            return Outcome(f"The {self.what} of {names} are not known.", needs=(f"{self.what} of {names}",))
+            return Outcome(f"The {self.what} of {names} are unknown.", needs=(f"{self.what} of {names}",))
         ratio = first / second
         inside = self.band.low < ratio < self.band.high
         figures = (
@@ -112,7 +112,7 @@ class Timing:
         found = max(evidence.timings, key=self._rounds, default=None)
         if found is None or self._rounds(found) < LEAST_ROUNDS:
             return Outcome(
-                f"{both} were not timed in turn.",
+                f"{both} were not timed alternately.",
                 needs=(f"an interleaved timing run of {self.what}",),
             )
         seconds = [found.seconds[self.what][name] for name in self.recipes]
@@ -122,10 +122,10 @@ class Timing:
         first, second = (statistics.median(values) for values in seconds)
         figures = (
             f"{capital(self.what)}: {first:.3g} s with `{self.first}`, {second:.3g} s with `{self.second}`, "
-            f"{math.exp(ratio.value):.2f} times ({math.exp(interval.low):.2f} to {math.exp(interval.high):.2f}; "
-            f"{len(seconds[0])} rounds in turn of {found.images:,} images, {found.environment.description})."
+            f"ratio {math.exp(ratio.value):.2f} ({math.exp(interval.low):.2f} to {math.exp(interval.high):.2f}; "
+            f"{len(seconds[0])} alternating rounds of {found.images:,} images, {found.environment.description})."
         )
-        needs = (f"an interleaved timing run of {self.what} of more than {len(seconds[0])} rounds",)
+        needs = (f"an interleaved timing run of {self.what} with more than {len(seconds[0])} rounds",)
         return Outcome(figures, p_inside([ratio], band), p_outside([ratio], band), needs)
 
     def _rounds(self, timing: TimingResult) -> int:
@@ -150,11 +150,11 @@ class Rate:
         answers = [answer for side in sides for run in side.runs if (answer := self.holds(run)) is not None]
         lacking = missing_runs(sides)
         if not answers:
-            return Outcome("No run yet.", needs=lacking)
+            return Outcome("Not run yet.", needs=lacking)
         count, runs = sum(answers), len(answers)
         interval = rate_interval(count, runs)
         figures = (
-            f"So in {count} of {runs} runs of {listed(self.recipes)}; the exact 95% interval of the probability is "
+            f"True for {count} of {runs} runs of {listed(self.recipes)}; the exact 95% interval of the probability is "
             f"{interval.low:.0%} to {interval.high:.0%} ({hardware(sides)})."
         )
         if lacking:

@@ -55,7 +55,7 @@ class Difference:
         else:
             band = f"below {high:g}{unit}" if math.isinf(low) else f"between {low:g} and {high:g}{unit}"
         text = f"{'ratio' if self.measure.ratio else 'difference'} of the {self.measure.name} {band}"
-        return f"{text}, of runs that learnt" if self.learnt else text
+        return f"{text}, over runs that learnt" if self.learnt else text
 
     def outcome(self, evidence: Evidence) -> Outcome:
         sides = [evidence.of(name) for name in self.recipes]
@@ -103,7 +103,7 @@ class Difference:
         texts = [
             f"`{side.recipe.name}` {self.measure.shown(float(np.mean(some)))} (n = {len(some)}, {side.hardware})"
             if some
-            else f"`{side.recipe.name}` not run"
+            else f"`{side.recipe.name}` not run yet"
             for side, some in zip(sides, values, strict=True)
         ]
         text = f"{capital(self.measure.name)}: {', '.join(texts)}"
@@ -158,7 +158,7 @@ def collapsed(side: Measured) -> str:
     rate = rate_interval(lost, len(side.runs))
     return (
         f"{lost} of {len(side.runs)} runs of `{side.recipe.name}` never learnt (exact 95% interval of the rate: "
-        f"{rate.low:.0%} to {rate.high:.0%}); the difference is given that both learnt."
+        f"{rate.low:.0%} to {rate.high:.0%}); the difference is conditional on both having learnt."
     )
 
 
@@ -178,7 +178,7 @@ def _same_images(sides: Sequence[Measured]) -> bool:
 
 
 def _mcnemar(sides: Sequence[Measured], runs: Sequence[Sequence[SeedResult]]) -> str:
-    """McNemar's test of every two runs with the same seed, corrected after Holm; it decides nothing."""
+    """McNemar's test of every two runs with the same seed, with Holm's correction; it decides nothing."""
     seeds = [{run.seed: run for run in some} for some in runs]
     shared = sorted(seeds[0].keys() & seeds[1].keys())
     if not shared or not _same_images(sides):
@@ -190,4 +190,6 @@ def _mcnemar(sides: Sequence[Measured], runs: Sequence[Sequence[SeedResult]]) ->
         return ""
     tests = holm([mcnemar(*pair).p_value for pair in zip(first, second, strict=True)])
     significant = sum(p_value < SIGNIFICANT for p_value in tests)
-    return f"McNemar's test tells the runs apart in {significant} of {len(shared)} pairs of the same seed."
+    return (
+        f"McNemar's test is significant for {significant} of {len(shared)} pairs of runs with the same seed."
+    )

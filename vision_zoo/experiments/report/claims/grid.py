@@ -51,8 +51,8 @@ class BestOfGrid:
             if own
         )
         figures = (
-            f"Grid of `{self.recipe}`: {runs} run{'' if runs == 1 else 's'} a point, {better} of {len(points)} others "
-            f"have a higher mean{f'; {hardware}' if hardware else ''}."
+            f"Grid of `{self.recipe}`: {runs} run{'' if runs == 1 else 's'} per point; {better} of {len(points)} other "
+            f"points have a higher mean{f'; {hardware}' if hardware else ''}."
         )
         if runs < required:
             more = f"{required - runs} more seeds at every point of the grid of `{self.recipe}`"

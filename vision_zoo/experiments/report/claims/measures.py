@@ -89,7 +89,7 @@ RISES = Measure("epochs in which the training loss rises", _rises, digits=1)
 
 
 def best_loss_is_not_best_accuracy(run: SeedResult) -> bool | None:
-    """Whether the epoch with the lowest validation loss has not the highest validation accuracy."""
+    """Whether the epoch with the lowest validation loss does not have the highest validation accuracy."""
     records = [
         (record.validation_loss, record.validation_accuracy)
         for record in run.history

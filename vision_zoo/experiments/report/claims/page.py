@@ -1,4 +1,4 @@
-"""`docs/CLAIMS.md`: every claim with its verdict, and the figures on which it rests."""
+"""`docs/CLAIMS.md`: every claim with its verdict and the evidence for it."""
 
 from collections import Counter
 from pathlib import Path
@@ -20,31 +20,31 @@ from vision_zoo.experiments.report.verdicts import (
 CLAIMS = (*reports_a_b.CLAIMS, *report_c.CLAIMS, *reports_d_e.CLAIMS)
 _INTRODUCTION = f"""# Claims of the reports
 
-This file is generated from `results/` by `make docs`. None of the reports repeats a run or gives an interval. Here every
-claim has a rule, mostly a band in which a difference (the first minus the second) has to lie, and a verdict:
+This file is generated from `results/` by `make docs`. None of the reports repeats a run or states an interval. Here
+every claim has a rule, usually a range in which a difference (the first minus the second) must lie, and a verdict:
 
-- *Shown*: the interval of the difference lies in the band. *Refuted*: it lies outside.
-- *Not decided*: it crosses an end of the band; the number of further runs is what the test needs if means and standard
-  deviations stay as they are.
+- *Shown*: the interval of the difference lies within the range. *Refuted*: it lies outside.
+- *Inconclusive*: it crosses an end of the range; the number of further runs is what the test needs if means and standard
+  deviations do not change.
 - *Cannot be told yet*: runs or other measurements are missing.
 
 The rules:
 
-- A verdict takes at least {RUNS} runs on each side, {RUNS_IF_SHORT} unless a run is known to take {SHORT_SECONDS // 60}
-  minutes or more on two cores, {RUNS_IF_UNSTEADY} of a recipe of which some runs may not learn at all. Those are
-  counted, and left out of the difference.
-- The interval over runs is Welch's. For the test accuracy, the bootstrap interval over test images, with the runs as they
-  are, has to say the same.
-- Confidence is 95%. It is 90% (two one-sided tests at 5%) where the band is a margin: a match is at most {POINTS:g}
-  points below, no gain at most {POINTS:g} points above, and a number of points is meant to {NEAR:g} point (on JPEG copies
-  {NEAR_ON_COPY:g}) or to half of it, whichever is less.
-- A claim of several parts is shown if all are; since any of them may refute it, refutations are corrected after Holm.
+- A verdict needs at least {RUNS_IF_SHORT} runs per recipe, or {RUNS} if a run is known to take {SHORT_SECONDS // 60}
+  minutes or more on two cores, or {RUNS_IF_UNSTEADY} if some runs may not learn at all. Runs that did not learn are
+  reported, but excluded from the difference.
+- The interval over runs is Welch's. For the test accuracy, the bootstrap interval over test images, for the given runs,
+  must agree.
+- Confidence is 95%, or 90% (two one-sided tests at 5%) where the range is a margin: a match is at most {POINTS:g}
+  points below, no gain is at most {POINTS:g} points above, and a stated number of points has a tolerance of {NEAR:g}
+  point ({NEAR_ON_COPY:g} on JPEG copies) or half its value, whichever is less.
+- A claim with several parts is shown if all parts are. Since any part may refute it, refutations have Holm's correction.
   There is no correction across claims.
-- McNemar's test of runs with the same seed, corrected after Holm, is given beside them and decides nothing.
+- McNemar's test of runs with the same seed, with Holm's correction, is shown for information and decides nothing.
 - Where text and figures of a report disagree, there are several readings. A reading in which a recipe falls short of its
-  report ([RESULTS.md](RESULTS.md)) gives no verdict; the claim's verdict is of the first reading that gives one.
-- Times count only if both networks were timed in turn on the same hardware, in at least {LEAST_ROUNDS} rounds and beside
-  no other work, as `python -m benchmarks.training.in_turn` does."""
+  report ([RESULTS.md](RESULTS.md)) has no verdict; the claim's verdict is that of the first reading with one.
+- Times count only if both networks were timed alternately on the same hardware, in at least {LEAST_ROUNDS} rounds and
+  without other work, as `python -m benchmarks.training.in_turn` does."""
 
 
 def text(results_dir: Path) -> str:
@@ -59,7 +59,7 @@ def text(results_dir: Path) -> str:
             "claim": f"[{claim.text}](#{claim.name})",
             "verdict": f"**{finding.verdict}**",
             "reading": finding.reading.name,
-            "takes": "; ".join(finding.needs) or None,
+            "needed": "; ".join(finding.needs) or None,
         }
         for claim, finding, _ in found
     ]
@@ -91,6 +91,6 @@ def _figures(finding: Finding, evidence: Evidence) -> str:
         if measured.row is not None and measured.runs
     )
     parts = list(dict.fromkeys(outcome.figures for outcome in finding.outcomes))
-    parts += [f"It takes {'; '.join(finding.needs)}."] if finding.needs else []
-    parts += [f"Against the report: {against}."] if against else []
+    parts += [f"Needed: {'; '.join(finding.needs)}."] if finding.needs else []
+    parts += [f"Compared with the report: {against}."] if against else []
     return " ".join(parts)

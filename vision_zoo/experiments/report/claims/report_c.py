@@ -53,7 +53,7 @@ CLAIMS = (
             text=(f"{_BN}-fashion_mnist", f"{_ALEXNET}-fashion_mnist"),
             figures=(f"{_BN}_{_PLAIN}", f"{_ALEXNET}_{_PLAIN}"),
         ),
-        "AlexNet is the small one of the report; operations are multiply-accumulate operations for one image.",
+        "AlexNet is the report's small AlexNet; operations are multiply-accumulate operations for one image.",
     ),
     Claim(
         "batch-norm-high-rate",
@@ -80,7 +80,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        "Erratic is read as rising from one epoch to the next, slower as a larger mean over the epochs.",
+        "Erratic is interpreted as rising from one epoch to the next, slower as a larger mean over the epochs.",
     ),
     Claim(
         "batch-norm-regularises",

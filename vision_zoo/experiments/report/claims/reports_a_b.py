@@ -64,7 +64,7 @@ _A = (
         "A",
         "The patch-LSTM is competitive on MNIST.",
         (Reading(TEXT, (Difference(TEST_ACCURACY, "patch_lstm-mnist", "simple_cnn-mnist", MATCH),)),),
-        "The report gives no band; its own figures are 2.54 points apart.",
+        "The report states no margin; its own results are 2.54 points apart.",
     ),
     *_report_a("cifar10", "CIFAR-10"),
 )
@@ -101,7 +101,7 @@ _B = (
                 Rate(
                     recipes,
                     best_loss_is_not_best_accuracy,
-                    "the epoch with the lowest validation loss has not the highest validation accuracy",
+                    "the epoch with the lowest validation loss does not have the highest validation accuracy",
                 ),
             ),
             text=("small_cnn-mnist", "row_lstm-mnist"),

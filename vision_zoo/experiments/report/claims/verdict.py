@@ -8,7 +8,7 @@ from vision_zoo.experiments.report.claims.checks import Check, Outcome
 from vision_zoo.experiments.report.claims.evidence import Evidence
 from vision_zoo.experiments.report.verdicts import FALLS_SHORT
 
-Verdict = Literal["shown", "refuted", "not decided", "cannot be told yet"]
+Verdict = Literal["shown", "refuted", "inconclusive", "cannot be told yet"]
 UNKNOWN: Verdict = "cannot be told yet"
 
 
@@ -28,7 +28,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a report. The verdict is on the first of `readings` on which it can be told; `note` explains it."""
+    """A claim of a report. The verdict is that of the first of `readings` with enough data; `note` explains it."""
 
     name: str
     report: str
@@ -50,8 +50,8 @@ class Finding:
 def judge(reading: Reading, evidence: Evidence) -> Finding:
     """Decide one reading.
 
-    It is shown if every check is, and refuted if one is, corrected after Holm since any of them may refute it. It
-    cannot be told while a recipe falls short of its report: its runs are not those of the claim.
+    It is shown if every check is, and refuted if one is, with Holm's correction since any of them may refute it. There
+    is no verdict while a recipe falls short of its report: its runs are not those of the claim.
     """
     if reading.lacks:
         return Finding(reading, UNKNOWN, (), (reading.lacks,))
@@ -70,7 +70,7 @@ def judge(reading: Reading, evidence: Evidence) -> Finding:
         return Finding(reading, UNKNOWN, outcomes, needs)
     if all(outcome.shown_p is not None and outcome.shown_p < SIGNIFICANT for outcome in outcomes):
         return Finding(reading, "shown", outcomes, ())
-    return Finding(reading, "not decided", outcomes, needs or ("more runs of every recipe",))
+    return Finding(reading, "inconclusive", outcomes, needs or ("more runs of every recipe",))
 
 
 def verdict_on(claim: Claim, evidence: Evidence) -> tuple[Finding, tuple[Finding, ...]]:

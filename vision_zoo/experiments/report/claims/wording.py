@@ -13,9 +13,9 @@ from vision_zoo.experiments.report.claims.measures import TEST_ACCURACY, Measure
 from vision_zoo.experiments.report.claims.verdict import Reading
 from vision_zoo.experiments.report.verdicts import POINTS
 
-TEXT = "as the text prints it"
-FIGURES = "as the figures say it was run"
-SLOW = "as the figures say it was run, learning rate halved at each step"
+TEXT = "as stated in the text"
+FIGURES = "as the figures imply"
+SLOW = "as the figures imply, learning rate halved at each step"
 NEAR, NEAR_ON_COPY = 1.0, 1.5
 ABOVE, BELOW = Band(low=0.0), Band(high=0.0)
 MATCH = Band(low=-POINTS, equivalence=True)
