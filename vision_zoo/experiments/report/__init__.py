@@ -54,7 +54,8 @@ diamonds are values from the report, and dotted lines its final values.
 A result *holds* if the 90% confidence interval of its mean (two one-sided tests at 5%) lies within {points} points of
 the report, {points_on_copy} on JPEG copies of CIFAR-10 and Imagenette; it is *above the report* or *falls short* if the
 interval lies beyond them. Otherwise, or with fewer than {runs} runs ({runs_if_unsteady} if some may not learn at all),
-it *cannot be told yet*; the number of further runs is what the test needs if mean and standard deviation do not change."""
+it *cannot be told yet*; the number of further runs is what the test needs if mean and standard deviation stay the
+same."""
 
 
 def write(path: Path, results_dir: Path) -> None:
