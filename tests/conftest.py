@@ -218,6 +218,18 @@ def embedded_model(finished_run: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def calibrated_model(exported_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`exported_model`, calibrated on half of its test images. Read only."""
+    from vision_zoo.exporting.calibrate import calibrate_file
+
+    made = _made_once(
+        tmp_path_factory, "calibrated", lambda folder: calibrate_file(exported_model, output_dir=folder)
+    )
+    (model,) = made.glob("*.onnx")
+    return model
+
+
+@pytest.fixture(scope="session")
 def web_runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of ONNX Runtime Web, fetched by npm. Read only."""
     from vision_zoo.serving.web.runtime import fetch

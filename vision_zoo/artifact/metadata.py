@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ModelError
 from vision_zoo.images.preprocess import InputFormat
@@ -82,7 +83,7 @@ class Metadata:
     `architecture_arguments` are those that the input format does not give; `data_variant` is the dataset's copy that
     the metrics refer to. `ood_energy_threshold` is the 2nd percentile of `energy` over the test images. `embeddings` is
     the width of the output of that name, None without one. `refitted` says that the file was fitted to the test images,
-    too, after those two were measured without them.
+    too, after those two were measured without them. `calibration` is None for files that were not calibrated.
     """
 
     recipe: str
@@ -103,21 +104,13 @@ class Metadata:
     ood_energy_threshold: float | None = None
     embeddings: int | None = None
     refitted: bool = False
+    calibration: Calibration | None = None
 
     @cached_property
     def outputs(self) -> dict[str, int]:
         """The graph's outputs, float32 `[batch, width]`, by name: their widths, in the graph's order."""
         own = {} if self.embeddings is None else {EMBEDDINGS: self.embeddings}
         return dict.fromkeys(OUTPUT_NAMES, len(self.labels)) | own
-
-    def is_familiar(self, logits: NDArray[np.float32]) -> bool | None:
-        """Whether logits `[classes]` have at least the energy `ood_energy_threshold`; None if the file has no threshold.
-
-        False says that an image is unusual to the model, not that its label is wrong.
-        """
-        return (
-            None if self.ood_energy_threshold is None else bool(energy(logits) >= self.ood_energy_threshold)
-        )
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by their keys in JSON."""
@@ -126,6 +119,8 @@ class Metadata:
             del fields["embeddings"]
         if not self.refitted:
             del fields["refitted"]
+        if self.calibration is None:
+            del fields["calibration"]
         return {_JSON_NAMES.get(name, name): value for name, value in fields.items()}
 
     def to_json(self) -> str:

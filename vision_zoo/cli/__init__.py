@@ -57,6 +57,7 @@ COMMANDS = {
     "tune": "experiments.tune",
     "export": "export.export",
     "reproduce": "experiments.reproduce",
+    "calibrate": "calibrate.calibrate",
     "compare": "compare.compare",
     "evaluate": "predict.evaluate",
     "bench": "bench.bench",

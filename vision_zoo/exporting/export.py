@@ -17,7 +17,6 @@ from vision_zoo.artifact import manifest
 from vision_zoo.artifact.metadata import (
     EMBEDDINGS,
     INPUT_NAME,
-    METADATA_KEY,
     OUTPUT_NAMES,
     Metadata,
     file_name,
@@ -25,7 +24,9 @@ from vision_zoo.artifact.metadata import (
 from vision_zoo.core import environment
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, RunError, UsageError
-from vision_zoo.data.dataset import Dataset
+from vision_zoo.data.dataset import Dataset, Splits
+from vision_zoo.exporting.calibrate import Calibrated, calibrate_graph, described_file
+from vision_zoo.exporting.calibration import MIN_IMAGES
 from vision_zoo.exporting.embeddings import WithEmbeddings
 from vision_zoo.exporting.quantize import store_weights, to_precision
 from vision_zoo.exporting.verify import (
@@ -37,6 +38,7 @@ from vision_zoo.exporting.verify import (
 )
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
+from vision_zoo.training.loader import training_splits
 from vision_zoo.training.run_data import load_for_run
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weights import load_weights
@@ -75,6 +77,9 @@ def export_onnx(
     `embeddings` the file has them as a third output. With `scored`, the metadata of the file of a run that has refitted
     weights, those are exported, and the accuracy that it was scored with stands.
 
+    The file is calibrated on the validation split, where the run has one of at least `MIN_IMAGES` images that it was not
+    trained on; the test split is left to judge it by.
+
     Raises:
         UsageError: `weights` together with another precision than fp32.
         RunError: no finished run there, or the data is not what it was trained on.
@@ -98,6 +103,9 @@ def export_onnx(
     embedding = WithEmbeddings(classifier, data.input.shape) if embeddings else None
     content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
     content = to_precision(content, precision, splits.train)
+    calibrated = _calibrated(content, splits, recipe) if scored is None else None
+    if calibrated is not None:
+        content = calibrated.content
     tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
     verification = verify_graph(content, classifier, splits.test, tolerance, more=splits.train)
     if embedding is not None:
@@ -121,13 +129,23 @@ def export_onnx(
         else scored.ood_energy_threshold,
         embeddings=None if embedding is None else embedding.width,
         refitted=scored is not None,
+        calibration=None if calibrated is None else calibrated.calibration,
         data_variant=splits.variant,
         versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
     )
     path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()
-    manifest.publish(path, _with_metadata(content, metadata))
+    gaussians = None if calibrated is None else calibrated.gaussians
+    manifest.publish(path, described_file(_stripped(content), metadata, gaussians))
     return ExportedModel(path, verification, replaced, metadata.embeddings)
+
+
+def _calibrated(content: bytes, splits: Splits, recipe: Recipe) -> Calibrated | None:
+    """The graph calibrated on the run's validation split; None where it has none, or a small one."""
+    held_out = training_splits(splits, recipe).get("validation", splits.validation)
+    if held_out is None or len(held_out) < MIN_IMAGES:
+        return None
+    return calibrate_graph(content, held_out, calibrated_on="validation split")
 
 
 def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
@@ -220,7 +238,8 @@ def load_exporter() -> None:
     to_onnx(ImageClassifier(nn.Flatten(), mean=(0.5,), std=(0.5,)), (1, 1, 1))
 
 
-def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
+def _stripped(content: bytes) -> bytes:
+    """A serialised model of `IR_VERSION` without what torch and the converters leave in it."""
     import onnx
 
     model = onnx.load_model_from_string(content)
@@ -231,7 +250,6 @@ def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
     unused = [entry for entry in model.opset_import if entry.domain and entry.domain not in used]
     for entry in unused:
         model.opset_import.remove(entry)
-    onnx.helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     for node in model.graph.node:  # torch leaves source paths and stack traces of this machine there
         del node.metadata_props[:]
         node.doc_string = ""
@@ -239,5 +257,4 @@ def _with_metadata(content: bytes, metadata: Metadata) -> bytes:
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
         del value.metadata_props[:]
     model.ir_version = IR_VERSION
-    onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())

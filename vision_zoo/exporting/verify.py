@@ -74,8 +74,8 @@ def verify_graph(
         ExportError: the graph does not load or run, or it differs by more than the tolerances.
     """
     expected = evaluate(classifier, split)
-    logits, probabilities = _run(content, split.images, onnx_runtime.BATCH)
-    single, _ = _run(content, split.images[:_SINGLE_IMAGES], 1)
+    logits, probabilities = run_graph(content, split.images)
+    single, _ = run_graph(content, split.images[:_SINGLE_IMAGES], batch_size=1)
     difference = max(
         float(np.abs(logits - expected.logits).max()),
         float(np.abs(single - expected.logits[: len(single)]).max()),
@@ -93,7 +93,7 @@ def verify_graph(
     agreed, images = verification.argmax_agreement * verification.images, verification.images
     if more is not None and tolerance.logit_difference is None and images < _ENOUGH_IMAGES:
         further = more.spread(min(len(more), _ENOUGH_IMAGES - images))
-        predictions = _run(content, further.images, onnx_runtime.BATCH)[0].argmax(axis=1)
+        predictions = run_graph(content, further.images)[0].argmax(axis=1)
         agreed += float((predictions == evaluate(classifier, further).predictions).sum())
         images += len(further)
     require(
@@ -143,8 +143,8 @@ def verify_embeddings(
     expected = torch.cat(
         list(in_batches(lambda batch: classifier(batch)[1], images, torch.device("cpu")))
     ).numpy()
-    (found,) = _run(content, images, onnx_runtime.BATCH, [EMBEDDINGS])
-    (single,) = _run(content, images[:_SINGLE_IMAGES], 1, [EMBEDDINGS])
+    (found,) = run_graph(content, images, outputs=[EMBEDDINGS])
+    (single,) = run_graph(content, images[:_SINGLE_IMAGES], batch_size=1, outputs=[EMBEDDINGS])
     differences = (found - expected, single - expected[: len(single)])
     difference = float(np.max([np.abs(values).max() for values in differences]))
     cosine, limit = float(_cosines(found, expected).mean()), tolerance.logit_difference
@@ -165,12 +165,18 @@ def _cosines(found: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArr
     return np.where(alike, 1.0, products / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
-def _run(
+def run_graph(
     content: bytes,
     images: NDArray[np.uint8],
-    batch_size: int,
+    *,
+    batch_size: int = onnx_runtime.BATCH,
     outputs: Sequence[str] = OUTPUT_NAMES,
 ) -> tuple[NDArray[np.float32], ...]:
+    """The `outputs` of a serialised graph for images uint8 `[n, …]`, float32 `[n, width]` each, on all cores.
+
+    Raises:
+        ExportError: the graph does not load or run.
+    """
     try:
         session = onnx_runtime.make_session(content, onnx_runtime.session_options(threads=0))
         parts = [

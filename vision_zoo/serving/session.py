@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.artifact import manifest
-from vision_zoo.artifact.metadata import INPUT_NAME, check_signature, metadata_of
+from vision_zoo.artifact.familiarity import FAMILIARITY_KEY, Gaussians
+from vision_zoo.artifact.metadata import INPUT_NAME, check_signature, energy, metadata_of
 from vision_zoo.core import onnx_runtime, regular_file
 from vision_zoo.core.bounds import require_between
 from vision_zoo.core.errors import ModelError, UsageError
@@ -62,8 +63,8 @@ def ranking(values: NDArray[np.float32], count: int | None = None) -> NDArray[np
 class Session:
     """A model in ONNX Runtime, verified against its manifest and the artifact contract. Safe for several threads.
 
-    `metadata` is the file's, `provider` the execution provider that really runs, `size` and `sha256` are of the file's
-    bytes, `verified` says whether a manifest lists them.
+    `metadata` is the file's, `gaussians` are those of familiar images where it has some, `provider` is the execution
+    provider that really runs, `size` and `sha256` are of the file's bytes, `verified` says whether a manifest lists them.
 
     Args:
         path: of the `.onnx` file.
@@ -98,6 +99,12 @@ class Session:
         check_signature(
             self._session.get_inputs(), self._session.get_outputs(), self.metadata, name=str(path)
         )
+        described = properties.get(FAMILIARITY_KEY)
+        self.gaussians = (
+            None
+            if described is None
+            else Gaussians.from_json(described, len(self.metadata.labels), name=str(path))
+        )
         self._shape = self.metadata.input.shape
         self._outputs = list(self.metadata.outputs)
         self._run = self._session.run
@@ -124,6 +131,19 @@ class Session:
         except Exception as error:  # onnxruntime's errors share no base class
             raise ModelError(f"{self.path} cannot be run by ONNX Runtime; export the model again") from error
         return Prediction(*outputs)
+
+    def are_familiar(
+        self, images: NDArray[np.uint8], logits: NDArray[np.float32]
+    ) -> NDArray[np.bool_] | None:
+        """Whether images `[n, …]` with these logits are like those that the model knows: `[n]`.
+
+        By the file's Gaussians, else by their energy; None where it has neither. False says that an image is unusual to
+        the model, not that its label is wrong.
+        """
+        if self.gaussians is not None:
+            return self.gaussians.are_familiar(images, logits)
+        least = self.metadata.ood_energy_threshold
+        return None if least is None else energy(logits) >= least
 
     def predict_all(
         self, images: NDArray[np.uint8], *, batch_size: int = BATCH, progress: Progress | None = None

@@ -175,7 +175,10 @@ def test_what_the_models_themselves_warn_of_is_no_answer(
 def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Session, answer: Answer) -> None:
     assert session.metadata.ood_energy_threshold is not None
     assert answer.familiar is True
-    assert session.metadata.is_familiar(np.zeros(10, dtype=np.float32)) is False
+    black = np.zeros((1, 28, 28, 1), dtype=np.uint8)
+    familiar = session.are_familiar(black, np.zeros((1, 10), dtype=np.float32))
+    assert familiar is not None
+    assert not familiar[0]
 
 
 def test_covering_the_stroke_matters_and_covering_the_border_does_not(answer: Answer) -> None:

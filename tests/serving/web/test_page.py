@@ -14,7 +14,8 @@ from scripts.drawing import SEVEN, THREE, draw, draw_by_touch
 from tests.conftest import ROOT
 from tests.serving.web.conftest import SEVERAL, opened, shipped
 from vision_zoo.core.errors import ModelError, UsageError
-from vision_zoo.serving.predict import classify_file, predict
+from vision_zoo.images.preprocess import open_image, prepare
+from vision_zoo.serving.predict import classify_file
 from vision_zoo.serving.session import Session
 from vision_zoo.serving.web.page import write_page
 
@@ -127,8 +128,10 @@ def test_a_picture_unlike_the_training_data_is_warned_of(several: Page, tmp_path
     }
     for name, count in warned.items():
         session = Session(*shipped(name), provider="cpu")
-        familiar = session.metadata.is_familiar(predict(session, [tmp_path / "gray.png"]).logits[0])
-        assert bool(count) is (familiar is False)
+        pixels = prepare(open_image(str(tmp_path / "gray.png")), session.metadata.input)[None]
+        familiar = session.are_familiar(pixels, session.predict(pixels).logits)
+        assert familiar is not None
+        assert bool(count) is not bool(familiar[0])
     assert any(warned.values())
 
 

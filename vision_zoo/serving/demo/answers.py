@@ -20,7 +20,7 @@ Inputs = Mapping[InputFormat, Decoded]
 class Answer:
     """One model's answer: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` begins with the best label.
 
-    `milliseconds` are of the model alone; `familiar` is `Metadata.is_familiar`.
+    `milliseconds` are of the model alone; `familiar` is of `Session.are_familiar`.
     """
 
     session: Session
@@ -61,4 +61,5 @@ def answer(session: Session, pixels: NDArray[np.uint8]) -> Answer:
     prediction = session.predict(pixels[None])
     milliseconds = 1e3 * (time.perf_counter() - started)
     (ranked,) = prediction.labelled(session.metadata.labels)
-    return Answer(session, pixels, ranked, milliseconds, session.metadata.is_familiar(prediction.logits[0]))
+    familiar = session.are_familiar(pixels[None], prediction.logits)
+    return Answer(session, pixels, ranked, milliseconds, None if familiar is None else bool(familiar[0]))

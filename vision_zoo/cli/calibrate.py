@@ -1,0 +1,62 @@
+"""`calibrate`: make the probabilities of exported models those of being right, without their runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vision_zoo.cli.document import print_json
+from vision_zoo.cli.options import DataDir, Json, ModelsDir
+
+
+def calibrate(
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL…", help="Exported models: names or .onnx files.", show_default=False),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="folder:PATH with labelled pictures that the model was not trained on. Default: the images that its "
+            "recipe held out of training, or half of the test split.",
+            show_default=False,
+        ),
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the calibrated models. Default: in place.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Calibrate exported models: probabilities, sets of labels, and the warning of unfamiliar images.
+
+    Their predictions stay the same. `vision-zoo export` does it by itself where a run held images out.
+    """
+    from vision_zoo.exporting.calibrate import calibrate_file
+    from vision_zoo.serving.models import find_model
+
+    done: list[dict[str, Any]] = []
+    for path in [find_model(model, models_dir) for model in models]:
+        print(f"calibrating {path}", file=sys.stderr)
+        found = calibrate_file(path, dataset=dataset, data_dir=data_dir, output_dir=output_dir)
+        calibration = found.calibration
+        done.append(
+            {
+                "model": str(found.path),
+                "calibrated_on": calibration.calibrated_on,
+                "images": calibration.images,
+                "temperature": calibration.temperature,
+                "set_thresholds": dict(calibration.set_thresholds),
+            }
+        )
+        if not as_json:
+            print(
+                f"{found.path}: temperature {calibration.temperature:.3f}, from {calibration.images:,} images "
+                f"({calibration.calibrated_on}); sets of labels for "
+                f"{', '.join(calibration.set_thresholds)} % coverage"
+            )
+    if as_json:
+        print_json(done)
