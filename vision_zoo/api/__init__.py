@@ -6,7 +6,7 @@ keeps stderr quiet. Errors are those of `vision_zoo.core.errors`. Nothing heavy 
 
 from vision_zoo.api.auditing import Audit, audit
 from vision_zoo.api.comparison import Comparison, compare
-from vision_zoo.api.inference import Classifier, LabelProbability, evaluate, export_html, load
+from vision_zoo.api.inference import Classifier, LabelProbability, LabelSet, evaluate, export_html, load
 from vision_zoo.api.runs import ExportedFile, FinishedRun, export, resume, train
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ExportedFile",
     "FinishedRun",
     "LabelProbability",
+    "LabelSet",
     "audit",
     "compare",
     "evaluate",

@@ -32,6 +32,19 @@ class LabelProbability:
     probability: float
 
 
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels with the true one among them at the stated coverage, the most probable first; `label` is the best.
+
+    `familiar` says whether the image is like those that the model knows; where it is not, `label` is `unknown`. It is
+    None where the file cannot tell.
+    """
+
+    label: str
+    labels: tuple[LabelProbability, ...]
+    familiar: bool | None
+
+
 class Classifier:
     """An exported model, ready to classify, from `load`. Safe to use from several threads at once."""
 
@@ -74,10 +87,22 @@ class Classifier:
         self, image: list[Any] | tuple[Any, ...], *, top: int | None = None
     ) -> list[tuple[LabelProbability, ...]]: ...
 
+    @overload
+    def classify(self, image: "Picture", *, coverage: float) -> LabelSet: ...
+
+    @overload
+    def classify(self, image: list[Any] | tuple[Any, ...], *, coverage: float) -> list[LabelSet]: ...
+
     def classify(
-        self, image: "Picture | list[Any] | tuple[Any, ...]", *, top: int | None = None
-    ) -> tuple[LabelProbability, ...] | list[tuple[LabelProbability, ...]]:
+        self,
+        image: "Picture | list[Any] | tuple[Any, ...]",
+        *,
+        top: int | None = None,
+        coverage: float | None = None,
+    ) -> tuple[LabelProbability, ...] | list[tuple[LabelProbability, ...]] | LabelSet | list[LabelSet]:
         """All labels with their probabilities, the best first; the `top` best where given.
+
+        With a `coverage`, 0.9, 0.95 or 0.99, the answer is a `LabelSet`; the file is calibrated.
 
         An image is the path of a file, a Pillow image, or an array uint8 `[height, width]`, `[height, width, 1]` or
         `[height, width, 3]` (RGB), of any size: it is prepared as `vision-zoo predict` does. A list or tuple of images is
@@ -86,12 +111,24 @@ class Classifier:
         Raises:
             ImageError: an image cannot be used; BlankImageError where a model of digits finds none.
             ModelError: the model fails or gives values that are not finite.
-            UsageError: `top` is below 1.
+            UsageError: `top` is below 1 or together with `coverage`, or the file has no sets of that coverage.
         """
-        from vision_zoo.serving.predict import classify
+        from vision_zoo.serving.predict import classify, label_sets
 
         _require_top(top)
         pictures = image if isinstance(image, list | tuple) else [image]
+        if coverage is not None:
+            if top is not None:
+                raise UsageError("coverage gives the labels of a set; leave top out")
+            sets = [
+                LabelSet(
+                    label=found.label,
+                    labels=tuple(LabelProbability(*one) for one in ranked[: len(found.labels)]),
+                    familiar=found.familiar,
+                )
+                for found, ranked in label_sets(self._session, pictures, coverage)
+            ]
+            return sets if pictures is image else sets[0]
         answers = [
             tuple(LabelProbability(*labelled) for labelled in ranked)
             for ranked in classify(self._session, pictures, top=top)

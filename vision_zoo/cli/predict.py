@@ -64,6 +64,13 @@ def predict(
     threshold: Annotated[
         float | None, typer.Option(help="Probability, 0 to 1, below which the label is `unknown`.")
     ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            help="Print sets of labels that contain the true one at this rate, in %: 90, 95 or 99. Images unlike those "
+            "that the model knows are `unknown`."
+        ),
+    ] = None,
     output_format: Annotated[AnswerFormat, typer.Option("--format", help="Output format.")] = "text",
     explain: Annotated[
         Path | None,
@@ -95,6 +102,7 @@ def predict(
     from vision_zoo.serving.models import find_model
     from vision_zoo.serving.predict import classify_each, embedding_width
     from vision_zoo.serving.session import Session
+    from vision_zoo.serving.uncertainty import require_coverage
 
     sources = _sources(images or [], files_from)
     warn_of_fallback(provider)
@@ -116,12 +124,14 @@ def predict(
         output_format=output_format,
         top=top,
         threshold=threshold or 0,
+        with_sets=coverage is not None,
     )
     failed = []
+    require_coverage(session, coverage)
     answers.begin()
     with _progress(len(sources), lines_are_seen=lines_are_seen) as progress:
         progress.start("predict", len(sources))
-        for source, answer in classify_each(session, sources, top=answers.top):
+        for source, answer in classify_each(session, sources, top=answers.top, coverage=coverage):
             progress.advance()
             if isinstance(answer, ImageError):
                 failed.append(answer)
@@ -132,7 +142,7 @@ def predict(
                 embedded.append((source.name, answer.embedding))
             if source.name in maps:
                 write_heat_map(maps[source.name], session, answer.pixels)
-            answers.add(source.name, answer.ranked, explanation=maps.get(source.name))
+            answers.add(source.name, answer, explanation=maps.get(source.name))
     if embeddings is not None and width is not None:
         _write_embeddings(embeddings, embedded, width)
     answers.end()

@@ -21,6 +21,7 @@ from vision_zoo.images.preprocess import InputFormat, open_image, prepare
 from vision_zoo.serving.models import is_address
 from vision_zoo.serving.pictures import Source
 from vision_zoo.serving.session import Prediction, Session
+from vision_zoo.serving.uncertainty import Uncertainty, require_coverage, uncertainties
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -36,12 +37,14 @@ Picture = str | Path | Image.Image | NDArray[np.uint8]
 class Classified:
     """A model's answer: `pixels` is its input, uint8 `[height, width, channels]`; `ranked` labels, the best first.
 
-    `embedding` is float32 `[width]` where the model has the output `embeddings`.
+    `embedding` is float32 `[width]` where the model has the output `embeddings`. `uncertainty` is there where a coverage
+    was asked for.
     """
 
     pixels: NDArray[np.uint8]
     ranked: tuple[tuple[str, float], ...]
     embedding: NDArray[np.float32] | None = None
+    uncertainty: Uncertainty | None = None
 
 
 def classify_file(session: Session, image: Path, *, top: int | None = None) -> dict[str, Any]:
@@ -71,11 +74,31 @@ def classify(
 
 def predict(session: Session, images: Sequence[Picture]) -> Prediction:
     """What the model gives for one or more images; raises as `classify`."""
+    return _finite(session, _all_pixels(session, images))
+
+
+def label_sets(
+    session: Session, images: Sequence[Picture], coverage: float
+) -> list[tuple[Uncertainty, tuple[tuple[str, float], ...]]]:
+    """How sure the model is of each image, and all labels with their probabilities, the best first.
+
+    Raises as `classify`, and UsageError where the file has no sets of that `coverage`.
+    """
+    require_coverage(session, coverage)
+    if not images:
+        return []
+    pixels = _all_pixels(session, images)
+    prediction = _finite(session, pixels)
+    found = uncertainties(session, pixels, prediction, coverage)
+    return list(zip(found, prediction.labelled(session.metadata.labels), strict=True))
+
+
+def _all_pixels(session: Session, images: Sequence[Picture]) -> NDArray[np.uint8]:
     pixels = []
     for number, image in enumerate(images):
         name = "the image" if len(images) == 1 else f"image {number}"
         pixels.append(_pixels(image, session.metadata.input, name))
-    return _finite(session, np.stack(pixels))
+    return np.stack(pixels)
 
 
 def embed(session: Session, images: Sequence[Picture]) -> NDArray[np.float32]:
@@ -98,24 +121,33 @@ def embedding_width(session: Session) -> int:
 
 
 def classify_each(
-    session: Session, sources: Sequence[Source], *, top: int | None = None
+    session: Session, sources: Sequence[Source], *, top: int | None = None, coverage: float | None = None
 ) -> Iterator[tuple[Source, Classified | ImageError]]:
     """Each picture with the model's answer, `top` labels or all, or with why it cannot be used; in their order.
 
     Several are decoded and classified in batches, by a thread a core; few batches are held at a time.
 
-    Raises ModelError if the model fails or returns non-finite values.
+    Raises:
+        ModelError: the model fails or returns non-finite values.
+        UsageError: the file has no sets of that `coverage`.
     """
+    require_coverage(session, coverage)
 
     def answered(batch: Sequence[Source]) -> list[tuple[Source, Classified | ImageError]]:
         inputs = [_input(source, session.metadata.input) for source in batch]
         usable = [pixels for pixels in inputs if not isinstance(pixels, ImageError)]
         answers: Iterator[Classified] = iter(())
         if usable:
-            prediction = _finite(session, np.stack(usable))
+            images = np.stack(usable)
+            prediction = _finite(session, images)
             ranked = prediction.labelled(session.metadata.labels, top)
             embeddings = itertools.repeat(None) if prediction.embeddings is None else prediction.embeddings
-            answers = map(Classified, usable, ranked, embeddings)
+            found = (
+                itertools.repeat(None)
+                if coverage is None
+                else uncertainties(session, images, prediction, coverage)
+            )
+            answers = map(Classified, usable, ranked, embeddings, found)
         return [
             (source, pixels if isinstance(pixels, ImageError) else next(answers))
             for source, pixels in zip(batch, inputs, strict=True)

@@ -1,13 +1,19 @@
 """The page's inputs and answers are Python's. `soak/test_page_as_python.py` does the same with more of them."""
 
+from pathlib import Path
+
 import numpy as np
-from playwright.sync_api import Page
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from tests.serving.web.cases import by_page, by_python, cases, classes_by_page
-from tests.serving.web.conftest import SEVERAL, shipped
+from tests.serving.web.conftest import SEVERAL, opened, shipped
+from vision_zoo.artifact.familiarity import vectors_of
 from vision_zoo.artifact.metadata import energy
 from vision_zoo.data.dataset import Splits
+from vision_zoo.serving.predict import label_sets
 from vision_zoo.serving.session import Session
+from vision_zoo.serving.web.page import write_page
 
 
 def check_inputs(page: Page, count: int, session: Session) -> None:
@@ -36,10 +42,14 @@ def check_answers(page: Page, images: np.ndarray, number: int, session: Session)
     classes, familiar = classes_by_page(page, number, images)
     np.testing.assert_array_equal(classes, prediction.classes)
     threshold = session.metadata.ood_energy_threshold
-    if threshold is None:
+    if session.gaussians is not None:
+        scores = session.gaussians.scores(vectors_of(images, prediction.logits))
+        distance = scores - session.gaussians.threshold
+    elif threshold is None:
         assert set(familiar) == {None}
         return
-    distance = energy(prediction.logits) - threshold
+    else:
+        distance = energy(prediction.logits) - threshold
     sure = np.abs(distance) > 1e-3
     np.testing.assert_array_equal(np.array(familiar)[sure], distance[sure] >= 0)
 
@@ -52,3 +62,22 @@ def test_inputs_get_the_same_answers(several: Page, mnist_5k: Splits) -> None:
     for number, name in enumerate(SEVERAL[:2]):
         session = Session(*shipped(name), provider="cpu")
         check_answers(several, np.asarray(mnist_5k.test.images[::20]), number, session)
+
+
+def test_a_calibrated_file_says_the_same(
+    browser: Browser, calibrated_model: Path, web_runtime: Path, mnist_5k: Splits, tmp_path: Path
+) -> None:
+    session = Session(calibrated_model, provider="cpu")
+    write_page(tmp_path / "page.html", [calibrated_model], runtime_folder=web_runtime)
+    images = np.array(mnist_5k.test.images[::40])
+    images[::2] = 255 - images[::2]
+    Image.fromarray(images[0, ..., 0]).save(tmp_path / "inverted.png")
+    for page in opened(browser, tmp_path / "page.html", viewport={"width": 1280, "height": 800}):
+        check_answers(page, images, 0, session)
+        page.locator("#coverage").select_option("90")
+        page.locator("#file").set_input_files(tmp_path / "inverted.png")
+        ((found, _),) = label_sets(session, [tmp_path / "inverted.png"], 90)
+        expect(page.locator(".set")).to_have_text(f"90 % set: {', '.join(found.labels)}")
+        expect(page.locator(".label")).to_have_text(found.label)
+        page.locator("#coverage").select_option("")
+        expect(page.locator(".set")).to_have_count(0)

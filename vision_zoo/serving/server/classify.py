@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vision_zoo.core.errors import ImageError
+from vision_zoo.core.errors import ImageError, UsageError
 from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.body import read_parts
 from vision_zoo.serving.server.decoders import Answer
@@ -21,6 +21,7 @@ from vision_zoo.serving.server.service import find_session
 from vision_zoo.serving.server.state import State, state_of
 from vision_zoo.serving.server.uploads import FILE_FIELD, Upload, read_upload
 from vision_zoo.serving.session import Session
+from vision_zoo.serving.uncertainty import Uncertainty, require_coverage, uncertainties
 
 router = APIRouter()
 
@@ -83,17 +84,26 @@ _EXAMPLES = {
     openapi_extra=_OPENAPI,
     responses={200: {"content": {"application/json": {"examples": _EXAMPLES}}}, **responses(422, *STATUSES)},
 )
-async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> Response:
+async def classify(
+    request: Request, model: str, top: int = _DEFAULT_TOP, coverage: float | None = None
+) -> Response:
     """Classify image files: PNG, JPEG, WebP, BMP, GIF, TIFF, PPM or AVIF.
 
     Send one as the body, one or several as the form field `file`, or base64 in JSON: `image` for one, `images` for a
     list. Several files, and a list always, are answered by `results` in the same order: an image that cannot be used
     is an entry with an `error`, and the status is 422 only where none can.
+
+    With `coverage` (0.9, 0.95 or 0.99), for calibrated models, an answer also has `set`: labels with the true one among
+    them at that rate. Its `label` is `unknown` for an image unlike those that the model knows.
     """
     if top < 1:
         raise RequestError(400, f"top {top} is out of range; expected 1 or more")
     state = state_of(request)
     session = find_session(state, model)
+    try:
+        require_coverage(session, coverage)
+    except UsageError as error:
+        raise RequestError(400, str(error)) from error
     settings = state.settings
     parts = await read_parts(request, max_bytes=settings.max_body_bytes, seconds=settings.read_seconds)
     async with state.turn(request) as turn:
@@ -101,8 +111,12 @@ async def classify(request: Request, model: str, top: int = _DEFAULT_TOP) -> Res
         usable = [picture for picture in answer.pictures if not isinstance(picture, ImageError)]
         if not usable:
             raise _none_usable(answer)
-        prediction = await state.run_model(turn, session, np.stack(usable))
+        images = np.stack(usable)
+        prediction = await state.run_model(turn, session, images)
+        found = None if coverage is None else uncertainties(session, images, prediction, coverage)
     ranked = map(_ranked, prediction.labelled(session.metadata.labels, top))
+    if found is not None:
+        ranked = map(_uncertain, ranked, found)
     if not answer.several:
         return _json({"model": model, **next(ranked)})
     results = [
@@ -153,6 +167,10 @@ async def _decode(
 def _ranked(labels: Sequence[tuple[str, float]]) -> dict[str, Any]:
     ranked = [{"label": label, "probability": probability} for label, probability in labels]
     return {"label": ranked[0]["label"], "probabilities": ranked}
+
+
+def _uncertain(answer: dict[str, Any], found: Uncertainty) -> dict[str, Any]:
+    return {**answer, "label": found.label, "set": found.labels}
 
 
 def _none_usable(answer: Answer) -> RequestError:

@@ -23,7 +23,7 @@ async function loadModels() {
   for (const [number, entry] of about.models.entries()) {
     const content = await unpacked(`model-${number}`);
     const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
-    const model = { ...entry, session };
+    const model = { ...entry, session, gaussians: gaussiansOf(entry.familiarity, entry.labels.length) };
     const { height, width, channels } = model.input;
     await classify(model, new Uint8Array(height * width * channels));
     models.push(model);
@@ -31,7 +31,7 @@ async function loadModels() {
   return models;
 }
 
-/** One model's answer: `probabilities` in the order of its labels, `familiar` as `Metadata.is_familiar` says it. */
+/** One model's answer: `probabilities` in the order of its labels, `familiar` as `Session.are_familiar` says it. */
 async function classify(model, pixels) {
   const { height, width, channels } = model.input;
   const image = new ort.Tensor("uint8", pixels, [1, height, width, channels]);
@@ -39,7 +39,10 @@ async function classify(model, pixels) {
   const outputs = await model.session.run({ image }, ["logits", "probabilities"]);
   const milliseconds = performance.now() - started;
   const probabilities = Array.from(outputs.probabilities.data);
-  const familiar = model.threshold === null ? null : energy(outputs.logits.data) >= model.threshold;
+  const logits = outputs.logits.data;
+  let familiar = null;
+  if (model.gaussians) familiar = isFamiliar(model.gaussians, pixels, model.input, logits);
+  else if (model.threshold !== null) familiar = energy(logits) >= model.threshold;
   return { model, pixels, probabilities, best: argmax(probabilities), familiar, milliseconds };
 }
 
@@ -47,6 +50,15 @@ async function classify(model, pixels) {
 function energy(logits) {
   const most = Math.max(...logits);
   return most + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - most), 0));
+}
+
+/** The labels of an answer's set at a coverage in %, the most probable first; null where the model has none. */
+function labelSet({ model, probabilities, best }, coverage) {
+  const threshold = model.sets[coverage];
+  if (threshold === undefined) return null;
+  const order = probabilities.map((_, i) => i).sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+  const within = order.filter((i) => probabilities[i] >= threshold);
+  return (within.length ? within : [best]).map((i) => model.labels[i]);
 }
 
 const formOf = (model) => JSON.stringify(model.input);

@@ -43,8 +43,8 @@ function card(answer, count) {
     "aria-label": `${model.name}: ${model.labels[best]}, ${percent(probabilities[best])}`,
   });
   made.append(element("h2", "", model.name));
-  const head = element("div", "head");
-  head.append(element("p", "label", model.labels[best]), modelsView(answer));
+  const head = element("div", "head"), set = labelSet(answer, coverage());
+  head.append(element("p", "label", set && familiar === false ? "unknown" : model.labels[best]), modelsView(answer));
   made.append(head);
   const list = element("div", "bars", "", { role: "list", "aria-label": "Probabilities" });
   const order = probabilities.map((_, i) => i).sort((a, b) => probabilities[b] - probabilities[a] || a - b).slice(0, count);
@@ -52,11 +52,15 @@ function card(answer, count) {
   if (order.length === probabilities.length) order.sort((a, b) => a - b);
   for (const i of order) list.append(bar(model.labels[i], probabilities[i]));
   made.append(list);
+  if (set) made.append(element("p", "set", `${coverage()} % set: ${set.join(", ")}`));
   if (familiar === false) made.append(element("p", "warning", "⚠ Unlike the training data."));
   const accuracy = `${(100 * model.accuracy).toFixed(2)} % of ${model.images.toLocaleString("en")} test images`;
   made.append(element("p", "facts", `${milliseconds.toFixed(1)} ms · ${accuracy}`));
   return made;
 }
+
+/** The coverage of the sets that are asked for, in %; none where it is empty. */
+const coverage = () => find("coverage")?.value ?? "";
 
 /** The verdict in one sentence, for the eye and for screen readers. */
 function summary(answers) {
@@ -74,13 +78,17 @@ function say(text) {
   if (find("said").textContent !== text) find("said").textContent = text;
 }
 
+let shown = [];
+
 function show(answers) {
+  shown = answers;
   const count = answers.length === 1 ? 10 : 3;
   find("answers").replaceChildren(...answers.map((answer) => card(answer, count)));
   say(summary(answers));
 }
 
 function showNothing(text) {
+  shown = [];
   find("answers").replaceChildren();
   say(text);
 }
@@ -183,6 +191,7 @@ function listen() {
   find("redo").addEventListener("click", () => pad.redo());
   find("clear").addEventListener("click", () => pad.clear());
   find("camera").addEventListener("click", () => (stream ? pad.changed() : watch()));
+  find("coverage")?.addEventListener("change", () => shown.length && show(shown));
   find("choose").addEventListener("click", () => find("file").click());
   find("file").addEventListener("change", (event) => {
     if (event.target.files.length) usePicture(event.target.files[0]);
@@ -224,4 +233,4 @@ async function start() {
   if (source === "draw") await lookAtDrawing();
 }
 
-window.visionZoo = { ready: start(), prepare, decoded, classify, answersOf, models: () => models };
+window.visionZoo = { ready: start(), prepare, decoded, classify, labelSet, answersOf, models: () => models };

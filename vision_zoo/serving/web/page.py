@@ -23,6 +23,7 @@ _SCRIPTS = (
     "ink",
     "digits",
     "prepare",
+    "familiar",
     "models",
     "pictures",
     "pad",
@@ -79,14 +80,16 @@ def _page(sessions: Sequence[Session], contents: Mapping[str, bytes], loaded: Ru
     style = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("look", "style"))
     script = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     names = ", ".join(session.name for session in sessions)
+    abouts = [_about(session) for session in sessions]
     return html.render(
         _FOLDER / "page.html",
         title=names if len(sessions) <= 2 else f"{len(sessions)} models",
         version=__version__,
         runtime_version=runtime.VERSION,
         policy=_policy(style, script),
+        coverages=sorted({rate for about in abouts for rate in about["sets"]}, key=float),
         draws=any(session.metadata.input.centring == "center_of_mass" for session in sessions),
-        models=[_about(session) for session in sessions],
+        models=abouts,
         blocks={name: _packed(block) for name, block in blocks.items()},
         # both are the package's own; they have no "</" in them
         style=Markup(style),  # noqa: S704
@@ -101,6 +104,8 @@ def _about(session: Session) -> dict[str, Any]:
         "labels": metadata.labels,
         "input": metadata.input.to_json(),
         "threshold": metadata.ood_energy_threshold,
+        "familiarity": None if session.gaussians is None else session.gaussians.to_json(),
+        "sets": {} if metadata.calibration is None else dict(metadata.calibration.set_thresholds),
         "accuracy": metadata.test_accuracy,
         "images": metadata.test_images,
     }
