@@ -53,6 +53,7 @@ class ExportedFile:
         replaced: Whether the file replaced another one.
         triton: Folder of the model in a Triton repository, if one was requested.
         embeddings: Width of the output `embeddings`, if the file has it.
+        refitted: Whether the file was also fitted to the test images, after both accuracies were measured without them.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class ExportedFile:
     replaced: bool
     triton: Path | None
     embeddings: int | None = None
+    refitted: bool = False
 
 
 def _finished(result: "TrainResult") -> FinishedRun:
@@ -239,5 +241,6 @@ def export(
         images=verification.images,
         replaced=exported.replaced,
         embeddings=exported.embeddings,
+        refitted=exported.refitted,
         triton=None if triton is None else add_model(Path(triton), exported.path),
     )

@@ -121,6 +121,7 @@ def export(
                 "checkpoint_accuracy": exported.checkpoint_accuracy,
                 "images": exported.images,
                 "embeddings": exported.embeddings,
+                "refitted": exported.refitted,
             }
         )
         return
@@ -130,6 +131,8 @@ def export(
         f"predictions equal the checkpoint's, largest logit difference {exported.max_logit_difference:.1e}, "
         f"accuracy {exported.checkpoint_accuracy:.2%} before and {exported.accuracy:.2%} after export"
     )
+    if exported.refitted:
+        print("the file is fitted to these images, too; its accuracy was measured before, without them")
     if onnx and target is not None:
         print(f"{target} is ready for Triton")
 

@@ -110,7 +110,11 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
     """Two columns for a terminal."""
     image = described["input"]
     arguments = ", ".join(f"{name}={value}" for name, value in described["architecture_arguments"].items())
-    tested = "before it was fitted to them too" if described.get("refitted") else "with this file"
+    tested = (
+        "measured before it was fitted to them, too"
+        if described.get("refitted")
+        else "measured with this file"
+    )
     rows = {
         "file": f"{described['path']}, {described['bytes'] / 2**20:.2f} MiB",
         "manifest": "the file matches manifest.json"

@@ -5,7 +5,7 @@ import importlib
 import logging
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,17 @@ IR_VERSION = 8
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """`embeddings` is the width of the output of that name, None without one."""
+    """`embeddings` is the width of the output of that name, None without one.
+
+    Where `refitted`, the file is fitted to the test images, too: both accuracies of its `verification` are those of
+    before, and its agreement and logit difference those of the file.
+    """
 
     path: Path
     verification: Verification
     replaced: bool
     embeddings: int | None = None
+    refitted: bool = False
 
 
 def export_onnx(
@@ -67,15 +72,17 @@ def export_onnx(
     precision: Precision = "fp32",
     weights: Precision = "fp32",
     embeddings: bool = False,
-    scored: Metadata | None = None,
+    refitted: bool = True,
+    scored: Verification | None = None,
 ) -> ExportedModel:
     """Export a finished run to `<recipe>.onnx` in `output_dir` after verifying it on the whole test split.
 
     A `precision` other than fp32, in which the graph computes, is added to the name: `<recipe>-int8.onnx`. `weights` is
     how an fp32 graph stores large weights. The test split is in `data_dir`, by default the run's own data folder;
     `dataset` is `folder:PATH` where the run's folder of pictures was moved. Labels and input format are the run's. With
-    `embeddings` the file has them as a third output. With `scored`, the metadata of the file of a run that has refitted
-    weights, those are exported, and the accuracy that it was scored with stands.
+    `embeddings` the file has them as a third output. Of a run that has weights that are fitted to held-out images, too,
+    those are exported unless `refitted` is false. Where test images are among them, its accuracy is that of the weights
+    before, in the file whose verification is `scored`, by default in one that is made for it.
 
     The file is calibrated on the validation split, where the run has one of at least `MIN_IMAGES` images that it was not
     trained on; the test split is left to judge it by.
@@ -97,19 +104,32 @@ def export_onnx(
         raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
     recipe = run.recipe()
     data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
-    classifier = build_classifier(recipe, data)
-    load_weights(run.best if scored is None else run.refitted, classifier.network)
-    classifier.eval()
+    classifier = build_classifier(recipe, data).eval()
     embedding = WithEmbeddings(classifier, data.input.shape) if embeddings else None
-    content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
-    content = to_precision(content, precision, splits.train)
-    calibrated = _calibrated(content, splits, recipe) if scored is None else None
-    if calibrated is not None:
-        content = calibrated.content
-    tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
-    verification = verify_graph(content, classifier, splits.test, tolerance, more=splits.train)
-    if embedding is not None:
-        verify_embeddings(content, embedding, splits.test, tolerance)
+
+    def graph_of(checkpoint: Path) -> tuple[bytes, Calibrated | None, Verification]:
+        load_weights(checkpoint, classifier.network)
+        content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
+        content = to_precision(content, precision, splits.train)
+        # Refitted weights have seen the validation split.
+        calibrated = _calibrated(content, splits, recipe) if checkpoint == run.best else None
+        if calibrated is not None:
+            content = calibrated.content
+        tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
+        verification = verify_graph(content, classifier, splits.test, tolerance, more=splits.train)
+        if embedding is not None:
+            verify_embeddings(content, embedding, splits.test, tolerance)
+        return content, calibrated, verification
+
+    refitted = refitted and run.refitted.is_file()
+    content, calibrated, verification = graph_of(run.refitted if refitted else run.best)
+    refitted = refitted and splits.drawn  # a test split of the user's own is still held out
+    if refitted:
+        verification = replace(
+            scored or graph_of(run.best)[-1],
+            argmax_agreement=verification.argmax_agreement,
+            max_logit_difference=verification.max_logit_difference,
+        )
     metadata = Metadata(
         recipe=recipe.name,
         architecture=recipe.architecture,
@@ -122,13 +142,11 @@ def export_onnx(
         opset=OPSET,
         parameters=count_parameters(classifier.network),
         macs=count_macs(classifier, data),
-        test_accuracy=verification.accuracy if scored is None else scored.test_accuracy,
+        test_accuracy=verification.accuracy,
         test_images=len(splits.test),
-        ood_energy_threshold=round(verification.ood_energy_threshold, 4)
-        if scored is None
-        else scored.ood_energy_threshold,
+        ood_energy_threshold=round(verification.ood_energy_threshold, 4),
         embeddings=None if embedding is None else embedding.width,
-        refitted=scored is not None,
+        refitted=refitted,
         calibration=None if calibrated is None else calibrated.calibration,
         data_variant=splits.variant,
         versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
@@ -137,7 +155,7 @@ def export_onnx(
     replaced = path.exists()
     gaussians = None if calibrated is None else calibrated.gaussians
     manifest.publish(path, described_file(_stripped(content), metadata, gaussians))
-    return ExportedModel(path, verification, replaced, metadata.embeddings)
+    return ExportedModel(path, verification, replaced, metadata.embeddings, refitted)
 
 
 def _calibrated(content: bytes, splits: Splits, recipe: Recipe) -> Calibrated | None:

@@ -126,7 +126,13 @@ def _pictures(
     report_skipped(splits, progress)
     if name == "test" and split_file is None:
         progress.line(f"{path} has splits of its own: its test split is scored")
-    if folder_name(path) == metadata.dataset and name == "all":
+    if folder_name(path) == metadata.dataset and metadata.refitted:
+        progress.line(
+            f"warning: the model was trained on a folder of this name ({metadata.dataset}), and at last on its test "
+            "pictures, too: if it is that one, this accuracy says nothing about new pictures; "
+            f"{metadata.test_accuracy:.2%} was measured before, on {metadata.test_images:,} of them"
+        )
+    elif folder_name(path) == metadata.dataset and name == "all":
         progress.line(
             f"warning: the model was trained on a folder of this name ({metadata.dataset}): if it is that one, most of "
             "these pictures are its training images, and this accuracy says nothing about new ones"

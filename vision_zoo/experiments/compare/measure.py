@@ -22,6 +22,7 @@ from vision_zoo.experiments.compare.robustness import CORRUPTIONS
 from vision_zoo.experiments.compare.search import Place, Standing
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.exporting.export import export_onnx
+from vision_zoo.exporting.verify import Verification
 from vision_zoo.serving.session import Session
 from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
@@ -39,13 +40,14 @@ SCENARIOS = 2
 class ReadyModel:
     """An exported and verified file that nothing but its accuracy is known of.
 
-    `right` says which test images it gets right and `confidences` how sure it is, `[images]` each. `cross_validated` says
-    it of the training images of a cross-validation, None without one.
+    `verification` is of its export, `right` says which test images it gets right and `confidences` how sure it is,
+    `[images]` each. `cross_validated` says it of the training images of a cross-validation, None without one.
     """
 
     standing: Standing
     precision: Precision
     session: Session
+    verification: Verification
     right: NDArray[np.bool_]
     confidences: NDArray[np.float64]
     cross_validated: NDArray[np.bool_] | None
@@ -83,7 +85,9 @@ def exported(
     train.finish(
         run.path, device=place.device, data_dir=place.data_dir, progress=progress.part(recipe.architecture)
     )
-    file = export_onnx(run.path, place.folder / "models", data_dir=place.data_dir, precision=precision)
+    file = export_onnx(
+        run.path, place.folder / "models", data_dir=place.data_dir, precision=precision, refitted=False
+    )
     session = Session(file.path, provider=settings.provider)
     predicted, confidences = _predictions(session, np.asarray(test.images))
     cross_validated = None
@@ -91,7 +95,13 @@ def exported(
         labels, out = run.predictions(run.cross_validation_file)
         cross_validated = labels == out
     return ReadyModel(
-        standing, precision, session, predicted == np.asarray(test.labels), confidences, cross_validated
+        standing,
+        precision,
+        session,
+        file.verification,
+        predicted == np.asarray(test.labels),
+        confidences,
+        cross_validated,
     )
 
 
@@ -109,7 +119,7 @@ def refitted(model: MeasuredModel, ready: ReadyModel, place: Place, splits: Spli
         place.folder / "models",
         data_dir=place.data_dir,
         precision=ready.precision,
-        scored=ready.session.metadata,
+        scored=ready.verification,
     )
     images = sum(len(split) for name, split in splits.named().items() if name != "test" or splits.drawn)
     return replace(model, figures=replace(model.figures, refitted_images=images))

@@ -73,11 +73,12 @@ def _dataset(metadata: Metadata) -> Dataset | None:
 
 def _introduction(name: str, metadata: Metadata, dataset: Dataset | None) -> str:
     of = "images of a folder" if dataset is None else dataset.title
+    measured = "before it was fitted to them, too" if metadata.refitted else "with this file"
     return (
         f"# {name}\n\nAn image classifier for {of}: {len(metadata.labels)} classes ({_listed(metadata.labels)}), "
         f"architecture `{metadata.architecture}`, {metadata.parameters:,} parameters, as one ONNX file with its "
         "preprocessing inside. "
-        f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images, measured with this file."
+        f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images, measured {measured}."
     )
 
 
