@@ -101,9 +101,11 @@ def start_or_resume(
     pretrained: Path | None = None,
     transfer: Path | None = None,
     teacher: Path | None = None,
+    further: bool = False,
 ) -> bool:
     """Train `recipe` in a new run directory, or continue its run that is there. Returns whether it is finished.
 
+    With `further`, a run that `finish` ended is continued, too.
     `pretrained`, `transfer` and `teacher` are those of `start`; a run that is there knows its own.
     `watch` is shown each epoch's record once that is saved; where it returns False, the run is left unfinished.
 
@@ -114,7 +116,7 @@ def start_or_resume(
     run = RunDirectory(path)
     if run.recipe_file.is_file():
         run.require_recipe(recipe)
-        _resume(run, device, data_dir, None, progress, watch)
+        _resume(run, device, data_dir, None, progress, watch, recipe.stopping.epochs if further else None)
     else:
         _start(recipe, run, device, Origins(data_dir, pretrained, transfer, teacher), progress, watch)
     return run.finished

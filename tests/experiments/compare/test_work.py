@@ -14,8 +14,8 @@ from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.place import Place
 from vision_zoo.experiments.compare.reserve import exporting_seconds, measuring_seconds
-from vision_zoo.experiments.compare.search import Place
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.recipes import recipe_for
 
@@ -37,6 +37,7 @@ class _World:
     def __init__(self, folder: Path, budget: float, *, slower: float = 1.0, **epoch_seconds: float) -> None:
         self.now = 0.0
         self.trained: list[str] = []
+        self.epochs = dict.fromkeys(epoch_seconds, 0)
         self.said: list[str] = []
         self._epoch_seconds, self._slower = epoch_seconds, slower
         self.settings = ComparisonSettings(
@@ -59,19 +60,23 @@ class _World:
         start, epoch = (seconds, 0.1) if head else (0.0, seconds)
         return Candidate(recipe, 10.0 if head else 0.5, 1.0, start, epoch, 0.3 if head else 2.0, 60)
 
-    def train_for(self, candidate: Candidate, seconds: float, *_: object) -> tuple[int, float] | None:
-        if candidate.epoch_seconds > max(2 * seconds, 1.0):
+    def train_for(
+        self, candidate: Candidate, seconds: float, *_: object, **__: object
+    ) -> tuple[int, float] | None:
+        name, head = candidate.architecture, candidate.start_seconds > 0
+        if not self.epochs[name] and candidate.epoch_seconds > max(2 * seconds, 1.0):
             return None
-        self.trained.append(candidate.architecture)
-        epochs = (
-            1 if candidate.start_seconds else min(_EPOCHS, max(1, int(seconds / candidate.epoch_seconds)))
+        self.trained.append(name)
+        epochs = min(
+            1 if head else _EPOCHS - self.epochs[name], max(1, int(seconds / candidate.epoch_seconds))
         )
+        self.epochs[name] += epochs
         self.now += candidate.start_seconds + epochs * candidate.epoch_seconds
-        if epochs == _EPOCHS or candidate.start_seconds:
+        if self.epochs[name] == _EPOCHS or head:
             run = self.place.run(candidate.recipe)
             run.mkdir(parents=True, exist_ok=True)
             (run / "metrics.json").touch()
-        return epochs, 0.5
+        return self.epochs[name], 0.5
 
     def exported(self, standing: Any, *_: object) -> Any:
         self.now += self._slower * exporting_seconds(standing.candidate, self.settings)
@@ -84,21 +89,29 @@ class _World:
         candidate = ready.standing.candidate
         whole = measuring_seconds(candidate, self.settings) - exporting_seconds(candidate, self.settings)
         self.now += 0.8 if brief else self._slower * whole
-        return ready.standing.candidate.architecture
+        epochs = self.epochs[candidate.architecture]
+        ended = epochs == _EPOCHS or candidate.start_seconds > 0
+        return _measured(candidate.architecture, epochs=epochs, came_to_its_end=ended)
 
-    def refitted(self, model: Any, ready: Any, *_: object) -> str:
-        assert model == ready.standing.candidate.architecture
+    def refitted(self, model: Any, ready: Any, *_: object) -> Any:
+        name = ready.standing.candidate.architecture
+        assert model.figures.architecture == name
         self.now += self._slower * exporting_seconds(ready.standing.candidate, self.settings)
-        return f"{model}, fitted to all"
+        return _measured(name, epochs=1, came_to_its_end=True, refitted_images=60)
 
     def run(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
         monkeypatch.setattr(work, "measure_candidate", self.look_at)
-        monkeypatch.setattr(search, "_train_for", self.train_for)
+        monkeypatch.setattr(search, "train_for", self.train_for)
         monkeypatch.setattr(work, "exported", self.exported)
         monkeypatch.setattr(work, "measured", self.measured)
         monkeypatch.setattr(work, "refitted", self.refitted)
         monkeypatch.setattr(work, "other_seeds", lambda *_, **__: None)
         return self.work.run()
+
+
+def _measured(name: str, **figures: object) -> Any:
+    figures = {"refitted_images": None, **figures}
+    return SimpleNamespace(figures=SimpleNamespace(architecture=name, precision="fp32", **figures))
 
 
 _SMALL = {
@@ -118,12 +131,14 @@ def test_the_budget_is_kept_and_nobody_is_left_out_beside_time_to_spare(
     world = _World(tmp_path, budget, slower=slower, **_HEADS, **_SMALL)
     world.run(monkeypatch)
     assert world.now <= 1.1 * budget
-    models = {str(model).removesuffix(", fitted to all") for model in world.work.models}
+    figures = [model.figures for model in world.work.models]
+    models = {one.architecture for one in figures}
+    assert len(models) == len(figures)
     assert {*models, *world.work.no_time} == {*_HEADS, *_SMALL}
     assert not models & {*world.work.no_time}
     assert {*_HEADS} <= models
-    refitted = {f"{name}, fitted to all" for name in _HEADS} & {str(model) for model in world.work.models}
-    assert len(refitted) == len(_HEADS) or budget == 30
+    assert {one.architecture for one in figures if one.refitted_images} == {*_HEADS} or budget == 30
+    assert {one.architecture: one.epochs for one in figures} == {name: world.epochs[name] for name in models}
     if budget == 480:
         assert not world.work.no_time
     if world.work.no_time:
@@ -149,5 +164,29 @@ def test_a_head_whose_features_do_not_fit_is_left_out_with_the_reason(
 ) -> None:
     world = _World(tmp_path, 60.0, efficientnet_lite0=500.0, lenet=0.1)
     world.run(monkeypatch)
-    assert [str(model) for model in world.work.models] == ["lenet"]
+    assert [model.figures.architecture for model in world.work.models] == ["lenet"]
     assert "takes about 500 s" in world.work.no_time["efficientnet_lite0"]
+
+
+def test_what_the_budget_ended_goes_on_while_time_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was looked at last has its part of the time, and what the others did not need once all are measured."""
+    world = _World(tmp_path, 100.0, **_HEADS, lenet=0.1, vit=2.0)
+    monkeypatch.setattr(
+        work, "affordable", lambda found, *_: (found[:1], {one.architecture: "" for one in found[1:]})
+    )
+    monkeypatch.setattr(work.Work, "_train_alone", _for_an_epoch)
+    world.run(monkeypatch)
+    assert world.trained.count("vit") == 2
+    epochs = {model.figures.architecture: model.figures.epochs for model in world.work.models}
+    assert epochs["vit"] == world.epochs["vit"] > 1
+    assert 90.0 < world.now <= 100.0
+
+
+def _for_an_epoch(self: work.Work, candidate: Candidate, _parts: int) -> None:
+    standing = search.with_what_is_left(
+        candidate, self.place, self.journal, seconds=self.journal.spent + 2.1, progress=self.progress
+    )
+    assert standing is not None
+    self._export_and_measure(standing)

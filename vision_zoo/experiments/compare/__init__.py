@@ -21,13 +21,13 @@ from vision_zoo.experiments.compare.document import ComparedData, ComparisonResu
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.experiments.compare.page import page
+from vision_zoo.experiments.compare.place import Place
 from vision_zoo.experiments.compare.recommend import (
     against_the_best,
     commonest_share,
     on_the_front,
     recommend,
 )
-from vision_zoo.experiments.compare.search import Place
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
 from vision_zoo.experiments.compare.work import Work
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads

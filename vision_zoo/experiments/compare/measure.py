@@ -18,8 +18,9 @@ from vision_zoo.core.statistics import (
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.document import ComparedModel
+from vision_zoo.experiments.compare.place import Place, stopped_early
 from vision_zoo.experiments.compare.robustness import CORRUPTIONS
-from vision_zoo.experiments.compare.search import Place, Standing
+from vision_zoo.experiments.compare.search import Standing
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.exporting.verify import Verification
@@ -172,7 +173,7 @@ def measured(
             seed_accuracies=seeds,
             seed_interval=None if over_seeds is None else (over_seeds.low, over_seeds.high),
             validation_accuracy=ready.standing.validation_accuracy if candidate.is_validated else None,
-            epochs=ready.standing.epochs,
+            epochs=run.metrics().epochs,
             came_to_its_end=_came_to_its_end(run),
             train_seconds=run.metrics().all_train_seconds,
             p50_ms=p50_ms,
@@ -219,12 +220,7 @@ def seed_accuracies(standing: Standing, settings: ComparisonSettings, place: Pla
 
 def _came_to_its_end(run: RunDirectory) -> bool:
     """Whether early stopping or the last epoch ended the run, not the budget."""
-    recipe, metrics = run.recipe(), run.metrics()
-    waited = metrics.epochs - metrics.best_epoch
-    stopping = recipe.stopping
-    return metrics.epochs >= stopping.epochs or (
-        stopping.patience is not None and waited >= stopping.patience
-    )
+    return run.metrics().epochs >= run.recipe().stopping.epochs or stopped_early(run)
 
 
 def _predictions(

@@ -2,48 +2,24 @@
 
 Better is decided on validation images alone, and by two things: an architecture stays as long as no other is both
 quicker for an image and more accurate (non-dominated sorting), so that small models are not lost to large ones. Every
-rung takes the same share of the time, and time that is left goes to those that were dropped. After Jamieson and
-Talwalkar, 2016, and Schmucker et al., 2021.
+rung takes the same share of the time, and time that is left goes to those that were dropped, then to all that have not
+come to their end. After Jamieson and Talwalkar, 2016, and Schmucker et al., 2021.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.progress import Progress
-from vision_zoo.core.results import EpochRecord
 from vision_zoo.core.statistics import pareto_front
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate
 from vision_zoo.experiments.compare.journal import Journal
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.experiments.compare.place import ALWAYS_TRIED, Place, stopped_early, too_long, train_for
 from vision_zoo.training import train
-from vision_zoo.training.loop import Watch
 from vision_zoo.training.run_directory import RunDirectory
 
 _FEWEST_LEFT = 2
 _FIRST_BRACKET, _WORTH_A_BRACKET = 0.5, 0.05  # shares of the time
-_ALWAYS_TRIED = 1.0  # seconds: an epoch that is shorter is trained whatever the share
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where runs go, on which device they are trained, and where the data is."""
-
-    folder: Path
-    device: DeviceName
-    data_dir: Path | None
-
-    def run(self, recipe: Recipe) -> Path:
-        return train.default_path(recipe, self.folder / "runs")
-
-    def train(self, recipe: Recipe, progress: Progress, watch: Watch = lambda _record: True) -> None:
-        """Train a run, or go on with it, until `watch` returns False."""
-        options: dict[str, Any] = {"device": self.device, "data_dir": self.data_dir, "progress": progress}
-        train.start_or_resume(recipe, self.run(recipe), watch=watch, **options)
 
 
 @dataclass(frozen=True)
@@ -88,7 +64,7 @@ def successive_halving(
     """Halve within half of the time until second `seconds` of the journal; then again among those that were dropped.
 
     A slow architecture gets few epochs in the first rung, and the quick ones end early by themselves: what they leave
-    goes to it, but for what the other seeds of the best will need.
+    goes to it, but for what the other seeds of the best will need. What is left then goes to the best.
     """
     standings: dict[str, Standing] = {}
     left_out: dict[str, str] = {}
@@ -99,15 +75,16 @@ def successive_halving(
         finalists = _last_two(list(standings.values()))
         front = [one for one in _front(list(standings.values())) if one not in finalists]
         spare = seconds - journal.spent - (seeds - 1) * sum(one.seconds for one in [*finalists, *front])
-        going = [
-            candidate
-            for candidate in found
-            if candidate.architecture not in [one.candidate.architecture for one in finalists]
-            and not RunDirectory(place.run(candidate.recipe)).finished
-        ]
-        if not going or spare < _WORTH_A_BRACKET * seconds or _epochs(standings) == before:
+        unfinished = [one for one in found if not RunDirectory(place.run(one.recipe)).finished]
+        dropped = [one for one in unfinished if one not in [best.candidate for best in finalists]]
+        stuck = _epochs(standings) == before
+        if spare < _WORTH_A_BRACKET * seconds or not unfinished or (stuck and going == unfinished):
             return Outcome(list(standings.values()), left_out, finalists, front)
-        until, bracket = journal.spent + spare, bracket + 1
+        if dropped and not stuck:
+            going, until = dropped, journal.spent + spare
+        else:  # other seeds will take as long
+            going, until = unfinished, journal.spent + spare / seeds
+        bracket += 1
 
 
 def _halve(
@@ -129,9 +106,9 @@ def _halve(
             remaining = (rungs - rung) * len(alive) - index
             share = max(0.0, seconds - journal.spent) / max(1, remaining)
             key = f"bracket {bracket} rung {rung} {candidate.architecture}"
-            reached = _train_for(candidate, share, key, place, journal, progress)
+            reached = train_for(candidate, share, key, place, journal, progress)
             if reached is None:
-                left_out[candidate.architecture] = _too_long(candidate, share)
+                left_out[candidate.architecture] = too_long(candidate, share)
             else:
                 standings[candidate.architecture] = Standing(candidate, *reached)
                 left_out.pop(candidate.architecture, None)
@@ -175,10 +152,37 @@ def train_head(
 ) -> Standing | str:
     """Train a head on frozen features to its end, or say why it does not fit until second `seconds`."""
     share = max(0.0, seconds - journal.spent)
-    if candidate.start_seconds > max(share, _ALWAYS_TRIED):
-        return _too_long(candidate, share)
-    reached = _train_for(candidate, share, f"frozen {candidate.architecture}", place, journal, progress)
-    return _too_long(candidate, share) if reached is None else Standing(candidate, *reached)
+    if candidate.start_seconds > max(share, ALWAYS_TRIED):
+        return too_long(candidate, share)
+    reached = train_for(candidate, share, f"frozen {candidate.architecture}", place, journal, progress)
+    return too_long(candidate, share) if reached is None else Standing(candidate, *reached)
+
+
+def go_on(
+    standing: Standing,
+    seeds: int,
+    place: Place,
+    journal: Journal,
+    *,
+    seconds: float,
+    progress: BudgetProgress,
+) -> Standing:
+    """Continue a run that the budget had ended until second `seconds`, and its other seeds to as many epochs."""
+    candidate = standing.candidate
+    recipes = [candidate.recipe.override(seed=seed) for seed in range(1, seeds)]
+    others = [run for run in map(RunDirectory, map(place.run, recipes)) if run.recipe_file.is_file()]
+    share = (seconds - journal.spent) / (1 + len(others))
+    key = f"further {candidate.architecture}"
+    reached = train_for(candidate, share, key, place, journal, progress, further=True)
+    if reached is None:  # the first epoch is done
+        return standing
+    for run in others:
+        if not (run.finished and (stopped_early(run) or run.metrics().epochs >= reached[0])):
+            inside = progress.part(f"{candidate.architecture}, {run.path.name}")
+            train.resume(
+                run.path, epochs=reached[0], device=place.device, data_dir=place.data_dir, progress=inside
+            )
+    return Standing(candidate, *reached)
 
 
 def with_what_is_left(
@@ -188,7 +192,7 @@ def with_what_is_left(
     share = seconds - journal.spent
     if share < candidate.start_seconds + candidate.epoch_seconds:
         return None
-    reached = _train_for(candidate, share, f"left {candidate.architecture}", place, journal, progress)
+    reached = train_for(candidate, share, f"left {candidate.architecture}", place, journal, progress)
     return None if reached is None else Standing(candidate, *reached)
 
 
@@ -219,43 +223,3 @@ def other_seeds(
                 journal.keep(key, True)
     if missing:
         progress.line(f"not enough time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
-
-
-def _train_for(
-    candidate: Candidate, seconds: float, key: str, place: Place, journal: Journal, progress: BudgetProgress
-) -> tuple[int, float] | None:
-    """Epochs and validation accuracy reached; None if not even one epoch fits."""
-    kept = journal.done(key)
-    if kept is not None:
-        return int(kept[0]), float(kept[1])
-    run = RunDirectory(place.run(candidate.recipe))
-    first = not run.history_file.is_file()
-    if first and candidate.start_seconds + candidate.epoch_seconds > max(2 * seconds, _ALWAYS_TRIED):
-        return None
-    end = journal.spent + seconds
-
-    def watch(_record: EpochRecord) -> bool:
-        return journal.spent + candidate.epoch_seconds / 2 < end
-
-    place.train(candidate.recipe, progress.part(candidate.architecture), watch)
-    reached = _reached(run)
-    scored = f"{reached[1]:.2%} validation accuracy after " if candidate.is_validated else ""
-    progress.line(f"{candidate.architecture}: {scored}{reached[0]} epochs")
-    journal.keep(key, reached)
-    return reached
-
-
-def _reached(run: RunDirectory) -> tuple[int, float]:
-    history = run.history()
-    _, accuracy = min(
-        (record.validation_loss or 0.0, record.validation_accuracy or 0.0) for record in history
-    )
-    return history[-1].epoch, accuracy
-
-
-def _too_long(candidate: Candidate, seconds: float) -> str:
-    needed = candidate.start_seconds + candidate.epoch_seconds
-    return (
-        f"the first epoch takes about {needed:.0f} s, more than its part of the budget, {seconds:.0f} s; "
-        "use a larger --budget"
-    )

@@ -1,4 +1,7 @@
-"""Order of a comparison: heads on frozen features, then the others, then who was left out, while time is left."""
+"""Order of a comparison: heads on frozen features, then the others.
+
+While time is left, who was left out is trained, and then who was not trained to the end.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +14,11 @@ from vision_zoo.experiments.compare.candidates import Candidate, is_solved, meas
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.experiments.compare.measure import MeasuredModel, ReadyModel, exported, measured, refitted
+from vision_zoo.experiments.compare.place import Place
 from vision_zoo.experiments.compare.reserve import affordable, exporting_seconds, measuring_seconds
 from vision_zoo.experiments.compare.search import (
-    Place,
     Standing,
+    go_on,
     other_seeds,
     successive_halving,
     train_head,
@@ -53,6 +57,7 @@ class Work:
     refused: dict[str, str] = field(default_factory=dict)
     pace: float = 1.0
     _longest_look: float = 0.0
+    _standings: dict[str, Standing] = field(default_factory=dict)
 
     def run(self) -> set[str]:
         """Train and measure within the budget; returns the architectures that were trained with all seeds."""
@@ -60,6 +65,7 @@ class Work:
         frozen = [name for name in names if find_architecture(name).recipe_defaults.get("frozen")]
         heads = self._heads(frozen)
         finalists = self._others([name for name in names if name not in frozen])
+        self._go_on()
         return {standing.candidate.architecture for standing in (*heads, *finalists)}
 
     @property
@@ -167,6 +173,27 @@ class Work:
         else:
             self._export_and_measure(standing)
 
+    def _go_on(self) -> None:
+        """Continue the runs that the budget ended, the most accurate first, each for its part of the time."""
+        cut = {one.figures.architecture for one in self.models if not one.figures.came_to_its_end}
+        standings = sorted(map(self._standings.__getitem__, cut), key=lambda one: -one.validation_accuracy)
+        for index, standing in enumerate(standings):
+            candidate, left = standing.candidate, self._end - self.journal.spent
+            need = self.settings.seeds * candidate.epoch_seconds + self._measuring(candidate)
+            if need <= left:
+                share = max(need, left / (len(standings) - index)) - self._measuring(candidate)
+                until = self.journal.spent + share
+                self._export_and_measure(
+                    go_on(
+                        standing,
+                        self.settings.seeds,
+                        self.place,
+                        self.journal,
+                        seconds=until,
+                        progress=self.progress,
+                    )
+                )
+
     def _look_at(self, name: str) -> Candidate | None:
         """The candidate, without training it; None where it takes no part."""
         self.progress.describe(f"looking at {name}")
@@ -216,17 +243,25 @@ class Work:
             try:
                 yield exported(standing, precision, self.settings, self.place, splits.test, self.progress)
             except ExportError as error:
-                self.refused[f"{standing.candidate.architecture}, {precision}"] = str(error)
+                name = standing.candidate.architecture
+                if (name, precision) in map(_key, self.models):
+                    self.progress.line(f"{name}, {precision}, stays as it was before more epochs: {error}")
+                else:
+                    self.refused[f"{name}, {precision}"] = str(error)
 
     def _exporting(self, standings: Sequence[Standing]) -> float:
         return sum(exporting_seconds(one.candidate, self.settings, self.pace) for one in standings)
 
     def _measure(self, model: ReadyModel, reserved: float = 0.0) -> None:
-        """Measure in short where the budget but for the seconds `reserved` is spent."""
+        """Measure, in place of an earlier file; in short where the budget but for the seconds `reserved` is spent."""
         candidate = model.standing.candidate
         _, splits = self.images.of(candidate.recipe)
         whole = self._measuring(candidate) - exporting_seconds(candidate, self.settings, self.pace)
         brief = self.journal.spent + whole + reserved > self.settings.budget_seconds
-        self.models.append(
-            measured(model, self.settings, self.place, splits.test, self.progress, brief=brief)
-        )
+        new = measured(model, self.settings, self.place, splits.test, self.progress, brief=brief)
+        self.models = [*(one for one in self.models if _key(one) != _key(new)), new]
+        self._standings[candidate.architecture] = model.standing
+
+
+def _key(model: MeasuredModel) -> tuple[str, str]:
+    return model.figures.architecture, model.figures.precision
