@@ -56,7 +56,7 @@ def test_weights_come_from_a_file_whose_name_has_its_checksum(tmp_path: Path) ->
     _resnet(plain)
     digest = hashlib.sha256(plain.read_bytes()).hexdigest()[:8]
     _resnet(plain.rename(tmp_path / f"resnet18-{digest}.pth"))
-    with pytest.raises(DataError, match="its SHA-256 does not begin as its name says"):
+    with pytest.raises(DataError, match="its SHA-256 does not match the checksum in its name"):
         _resnet((tmp_path / f"resnet18-{digest}.pth").rename(tmp_path / "resnet18-01234567.pth"))
 
 

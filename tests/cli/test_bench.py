@@ -72,9 +72,7 @@ def test_what_was_measured_is_written(
 ) -> None:
     monkeypatch.setattr(benchmark, "benchmark", _measuring(row, interrupted=True))
     output = tmp_path / "rows"
-    with pytest.raises(
-        Interrupted, match=r"^interrupted; .*rows has what was measured until then: 1 row"
-    ) as caught:
+    with pytest.raises(Interrupted, match=r"^interrupted; .*rows has the results so far: 1 row") as caught:
         _run(exported_model, "--format", table_format, "--output", str(output))
     assert caught.value.exit_code == 130
     if table_format == "json":

@@ -48,7 +48,7 @@ def test_of_many_classes_the_worst_are_shown() -> None:
     rows = class_table(classes)
     assert [row["class"] for row in rows[:2]] == ["7", "8"]
     assert (len(rows), rows[-1]["images"]) == (21, 1210)
-    assert class_heading(classes) == "The 20 classes of lowest F1 of 300"
+    assert class_heading(classes) == "The 20 classes with the lowest F1, of 300"
 
 
 def test_top_five_needs_more_than_five_classes_and_takes_equal_scores_in_order() -> None:

@@ -154,7 +154,7 @@ def test_nothing_is_loaded_before_its_name_is_looked_up(site: Path) -> None:
     assert "broken" not in entries
     assert entries["lenet"].module is None
     assert len(faults) == 2
-    assert "other-zoo offers the architecture 'lenet', but vision-zoo has one" in faults[1]
+    assert "other-zoo provides the architecture 'lenet', which is the name of a built-in one" in faults[1]
 
 
 def test_the_doctor_lists_plug_ins_and_names_those_that_fail(site: Path) -> None:
@@ -171,7 +171,7 @@ def test_the_doctor_lists_plug_ins_and_names_those_that_fail(site: Path) -> None
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("odd_zoo:WRONG", "it is of the type int, expected Architecture"),
+        ("odd_zoo:WRONG", "it has the type int, expected Architecture"),
         ("odd_zoo:MISNAMED", "it calls itself 'other'"),
         ("odd_zoo:MISSING", "AttributeError"),
         ("odd_zoo.leaving:NET", "SystemExit"),

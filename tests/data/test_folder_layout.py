@@ -215,7 +215,7 @@ def test_two_folders_that_mean_the_same_split_are_refused(tmp_path: Path) -> Non
 def test_a_class_called_train_beside_other_classes_is_a_class(tmp_path: Path) -> None:
     labels, splits = load(fill(tmp_path, "car", "plane", "train"))
     assert labels == ("car", "plane", "train")
-    assert any("train/ is taken for a class" in note for note in splits.notes)
+    assert any("train/ is treated as a class" in note for note in splits.notes)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_rare_class_is_in_the_test_split(tmp_path: Path) -> None:
 
 def test_a_class_that_the_test_folder_lacks_is_said(tmp_path: Path) -> None:
     fill(tmp_path, "train/cat", "train/dog", "test/cat")
-    assert any("the test split has no picture of dog" in note for note in load(tmp_path)[1].notes)
+    assert any("the test split has no image of dog" in note for note in load(tmp_path)[1].notes)
 
 
 def test_a_model_is_scored_on_all_pictures_by_the_names_of_its_labels(tmp_path: Path) -> None:

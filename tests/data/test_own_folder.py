@@ -95,12 +95,12 @@ def test_equal_pictures_in_two_splits_are_counted_and_named(folder: Path, tmp_pa
     shutil.copy(root / "train" / "cat" / "3.png", root / "val" / "cat" / "copy.png")
     assert _warnings(root) == [
         (
-            "warning: 1 of 5 pictures of the validation split are in another split too (val/cat/copy.png is "
-            "train/cat/3.png): its accuracy is too high; remove them from one of the two"
+            "warning: 1 of 5 pictures of the validation split are also in another split (val/cat/copy.png is "
+            "train/cat/3.png): its accuracy is too high; remove them from one of the splits"
         ),
         (
-            "warning: 3 of 7 pictures of the test split are in another split too (test/cat/other.png is val/dog/4.png): "
-            "its accuracy is too high; remove them from one of the two"
+            "warning: 3 of 7 pictures of the test split are also in another split (test/cat/other.png is "
+            "val/dog/4.png): its accuracy is too high; remove them from one of the splits"
         ),
     ]
 
@@ -160,7 +160,7 @@ def test_pictures_are_cropped_scaled_or_padded_as_asked(tmp_path: Path) -> None:
         recipe_for("small_cnn", f"folder:{tmp_path / 'wide'}").override(crop="pad").settings()["crop"]
         == "pad"
     )
-    with pytest.raises(UsageError, match="a crop can be chosen for folder:PATH only"):
+    with pytest.raises(UsageError, match="crop can be chosen only for folder:PATH"):
         find_dataset("mnist", crop="pad")
 
 

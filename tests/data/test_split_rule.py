@@ -86,7 +86,7 @@ def test_pictures_that_a_file_of_splits_does_not_name_are_left_out_with_a_note(
     file = _write(tmp_path / "few.csv", [*rows, ("left out", "fish/gone.png", "")])
     splits, left_out = _load(folder, file=file), ", ".join(f"{name}/p0_0.png" for name in CLASSES)
     assert len(splits.train) == 15
-    assert splits.notes == (f"3 pictures are not in {file}, and are left out: {left_out}",)
+    assert splits.notes == (f"3 images are not in {file} and are left out: {left_out}",)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_pictures_that_a_file_of_splits_does_not_name_are_left_out_with_a_note(
         (lambda rows: [("name", "split"), *rows[1:]], "lacks the column file or split"),
         (lambda rows: [*rows, ("trian", "fish/p0_0.png", "")], "'trian', which is no split"),
         (lambda rows: [*rows, ("test", "fish/p0_0.png", "")], "into train and into test"),
-        (lambda rows: [*rows, ("test", "fish/gone.png", "")], "names 1 pictures that are not there: fish/gone.png"),
+        (lambda rows: [*rows, ("test", "fish/gone.png", "")], "names 1 images that do not exist: fish/gone.png"),
         (lambda rows: [row for row in rows if row[0].lower() not in ("test", "valid")], "into test; expected some"),
         (lambda rows: [row for row in rows if (row[0], row[1][:4]) != ("train", "fish")], "no picture of fish"),
         (lambda rows: rows[:0], "lacks the column"),
@@ -137,8 +137,8 @@ def test_a_pattern_that_makes_no_groups_is_one_line(folder: Path) -> None:
     for pattern, says in (
         ("patient", "matches nothing in 30 of 30 paths"),
         ("p[0-3]", "matches nothing in 6 of 30 paths below the class folders: cassette/p4_8.png"),
-        ("^p", "finds 'p' in all 30 paths, which makes one group"),
-        ("", "which makes one group"),
+        ("^p", "finds 'p' in all 30 paths, which gives a single group"),
+        ("", "which gives a single group"),
         ("(p", "is not a regular expression"),
     ):
         with pytest.raises(UsageError, match=says.replace("(", r"\(")) as caught:
@@ -172,11 +172,11 @@ def test_folds_that_cannot_be_are_one_line(folder: Path, tmp_path: Path) -> None
     for fold in ((1, 1), (0, 5), (6, 5), (1, 21)):
         with pytest.raises(UsageError, match="expected 2 to 20 folds"):
             _load(folder, fold=fold)
-    with pytest.raises(UsageError, match="folds split a folder by themselves"):
+    with pytest.raises(UsageError, match="--folds makes its own splits"):
         _load(folder, fold=(1, 5), file=tmp_path / "s.csv")
     with pytest.raises(DataError, match="fold 5 of 5 has no image"):
         _load(fill(tmp_path / "few", range(2), CLASSES[:2]), fold=(5, 5))
-    with pytest.raises(UsageError, match="a split can be chosen for folder:PATH only"):
+    with pytest.raises(UsageError, match="split can be chosen only for folder:PATH"):
         find_dataset("mnist-5k", split=SplitRule(fold=(1, 5)))
 
 

@@ -83,7 +83,7 @@ def test_12_bits_in_16_are_refused_in_colour_too() -> None:
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
-    with pytest.raises(ImageError, match="does not tell their range"):
+    with pytest.raises(ImageError, match="does not state their range"):
         open_image(png)
 
 

@@ -95,7 +95,7 @@ def test_several_digits_are_counted(count: int, gap: int, dark: bool, mnist_5k: 
         figure = np.asarray(digit.crop(digit.getbbox()).resize((150, 220)))
         page[80:300, left : left + 150] = figure
         left += 150 + gap
-    with pytest.raises(ImageError, match=f"the picture has {count} separate shapes; expected one digit"):
+    with pytest.raises(ImageError, match=f"the image has {count} separate shapes; expected one digit"):
         prepare(Image.fromarray(page if dark else 235 - (page * 0.8).astype(np.uint8)), DIGIT)
 
 

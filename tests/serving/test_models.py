@@ -73,7 +73,7 @@ def test_links_that_lead_nowhere_and_pipes_are_refused(here: Path) -> None:
     os.mkfifo(here / "exported" / "pipe.onnx")
     with pytest.raises(ModelError, match=rf"exported/{_SHIPPED}\.onnx does not exist"):
         find_model(_SHIPPED)
-    with pytest.raises(ModelError, match="is no regular file"):
+    with pytest.raises(ModelError, match="is not a regular file"):
         find_model("exported/pipe.onnx")
     with pytest.raises(UnknownNameError):
         find_model("pipe")

@@ -34,7 +34,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(
         interrupted.last.write_bytes(content[:-5000] if damage == "truncated" else content)
     told = _Lines()
     resume(interrupted.path, told)
-    assert any("is damaged or missing; going on from" in line for line in told.lines)
+    assert any("is damaged or missing; continuing from" in line for line in told.lines)
     assert_same(whole, interrupted.path)
 
 

@@ -43,7 +43,7 @@ def test_a_failed_download_of_weights_leaves_nothing(cache: Path) -> None:
     recipe = find_recipe("alexnet_finetuned-mnist")
     classifier = build_classifier(recipe, find_dataset(recipe.data.dataset))
     for name in (str(recipe.pretrained), "torchvision-resnet18"):
-        with pytest.raises(DataError, match=r"could not be downloaded.*name a file with --pretrained FILE"):
+        with pytest.raises(DataError, match=r"could not be downloaded.*pass a file with --pretrained FILE"):
             load_pretrained(classifier, name, path=None, data_dir=None)
     assert not list(cache.iterdir())
 

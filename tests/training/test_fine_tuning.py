@@ -123,7 +123,5 @@ def test_what_was_never_trained_is_not_fine_tuned(tmp_path: Path) -> None:
 
 
 def test_a_network_without_stages_is_fine_tuned_as_a_whole(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match="SmallCNN does not say which its last stage is; choose --fine-tune all"
-    ):
+    with pytest.raises(UsageError, match="SmallCNN does not define its last stage; choose --fine-tune all"):
         start(QUICK.override(fine_tune="last", frozen=True), tmp_path / "run")

@@ -79,7 +79,7 @@ def test_a_schedule_that_falls_to_the_last_epoch_forbids_it(run: RunDirectory) -
 )
 def test_what_ended_a_run_would_end_it_again(run: RunDirectory, ended: dict[str, float], by: str) -> None:
     run.recipe_file.write_text(run.recipe().override(**ended).to_json())
-    with pytest.raises(RunError, match=f"was stopped by --{by} after 1 epochs, and would be again"):
+    with pytest.raises(RunError, match=f"was stopped by --{by} after 1 epochs, and would stop there again"):
         _extend(run.path, 3)
     assert run.finished
 
@@ -94,7 +94,7 @@ def test_early_stopping_would_stop_again(run: RunDirectory) -> None:
 
 def test_without_a_checkpoint_it_cannot_go_on(run: RunDirectory) -> None:
     shutil.rmtree(run.last.parent)
-    with pytest.raises(RunError, match="has no checkpoint to go on from"):
+    with pytest.raises(RunError, match="has no checkpoint to continue from"):
         _extend(run.path, 3)
     assert run.finished
 

@@ -167,7 +167,7 @@ def test_a_moved_folder_is_exported_where_it_is_named(
     run = trained(here, tmp_path / "run")
     moved = here.rename(tmp_path / "there")
     lost = cli("export", "run", "--onnx", "--output-dir", "models")
-    assert "is not there; restore it, or say where it is now with --dataset folder:PATH" in lost.error
+    assert "does not exist; restore it, or pass its new location with --dataset folder:PATH" in lost.error
     assert not (tmp_path / "models").exists()
     unnamed = cli("export", "run", "--onnx", "--output-dir", "models", "--dataset", moved)
     assert f"--dataset folder:{moved}" in unnamed.error
@@ -187,7 +187,7 @@ def test_a_moved_folder_is_exported_where_it_is_named(
     assert session.metadata.dataset == "folder-here"
     assert (tmp_path / "models" / "manifest.json").is_file()
     other = cli("export", "run", "--onnx", "--dataset", "mnist")
-    assert "leave --dataset out" in other.error
+    assert "omit --dataset" in other.error
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(plain: tuple[Path, Path], tmp_path: Path) -> None:

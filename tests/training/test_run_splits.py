@@ -63,7 +63,7 @@ def test_a_run_keeps_the_split_crop_and_channels_that_it_was_trained_with(
     shown = cli("info", exported.json["model"])
     assert "grayscale, each side scaled by itself" in shown.stdout
     refused = cli("evaluate", exported.json["model"], "--dataset", "mnist-5k", "--split", "run/split.csv")
-    assert "--split is for folder:PATH only" in refused.error
+    assert "--split is only for folder:PATH" in refused.error
 
 
 def test_strange_files_and_names_go_the_whole_way(cli: Callable[..., Completed], tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_network_may_take_its_first_weights_from_the_training_images(
 
 def test_a_transfer_without_its_run_says_what_to_do(tmp_path: Path) -> None:
     recipe = QUICK.override(transfer_from="all_cnn-imagenette", frozen=True)
-    with pytest.raises(RunError, match="train that first or name one with --transfer RUN"):
+    with pytest.raises(RunError, match="train that first or pass one with --transfer RUN"):
         _train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

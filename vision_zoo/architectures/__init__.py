@@ -202,7 +202,7 @@ def build(
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise PluginError(
             f"the architecture {name!r}, {entry.class_name} in {entry.module}, cannot be built ({reason:.300}); "
-            "update the package that offers it"
+            "update the package that provides it"
         ) from error
 
 
@@ -215,7 +215,7 @@ def _require_arguments(network: Callable[..., Any], name: str, given: Mapping[st
         inspect.signature(network).bind(**given)
     except TypeError as error:
         own = [key for key in inspect.signature(network).parameters if key not in _ALWAYS_GIVEN]
-        expected = f"expected some of {', '.join(own)}" if own else "it takes none"
+        expected = f"expected some of {', '.join(own)}" if own else "it accepts none"
         raise UsageError(f"architecture arguments of {name}: {error}; {expected}") from error
 
 

@@ -22,6 +22,6 @@ def require_colour(architecture: str, channels: int) -> None:
     """Raise UsageError unless there are three channels; the message says how a grayscale image gets them."""
     if channels != 3:
         raise UsageError(
-            f"{architecture} takes three channels: give the recipe three values of mean and std, and a "
-            "grayscale image is repeated"
+            f"{architecture} needs three channels: give the recipe three values of mean and std; grayscale images "
+            "are then repeated"
         )

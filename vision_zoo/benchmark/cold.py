@@ -41,7 +41,7 @@ def measure_cold(path: Path, *, provider: str, threads: int) -> Cold:
     )
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ModelError(f"{path} cannot be loaded in a process of its own: {reason}")
+        raise ModelError(f"{path} cannot be loaded in a separate process: {reason}")
     return Cold(**json.loads(done.stdout))
 
 

@@ -40,8 +40,8 @@ def cuda_graph_runner(session: Session, images: NDArray[np.uint8], *, threads: i
     if session.metadata.precision == "int8":
         # CUDA has no kernels for quantised operators: ONNX Runtime runs some of them on the CPU.
         raise UsageError(
-            f"cuda-graph needs every operator on the GPU; {session.name} is int8, and some of its run on the CPU: "
-            "use the fp32 or fp16 file"
+            f"cuda-graph needs every operator on the GPU; {session.name} is int8, and some of its operators run on "
+            "the CPU: use the fp32 or fp16 file"
         )
     runtime = session.with_options(
         onnx_runtime.session_options(threads), provider_options={"enable_cuda_graph": "1"}

@@ -14,7 +14,7 @@ def audit(
         Path, typer.Argument(help="Folder of pictures, with a sub-folder for each class.", show_default=False)
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the page and the JSON file. Default: runs/audit/<folder>.")
+        Path | None, typer.Option(help="Folder for the page and the JSON file. Default: runs/audit/<folder>.")
     ] = None,
     lists: Annotated[
         Path | None, typer.Option("--list", help="Folder for a text file of file names for each finding.")
@@ -38,11 +38,11 @@ def audit(
     if document.findings:
         print(render(overview(document), "table", title=title))
     else:
-        print(f"{title}: nothing was found")
+        print(f"{title}: no problems found")
     for line in document.not_checked:
         print(f"not checked: {line}")
     for note in document.notes:
         print(f"note: {note}")
     if lists is not None and document.findings:
-        print(f"{lists} has the names of the files")
-    print(f"{audited.page} has the pictures")
+        print(f"file names: {lists}")
+    print(f"report: {audited.page}")

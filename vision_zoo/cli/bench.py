@@ -97,7 +97,7 @@ def bench(
     atomic.write_text(output, text + "\n")
     if interrupted:
         raise Interrupted(
-            f"interrupted; {output} has what was measured until then: {len(rows)} row{'s' * (len(rows) > 1)}"
+            f"interrupted; {output} has the results so far: {len(rows)} row{'s' * (len(rows) > 1)}"
         )
     print(f"wrote {output}", file=sys.stderr)
 

@@ -88,7 +88,7 @@ def compare(
     else:
         print(f"\nrecommended: {recommendation.model}: {recommendation.reason}")
         if recommendation.as_good:
-            print(f"these images do not tell it apart from {', '.join(recommendation.as_good)}")
+            print(f"not significantly different on these images: {', '.join(recommendation.as_good)}")
         if recommendation.warning:
             print(f"warning: {recommendation.warning}")
         chosen = next(model for model in document.models if model.model == recommendation.model)
@@ -100,4 +100,4 @@ def compare(
         reasons.setdefault(why, []).append(name)
     for why, names in reasons.items():
         print(f"left out: {', '.join(names)}: {why}")
-    print(f"{comparison.page} has the details")
+    print(f"details: {comparison.page}")

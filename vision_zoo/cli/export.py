@@ -68,8 +68,8 @@ def export(
     if html is not None:
         if onnx or triton is not None or embeddings or precision != "fp32" or weights != "fp32":
             raise UsageError(
-                "--html takes exported models as they are; leave --onnx, --triton, --embeddings, --precision and "
-                "--weights out, or use them in an export of their own"
+                "--html takes exported models unchanged; omit --onnx, --triton, --embeddings, --precision and "
+                "--weights, or use them in a separate export"
             )
         _export_html(runs, html, runtime, models_dir, as_json=as_json)
         return

@@ -91,7 +91,7 @@ def print_classes(classes: "Sequence[ClassMetrics]", top_5_accuracy: float | Non
     from vision_zoo.core.tables import render
 
     if top_5_accuracy is not None:
-        print(f"{top_5_accuracy:.2%} have their label among the five best")
+        print(f"{top_5_accuracy:.2%} top-5 accuracy")
     print(f"\n{class_heading(classes)}:")
     print(render(class_table(classes), "table"))
 

@@ -46,7 +46,7 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
-            help="Image files, folders, patterns such as 'pictures/**/*.jpg', or - for an image on stdin.",
+            help="Image files, folders, glob patterns such as 'pictures/**/*.jpg', or - for an image on stdin.",
             show_default=False,
         ),
     ] = None,
@@ -74,12 +74,12 @@ def predict(
     output_format: Annotated[AnswerFormat, typer.Option("--format", help="Output format.")] = "text",
     explain: Annotated[
         Path | None,
-        typer.Option(help="Folder for heat maps (PNG) of the parts of each image that its label depends on."),
+        typer.Option(help="Folder for heat maps (PNG) of the pixels that each label depends on."),
     ] = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            help="File for the embeddings in the order of the answers: .npy (an array), or .npz (with the names).",
+            help="File for the embeddings, in the order of the results: .npy (an array) or .npz (with the names).",
             metavar="FILE",
         ),
     ] = None,
@@ -89,8 +89,8 @@ def predict(
 ) -> None:
     """Classify images.
 
-    Exit status: 0 if an image has a label, 3 if all are `unknown`, 1 if an image cannot be used (the others are
-    answered all the same), 2 for wrong arguments.
+    Exit status: 0 if an image has a label, 3 if all are `unknown`, 1 if an image cannot be used (all others
+    are classified), 2 for wrong arguments.
     """
     output_format = "json" if as_json else output_format
     if threshold is not None:
@@ -177,12 +177,12 @@ def _sources(images: Sequence[str], files_from: str | None) -> "list[Source]":
     if files_from is None and not images:
         raise UsageError("predict needs an IMAGE, or --files-from FILE")
     if files_from == STDIN and STDIN in images:
-        raise UsageError("standard input holds an image (-) or names (--files-from -), not both")
+        raise UsageError("standard input can be an image (-) or a list of names (--files-from -), not both")
     sources = find_pictures(images)
     if files_from is not None:
         sources += find_pictures(read_names(files_from), expand=False)
     if not sources:
-        raise ImageError(f"{files_from} names no image; expected a file name a line")
+        raise ImageError(f"{files_from} lists no image; expected one file name per line")
     return sources
 
 
@@ -203,7 +203,10 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Name from `vision-zoo list datasets`, or folder:PATH. Default: the dataset that it was trained on."
+            help=(
+                "Name from `vision-zoo list datasets`, or folder:PATH. Default: the dataset that the model was "
+                "trained on."
+            )
         ),
     ] = None,
     split: Annotated[

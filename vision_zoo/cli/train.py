@@ -81,7 +81,8 @@ def train(
     elif folds is not None:
         if distil is not None:
             raise UsageError(
-                "--folds trains on every picture in turn, and so has its teacher: leave out --distil"
+                "--folds cannot be combined with --distil: the teacher was trained on images that some folds test "
+                "on; omit one of them"
             )
         from vision_zoo.api.runs import chosen_recipe
 
@@ -178,5 +179,5 @@ def _refuse_beside_resume(**given: Any) -> None:
     ]
     if unwanted:
         raise UsageError(
-            f"--resume continues a run with its own settings but --epochs; leave out {', '.join(unwanted)}"
+            f"--resume continues a run with its own settings; only --epochs may differ: omit {', '.join(unwanted)}"
         )

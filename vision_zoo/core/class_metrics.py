@@ -67,7 +67,11 @@ _FRACTIONS = ("precision", "recall", "f1")
 
 def class_heading(classes: Sequence[ClassMetrics]) -> str:
     """What `class_table` shows, in words."""
-    return f"The {_SHOWN} classes of lowest F1 of {len(classes):,}" if len(classes) > _SHOWN else "Classes"
+    return (
+        f"The {_SHOWN} classes with the lowest F1, of {len(classes):,}"
+        if len(classes) > _SHOWN
+        else "Classes"
+    )
 
 
 def _mean(classes: Sequence[ClassMetrics]) -> dict[str, Any]:

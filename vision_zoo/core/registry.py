@@ -73,7 +73,7 @@ class Registry(Generic[NamedEntry]):
         if len(offers) > 1:
             packages = " and ".join(sorted(offer.package for offer in offers))
             raise PluginError(
-                f"the packages {packages} both offer the {self.kind} {name!r}; remove one of them"
+                f"the packages {packages} both provide the {self.kind} {name!r}; remove one of them"
             )
         return self._loaded(offers[0])
 
@@ -85,8 +85,8 @@ class Registry(Generic[NamedEntry]):
             try:
                 if name in self._own:
                     raise PluginError(
-                        f"the package {offer.package} offers the {self.kind} {name!r}, but vision-zoo has one of its "
-                        "own of that name; the package's is left out"
+                        f"the package {offer.package} provides the {self.kind} {name!r}, which is the name of a "
+                        "built-in one; the plug-in is ignored"
                     )
                 found[name] = self._loaded(offer) if offer.entry_point is None else self.find(name)
             except PluginError as error:
@@ -107,9 +107,9 @@ class Registry(Generic[NamedEntry]):
         except (Exception, SystemExit) as error:  # noqa: BLE001  (whatever it raises becomes one line)
             self._refuse(offer, f"{type(error).__name__}: {error}", error)
         if not isinstance(entry, self._type):
-            self._refuse(offer, f"it is of the type {type(entry).__name__}, expected {self._type.__name__}")
+            self._refuse(offer, f"it has the type {type(entry).__name__}, expected {self._type.__name__}")
         if entry.name != offer.entry_point.name:
-            self._refuse(offer, f"it calls itself {entry.name!r}; the entry point has to have the same name")
+            self._refuse(offer, f"it calls itself {entry.name!r}; the entry point must have the same name")
         return entry
 
     def _refuse(self, offer: _Offer, reason: str, cause: BaseException | None = None) -> NoReturn:

@@ -59,16 +59,16 @@ def find_dataset(
     dataset = REGISTRY.find(name)
     if image_size is not None and image_size != dataset.input.height:
         raise UsageError(
-            f"{name} has images of {dataset.input.height} pixels; an image size can be chosen for folder:PATH only"
+            f"{name} has images of {dataset.input.height} pixels; the image size can be chosen only for folder:PATH"
         )
     for option, chosen in (
         ("crop", crop != "centre"),
-        ("gray", channels == "gray"),
+        ("channels", channels == "gray"),
         ("split", split not in (None, SplitRule())),
     ):
         if chosen:
             raise UsageError(
-                f"{name} has its own pixels and splits; a {option} can be chosen for folder:PATH only"
+                f"{name} has fixed images and splits; {option} can be chosen only for folder:PATH"
             )
     return dataset
 
@@ -86,6 +86,6 @@ def refuse_path(name: str) -> None:
         or (path and Path(path).is_dir())
     ):
         raise UnknownNameError(
-            f"unknown dataset {name!r}; a folder of pictures is named with folder: before its path: "
-            f"--dataset {shlex.quote(PREFIX + path)}"
+            f"unknown dataset {name!r}; for a folder of images, put folder: before its path: --dataset "
+            f"{shlex.quote(PREFIX + path)}"
         )

@@ -74,7 +74,7 @@ def _folders(
             same = [other for other in came if digests == _contents_of(added, depth, other)]
             if same and "" not in digests:
                 came.remove(same[0])
-                found.append(f"the {what} {name!r} is called {same[0]!r} now")
+                found.append(f"the {what} {name!r} is now called {same[0]!r}")
             else:
                 found.append(f"the {what} {name!r} is gone ({len(digests):,} files)")
         found += [f"the {what} {name!r} is new" for name in came]

@@ -112,7 +112,7 @@ def _split_by_rule(contents: Contents, labels: Sequence[str], target: InputForma
         unknown = require_listed(rule.file, read_split_file(rule.file), names)
         if unknown:
             notes.append(
-                f"{len(unknown):,} pictures are not in {rule.file}, and are left out: {listed(unknown)}"
+                f"{len(unknown):,} images are not in {rule.file} and are left out: {listed(unknown)}"
             )
     folders = {picture.file.name: picture.split for picture in contents.pictures}
     files = [file.name for file in every.test.files]
@@ -124,7 +124,7 @@ def _split_by_rule(contents: Contents, labels: Sequence[str], target: InputForma
     for name in ("train", "test"):
         if name not in parts:
             raise DataError(
-                f"{rule.file or where} puts no picture that can be read into {name}; expected some"
+                f"{rule.file or where} assigns no readable image to {name}; expected at least one"
             )
     content = [[picture.file.name, picture.sha256] for picture in contents.pictures]
     described = {
@@ -143,8 +143,8 @@ def _split_by_rule(contents: Contents, labels: Sequence[str], target: InputForma
     lost = sorted({*range(len(labels))} - {*splits.train.labels.tolist()})
     if lost:
         raise DataError(
-            f"{rule.file or where} puts no picture of {listed([labels[label] for label in lost])} into train; expected "
-            "some of every class"
+            f"{rule.file or where} assigns no image of {listed([labels[label] for label in lost])} to train; "
+            "expected at least one per class"
         )
     return replace(splits, notes=(*notes, *_missing_classes(splits, labels)))
 
@@ -186,7 +186,7 @@ def _test_pictures(contents: Contents, split: Path) -> Contents:
     wanted = "test" if "test" in known.values() else "validation"
     pictures = tuple(picture for picture in contents.pictures if known.get(picture.file.name) == wanted)
     if not pictures:
-        raise DataError(f"{portable(str(split))} has no test pictures; expected some")
+        raise DataError(f"{portable(str(split))} has no test images; expected at least one")
     return replace(contents, pictures=pictures)
 
 
@@ -244,6 +244,6 @@ def _missing_classes(splits: Splits, labels: Sequence[str]) -> list[str]:
         missing = [label for label, count in zip(labels, counts, strict=True) if not count]
         if missing:
             notes.append(
-                f"the {name} split has no picture of {listed(missing)}: its accuracy says nothing about that"
+                f"the {name} split has no image of {listed(missing)}: its accuracy does not cover that"
             )
     return notes

@@ -69,7 +69,7 @@ def read_layout(root: Path, *, training: bool = True) -> Layout:
                 f"{where} has {listed(_names(flat))} without class folders; expected a sub-folder of images per class "
                 "in each"
             )
-        notes = [f"{portable(entry.name)}/ is taken for a class: it holds no class folders" for entry in flat]
+        notes = [f"{portable(entry.name)}/ is treated as a class: it has no class folders" for entry in flat]
         return Layout(root, {"train": root}, split=False, notes=tuple(notes))
     _require_splits_alone(where, splits, flat, others)
     folders: dict[str, Path] = {}
@@ -87,7 +87,7 @@ def read_layout(root: Path, *, training: bool = True) -> Layout:
             f"{where} has {listed(_names(splits))}, but no train/; expected train/ with class folders"
         )
     ordered: dict[str, Path] = {name: folders[name] for name in _ORDER if name in folders}
-    notes = [f"{listed(_names(others))} beside the splits: no pictures in there"] if others else []
+    notes = [f"{listed(_names(others))} next to the splits have no images and are ignored"] if others else []
     return Layout(root, ordered, split=True, notes=tuple(notes))
 
 
@@ -96,8 +96,8 @@ def _require_splits_alone(
 ) -> None:
     if flat:
         raise DataError(
-            f"{where} has {listed(_names(splits))} with class folders, and {listed(_names(flat))} without any; expected "
-            "class folders in each, or rename what is no split"
+            f"{where} has {listed(_names(splits))} with class folders, and {listed(_names(flat))} without any; "
+            "expected class folders in each: add them, or rename the folders that are not splits"
         )
     pictured = [entry for entry in others if look_through(entry).pictures]
     if pictured:
@@ -156,8 +156,8 @@ def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
     merged = [label for count in counts for label in count if count[label] > 1]
     if merged:
         notes.append(
-            f"folders whose names differ in Unicode composition alone are one class: {listed(merged)}"
+            f"folders whose names differ only in Unicode composition are merged into one class: {listed(merged)}"
         )
     if stray:
-        notes.append(f"{len(stray):,} pictures beside the class folders belong to no class: {listed(stray)}")
+        notes.append(f"{len(stray):,} images outside the class folders belong to no class: {listed(stray)}")
     return tuple(notes)

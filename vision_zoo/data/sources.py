@@ -34,8 +34,8 @@ def locate(
         if _is_present(data_dir / dataset, present):
             return data_dir / dataset
         raise DataError(
-            f"no {dataset} under {data_dir}; expected {data_dir / dataset / expected}: "
-            "name a data folder that has it, or leave --data-dir out to download it"
+            f"no {dataset} under {data_dir}; expected {data_dir / dataset / expected}: pass a data folder that has "
+            "it, or omit --data-dir to download it"
         )
     folders = [cache_folder() / "data"]
     if os.environ.get(ENVIRONMENT_VARIABLE):
@@ -51,9 +51,8 @@ def locate(
     except Exception as error:
         looked_at = " and ".join(str(folder) for folder in folders)
         raise DataError(
-            f"{dataset} is not under {looked_at} and could not be downloaded "
-            f"({_reason(error)}); pass --data-dir FOLDER with {Path(dataset) / expected}, "
-            f"or name that folder in {ENVIRONMENT_VARIABLE}"
+            f"{dataset} is not under {looked_at} and could not be downloaded ({_reason(error)}); pass --data-dir "
+            f"FOLDER with {Path(dataset) / expected}, or set {ENVIRONMENT_VARIABLE} to that folder"
         ) from error
     return target
 
@@ -90,7 +89,9 @@ def remedy(path: Path) -> str:
     if path.is_relative_to(cache_folder()):
         folder = cache_folder() / "data"
         inside = path.relative_to(folder).parts if path.is_relative_to(folder) else ()
-        return f"delete the cache folder {folder / inside[0] if inside else cache_folder()}: it is downloaded again then"
+        return (
+            f"delete the cache folder {folder / inside[0] if inside else cache_folder()} to download it again"
+        )
     return "restore it or download it again"
 
 

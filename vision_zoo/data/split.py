@@ -103,7 +103,8 @@ def grouped_holdout(
             take(min(able, key=lambda group: float(counts[group].sum())))
     if not chosen.any():
         raise DataError(
-            f"no group can be held out: there are {len(counts):,}, and every class keeps one for training; expected more"
+            f"no group can be held out: there are {len(counts):,}, and every class needs one for training; expected "
+            "more groups"
         )
     return chosen[of_image]
 
@@ -131,8 +132,8 @@ def held_out_fold(
         held_out &= ~np.isin(groups, groups[labels == label])
     if not held_out.any():
         raise DataError(
-            f"fold {number} of {folds} has no image: there are {len(np.unique(groups)):,} groups, and every class keeps "
-            "one for training; expected more groups, or fewer folds"
+            f"fold {number} of {folds} has no image: there are {len(np.unique(groups)):,} groups, and every class "
+            "needs one for training; expected more groups or fewer folds"
         )
     return held_out
 

@@ -43,9 +43,7 @@ class SplitRule:
             raise UsageError(f"fold {number} of {of} is out of range; expected 2 to {MOST_FOLDS} folds")
         if has_splits or self.file is not None:
             given = f"--split {self.file}" if self.file is not None else "folders for its splits"
-            raise UsageError(
-                f"folds split a folder by themselves, and {where} has {given}; leave one of them out"
-            )
+            raise UsageError(f"--folds makes its own splits, but {where} has {given}; omit one of them")
 
     def places(
         self, files: Sequence[str], labels: NDArray[np.int64], own: Sequence[str] | None, *, seed: int
@@ -101,10 +99,12 @@ def read_split_file(path: Path) -> dict[str, str]:
                 text = (row["split"] or "").strip().lower()
                 split = LEFT_OUT if text == LEFT_OUT else SPLIT_NAMES.get(text)
                 if split is None:
-                    raise DataError(f"{where} puts {name} into {text!r:.60}, which is no split; {expected}")
+                    raise DataError(
+                        f"{where} assigns {name} to {text!r:.60}, which is not a split; {expected}"
+                    )
                 if found.setdefault(name, split) != split:
                     raise DataError(
-                        f"{where} puts {name} into {found[name]} and into {split}; remove one of the rows"
+                        f"{where} assigns {name} to {found[name]} and to {split}; remove one of the rows"
                     )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -122,8 +122,8 @@ def require_listed(path: Path, known: Mapping[str, str], files: Iterable[str]) -
     missing = sorted(name for name, split in known.items() if name not in names and split != LEFT_OUT)
     if missing:
         raise DataError(
-            f"{portable(str(path))} names {len(missing):,} pictures that are not there: {listed(missing)}; expected "
-            "paths below the folder, such as class/picture.jpg"
+            f"{portable(str(path))} names {len(missing):,} images that do not exist: {listed(missing)}; expected "
+            "paths relative to the folder, such as class/image.jpg"
         )
     return sorted(names - known.keys())
 
@@ -143,15 +143,15 @@ def group_keys(files: Sequence[str], pattern: str) -> NDArray[np.str_]:
     if without:
         raise UsageError(
             f"--group-by {pattern!r:.60} matches nothing in {len(without):,} of {len(files):,} paths below the class "
-            f"folders: {listed(without)}; expected a pattern that is in each of them"
+            f"folders: {listed(without)}; expected a pattern that matches every path"
         )
     keys = [
         match.group(1 if expression.groups else 0) or "" for match in matches.values() if match is not None
     ]
     if len(set(keys)) < 2:
         raise UsageError(
-            f"--group-by {pattern!r:.60} finds {keys[0]!r:.60} in all {len(files):,} paths, which makes one group; "
-            "expected a pattern that finds a patient or burst, such as '^[^_]+'"
+            f"--group-by {pattern!r:.60} finds {keys[0]!r:.60} in all {len(files):,} paths, which gives a single "
+            "group; expected a pattern that identifies a patient or burst, such as '^[^_]+'"
         )
     return np.array(keys)
 
@@ -171,5 +171,5 @@ def _require_apart(files: Sequence[str], groups: NDArray[np.str_], splits: Seque
         if where != split:
             raise DataError(
                 f"the group {group!r:.60} is in {where} ({other}) and in {split} ({name}); put it into one split, or "
-                "leave --group-by out"
+                "omit --group-by"
             )

@@ -163,7 +163,7 @@ def _refusing(name: str, max_pixels: int) -> Iterator[None]:
         raise ImageError(f"{name} has more than {most} pixels; make it smaller") from error
     except UnidentifiedImageError as error:
         expected = ", ".join(DECODABLE_FORMATS)
-        raise ImageError(f"{name} is not an image that can be read; expected one of {expected}") from error
+        raise ImageError(f"{name} is not a readable image; expected one of {expected}") from error
     except MemoryError as error:
         raise ImageError(f"{name} needs more memory than available; make it smaller") from error
     except Exception as error:  # damaged files reach every line of the decoders

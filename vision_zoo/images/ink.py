@@ -211,7 +211,7 @@ def _figure(parts: Components, masses: NDArray[np.float64]) -> list[int]:
     own = np.flatnonzero((masses >= 0.02 * masses[main]) & (sides >= 0.5 * least))
     groups = _groups(parts, masses, own[np.argsort(-masses[own])])
     if len(groups) > 1:
-        raise ImageError(f"the picture has {len(groups)} separate shapes; expected one digit")
+        raise ImageError(f"the image has {len(groups)} separate shapes; expected one digit")
     return groups[0]
 
 

@@ -94,7 +94,7 @@ def _usual_range(samples: Samples, lowest: float, highest: float) -> tuple[float
 
 
 def _untold(what: str, white: float) -> str:
-    return f"it has {what} where white would be {white:g}, and does not tell their range: {_ADVICE}"
+    return f"it has {what} where white would be {white:g}, and does not state their range: {_ADVICE}"
 
 
 def _made_in_memory(mode: str, highest: float) -> Samples:

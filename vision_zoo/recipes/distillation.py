@@ -43,7 +43,7 @@ class DistillationSettings(Group):
         }
         found = next((name for name, given in unfit.items() if given), None)
         if self.distil_from is not None and found is not None:
-            raise UsageError(f"distillation learns a teacher's probabilities; leave out {found}")
+            raise UsageError(f"distillation learns the teacher's probabilities; omit {found}")
 
 
 def distilled(recipe: "Recipe", teacher: str) -> "Recipe":

@@ -285,7 +285,7 @@ class Recipe(_Fields):
         try:
             values = {FIELD_NAMES.get(key, key): value for key, value in json.loads(text).items()}
             if values.pop(_REVISION, 1) != revision_of(str(values.get("architecture"))):
-                raise RunError(f"{name} is of another version's {values['architecture']}; train again")
+                raise RunError(f"{name} belongs to another version of {values['architecture']}; train again")
             return cls(**values)
         except (ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
             raise RunError(

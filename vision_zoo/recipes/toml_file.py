@@ -28,7 +28,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{path} is not TOML that can be read ({reason:.200}); correct it there") from error
+        raise UsageError(f"{path} is not valid TOML ({reason:.200}); correct it") from error
     try:
         settings = {FIELD_NAMES.get(key, key): _accepted(key, value) for key, value in document.items()}
         for key in _REQUIRED:
@@ -45,6 +45,6 @@ def _accepted(key: str, value: Any) -> Any:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"the key {key!r} is {value!r:.60}; expected text, finite numbers, truth values, lists or tables"
+            f"the key {key!r} is {value!r:.60}; expected text, finite numbers, booleans, lists or tables"
         ) from error
     return accepted

@@ -66,7 +66,7 @@ def own_dataset(metadata: Metadata) -> Dataset:
         return REGISTRY.find(name)
     except UnknownNameError as error:
         told = (
-            f"pictures in a folder ({name}), and its file does not say where they are; pass --dataset folder:PATH"
+            f"images in a folder ({name}), but its file does not say where they are; pass --dataset folder:PATH"
             if name.startswith(FOLDER_NAME)
             else f"the dataset {name}, which is not installed; pass --dataset"
         )
@@ -99,7 +99,7 @@ def evaluate_dataset(
         split, images = _pictures(dataset, metadata, split_file, progress)
     else:
         if split_file is not None:
-            raise UsageError(f"{dataset.name} has splits of its own; --split is for folder:PATH only")
+            raise UsageError(f"{dataset.name} has fixed splits; --split is only for folder:PATH")
         name, labels = dataset.name, dataset.labels
         split, images = "test", dataset.load(data_dir).test
     score = evaluate(session, images.images, images.labels, labels, progress)
@@ -125,17 +125,17 @@ def _pictures(
     name, splits = pictures_to_score(path, metadata.labels, metadata.input, split=split_file)
     report_skipped(splits, progress)
     if name == "test" and split_file is None:
-        progress.line(f"{path} has splits of its own: its test split is scored")
+        progress.line(f"{path} has its own splits: scoring its test split")
     if folder_name(path) == metadata.dataset and metadata.refitted:
         progress.line(
-            f"warning: the model was trained on a folder of this name ({metadata.dataset}), and at last on its test "
-            "pictures, too: if it is that one, this accuracy says nothing about new pictures; "
+            f"warning: the model was trained on a folder of this name ({metadata.dataset}), and finally on its test "
+            "images, too: if this is that folder, this accuracy says nothing about new images; "
             f"{metadata.test_accuracy:.2%} was measured before, on {metadata.test_images:,} of them"
         )
     elif folder_name(path) == metadata.dataset and name == "all":
         progress.line(
-            f"warning: the model was trained on a folder of this name ({metadata.dataset}): if it is that one, most of "
-            "these pictures are its training images, and this accuracy says nothing about new ones"
+            f"warning: the model was trained on a folder of this name ({metadata.dataset}): if this is that folder, "
+            "most of these images are its training images, and this accuracy says nothing about new ones"
         )
     return name, splits.test
 

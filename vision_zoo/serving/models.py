@@ -80,7 +80,7 @@ def _named_like(path: Path, models: Mapping[str, Path]) -> str:
 def _checked(path: Path, text: str, otherwise: str = "the name of a model") -> Path:
     if path.is_file():
         return path
-    kind = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "does not exist"
+    kind = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "does not exist"
     raise ModelError(f"{text} {kind}; expected the path of an {SUFFIX} file or {otherwise}")
 
 

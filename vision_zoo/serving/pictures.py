@@ -59,7 +59,7 @@ def read_names(path: str) -> list[str]:
         )
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror or error}; expected a text file with a file name a line"
+            f"cannot read {path}: {error.strerror or error}; expected a text file with one file name per line"
         ) from error
     names = content.split(b"\0") if b"\0" in content else content.splitlines()
     return [os.fsdecode(name) for name in names if name]

@@ -196,7 +196,7 @@ def image_path(text: str) -> Path:
             f"`vision-zoo evaluate MODEL --dataset {shlex.quote(f'folder:{text}')}`"
         )
     if text == "-" and not exists:
-        raise ImageError("- is no file, and standard input is not read; expected an image file")
+        raise ImageError("- is not a file, and standard input is not read here; expected an image file")
     if any(mark in text for mark in "*?[") and not exists:
         raise ImageError(f"no file matches {text}; expected an image file")
     return path

@@ -206,7 +206,7 @@ def _read(path: Path) -> bytes:
     try:
         content = regular_file.read(path, max_bytes=MAX_BYTES)
     except FileNotFoundError as error:
-        raise ModelError(f"{path} does not exist; `vision-zoo list models` lists what there is") from error
+        raise ModelError(f"{path} does not exist; `vision-zoo list models` lists all models") from error
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}; expected an ONNX file") from error
     if not content:

@@ -94,7 +94,7 @@ def load_state(last: Path, previous: Path, state: TrainingState, recipe: Recipe)
                 f"{last} is damaged and cannot be resumed from; train again with another --out"
             ) from error
         _set_aside(last)
-        return f"{last} is damaged or missing; going on from {previous}, after {state.reached}"
+        return f"{last} is damaged or missing; continuing from {previous}, after {state.reached}"
     return None
 
 

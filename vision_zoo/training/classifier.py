@@ -103,9 +103,7 @@ def _fine_tuned(network: nn.Module, fine_tune: FineTuning | None) -> list[nn.Mod
     if fine_tune == "all":
         return [cast("nn.Module", network.features)]
     if not hasattr(network, "last_stage"):
-        raise UsageError(
-            f"{type(network).__name__} does not say which its last stage is; choose --fine-tune all"
-        )
+        raise UsageError(f"{type(network).__name__} does not define its last stage; choose --fine-tune all")
     return list(cast("Sequence[nn.Module]", network.last_stage))
 
 

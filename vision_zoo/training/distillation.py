@@ -59,7 +59,7 @@ def load_teacher(path: Path | None, recipe: Recipe, dataset: Dataset, splits: Sp
     """
     if path is None:
         raise UsageError(
-            f"the recipe learns from a run of {recipe.distillation.distil_from}; name one with --distil RUN"
+            f"the recipe learns from a run of {recipe.distillation.distil_from}; pass one with --distil RUN"
         )
     run = RunDirectory.open(path)
     recorded = read_recorded(run)
@@ -69,14 +69,15 @@ def load_teacher(path: Path | None, recipe: Recipe, dataset: Dataset, splits: Sp
         )
     if recorded.labels != dataset.labels:
         raise UsageError(
-            f"{path} knows the classes {_listed(recorded.labels)}; {dataset.name} has {_listed(dataset.labels)}: name a "
-            "teacher that was trained on the same folder"
+            f"{path} has the classes {_listed(recorded.labels)}; {dataset.name} has {_listed(dataset.labels)}: pass "
+            "a teacher that was trained on the same folder"
         )
     taken, needed = (replace(one, height=1, width=1) for one in (recorded.input, dataset.input))
     same_source = is_own_folder(recipe.data.dataset) or recorded.input == dataset.input
     if taken != needed or not same_source:
         raise UsageError(
-            f"{path} takes other images than {recipe.name}: train both with the same --dataset, --crop and --channels"
+            f"{path} takes different images than {recipe.name}: train both with the same --dataset, --crop and "
+            "--channels"
         )
     held_out = {file.name for file in splits.test.files}
     seen = {row.file for row in recorded.rows if row.split in ("train", "validation")} & held_out
@@ -157,7 +158,9 @@ def _labelled(
     generator = torch.Generator().manual_seed(recipe.seed)
     views = np.empty((passes * count, side, side, images.shape[3]), dtype=np.uint8)
     logits: list[NDArray[np.float16]] = []
-    progress.line(f"showing {passes * count:,} views of the training images to {teacher.name}, once")
+    progress.line(
+        f"computing the predictions of {teacher.name} for {passes * count:,} views of the training images, once"
+    )
     progress.start("views", passes * count)
     for number in range(passes):
         changes = draw(count, augmentation, generator, side=large)

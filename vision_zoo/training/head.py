@@ -277,6 +277,6 @@ def _dense_layer(head: nn.Module, recipe: Recipe) -> nn.Linear:
     if len(layers) == 1 and isinstance(layers[0], nn.Linear) and layers[0].bias is not None:
         return layers[0]
     raise UsageError(
-        f"lbfgs solves one dense layer on frozen features, and the head of {recipe.architecture} is another; choose "
-        "another optimizer"
+        f"lbfgs fits one dense layer on frozen features, but {recipe.architecture} has another head; choose another "
+        "optimizer"
     )

@@ -43,8 +43,9 @@ def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
         out = grouped_holdout(labels, groups, fraction=fraction, seed=recipe.seed, at_most=_LARGEST_GROUP)
     except DataError as error:
         raise DataError(
-            f"--group-by {recipe.data.group_by!r:.60} makes {len(set(groups)):,} groups of training pictures: none is "
-            "left for validation, since every class keeps one; add pictures of other groups, or pass --no-validate"
+            f"--group-by {recipe.data.group_by!r:.60} makes {len(set(groups)):,} groups of training images: none is "
+            "left for validation, since every class needs one for training; add images of other groups, or pass "
+            "--no-validate"
         ) from error
     return np.flatnonzero(~out), np.flatnonzero(out)
 

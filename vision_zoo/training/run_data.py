@@ -128,9 +128,7 @@ def load_for_run(
     ):
         if is_own_folder(recipe.data.dataset):
             refuse_path(named)
-        raise RunError(
-            f"{run.path} was trained on {recipe.data.dataset}, not on {named}; leave --dataset out"
-        )
+        raise RunError(f"{run.path} was trained on {recipe.data.dataset}, not on {named}; omit --dataset")
     if not is_own_folder(named):
         kept = run.environment().data_dir
         return _built_in(run, recipe, recorded, data_dir or (Path(kept) if kept else None))
@@ -157,8 +155,8 @@ def _own(
 ) -> tuple[Dataset, Splits]:
     if not path.is_dir():
         raise DataError(
-            f"{portable(str(path))}, which {run.path} was trained on, is not there; restore it, or say where it is now "
-            "with --dataset folder:PATH"
+            f"{portable(str(path))}, on which {run.path} was trained, does not exist; restore it, or pass its new "
+            "location with --dataset folder:PATH"
         )
     try:
         contents = read_contents(read_layout(path))
@@ -199,8 +197,8 @@ def _refuse(run: RunDirectory, recorded: RecordedData | None, rows: Sequence[Fil
 def _not_the_same(run: RunDirectory, data: str, what: str, *, own: bool = True) -> RunError:
     where = "--dataset folder:PATH" if own else "--data-dir"
     return RunError(
-        f"{data} is not what {run.path} was trained on: {what}; restore it, name a copy that is with {where}, or train "
-        "again with another --out"
+        f"{data} is not what {run.path} was trained on: {what}; restore it, pass a matching copy with {where}, or "
+        "train again with another --out"
     )
 
 
@@ -217,11 +215,11 @@ def require_recorded(run: RunDirectory, recipe: Recipe, dataset: Dataset, splits
     have_files = bool(splits.train.files) and not recorded.rows[0].file.isdigit()
     found = differences(recorded.rows, now.rows) if have_files else []
     if not found and recorded.labels != dataset.labels:
-        found = ["the classes have another order"]
+        found = ["the classes are in another order"]
     if not found and recorded.sha256 != splits.sha256:
-        found = ["the content differs, by its hash"]
+        found = ["the hash of the content differs"]
     if not found and recorded.rows != now.rows:
-        found = ["other files are held out for the test or validation split, or can be read"]
+        found = ["other files are in the test or validation split, or could be read"]
     if found:
         raise _not_the_same(
             run, recipe.data.dataset, "; ".join(found), own=is_own_folder(recipe.data.dataset)
@@ -253,12 +251,12 @@ def _has_hash(run: RunDirectory, dataset: Dataset, splits: Splits) -> bool:
 def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> None:
     data = run.environment().data
     if not splits.has_content(None if data is None else data.sha256):
-        what = "the files or their names differ, by their hash"
+        what = "the hash of the files and their names differs"
         raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))
     if run.predictions_file.is_file() and not np.array_equal(
         run.predictions()[0], np.asarray(splits.test.labels)
     ):
-        what = "the test split is another one"
+        what = "the test split differs"
         raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))
 
 

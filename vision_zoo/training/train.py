@@ -229,11 +229,11 @@ def _with_epochs(run: RunDirectory, epochs: int) -> Recipe:
     longer = recipe.replace(epochs=epochs)
     if longer != recipe and recipe.schedule.kind == "one_cycle":
         raise UsageError(
-            f"the learning rate of {run.path} follows the schedule one_cycle over {recipe.stopping.epochs} epochs, which "
-            f"other epochs cannot go on with; train again with --epochs {epochs} and another --out"
+            f"the learning rate of {run.path} follows the schedule one_cycle over {recipe.stopping.epochs} epochs, "
+            f"which cannot be extended; train again with --epochs {epochs} and another --out"
         )
     if epochs < done or (run.finished and epochs == done):
-        raise RunError(f"{run.path} has trained {done} epochs already; expected more than that in --epochs")
+        raise RunError(f"{run.path} has trained {done} epochs already; expected a larger --epochs")
     if run.finished:
         _require_open_end(run, recipe.stopping)
     return longer
@@ -242,7 +242,7 @@ def _with_epochs(run: RunDirectory, epochs: int) -> Recipe:
 def _require_open_end(run: RunDirectory, stopping: StoppingSettings) -> None:
     """Raise RunError where it is not for the number of its epochs that the finished `run` has ended."""
     if not has_state(run.last, run.previous):
-        raise RunError(f"{run.path} has no checkpoint to go on from; train again with another --out")
+        raise RunError(f"{run.path} has no checkpoint to continue from; train again with another --out")
     reached = run.metrics()
     ended = {
         "patience": stopping.patience is not None
@@ -254,8 +254,8 @@ def _require_open_end(run: RunDirectory, stopping: StoppingSettings) -> None:
     reason = next((name for name, holds in ended.items() if holds), None)
     if reason is not None:
         raise RunError(
-            f"{run.path} was stopped by --{reason} after {reached.epochs} epochs, and would be again; train again with "
-            "another one and another --out"
+            f"{run.path} was stopped by --{reason} after {reached.epochs} epochs, and would stop there again; train "
+            f"again with another --{reason} and another --out"
         )
 
 

@@ -97,17 +97,17 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     try:
         content = file.read_bytes()
         if named is not None and not hashlib.sha256(content).hexdigest().startswith(named[1]):
-            raise ValueError("its SHA-256 does not begin as its name says")
+            raise ValueError("its SHA-256 does not match the checksum in its name")
         if file.suffix in (".pth", ".pt"):
             weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if not isinstance(weights, dict):
-                raise ValueError("it holds no tensors by name")
+                raise ValueError("it contains no named tensors")
             return weights
         return safetensors.torch.load(content)
     except (OSError, SafetensorError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"{file} cannot be read as weights ({reason:.200}); restore it or name another with --pretrained"
+            f"{file} cannot be read as weights ({reason:.200}); restore it or pass another one with --pretrained"
         ) from error
 
 
@@ -151,7 +151,7 @@ def _find(name: str, data_dir: Path | None) -> Path:
             expected=file,
         )
     except DataError as error:
-        raise DataError(f"{error}; or name a file with --pretrained FILE") from error
+        raise DataError(f"{error}; or pass a file with --pretrained FILE") from error
     return folder / file
 
 
@@ -184,7 +184,9 @@ def _packaged(package: str, entry: str, sha256: str) -> dict[str, Tensor]:
     file = Path(getattr(module, entry).get_model_file_path())
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise DataError(f"{file} is not the file of version 0.1.0, by its hash; install that package again")
+        raise DataError(
+            f"{file} does not have the hash of the file of version 0.1.0; install the package again"
+        )
     weights: dict[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
     return weights
 
@@ -260,7 +262,7 @@ def _source(name: str, seed: int, folder: Path) -> Path:
     source = folder / run_name(name, seed)
     if not (source / "recipe.json").is_file():
         raise RunError(
-            f"the recipe starts from a run of {name}, and {source} is not one; "
-            "train that first or name one with --transfer RUN"
+            f"the recipe starts from a run of {name}, but {source} is not one; train that first or pass one with "
+            "--transfer RUN"
         )
     return source

@@ -64,7 +64,7 @@ Cli = Callable[..., Completed]
         (["export", "nowhere", "--triton", "models"], "model 'nowhere'"),
         (["export", "nowhere", "--html", "page.html"], "model 'nowhere'"),
         (["export", "a", "b"], "export takes one RUN, not 2; only --html FILE takes several models"),
-        (["export", "a", "--html", "page.html", "--onnx"], "--html takes exported models as they are"),
+        (["export", "a", "--html", "page.html", "--onnx"], "--html takes exported models unchanged"),
         (["export", "a", "--runtime", "folder"], "--runtime is for --html FILE"),
         (
             ["export", "small_cnn-mnist", "--html", "page.html", "--runtime", "no"],

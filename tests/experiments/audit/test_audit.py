@@ -55,7 +55,7 @@ def test_copies_in_two_splits_of_a_split_file_are_a_leak(tmp_path: Path) -> None
     assert _files(audited, "duplicates-across-splits") == ["class0/0.png"]
     assert "duplicates" not in audited.findings
     document = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert any("1 pictures are not in split.csv" in note for note in document["notes"])
+    assert any("1 images are not in split.csv" in note for note in document["notes"])
     assert document["counts"]["test"]["class0"] == 1
 
 
@@ -192,7 +192,7 @@ def test_a_list_of_an_earlier_audit_does_not_stay(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_no_network")
 def test_faults_of_the_call_are_one_clear_line(tmp_path: Path) -> None:
     folder = folder_of_photos(tmp_path / "pictures", 2, 1)
-    with pytest.raises(UsageError, match=r"is in the folder that is audited.*another with --out"):
+    with pytest.raises(UsageError, match=r"is inside the audited folder.*another with --out"):
         vz.audit(folder, out=folder / "out", progress=False)
     with pytest.raises(UsageError, match="another with --list"):
         vz.audit(folder, out=tmp_path / "out", lists=folder, progress=False)

@@ -83,7 +83,7 @@ def test_options_of_a_folder_hold_for_the_images_and_every_candidate(tmp_path: P
 
 def test_options_of_a_folder_are_for_folders() -> None:
     settings = ComparisonSettings(dataset="mnist-5k", changes={"crop": "pad"})
-    with pytest.raises(UsageError, match="a crop can be chosen for folder:PATH only"):
+    with pytest.raises(UsageError, match="crop can be chosen only for folder:PATH"):
         ComparedImages(settings, None).at(None)
 
 

@@ -173,5 +173,5 @@ def test_a_study_of_that_name_that_searches_something_else_is_refused(tmp_path: 
     with open_study(QUICK, GRID, StudySettings("x"), storage):
         pass
     for recipe, space in ((QUICK.override(epochs=9), GRID), (QUICK, {**GRID, "batch_size": [1]})):
-        with pytest.raises(UsageError, match="give this search a name of its own"):
+        with pytest.raises(UsageError, match="choose another name with --study"):
             open_study(recipe, space, StudySettings("x"), storage).__enter__()

@@ -161,7 +161,7 @@ def test_both_ways_agree_on_damaged_documents(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_a_document_that_is_long_for_another_reason_is_refused(text: bytes) -> None:
-    with pytest.raises(RequestError, match=r"all else in the JSON|not JSON"):
+    with pytest.raises(RequestError, match=r"everything else in the JSON|not JSON"):
         json_numbers.parse(text)
 
 

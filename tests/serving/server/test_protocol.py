@@ -167,11 +167,11 @@ def test_as_many_labels_as_there_are(
 def test_shared_memory_is_refused(triton_client: triton.InferenceServerClient, digits: np.ndarray) -> None:
     tensor = triton.InferInput("image", digits.shape, "UINT8")
     tensor.set_shared_memory("region", digits.nbytes)
-    with pytest.raises(InferenceServerException, match="takes no shared memory"):
+    with pytest.raises(InferenceServerException, match="does not support shared memory"):
         triton_client.infer(MODEL, [tensor])
     output = triton.InferRequestedOutput("logits")
     output.set_shared_memory("region", 200)
-    with pytest.raises(InferenceServerException, match="takes no shared memory"):
+    with pytest.raises(InferenceServerException, match="does not support shared memory"):
         triton_client.infer(MODEL, [_input(digits, binary=True)], outputs=[output])
 
 

@@ -66,7 +66,7 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
     for name, target in (("--out", out), ("--list", lists)):
         if target is not None and target.resolve().is_relative_to(folder.resolve()):
             raise UsageError(
-                f"{target} is in the folder that is audited, which stays as it is; expected another with {name}"
+                f"{target} is inside the audited folder, which must not change; choose another with {name}"
             )
     layout = read_layout(folder, training=False)
     labels = check_classes(layout, at_least=1)
@@ -78,7 +78,7 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
         places, unknown = _placed_by(table, places)
         if unknown:
             notes.append(
-                f"{len(unknown):,} pictures are not in {SPLIT_FILE}, and are left out: {listed(unknown)}"
+                f"{len(unknown):,} images are not in {SPLIT_FILE} and are left out: {listed(unknown)}"
             )
     splits = [name for name in SPLITS if any(split == name for _, (split, _) in places)]
     if not places:
@@ -183,7 +183,7 @@ def _check_labels(
 ) -> _Labels:
     classes = label_errors.checkable([picture.label for picture in pictures], groups)
     if not classes:
-        reason = f"expected two classes and more with {label_errors.LEAST} different pictures each"
+        reason = f"expected at least two classes with {label_errors.LEAST} different images each"
         return _Labels(not_checked=[f"label errors: too few pictures; {reason}"])
     number = {label: index for index, label in enumerate(classes)}
     rows = np.array([index for index, picture in enumerate(pictures) if picture.label in number])

@@ -36,19 +36,19 @@ _KINDS = {
     "duplicates-across-splits": _Kind(
         "The same picture in several splits",
         "error",
-        "The accuracy that is measured is too high. The list names the copies outside the split that is kept: test, else "
-        "validation; remove them.",
+        "The measured accuracy is too high. The list names the copies outside the test split (or, if none is in it, "
+        "the validation split); remove them.",
     ),
     "duplicates-across-classes": _Kind(
         "The same picture in several classes",
         "error",
-        "At least one of the labels is wrong. Keep each picture in its right class alone.",
+        "At least one of the labels is wrong. Keep each image only in its correct class.",
     ),
     "label-errors": _Kind(
         "Probable label errors",
         "error",
-        "Look at each, the most suspicious first; move it to its right class, or remove it. Rare poses and pictures "
-        "of two things are here as well.",
+        "Check each image, the most suspicious first; move it to its correct class, or remove it. Unusual views and "
+        "images of two objects are also listed here.",
     ),
     "unreadable": _Kind(
         "Files that cannot be read", "error", "Training leaves them out. Restore, convert or remove them."
@@ -56,47 +56,47 @@ _KINDS = {
     "rare-classes": _Kind(
         "Classes with too few pictures", "warning", "Add pictures, or merge or remove the class."
     ),
-    "one-colour": _Kind("Pictures of one colour", "warning", "They show nothing; remove them."),
+    "one-colour": _Kind("Blank images (one colour)", "warning", "They show nothing; remove them."),
     "duplicates": _Kind(
         "The same picture several times in a class",
         "warning",
-        "Copies count double, and without a test folder one may be trained on and the other tested on. The list "
-        "names all but one of each; remove them.",
+        "Copies count twice, and without a test folder, one may be used for training and the other for testing. The "
+        "list names all but one of each; remove them.",
     ),
     "wrong-extension": _Kind(
-        "Names that say another format",
+        "File names that do not match the format",
         "warning",
         "Training reads files by their content; other programs may not. Rename them.",
     ),
     "animated": _Kind(
         "Files with several pictures",
         "warning",
-        "Only the first picture is used. Save the one that you mean.",
+        "Only the first image is used. Save the intended one as a separate file.",
     ),
     "cmyk": _Kind(
         "Pictures in CMYK",
         "warning",
-        "They are made for printing, and their colours are converted roughly. Save as RGB.",
+        "CMYK is for printing, and its colours are converted only approximately. Save as RGB.",
     ),
     "16-bit": _Kind(
         "Samples of more than 8 bits",
         "warning",
-        "They are brought to 8 bits; check that nothing turns black or white.",
+        "They are converted to 8 bits; check that they do not become black or white.",
     ),
     "aspect": _Kind(
-        f"Sides of more than {_LONG:g} to 1",
+        f"Aspect ratios above {_LONG:g}:1",
         "warning",
-        "Pictures are cropped to the central square before training; crop them to what matters.",
+        "Pictures are cropped to the central square before training; crop them to the relevant part.",
     ),
     "small": _Kind(
         "Much smaller than the other pictures",
         "warning",
-        "They become blurred when they are enlarged; find larger ones.",
+        "They become blurred when enlarged; replace them with larger ones.",
     ),
     "gray": _Kind(
-        "Gray pictures among coloured ones",
+        "Grayscale images among colour images",
         "note",
-        "A model may take gray for a sign of a class, where one class has most of them.",
+        "If one class has most of them, a model may learn gray as a feature of that class.",
     ),
 }
 NAMES = tuple(_KINDS)
@@ -111,7 +111,7 @@ _SUSPICIOUS: Mapping[str, tuple[Callable[[Inspected], bool], Callable[[Inspected
     "one-colour": (lambda picture: picture.one_colour, _size),
     "wrong-extension": (
         lambda picture: picture.wrong_suffix,
-        lambda picture: f"is {picture.format} by its content",
+        lambda picture: f"its content is {picture.format}",
     ),
     "animated": (lambda picture: picture.animated, lambda picture: picture.format),
     "cmyk": (lambda picture: picture.mode == "CMYK", lambda picture: picture.format),
@@ -184,7 +184,7 @@ def _rare(counts: Mapping[str, Mapping[str, int]]) -> list[Entry]:
     first, *others = counts
     largest = max(counts[first].values(), default=0)
     rare = [
-        (label, count, f"{label} has {count:,} of {largest:,} pictures in the largest class")
+        (label, count, f"{label} has {count:,} images; the largest class has {largest:,}")
         for label, count in sorted(counts[first].items(), key=lambda entry: entry[1])
         if count < max(FEW, _RARE_FRACTION * largest)
     ]

@@ -108,7 +108,7 @@ def search_together(
     with open_study(recipe, space, settings, place.storage) as opened:
         trials = trials_of(opened)
     if all(trial.state != "complete" for trial in trials):
-        raise RunError("the loss diverged at every point; look at lower learning rates")
+        raise RunError("the loss diverged at every point; try lower learning rates")
     return trials
 
 

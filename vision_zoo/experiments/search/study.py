@@ -60,7 +60,7 @@ class StudySettings:
         if self.trials is not None:
             require_between("trials", self.trials, 1, MAX_COUNT)
         if self.sampler == "tpe" and self.trials is None:
-            raise UsageError("the sampler tpe does not end by itself; pass --trials")
+            raise UsageError("the sampler tpe does not stop by itself; pass --trials")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
     if not space:
         raise UsageError("there is nothing to search; give --grid FIELD=VALUE,… or --range FIELD=LOW:HIGH")
     if settings.sampler == "grid" and ranges:
-        raise UsageError(f"a grid has no ranges; give the values of {ranges[0]}, or use --sampler tpe")
+        raise UsageError(
+            f"a grid has no ranges; list the values of {ranges[0]} with --grid, or use --sampler tpe"
+        )
     for field, values in space.items():
         for value in (values.low, values.high) if isinstance(values, Range) else values:
             recipe.override(**{field: value})  # raises UsageError before a worker meets it
@@ -178,8 +180,8 @@ def _require_same_search(study: Study, recipe: Recipe, space: Space, settings: S
         then[key] != json.loads(json.dumps(value)) for key, value in searched.items()
     ):
         raise UsageError(
-            f"the study {settings.name} searches something else (other settings, values or sampler); give this search "
-            "a name of its own with --study"
+            f"the study {settings.name} is another search (other settings, values or sampler); choose another name "
+            "with --study"
         )
 
 

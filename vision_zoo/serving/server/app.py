@@ -32,7 +32,7 @@ _LOG = logging.getLogger("vision_zoo.server")
 _DESCRIPTION = """Small image classifiers in ONNX Runtime.
 
 `/v2` speaks the [Open Inference Protocol](https://github.com/kserve/open-inference-protocol), with binary tensors:
-KServe's and Triton's clients work unchanged. `/v1/classify` takes an image file and answers labels.
+KServe's and Triton's clients work unchanged. `/v1/classify` takes an image file and returns labels.
 """
 
 
@@ -121,7 +121,7 @@ async def _request_error(_request: Request, error: RequestError) -> Response:
 
 
 async def _http_error(_request: Request, error: HTTPException) -> Response:
-    message = {404: "there is nothing at this path", 405: "this path does not take that method"}
+    message = {404: "there is nothing at this path", 405: "this path does not accept that method"}
     text = message.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
     if headers.get("Allow") == "GET":

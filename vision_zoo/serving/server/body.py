@@ -38,7 +38,7 @@ class MemoryBudget:
         if self.taken + size > self._max_bytes:
             raise RequestError(
                 503,
-                "the server holds as many requests as fit its memory; try again later",
+                "the server's memory for requests is full; try again later",
                 {"Retry-After": "1", "Connection": "close"},
             )
         self.taken += size
@@ -115,7 +115,7 @@ async def stream_body(request: Request, take: Take, *, max_bytes: int, seconds: 
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity" and encoding not in _WINDOW_BITS:
         raise RequestError(
-            415, f"content encoding {encoding[:40]!r} is not understood; expected gzip or deflate"
+            415, f"content encoding {encoding[:40]!r} is not supported; expected gzip or deflate"
         )
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > max_bytes:
@@ -196,7 +196,7 @@ class _Inflater:
                 return await asyncio.to_thread(self._decompressor.decompress, compressed, step)
             return self._decompressor.decompress(compressed, step)
         except zlib.error as error:
-            raise RequestError(400, "the body is not what its content encoding says") from error
+            raise RequestError(400, "the body does not match its content encoding") from error
 
 
 def _held(request: Request) -> _Held:

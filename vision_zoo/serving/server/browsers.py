@@ -105,7 +105,8 @@ class BrowserRules:
             name = (_split(given) or ("", 0))[0][:100]
             raise RequestError(
                 421,
-                f"this server does not answer for the host {name!r}; if it should, start it with --allow-host {name}",
+                f"this server does not accept requests for the host {name!r}; to allow them, start it with "
+                f"--allow-host {name}",
             )
 
     def check_origin(self, method: str, headers: Mapping[bytes, bytes]) -> None:
@@ -184,7 +185,8 @@ def _foreign(origin: bytes) -> RequestError:
     shown = origin.decode("latin-1")[:200]
     return RequestError(
         403,
-        f"a page of {shown!r} may not send requests to this server; if it should, start it with --cors-origin {shown}",
+        f"a page of {shown!r} may not send requests to this server; to allow it, start the server with --cors-origin "
+        f"{shown}",
     )
 
 

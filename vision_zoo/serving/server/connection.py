@@ -274,4 +274,4 @@ class Connection(RequestReader):
 
 async def _no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
     headers = {"Connection": "close", "Retry-After": "1"}
-    await send_error(send, RequestError(503, "the server has no connection left; try again later", headers))
+    await send_error(send, RequestError(503, "the server has no free connection; try again later", headers))

@@ -53,7 +53,9 @@ def parse(text: bytes) -> Any:
         document = orjson.loads(b'%b"%b"%b' % (text[:start], _PLACE.encode(), text[end:]))
     except orjson.JSONDecodeError as error:
         # Where the numbers end early, because one is 1.5 or true, the document may be JSON.
-        raise RequestError(400, f"the body is not JSON, or data holds something else: {_EXPECTED}") from error
+        raise RequestError(
+            400, f"the body is not JSON, or data contains something else: {_EXPECTED}"
+        ) from error
     try:
         tensor = document["inputs"][0]
         is_there = tensor["data"] == _PLACE
@@ -165,7 +167,7 @@ def _loads(text: bytes) -> Any:
 def reason(error: orjson.JSONDecodeError) -> str:
     """Why a document could not be parsed: orjson reports one nested too deep as a lack of memory, too."""
     if error.msg.startswith(("failed to allocate memory", "depth limit exceeded")):
-        return f"it is nested too deep: character {error.pos}"
+        return f"it is nested too deeply: character {error.pos}"
     return str(error)
 
 
@@ -174,4 +176,6 @@ def _mismatch(shape: tuple[int, ...]) -> RequestError:
 
 
 def _too_much_else() -> RequestError:
-    return RequestError(400, f"{_EXPECTED}; all else in the JSON may have {SHORT_BYTES:,} bytes")
+    return RequestError(
+        400, f"{_EXPECTED}; everything else in the JSON may have at most {SHORT_BYTES:,} bytes"
+    )

@@ -90,7 +90,7 @@ def encode_response(
     try:
         text = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     except orjson.JSONEncodeError as error:
-        raise RequestError(500, "the answer cannot be written as JSON") from error
+        raise RequestError(500, "the response cannot be written as JSON") from error
     if not tail:
         return text, {"Content-Type": "application/json"}
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(text))}
@@ -210,7 +210,7 @@ def _outputs(document: Mapping[str, Any], metadata: Metadata) -> tuple[Requested
         parameters = _parameters(entry)
         classes = parameters.get("classification", 0)
         if type(classes) is not int or classes < 0:
-            raise RequestError(400, "classification must be an integer from 0")
+            raise RequestError(400, "classification must be a non-negative integer")
         if classes and name not in OUTPUT_NAMES:
             raise RequestError(400, f"{name} has no labels; classification is for {', '.join(OUTPUT_NAMES)}")
         classes = min(classes, len(metadata.labels))
@@ -227,7 +227,8 @@ def _parameters(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in parameters:
         if name.startswith("shared_memory_"):
             raise RequestError(
-                400, f"{_shown(name)} cannot be used: this server takes no shared memory; send the bytes"
+                400,
+                f"{_shown(name)} cannot be used: this server does not support shared memory; send the bytes",
             )
     return parameters
 

@@ -29,7 +29,7 @@ def headers_too_large() -> RequestError:
 def check_version(version: str) -> None:
     """Raises RequestError for versions of HTTP that are not understood (400)."""
     if version not in ("1.0", "1.1"):
-        raise RequestError(400, "the version of HTTP is not understood; expected HTTP/1.1")
+        raise RequestError(400, "the HTTP version is not supported; expected HTTP/1.1")
 
 
 def check_transfer_encoding(version: str, codings: bytes) -> None:
@@ -43,7 +43,7 @@ def check_transfer_encoding(version: str, codings: bytes) -> None:
     if version == "1.0":
         raise RequestError(400, "HTTP/1.0 has no transfer encodings; expected a content length")
     if codings.strip(b" \t").lower() != b"chunked":
-        raise RequestError(501, "the transfer encoding is not understood; expected chunked")
+        raise RequestError(501, "the transfer encoding is not supported; expected chunked")
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:

@@ -61,7 +61,7 @@ def _end_process(seconds: float) -> None:
     time.sleep(seconds)
     # The log may be a pipe that nobody reads.
     said = threading.Thread(
-        target=_LOG.error, args=("work that does not end is given up: the process ends",), daemon=True
+        target=_LOG.error, args=("giving up work that does not end: exiting",), daemon=True
     )
     said.start()
     said.join(timeout=1)
