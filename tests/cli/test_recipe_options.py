@@ -62,7 +62,7 @@ def test_an_option_changes_its_setting_alone(name: str, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "epochs"])
 def test_an_option_is_refused_when_a_run_goes_on(name: str) -> None:
     words, _ = _example(OPTIONS[name])
-    with pytest.raises(UsageError, match=f"leave out {words[0]}$"):
+    with pytest.raises(UsageError, match=f"omit {words[0]}$"):
         app(["train", "--resume", "nowhere", *words], standalone_mode=False)
 
 

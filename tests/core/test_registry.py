@@ -196,7 +196,7 @@ def test_two_packages_with_one_name_and_a_damaged_file(site: Path) -> None:
         module = package.replace("-", "_")
         _install(site, package, {"architectures": {"twin": f"{module}:NET"}}, {"__init__.py": text})
     _install(site, "torn-zoo", "[vision_zoo.architectures]\nno equals sign\n", {})
-    with pytest.raises(PluginError, match="the packages one-zoo and two-zoo both offer"):
+    with pytest.raises(PluginError, match="the packages one-zoo and two-zoo both provide"):
         find_architecture("twin")
     entries, faults = ARCHITECTURES.entries()
     assert "twin" not in entries

@@ -138,7 +138,7 @@ def test_names_that_differ_in_composition_alone_are_one_class(tmp_path: Path) ->
     assert labels == (composed, "tea")
     if len(list((tmp_path / "both").iterdir())) == 3:
         assert np.bincount(splits.train.labels)[0] + np.bincount(splits.test.labels)[0] == 8
-        assert any("are one class" in note for note in splits.notes)
+        assert any("are merged into one class" in note for note in splits.notes)
 
 
 @pytest.mark.parametrize(

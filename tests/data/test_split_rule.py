@@ -93,11 +93,11 @@ def test_pictures_that_a_file_of_splits_does_not_name_are_left_out_with_a_note(
     ("change", "says"),
     [
         (lambda rows: [("name", "split"), *rows[1:]], "lacks the column file or split"),
-        (lambda rows: [*rows, ("trian", "fish/p0_0.png", "")], "'trian', which is no split"),
-        (lambda rows: [*rows, ("test", "fish/p0_0.png", "")], "into train and into test"),
+        (lambda rows: [*rows, ("trian", "fish/p0_0.png", "")], "'trian', which is not a split"),
+        (lambda rows: [*rows, ("test", "fish/p0_0.png", "")], "to train and to test"),
         (lambda rows: [*rows, ("test", "fish/gone.png", "")], "names 1 images that do not exist: fish/gone.png"),
-        (lambda rows: [row for row in rows if row[0].lower() not in ("test", "valid")], "into test; expected some"),
-        (lambda rows: [row for row in rows if (row[0], row[1][:4]) != ("train", "fish")], "no picture of fish"),
+        (lambda rows: [row for row in rows if row[0].lower() not in ("test", "valid")], "to test; expected at least one"),
+        (lambda rows: [row for row in rows if (row[0], row[1][:4]) != ("train", "fish")], "no image of fish"),
         (lambda rows: rows[:0], "lacks the column"),
     ],
 )  # fmt: skip

@@ -155,7 +155,7 @@ def test_a_teacher_has_to_be_a_finished_run(teacher: tuple[Path, Path], tmp_path
 
 @pytest.mark.parametrize("settings", [{"class_weights": True}, {"label_smoothing": 0.1}])
 def test_settings_of_labels_are_refused(teacher: tuple[Path, Path], settings: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="leave out"):
+    with pytest.raises(UsageError, match="omit"):
         _student(teacher[0], **settings)
 
 

@@ -104,7 +104,7 @@ def _mend_picture(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (_rename_class, "the class 'fish' is called 'zebrafish' now"),
+        (_rename_class, "the class 'fish' is now called 'zebrafish'"),
         (_remove_class, "the class 'fish' is gone (9 files)"),
         (_add_class, "the class 'new' is new"),
         (_add_pictures, "12 files added (cassette/20.png, cassette/21.png, cassette/22.png and 9 more)"),
@@ -133,10 +133,10 @@ def test_a_changed_folder_is_refused_and_the_change_is_named(
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("test", "tset", "the split folder 'test' is called 'tset' now"),
-        ("test", "Testing", "the split folder 'test' is called 'Testing' now"),
+        ("test", "tset", "the split folder 'test' is now called 'tset'"),
+        ("test", "Testing", "the split folder 'test' is now called 'Testing'"),
         ("test", "../away", "the split folder 'test' is gone (9 files)"),
-        ("test/fish", "test/carp", "the class 'fish' is called 'carp' now"),
+        ("test/fish", "test/carp", "the class 'fish' is now called 'carp'"),
     ],
 )
 def test_a_moved_split_is_refused(
@@ -210,7 +210,7 @@ def test_searches_and_comparisons_do_not_mix_data(
     require_runs_on(tmp_path / "out" / "runs", lambda _recipe: (dataset, splits))
     _rename_class(folder)
     done = cli("compare", "--dataset", "folder:p", "--image-size", "16", "--out", "out", "--budget", "20s")
-    assert "the class 'fish' is called 'zebrafish' now" in done.error
+    assert "the class 'fish' is now called 'zebrafish'" in done.error
     recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=16)
     with pytest.raises(RunError, match="'zebrafish'"):
         search_grid(
@@ -227,7 +227,7 @@ def test_searches_and_comparisons_do_not_mix_data(
 
 def test_a_folder_that_is_not_there_any_more(plain: tuple[Path, Path], tmp_path: Path) -> None:
     run = RunDirectory.open(plain[1])
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="does not exist"):
         load_for_run(run, run.recipe(), data_dir=None, dataset=f"folder:{tmp_path / 'nowhere'}")
     with pytest.raises(DataError, match="does not exist"):
         load_for_run(run, run.recipe(), data_dir=tmp_path / "nowhere")

@@ -39,7 +39,7 @@ Cli = Callable[..., Completed]
         (["train", "simple_cnn-mnist_5k", "--seed", "-1"], "seed -1 is out of range"),
         (["train", "simple_cnn-mnist_5k", "--device", "tpu"], "is not one of 'auto', 'cpu', 'cuda'"),
         (["train", "--resume", "nowhere"], "is not a run directory"),
-        (["train", "--resume", "nowhere", "--lr", "0.1", "simple_cnn-mnist"], "leave out the recipe, --lr"),
+        (["train", "--resume", "nowhere", "--lr", "0.1", "simple_cnn-mnist"], "omit the recipe, --lr"),
         (["train", "simple_cnn-mnist", "--data-dir", "nowhere"], "data folder nowhere does not exist"),
         (["train", "simple_cnn-mnist_5k", "--optimizer", "adm"], "not one of 'adam', 'adamw', 'sgd'"),
         (["train", "simple_cnn-mnist_5k", "--precision", "int8"], "not one of 'fp32', 'tf32', 'bf16'"),

@@ -15,8 +15,8 @@ Cli = Callable[..., Completed]
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"this is a text", "is not an image that can be read"),
-        (b"", "is not an image that can be read"),
+        (b"this is a text", "is not a readable image"),
+        (b"", "is not a readable image"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "image"),
     ],
     ids=["text", "empty", "truncated"],

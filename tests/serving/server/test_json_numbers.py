@@ -120,7 +120,7 @@ def test_a_document_that_is_nested_too_deep_is_said_to_be(form: bytes, levels: i
         with pytest.raises(RequestError) as refused:
             json_numbers.parse(text)
         assert "memory" not in refused.value.message
-    with pytest.raises(RequestError, match="nested too deep"):
+    with pytest.raises(RequestError, match="nested too deeply"):
         json_numbers.parse(b"[" * levels)
 
 
