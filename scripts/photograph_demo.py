@@ -8,11 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from scripts.drawing import THREE, draw, wait_for_pad
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+_DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 
 
 def draw_a_three(page: Page) -> None:
@@ -27,18 +28,19 @@ def main() -> None:
     url = f"{sys.argv[1]}/demo/"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        desktop = browser.new_page(viewport={"width": 1180, "height": 900})
+        desktop = browser.new_page(viewport=_DESKTOP)
         desktop.goto(url)
         draw_a_three(desktop)
         desktop.screenshot(path=IMAGES / "demo.png", full_page=True)
-        dark = browser.new_page(viewport={"width": 1180, "height": 900})
-        dark.goto(f"{url}?__theme=dark")
+        dark = browser.new_page(viewport=_DESKTOP, color_scheme="dark")
+        dark.goto(url)
         dark.get_by_role("tab", name="Drop an image").click()
-        dark.locator(".grid-container button").first.click()
+        dark.locator("#examples button").first.click()
         dark.wait_for_selector("#picture-answers .card")
         dark.get_by_role("button", name="What mattered?").last.click()
         dark.get_by_role("button", name="Show what mattered").last.click()
-        dark.wait_for_timeout(5000)
+        dark.wait_for_selector("#picture-heat img")
+        dark.wait_for_timeout(1000)
         dark.screenshot(path=IMAGES / "demo_drop.png", full_page=True)
         phone = browser.new_page(
             viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True, is_mobile=True

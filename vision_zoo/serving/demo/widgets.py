@@ -56,7 +56,7 @@ def explain_row(name: str, models: list[str] | None) -> tuple[Any, Any, Any]:
             with gr.Column():
                 model = gr.Dropdown(models, value=models[0], label="Model") if models else None
                 button = gr.Button("Show what mattered")
-            heat = shown_image(label="Heat map", show_label=False, elem_id=f"{name}-heat", height=336)
+            heat = shown_image(label="Heat map", show_label=False, elem_id=f"{name}-heat")
     return button, heat, model
 
 
