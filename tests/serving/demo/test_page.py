@@ -167,7 +167,7 @@ def test_what_the_models_themselves_warn_of_is_no_answer(
     shown = verdict([_saying(answer, "3", share, familiar=known) for known in familiar], key="")
     assert f"Unsure: {why}; the most accurate of 3 models guesses <strong>3</strong>" in shown
     assert ">Unsure</p>" in shown
-    assert ("energy score" in shown) is (False in familiar)
+    assert ("unreliable" in shown) is (False in familiar)
     unknown = [_saying(answer, "3", familiar=None), _saying(answer, "3", familiar=False)]
     assert "Unsure" not in verdict(unknown, key="")
 

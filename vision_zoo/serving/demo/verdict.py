@@ -10,10 +10,7 @@ from PIL import Image
 from vision_zoo.serving.demo.answers import Answer
 
 _MOST_BARS = 10
-_WARNED = (
-    "⚠ The energy score, ln Σ exp(logit), is below that of 98 % of the test images: the image is unlike the training "
-    "data, and the probabilities are unreliable."
-)
+_WARNED = "⚠ The image is unlike those that the model knows; its probabilities are unreliable."
 
 
 def verdict(answers: Sequence[Answer], *, key: str) -> str:
