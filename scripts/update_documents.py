@@ -22,6 +22,7 @@ from scripts.figures import (
     sentences,
     server,
     training,
+    uncertainty,
     zoo,
 )
 from scripts.figures.sources import Results, load_results
@@ -56,6 +57,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "own_folder_options": own_folder.options,
     "own_folder_distillation": own_folder.distillation,
     "own_folder_audit": own_folder.audits,
+    "uncertainty": uncertainty.table,
     "layout": layout.tree,
     "reproduction": sentences.reproduction_sentence,
     "quickstart": sentences.quickstart_sentence,

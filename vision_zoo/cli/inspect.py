@@ -136,6 +136,13 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
         "opset": described["opset"],
         "written by": ", ".join(f"{name} {version}" for name, version in described["versions"].items()),
     }
+    calibration = described.get("calibration")
+    if calibration is not None:
+        rows["calibration"] = (
+            f"temperature {calibration['temperature']:.3f}, prediction sets of "
+            f"{', '.join(calibration['set_thresholds'])} %, "
+            f"from {calibration['images']:,} images ({calibration['calibrated_on']})"
+        )
     if described["operators"] is not None:
         rows["operators"] = ", ".join(f"{count} {name}" for name, count in described["operators"].items())
     return [{"": name, "value": str(value)} for name, value in rows.items()]

@@ -5,6 +5,7 @@
     results/<environment>/timing.json            recipes timed in turn
     results/<environment>/own_folder*.json       folders of a few pictures a class, compared and audited
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
+    results/<environment>/uncertainty.json       calibrated copies of them: honesty of probabilities, sets and warnings
 Needs no torch.
 """
 
@@ -17,6 +18,7 @@ from vision_zoo.core import json_file
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult, OwnFolderResult
+from vision_zoo.core.uncertainty_result import UncertaintyResult
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -233,7 +235,14 @@ class _Header:
 
 
 Result = TypeVar(
-    "Result", RecipeResult, GridResult, ZooResult, TimingResult, OwnFolderAuditResult, OwnFolderResult
+    "Result",
+    RecipeResult,
+    GridResult,
+    ZooResult,
+    TimingResult,
+    OwnFolderAuditResult,
+    OwnFolderResult,
+    UncertaintyResult,
 )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.architectures import find_architecture
+from vision_zoo.artifact.familiarity import MAX_CLASSES
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.errors import VisionZooError
@@ -156,17 +157,27 @@ def _figure_row(row: BenchmarkRow) -> dict[str, Any]:
 
 
 def _limits(metadata: Metadata) -> str:
-    unfamiliar = (
-        " An image whose energy score is worse than that of 98 % of the test images is flagged as unlike them."
-        if metadata.ood_energy_threshold is not None
-        else ""
-    )
     return (
         "## Limitations\n\nThe model assigns every image to one of its classes, possibly with high confidence, even "
-        f"if the image belongs to none.{unfamiliar} The accuracy was measured on test images from the same source as "
-        "the training images; expect a lower accuracy on others. The model was not examined for fairness or safety; "
-        "do not use it for decisions about people."
+        f"if the image belongs to none.{_uncertainty(metadata)} The accuracy was measured on test images from the same "
+        "source as the training images; expect a lower accuracy on others. The model was not examined for fairness or "
+        "safety; do not use it for decisions about people."
     )
+
+
+def _uncertainty(metadata: Metadata) -> str:
+    calibration = metadata.calibration
+    said = ""
+    if calibration is not None:
+        said = (
+            f" Its probabilities and prediction sets are calibrated on {calibration.images:,} images "
+            f"({calibration.calibrated_on})."
+        )
+        if len(metadata.labels) <= MAX_CLASSES:
+            return f"{said} An image that is less like those than 95 % of them is flagged as unlike them."
+    if metadata.ood_energy_threshold is None:
+        return said
+    return f"{said} An image whose energy score is worse than that of 98 % of the test images is flagged as unlike them."
 
 
 def _listed(labels: tuple[str, ...], most: int = 20) -> str:

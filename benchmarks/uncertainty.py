@@ -1,0 +1,238 @@
+"""How honest calibrated files are: `results/<environment>/uncertainty.json`.
+
+Every shipped model is calibrated in a copy, as `vision-zoo calibrate` does it, and judged on test images that it was not
+calibrated on: expected calibration error before and after, coverage of the sets of labels, and how much of foreign data
+several scores warn of at 5 % false alarms. Digits and clothes are foreign to each other as they are; photographs are
+brought to the model's input. What is measured of other models is kept.
+
+    python -m benchmarks.uncertainty [MODEL...] [--no-latency]
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.spatial import cKDTree
+from scipy.stats import betabinom
+
+from vision_zoo.artifact.calibration import Calibration
+from vision_zoo.artifact.metadata import energy
+from vision_zoo.core.environment import describe
+from vision_zoo.core.json_file import read_if_present
+from vision_zoo.core.results import result_path, write_result
+from vision_zoo.core.statistics import calibration_error, softmax
+from vision_zoo.core.uncertainty_result import (
+    CalibratedModel,
+    CoverageMeasurement,
+    ScoreMeasurement,
+    UncertaintyResult,
+)
+from vision_zoo.data import find_dataset
+from vision_zoo.exporting.calibrate import calibrate_file
+from vision_zoo.exporting.calibration import FALSE_ALARMS
+from vision_zoo.exporting.calibration_images import images_for
+from vision_zoo.images.preprocess import InputFormat, prepare
+from vision_zoo.serving.session import Session
+
+ROOT = Path(__file__).resolve().parent.parent
+CHOSEN = "Gaussians of logits and pixels"
+_FOREIGN = {
+    "mnist": "fashion-mnist",
+    "fashion-mnist": "mnist",
+    "cifar10": "imagenette-rgb",
+    "cifar10-gray": "imagenette-rgb",
+    "imagenette": "cifar10",
+    "imagenette-rgb": "cifar10",
+}
+_FOREIGN_IMAGES = 2000
+_NEIGHBOURS = 10
+_BAND = 0.95
+
+Score = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float64]]
+
+
+def measured(path: Path, folder: Path, data_dir: Path | None, *, latency: bool) -> CalibratedModel:
+    """Calibrate a copy of the file at `path` in `folder` and judge it."""
+    started = time.process_time()
+    before = Session(path, provider="cpu")
+    used = images_for(before.metadata, dataset=None, data_dir=data_dir)
+    done = calibrate_file(path, data_dir=data_dir, output_dir=folder)
+    after, calibration = Session(done.path, provider="cpu"), done.calibration
+    assert used.rest is not None
+    assert after.gaussians is not None
+    images, labels = np.asarray(used.rest.images), np.asarray(used.rest.labels)
+    prediction = after.predict_all(images)
+    foreign = _foreign(_FOREIGN[before.metadata.dataset], after.metadata.input, data_dir)
+    given = {
+        "calibration": (
+            np.asarray(used.split.images),
+            after.predict_all(np.asarray(used.split.images)).logits,
+        ),
+        "test": (images, prediction.logits),
+        "foreign": (foreign, after.predict_all(foreign).logits),
+    }
+    scores = _scores(calibration, given["calibration"][1], np.asarray(used.split.labels))
+    found = {name: _judged(score, given) for name, score in scores.items()}
+    warned = [~after.gaussians.are_familiar(*given[part]) for part in ("test", "foreign")]
+    found[CHOSEN] = ScoreMeasurement(
+        false_alarms=round(float(warned[0].mean()), 4), detected=round(float(warned[1].mean()), 4)
+    )
+    return CalibratedModel(
+        model=before.name,
+        dataset=before.metadata.dataset,
+        foreign=_FOREIGN[before.metadata.dataset],
+        calibrated_on=calibration.calibrated_on,
+        calibration_images=calibration.images,
+        images=len(labels),
+        temperature=calibration.temperature,
+        error_before=_error(softmax(prediction.logits), labels),
+        error_after=_error(prediction.probabilities.astype(np.float64), labels),
+        coverage=[
+            _covered(prediction.probabilities, labels, float(rate) / 100, threshold, calibration.images)
+            for rate, threshold in calibration.set_thresholds.items()
+        ],
+        scores=found,
+        chosen=CHOSEN,
+        latency_ratio=_latency_ratio(before, after) if latency else None,
+        cpu_seconds=round(time.process_time() - started, 1),
+    )
+
+
+def _foreign(name: str, target: InputFormat, data_dir: Path | None) -> NDArray[np.uint8]:
+    images = find_dataset(name).load(data_dir).test.spread(_FOREIGN_IMAGES).images
+    if images.shape[1:] == target.shape:
+        return np.asarray(images)
+    return np.stack([prepare(Image.fromarray(image.squeeze()), target) for image in images])
+
+
+def _error(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    right = probabilities.argmax(axis=1) == labels
+    return round(calibration_error(probabilities.max(axis=1), right), 5)
+
+
+def _covered(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    target: float,
+    threshold: float,
+    calibrated: int,
+) -> CoverageMeasurement:
+    count = len(labels)
+    rank = max(1, int((calibrated + 1) * (1 - target) + 1e-9))
+    low, high = betabinom.interval(_BAND, count, calibrated + 1 - rank, rank)
+    within = probabilities >= threshold
+    sets = within | (np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None])
+    rows = np.arange(count)
+    return CoverageMeasurement(
+        target=target,
+        by_threshold=round(float(within[rows, labels].mean()), 5),
+        low=round(float(low) / count, 5),
+        high=round(float(high) / count, 5),
+        of_sets=round(float(sets[rows, labels].mean()), 5),
+        mean_labels=round(float(sets.sum(axis=1).mean()), 3),
+    )
+
+
+def _scores(
+    calibration: Calibration, logits: NDArray[np.float32], labels: NDArray[np.int64]
+) -> dict[str, Score]:
+    """Scores by name, low for what is unlike the calibration images, whose `logits` and `labels` are given."""
+
+    def probabilities(values: NDArray[np.float32]) -> NDArray[np.float64]:
+        return softmax(values / np.float32(calibration.temperature))
+
+    def entropy(_: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.float64]:
+        found = probabilities(values)
+        negative: NDArray[np.float64] = (found * np.log(found + 1e-300)).sum(axis=1)
+        return negative
+
+    classes = np.unique(labels)
+    means = np.stack([logits[labels == index].mean(axis=0) for index in classes]).astype(np.float64)
+    centred = logits - means[np.searchsorted(classes, labels)]
+    inverse = np.linalg.pinv(np.cov(centred, rowvar=False))
+
+    def mahalanobis(_: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.float64]:
+        away = values[:, None] - means[None]
+        distances: NDArray[np.float64] = -np.einsum("nkc,cd,nkd->nk", away, inverse, away).min(axis=1)
+        return distances
+
+    known = cKDTree(logits[:: max(1, len(logits) // 2000)])
+
+    def neighbours(_: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.float64]:
+        distances: NDArray[np.float64] = -known.query(values, k=_NEIGHBOURS)[0][:, -1]
+        return distances
+
+    return {
+        "maximum probability": lambda _, values: probabilities(values).max(axis=1),
+        "maximum logit": lambda _, values: values.max(axis=1).astype(np.float64),
+        "energy": lambda _, values: energy(values),
+        "entropy": entropy,
+        "Mahalanobis distance of logits": mahalanobis,
+        "nearest neighbours of logits": neighbours,
+    }
+
+
+def _judged(
+    score: Score, given: Mapping[str, tuple[NDArray[np.uint8], NDArray[np.float32]]]
+) -> ScoreMeasurement:
+    threshold = np.quantile(score(*given["calibration"]), FALSE_ALARMS)
+    test, foreign = (float((score(*given[part]) < threshold).mean()) for part in ("test", "foreign"))
+    return ScoreMeasurement(false_alarms=round(test, 4), detected=round(foreign, 4))
+
+
+def _latency_ratio(before: Session, after: Session, *, pairs: int = 100, calls: int = 30) -> float:
+    """The median over `pairs` of the ratio of the median times of `calls` in turns, one image each."""
+    image = np.zeros((1, *before.metadata.input.shape), dtype=np.uint8)
+
+    def median(session: Session) -> float:
+        times = []
+        for _ in range(calls):
+            begun = time.perf_counter_ns()
+            session.predict(image)
+            times.append(time.perf_counter_ns() - begun)
+        return float(np.median(times))
+
+    ratios = []
+    for number in range(pairs):
+        order = (before, after) if number % 2 else (after, before)
+        times = {session.path: median(session) for session in order}
+        ratios.append(times[after.path] / times[before.path])
+    return round(float(np.median(ratios)), 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="names of shipped models; default: all")
+    parser.add_argument("--no-latency", action="store_true", help="on a machine with other work")
+    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
+    chosen = parser.parse_args()
+    data_dir = os.environ.get("VISION_ZOO_DATA")
+    shipped = sorted((ROOT / "exported").glob("*.onnx"), key=lambda path: path.stem)
+    target = result_path(chosen.results_dir, describe(), "uncertainty")
+    document = read_if_present(target, UncertaintyResult) or UncertaintyResult(environment=describe())
+    for path in shipped:
+        if chosen.models and path.stem not in chosen.models:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            one = measured(
+                path, Path(folder), Path(data_dir) if data_dir else None, latency=not chosen.no_latency
+            )
+        print(one, file=sys.stderr)
+        others = [row for row in document.models if row.model != one.model]
+        models = sorted([*others, one], key=lambda row: row.model)
+        document = replace(document, environment=describe(), models=models)
+        write_result(target, document)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""How honest calibrated files are, and which score finds foreign images."""
+
+from collections.abc import Sequence
+from statistics import fmean, median
+from typing import Any
+
+from scripts.figures.sources import Results, read_as, versions
+from vision_zoo.core.tables import markdown
+from vision_zoo.core.uncertainty_result import CalibratedModel, UncertaintyResult
+
+_READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy")
+
+
+def table(results: Results) -> str:
+    """A row for every model, and a table of the scores by kind of foreign data."""
+    parts = []
+    for document in read_as(results, "uncertainty", UncertaintyResult):
+        parts += [markdown([_row(model) for model in document.models]), _said(document)]
+        parts.append(markdown(_scores(document.models)))
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def _row(model: CalibratedModel) -> dict[str, Any]:
+    own = model.scores[model.chosen]
+    return {
+        "model": f"`{model.model}`",
+        "calibrated on": model.calibrated_on,
+        "judged on": f"{model.images:,}",
+        "temperature": f"{model.temperature:.2f}",
+        "calibration error": f"{model.error_before:.2%} → {model.error_after:.2%}",
+        **{
+            f"coverage of {found.target:.0%}": f"{found.by_threshold:.1%}{'' if found.is_within else ' ²'}, "
+            f"sets {found.of_sets:.1%} of {found.mean_labels:.2f}"
+            for found in model.coverage
+        },
+        "false alarms": f"{own.false_alarms:.1%}",
+        "foreign": model.foreign,
+        "detected": f"{own.detected:.1%}",
+    }
+
+
+def _said(document: UncertaintyResult) -> str:
+    rates = [found for model in document.models for found in model.coverage]
+    outside = sum(not found.is_within for found in rates)
+    ratios = [model.latency_ratio for model in document.models if model.latency_ratio is not None]
+    latency = (
+        f" Latency of one image over that of the file before: {min(ratios):.3f} to {max(ratios):.3f}, median "
+        f"{median(ratios):.3f}, in turns in one process."
+        if ratios
+        else ""
+    )
+    where = f"{document.environment.description}; {versions(document.environment, _READ_WITH)}"
+    return (
+        "*Calibration error*: expected calibration error in 15 bins of equal width, before and after. *Coverage*: of the "
+        "threshold alone, then of the sets as they are given, never empty, with their mean number of labels. ² Outside "
+        "the 95 % band of calibrations and test splits of this size (beta-binomial), as "
+        f"{outside} of {len(rates)} are; about {0.05 * len(rates):.0f} are by chance, and models of one dataset share "
+        f"their images. *Detected*: of 2,000 foreign test images.{latency} Measured on {where}."
+    )
+
+
+def _scores(models: Sequence[CalibratedModel]) -> list[dict[str, Any]]:
+    pairs = list(dict.fromkeys((_kind(model), _kind_of(model.foreign)) for model in models))
+    rows = []
+    for name in dict.fromkeys(name for model in models for name in model.scores):
+        row: dict[str, Any] = {"score": name}
+        for own, foreign in pairs:
+            found = [model.scores[name].detected for model in models if _kind(model) == own]
+            row[f"{foreign} to models of {own}"] = f"{fmean(found):.1%} ({min(found):.1%})"
+        rows.append(row)
+    return rows
+
+
+def _kind(model: CalibratedModel) -> str:
+    return _kind_of(model.dataset)
+
+
+def _kind_of(dataset: str) -> str:
+    return {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}.get(
+        dataset, "CIFAR-10" if dataset.startswith("cifar10") else "Imagenette"
+    )

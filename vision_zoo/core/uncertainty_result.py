@@ -1,0 +1,71 @@
+"""How honest the probabilities, sets and warnings of calibrated files are: a document of `results/`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from vision_zoo.core.environment import Environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageMeasurement:
+    """How often sets of a stated `target` coverage have the true label; fractions of the images.
+
+    `by_threshold` is of the threshold alone, whose number of hits lies from `low` to `high` in 95 % of calibrations and
+    test splits of this size (beta-binomial); `of_sets` is of the sets as they are given, never empty, with `mean_labels`.
+    """
+
+    target: float
+    by_threshold: float
+    low: float
+    high: float
+    of_sets: float
+    mean_labels: float
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the threshold covers what it says."""
+        return self.low <= self.by_threshold <= self.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreMeasurement:
+    """What a score warns of in test images and in foreign data, with its threshold at 5 % of the calibration images."""
+
+    false_alarms: float
+    detected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibratedModel:
+    """A calibrated copy of a shipped file, judged on `images` test images that it was not calibrated on.
+
+    Calibration errors are expected ones, of 15 bins of equal width. `scores` are by name, `chosen` the file's own;
+    `foreign` names the dataset they should detect. `latency_ratio` is the time of one image over that of the file as it
+    was, the median of pairs in turns; None where it was not measured.
+    """
+
+    model: str
+    dataset: str
+    foreign: str
+    calibrated_on: str
+    calibration_images: int
+    images: int
+    temperature: float
+    error_before: float
+    error_after: float
+    coverage: Sequence[CoverageMeasurement]
+    scores: Mapping[str, ScoreMeasurement]
+    chosen: str
+    latency_ratio: float | None = None
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncertaintyResult:
+    """The calibrated copies of the shipped files."""
+
+    schema: Literal[2] = 2
+    kind: Literal["uncertainty"] = "uncertainty"
+    environment: Environment
+    models: Sequence[CalibratedModel] = ()
