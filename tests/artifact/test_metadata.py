@@ -3,6 +3,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.metadata import METADATA_KEY, Metadata, check_signature, metadata_of
 from vision_zoo.core.errors import ModelError
 from vision_zoo.images.preprocess import InputFormat
@@ -22,6 +23,13 @@ METADATA = Metadata(
     data_variant="original",
 )
 
+CALIBRATION = {
+    "calibrated_on": "validation split",
+    "images": 400,
+    "temperature": 1.5,
+    "set_thresholds": {"90": 0.5, "99": 0.01},
+}
+
 
 @dataclass
 class Tensor:
@@ -37,6 +45,14 @@ PROBABILITIES = Tensor("probabilities", "tensor(float)", ["batch", 2])
 
 def test_metadata_survives_the_file() -> None:
     assert metadata_of({METADATA_KEY: METADATA.to_json()}, name="m") == METADATA
+
+
+def test_a_calibration_survives_and_files_without_one_stay_as_they_were() -> None:
+    assert "calibration" not in json.loads(METADATA.to_json())
+    value = json.loads(METADATA.to_json()) | {"calibration": CALIBRATION}
+    metadata = metadata_of({METADATA_KEY: json.dumps(value)}, name="m")
+    assert metadata.calibration == Calibration(**CALIBRATION)  # type: ignore[arg-type]
+    assert json.loads(metadata.to_json()) == value
 
 
 def test_keys_of_published_files_stay() -> None:
@@ -64,6 +80,9 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         ({"input": None}, "incomplete metadata"),
         ({"recipe": ...}, "incomplete metadata"),
         ({"recipe": 3}, "incomplete metadata"),
+        ({"calibration": CALIBRATION | {"temperature": 0.0}}, "temperature must be above 0"),
+        ({"calibration": CALIBRATION | {"set_thresholds": {"x": 0.5}}}, "incomplete metadata"),
+        ({"calibration": CALIBRATION | {"set_thresholds": {"100": 0.5}}}, "between 0 and 100"),
         ({"test_accuracy": None}, "incomplete metadata"),
         ({"labels": ["cat", 3]}, "incomplete metadata"),
         ({"labels": ["cat", ""]}, "empty label"),

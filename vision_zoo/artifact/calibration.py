@@ -29,6 +29,8 @@ class Calibration:
     def __post_init__(self) -> None:
         if not self.temperature > 0:
             raise ValueError("the temperature must be above 0")
+        if not all(0 < float(rate) < 100 for rate in self.set_thresholds):
+            raise ValueError("a coverage must be between 0 and 100 %")
 
     def threshold(self, coverage: float) -> float:
         """The least probability in a set of that coverage, as 0.95 or 95; UsageError where the file has none."""

@@ -24,6 +24,8 @@ MIN_SIDE = 4
 """Pixels of a side that has statistics."""
 
 _SMALL = 1e-3
+_PIXELS = 2**20
+"""Of the images whose statistics are computed at once: as floating point, many take much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +91,9 @@ class Gaussians:
 
 def vectors_of(images: NDArray[np.uint8], logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Logits `[n, classes]` and the statistics of images uint8 `[n, height, width, channels]`: `[n, classes + 8]`."""
-    batches = range(0, len(images), 1024)  # as floating point, many images would take much memory
-    statistics = np.concatenate([_statistics(images[start : start + 1024]) for start in batches])
+    size = max(1, _PIXELS // max(1, images.shape[1] * images.shape[2]))
+    batches = range(0, len(images), size)
+    statistics = np.concatenate([_statistics(images[start : start + size]) for start in batches])
     return np.concatenate([logits.astype(np.float64), statistics], axis=1)
 
 

@@ -113,7 +113,11 @@ async def classify(
             raise _none_usable(answer)
         images = np.stack(usable)
         prediction = await state.run_model(turn, session, images)
-        found = None if coverage is None else uncertainties(session, images, prediction, coverage)
+        found = None
+        if coverage is not None:
+            found = await turn.run_in_thread(
+                functools.partial(uncertainties, session, images, prediction, coverage)
+            )
     ranked = map(_ranked, prediction.labelled(session.metadata.labels, top))
     if found is not None:
         ranked = map(_uncertain, ranked, found)
