@@ -37,22 +37,24 @@ def several_file(web_runtime: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return file
 
 
-def opened(browser: Browser, file: Path, *, before: str = "", **options: Any) -> Iterator[Page]:
+def opened(
+    browser: Browser, file: Path, *, beside: Path | None = None, before: str = "", **options: Any
+) -> Iterator[Page]:
     """The page with its models loaded; nothing has gone wrong in it at the end, and nothing was asked for.
 
-    `before` is a script that runs before the page's own.
+    Files in `beside` may be asked for. `before` is a script that runs before the page's own.
     """
     context = browser.new_context(**options)
     context.add_init_script(before)
     context.set_offline(True)
     page = context.new_page()
     wrong: list[str] = []
-    own = (file.as_uri(), "blob:", "data:")
+    own = ((beside or file).as_uri(), "blob:", "data:")
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: None if request.url.startswith(own) else wrong.append(request.url))
     page.goto(file.as_uri())
-    page.evaluate("window.visionZoo.ready")
+    page.evaluate("window.visionZoo?.ready")
     yield page
     context.close()
     assert wrong == []

@@ -2,11 +2,14 @@
 
 const about = JSON.parse(document.getElementById("about").textContent);
 
-/** The bytes of a block of the page: gzip in base64. */
+/** The bytes of a block, gzip in base64, that is in the page or in a script beside it. */
 async function unpacked(id) {
-  const text = atob(document.getElementById(id).textContent), bytes = new Uint8Array(text.length);
+  const inside = document.getElementById(id), beside = globalThis.visionZooBlocks ?? {};
+  if (!inside && !beside[id]) throw new Error("a script beside this page is missing");
+  const text = atob(inside ? inside.textContent : beside[id]), bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  document.getElementById(id).remove(); // megabytes of text that nobody reads again
+  inside?.remove(); // megabytes of text that nobody reads again
+  delete beside[id];
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -57,10 +57,20 @@ def write_page(file: Path, models: Sequence[Path], *, runtime_folder: Path | Non
     names = [session.name for session in sessions]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"a page needs models of different names; got {', '.join(names) or 'none'}")
-    contents = {session.name: _content(session) for session in sessions}
-    content = _page(sessions, contents, runtime.load_runtime(runtime_folder)).encode()
+    blocks = model_blocks(sessions)
+    content = page_text(sessions, runtime_blocks(runtime.load_runtime(runtime_folder)) | blocks).encode()
     atomic.write_bytes(file, content)
     return WebPage(file, len(content), tuple(names))
+
+
+def runtime_blocks(loaded: Runtime) -> dict[str, bytes]:
+    """What a page needs of ONNX Runtime Web, by the names that its script uses."""
+    return {"runtime-script": loaded.script, "runtime-wasm": loaded.wasm}
+
+
+def model_blocks(sessions: Sequence[Session]) -> dict[str, bytes]:
+    """The files of a page's models, by the names that its script uses; ModelError if one was replaced meanwhile."""
+    return {f"model-{number}": _content(session) for number, session in enumerate(sessions)}
 
 
 def _content(session: Session) -> bytes:
@@ -70,13 +80,21 @@ def _content(session: Session) -> bytes:
     return content
 
 
-def _page(sessions: Sequence[Session], contents: Mapping[str, bytes], loaded: Runtime) -> str:
+def page_text(
+    sessions: Sequence[Session],
+    blocks: Mapping[str, bytes],
+    *,
+    scripts: Sequence[str] = (),
+    links: Mapping[str, str] | None = None,
+) -> str:
+    """A page with models. Blocks that are not in `blocks` are in files that `block_script` made, the `scripts`.
+
+    `scripts` are their addresses from the page; `links` are addresses of other pages by what to call them.
+    """
     from markupsafe import Markup
 
     from vision_zoo import __version__
 
-    blocks = {"runtime-script": loaded.script, "runtime-wasm": loaded.wasm}
-    blocks |= {f"model-{number}": contents[session.name] for number, session in enumerate(sessions)}
     style = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("look", "style"))
     script = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     names = ", ".join(session.name for session in sessions)
@@ -86,15 +104,28 @@ def _page(sessions: Sequence[Session], contents: Mapping[str, bytes], loaded: Ru
         title=names if len(sessions) <= 2 else f"{len(sessions)} models",
         version=__version__,
         runtime_version=runtime.VERSION,
-        policy=_policy(style, script),
+        policy=_policy(style, script, beside=bool(scripts)),
         coverages=sorted({rate for about in abouts for rate in about["sets"]}, key=float),
         draws=any(session.metadata.input.centring == "center_of_mass" for session in sessions),
         models=abouts,
         blocks={name: _packed(block) for name, block in blocks.items()},
+        scripts=scripts,
+        links=links or {},
         # both are the package's own; they have no "</" in them
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
     )
+
+
+def block_script(blocks: Mapping[str, bytes]) -> str:
+    """A script that holds `blocks` for pages that several share: unlike data, scripts may be loaded from disk."""
+    lines = [f'visionZooBlocks["{name}"] = "{_packed(block)}";' for name, block in blocks.items()]
+    return "\n".join(["globalThis.visionZooBlocks ??= {};", *lines, ""])
+
+
+def runtime_licence() -> str:
+    """The licence of ONNX Runtime Web, which goes with every copy of it."""
+    return html.render(_FOLDER / "licence.txt", runtime_version=runtime.VERSION)
 
 
 def _about(session: Session) -> dict[str, Any]:
@@ -116,13 +147,14 @@ def _packed(content: bytes) -> str:
     return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
-def _policy(style: str, script: str) -> str:
-    """The page's Content-Security-Policy: its own script and style, and nothing from anywhere."""
+def _policy(style: str, script: str, *, beside: bool) -> str:
+    """The page's Content-Security-Policy: its own script and style, those `beside` it, and nothing from anywhere."""
     own_script, own_style = (
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
         for text in (script, style)
     )
+    files = "'self' file: " if beside else ""
     return (
-        f"default-src 'none'; script-src {own_script} blob: 'wasm-unsafe-eval'; style-src {own_style}; "
+        f"default-src 'none'; script-src {own_script} {files}blob: 'wasm-unsafe-eval'; style-src {own_style}; "
         "img-src blob: data:; media-src blob:; base-uri 'none'; form-action 'none'"
     )
