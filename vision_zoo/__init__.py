@@ -12,7 +12,18 @@ Nothing heavy is imported before a function is called. Errors are those of `visi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vision_zoo.api import Classifier, audit, compare, evaluate, export, export_html, load, resume, train
+    from vision_zoo.api import (
+        Classifier,
+        audit,
+        compare,
+        evaluate,
+        export,
+        export_html,
+        load,
+        resume,
+        site,
+        train,
+    )
 
 __all__ = [
     "Classifier",
@@ -24,6 +35,7 @@ __all__ = [
     "export_html",
     "load",
     "resume",
+    "site",
     "train",
 ]
 __version__ = "0.1.0"

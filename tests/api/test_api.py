@@ -44,6 +44,7 @@ def test_the_public_names_are_these() -> None:
         "export_html",
         "load",
         "resume",
+        "site",
         "train",
     ]
     assert set(vz.__all__) <= set(dir(vz))

@@ -8,6 +8,7 @@ from vision_zoo.api.auditing import Audit, audit
 from vision_zoo.api.comparison import Comparison, compare
 from vision_zoo.api.inference import Classifier, LabelProbability, LabelSet, evaluate, export_html, load
 from vision_zoo.api.runs import ExportedFile, FinishedRun, export, resume, train
+from vision_zoo.api.sites import site
 
 __all__ = [
     "Audit",
@@ -24,5 +25,6 @@ __all__ = [
     "export_html",
     "load",
     "resume",
+    "site",
     "train",
 ]

@@ -62,7 +62,7 @@ def accuracy_against_latency(points: Sequence[Point], *, title: str) -> "Figure"
                 markeredgecolor="black" if on_front else "none",
                 markeredgewidth=1.6,
                 linestyle="none",
-                label=_short_name(point),
+                label=short_name(point.model, point.dataset),
             )
         axes.set_title(dataset, fontsize=11)
         axes.margins(0.15)
@@ -166,5 +166,6 @@ def logarithmic(axes: "Axes", which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _short_name(point: Point) -> str:
-    return point.model.replace(f"-{point.dataset.replace('-', '_')}", "")
+def short_name(model: str, dataset: str) -> str:
+    """A model's name without that of its dataset."""
+    return model.replace(f"-{dataset.replace('-', '_')}", "")

@@ -66,6 +66,7 @@ COMMANDS = {
     "demo": "serve.demo",
     "info": "inspect.info",
     "card": "inspect.card",
+    "site": "site.site",
     "doctor": "inspect.doctor",
 }
 """The function of every command, in a module beside this one."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Json, ModelsDir, report_model
+from vision_zoo.cli.options import DataDir, Json, ModelsDir, Runtime, report_model, tell_of_fetching
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import UsageError
 
@@ -35,12 +35,7 @@ def export(
             help="File for one HTML page that runs models in a browser, without a network.", metavar="FILE"
         ),
     ] = None,
-    runtime: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with the npm package onnxruntime-web, unpacked, for --html. Default: fetched once with npm."
-        ),
-    ] = None,
+    runtime: Runtime = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
         "exported"
     ),
@@ -141,10 +136,8 @@ def _export_html(
     models: list[str], file: Path, runtime: Path | None, models_dir: Path | None, *, as_json: bool
 ) -> None:
     from vision_zoo import api
-    from vision_zoo.serving.web.runtime import PACKAGE, VERSION, cache_folder
 
-    if runtime is None and not cache_folder().is_dir():
-        print(f"fetching {PACKAGE} {VERSION} with npm, once (33 MB)", file=sys.stderr)
+    tell_of_fetching(runtime)
     page = api.export_html(models, file, runtime=runtime, models_dir=models_dir)
     if as_json:
         print_json({"html": str(page.path), "bytes": page.size, "models": list(page.models)})

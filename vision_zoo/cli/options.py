@@ -32,6 +32,21 @@ Model = Annotated[
         help="Path of an .onnx file, or a name from `vision-zoo list models`.", show_default=False
     ),
 ]
+Runtime = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with the npm package onnxruntime-web, unpacked. Default: fetched once with npm.",
+        metavar="DIR",
+    ),
+]
+
+
+def tell_of_fetching(runtime: Path | None) -> None:
+    """Print on stderr that npm is about to fetch ONNX Runtime Web, where it is."""
+    from vision_zoo.serving.web.runtime import PACKAGE, VERSION, cache_folder
+
+    if runtime is None and not cache_folder().is_dir():
+        print(f"fetching {PACKAGE} {VERSION} with npm, once (33 MB)", file=sys.stderr)
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,6 +1,6 @@
 """One row of a benchmark."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vision_zoo.core.json_file import null
@@ -48,3 +48,12 @@ class BenchmarkRow:
     postprocess_ms: float | None = null()
     nodes: Mapping[str, int] | None = null()
     copies: int | None = null()
+
+
+def rows_of_one_image(rows: Iterable[BenchmarkRow]) -> dict[str, BenchmarkRow]:
+    """By model: the row of ONNX Runtime and one image, one call after the other."""
+    return {
+        row.model: row
+        for row in rows
+        if row.engine == "onnxruntime" and row.batch == 1 and row.scenario == "single-stream"
+    }

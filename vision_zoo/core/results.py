@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from vision_zoo.core import json_file
-from vision_zoo.core.benchmark_row import BenchmarkRow
+from vision_zoo.core.benchmark_row import BenchmarkRow, rows_of_one_image
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult, OwnFolderResult
 from vision_zoo.core.uncertainty_result import UncertaintyResult
@@ -209,12 +209,8 @@ class ZooResult:
     benchmark: Sequence[BenchmarkRow] = ()
 
     def rows_of_one_image(self) -> dict[str, BenchmarkRow]:
-        """By model: the row of ONNX Runtime and one image, one call after the other."""
-        return {
-            row.model: row
-            for row in self.benchmark
-            if row.engine == "onnxruntime" and row.batch == 1 and row.scenario == "single-stream"
-        }
+        """`rows_of_one_image` of the benchmark."""
+        return rows_of_one_image(self.benchmark)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,13 @@ from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.core.results import ZooResult, load_results
 from vision_zoo.core.tables import markdown
-from vision_zoo.data import find_dataset
+from vision_zoo.data import REGISTRY as DATASETS
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import FIELD_NAMES, Recipe
 from vision_zoo.serving.session import Session
 
-_LICENCE = "mit"
+LICENCE = "mit"
 _LIBRARY = "onnx"
 
 
@@ -35,10 +35,10 @@ def model_card(path: Path, results_dir: Path | None) -> str:
 
     session = Session(path, provider="cpu")
     metadata = session.metadata
-    dataset = _dataset(metadata)
+    dataset = dataset_of(metadata)
     data = ModelCardData(
         model_name=session.name,
-        license=_LICENCE if dataset is not None else None,
+        license=LICENCE if dataset is not None else None,
         library_name=_LIBRARY,
         pipeline_tag="image-classification",
         tags=["onnx", metadata.architecture, metadata.dataset],
@@ -62,18 +62,29 @@ def model_card(path: Path, results_dir: Path | None) -> str:
         _pretrained(metadata),
         _training(RECIPES.get(metadata.recipe)),
         _figures(session, results_dir),
-        _limits(metadata),
+        f"## Limitations\n\n{limitations(metadata)}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _dataset(metadata: Metadata) -> Dataset | None:
-    """None for a folder of the user, which may no longer exist."""
-    return None if metadata.dataset.startswith("folder-") else find_dataset(metadata.dataset)
+def dataset_of(metadata: Metadata) -> Dataset | None:
+    """None for a folder of the user, and for a plug-in that is not installed here."""
+    try:
+        return DATASETS.find(metadata.dataset)
+    except VisionZooError:
+        return None
+
+
+def weights_of(metadata: Metadata) -> str | None:
+    """The weights that the features of a model start from; None for one from scratch."""
+    try:
+        return find_architecture(metadata.architecture).weights or None
+    except VisionZooError:  # a plug-in that is not installed here
+        return None
 
 
 def _introduction(name: str, metadata: Metadata, dataset: Dataset | None) -> str:
-    of = "images of a folder" if dataset is None else dataset.title
+    of = f"images of `{metadata.dataset}`" if dataset is None else dataset.title
     measured = "before it was fitted to them, too" if metadata.refitted else "with this file"
     return (
         f"# {name}\n\nAn image classifier for {of}: {len(metadata.labels)} classes ({_listed(metadata.labels)}), "
@@ -97,22 +108,22 @@ def _use(session: Session, path: Path) -> str:
 
 def _data(metadata: Metadata, dataset: Dataset | None) -> str:
     if dataset is None:
-        return (
-            f"## Data\n\nA folder of images, `{metadata.dataset}`. The owner of the images "
-            "determines their licence and that of the model."
-        )
+        return f"## Data\n\nImages of `{metadata.dataset}`. Their owner determines their licence and that of the model."
     copy = "" if metadata.data_variant == "original" else f" The copy used here: {metadata.data_variant}."
     source = f" {dataset.source}" if dataset.source else ""
     return f"## Data\n\n{dataset.title}. Licence: {dataset.licence}.{copy}{source}"
 
 
 def _pretrained(metadata: Metadata) -> str:
-    try:
-        weights = find_architecture(metadata.architecture).weights
-    except VisionZooError:  # a plug-in that is not installed here
-        return ""
+    text = pretrained_terms(metadata)
+    return f"## Pretrained weights\n\n{text}" if text else ""
+
+
+def pretrained_terms(metadata: Metadata) -> str:
+    """What to know of a model with pretrained weights, in sentences; empty for one from scratch."""
+    weights = weights_of(metadata)
     return (
-        f"## Pretrained weights\n\nThe feature layers start from {weights}. ImageNet's own terms (non-commercial "
+        f"The feature layers start from {weights}. ImageNet's own terms (non-commercial "
         "research and education) may apply to you. On images from ImageNet, such as Imagenette's, the accuracy is "
         "too optimistic."
         if weights
@@ -123,13 +134,17 @@ def _pretrained(metadata: Metadata) -> str:
 def _training(recipe: Recipe | None) -> str:
     if recipe is None:
         return ""
-    rows = [
+    report = f" An experiment of report {recipe.report}." if recipe.report else ""
+    remark = f" {recipe.remark}" if recipe.remark else ""
+    return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(training_settings(recipe))}"
+
+
+def training_settings(recipe: Recipe) -> list[dict[str, str]]:
+    """A row for each setting of a recipe, by the name that people use."""
+    return [
         {"setting": FIELD_NAMES.get(key, key).replace("_", " "), "value": f"{value}"}
         for key, value in recipe.settings().items()
     ]
-    report = f" An experiment of report {recipe.report}." if recipe.report else ""
-    remark = f" {recipe.remark}" if recipe.remark else ""
-    return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(rows)}"
 
 
 def _figures(session: Session, results_dir: Path | None) -> str:
@@ -156,9 +171,10 @@ def _figure_row(row: BenchmarkRow) -> dict[str, Any]:
     }
 
 
-def _limits(metadata: Metadata) -> str:
+def limitations(metadata: Metadata) -> str:
+    """What a model cannot do, in sentences."""
     return (
-        "## Limitations\n\nThe model assigns every image to one of its classes, possibly with high confidence, even "
+        "The model assigns every image to one of its classes, possibly with high confidence, even "
         f"if the image belongs to none.{_uncertainty(metadata)} The accuracy was measured on test images from the same "
         "source as the training images; expect a lower accuracy on others. The model was not examined for fairness or "
         "safety; do not use it for decisions about people."
