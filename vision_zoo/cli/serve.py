@@ -2,7 +2,8 @@
 
 import math
 import os
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +30,13 @@ def demo(
         int, typer.Option(help="Port to listen on; 0 for any free port.", min=0, max=65535)
     ] = 7860,
     provider: Provider = "auto",
+    collect: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder into which visitors may save pictures with the right label. Default: none is saved.",
+            metavar="DIR",
+        ),
+    ] = None,
     open_to_all: Annotated[
         bool, typer.Option("--open-to-all", help="Allow other machines without an API key.")
     ] = False,
@@ -48,6 +56,7 @@ def demo(
         provider=provider,
         api_key=os.environ.get("VISION_ZOO_API_KEY") or None,
         demo=True,
+        collect=collect,
         open_to_all=open_to_all,
         allow_hosts=tuple(allow_host or ()),
         root_path=root_path.rstrip("/"),
@@ -92,7 +101,7 @@ def serve(
     from vision_zoo.serving.server.settings import ServerSettings
 
     require_between("max body MB", max_body_mb, 0, _LARGEST_BODY_MB, above=True)
-    limits = {} if max_concurrency is None else {"max_concurrency": max_concurrency}
+    limits: dict[str, Any] = {} if max_concurrency is None else {"max_concurrency": max_concurrency}
     settings = ServerSettings(
         models_dir=models_dir,
         host=host,

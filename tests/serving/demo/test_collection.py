@@ -103,7 +103,7 @@ def test_labels_are_those_of_the_models_and_their_folders_have_safe_names(tmp_pa
 def test_the_same_picture_is_not_saved_with_two_labels(tmp_path: Path) -> None:
     kept, content = Collection(tmp_path), _file(_noise(3, 8, 8))
     kept.save(content, "cat", LABELS, max_pixels=PIXELS)
-    with pytest.raises(UsageError, match="this picture was saved as cat before; remove "):
+    with pytest.raises(UsageError, match="this picture was saved as cat before; move cat/"):
         kept.save(content, "dog", LABELS, max_pixels=PIXELS)
     assert len(_files(tmp_path)) == 1
 

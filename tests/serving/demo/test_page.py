@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,6 +68,12 @@ def test_the_page_asks_no_other_machine_for_anything(served: str) -> None:
 def test_the_server_is_there_beside_the_page(served: str) -> None:
     assert urllib.request.urlopen(f"{served}/v2/health/ready", timeout=60).status == 200
     assert urllib.request.urlopen(served, timeout=60).url.startswith(f"{served}/demo")
+
+
+def test_a_page_saves_nothing_unless_it_is_told_to(served: str) -> None:
+    for event in ("save_drawing", "save_picture"):
+        asked = httpx.post(f"{served}/demo/gradio_api/call/{event}", json={"data": []})
+        assert (asked.status_code, asked.json()["error"]) == (404, "the page has no such event")
 
 
 def test_a_port_in_use_is_one_clear_line(served: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import os
 import re
 import threading
@@ -17,6 +18,8 @@ from vision_zoo.core import atomic
 from vision_zoo.core.errors import ImageError, StorageError, UsageError
 from vision_zoo.data.scan import SPLIT_NAMES, is_ignored
 from vision_zoo.images.decode import open_image, probe_image
+
+_LOG = logging.getLogger("vision_zoo.server")
 
 MAX_PICTURES = 10_000
 MAX_BYTES = 2**30
@@ -77,14 +80,21 @@ class Collection:
             if path in others:
                 return Saved(path, new=False)
             if others:
+                place = others[0].relative_to(self.folder)
                 raise UsageError(
-                    f"this picture was saved as {others[0].parent.name} before; remove {others[0]} first"
+                    f"this picture was saved as {place.parent} before; move {place} on the server instead"
                 )
             if files >= self._max_pictures or size + len(png) > self._max_bytes:
                 raise StorageError(
                     f"the folder for pictures is full ({files:,} files, {size / 2**20:,.0f} MiB); nothing was saved"
                 )
-            atomic.write_bytes(path, png)
+            try:
+                atomic.write_bytes(path, png)
+            except StorageError as error:
+                _LOG.warning("%s", error)  # visitors are not told where the folder is
+                raise StorageError(
+                    "the picture could not be written on the server; its log says why"
+                ) from error
         return Saved(path, new=True)
 
     def _found(self, name: str) -> tuple[list[Path], int, int]:
@@ -134,7 +144,9 @@ def _plain(label: str) -> str:
 def _require_no_link(path: Path) -> None:
     folder = path.parent
     if folder.is_symlink() or path.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise StorageError(f"{folder} is no plain folder of pictures, or has a link to one; remove the link")
+        raise StorageError(
+            f"{folder.name} is no plain folder of pictures, or has a link to one; remove the link"
+        )
 
 
 def _as_png(content: bytes, max_pixels: int) -> tuple[bytes, str]:

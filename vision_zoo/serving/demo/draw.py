@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from vision_zoo.serving.demo.collect import FORGOTTEN, labels_of, save_row, saved
 from vision_zoo.serving.demo.inputs import drawing_key, drawn_file
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.widgets import (
@@ -49,6 +50,7 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
             )
         with gr.Column(min_width=0):
             shown = answers_area("digit", _NOTHING)
+            row = save_row(labels_of(digit_models(sessions()))) if runner.collects else None
         button, heat, model = explain_row("digit", names)
 
     async def look(drawing: Any) -> str:
@@ -60,6 +62,12 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
         chosen = [session for session in digit_models(sessions()) if session.name == name]
         return await explained(runner, chosen, drawn_file(drawing), key=drawing_key(drawing))
 
+    async def save(drawing: Any, label: Any) -> str:
+        return await saved(runner, drawn_file(drawing), label, digit_models(sessions()))
+
+    if row is not None:
+        row.button.click(save, [pad, row.label], row.said, api_name="save_drawing", preprocess=False)
+        pad.change(None, None, [row.said, row.label], js=FORGOTTEN)
     # The last answer stays, faint, until the next one comes.
     pad.change(None, pad, heat, js="(drawing) => { window.visionZoo.pad(drawing); return null; }")
     pad.change(look, pad, shown, api_name="draw", show_progress="hidden", preprocess=False)

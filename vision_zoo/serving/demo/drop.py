@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from vision_zoo.serving.demo.collect import FORGOTTEN, labels_of, save_row, saved
 from vision_zoo.serving.demo.examples import EXAMPLES, Example
 from vision_zoo.serving.demo.inputs import chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
@@ -57,11 +58,12 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
             gallery = _gallery(shown_examples)
         with gr.Column(min_width=0):
             shown = answers_area("picture", _NOTHING)
+            row = save_row(labels_of(_trained_on(sessions(), preferred))) if runner.collects else None
         button, heat, _ = explain_row("picture", None)
     paths = [item["image"]["path"] for item in gallery.value or []] if gallery is not None else []
 
     def models_of(name: Any) -> list[Session]:
-        return [session for session in sessions().values() if session.metadata.dataset == name]
+        return _trained_on(sessions(), name)
 
     async def look(file: Any, name: Any) -> str:
         return await looked_at(
@@ -70,6 +72,12 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
 
     async def explain(file: Any, name: Any) -> Any:
         return await explained(runner, models_of(name), chosen_file(file), key=picture_key(file, name))
+
+    async def save(file: Any, name: Any, label: Any) -> str:
+        return await saved(runner, chosen_file(file), label, models_of(name))
+
+    def offer(name: Any) -> Any:
+        return gr.update(choices=labels_of(models_of(name)), value=None)
 
     def take_example(event: gr.SelectData) -> tuple[Any, Any]:
         if not isinstance(event.index, int) or not 0 <= event.index < len(shown_examples):
@@ -83,9 +91,17 @@ def drop_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
     gr.on(changes, look, both, shown, api_name="classify", show_progress="hidden", preprocess=False)
     shows = button.click(explain, both, heat, api_name="explain_picture", preprocess=False)
     shows.then(**drop_late_heat("picture", heat))
+    if row is not None:
+        row.button.click(save, [*both, row.label], row.said, api_name="save_picture", preprocess=False)
+        gr.on(changes, None, None, [row.said, row.label], js=FORGOTTEN)
+        dataset.change(offer, dataset, row.label, api_visibility="private", preprocess=False)
     if gallery is not None:
         gallery.select(take_example, None, both, api_visibility="private")
     return dataset
+
+
+def _trained_on(sessions: Mapping[str, Session], dataset: Any) -> list[Session]:
+    return [session for session in sessions.values() if session.metadata.dataset == dataset]
 
 
 def _gallery(shown: list[Example]) -> Any:

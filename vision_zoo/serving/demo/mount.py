@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 
 from vision_zoo.core.errors import ModelError
+from vision_zoo.serving.demo.collection import Collection
 from vision_zoo.serving.demo.events import PageEvents
 from vision_zoo.serving.demo.gateway import Gateway
 from vision_zoo.serving.demo.login import Login
@@ -91,10 +92,14 @@ def _trim(gradio_app: Any, page: Any) -> None:
 
 
 def mount_page(app: FastAPI, state: State) -> Login | None:
-    """Serve the page at `PAGE_PATH`; its login, where there is a key. ModelError if there is no model."""
+    """Serve the page at `PAGE_PATH`; its login, where there is a key. ModelError if there is no model.
+
+    StorageError if the folder for pictures cannot be written.
+    """
     if not state.repository.sessions:
         raise ModelError("no models found; train one and export it, or pass --models-dir")
     settings = state.settings
+    collection = None if settings.collect is None else Collection(settings.collect)
     files = PageFiles(settings.max_body_bytes)
     _set_environment(str(files.folder))
     with _without_stubs():
@@ -102,7 +107,7 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
 
     from vision_zoo.serving.demo.page import build_page, mount_options
 
-    page = build_page(lambda: state.repository.sessions, Runner(state))
+    page = build_page(lambda: state.repository.sessions, Runner(state, collection))
     # Events run at once: they wait in the server's own queue, as its settings say. Without the rate, each event that
     # comes or goes is told to all that wait: the square of their number.
     page.queue(

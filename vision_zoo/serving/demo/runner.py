@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from vision_zoo.core.errors import VisionZooError
+from vision_zoo.core.errors import UsageError, VisionZooError
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.demo.answers import Answer, Inputs, answer, answers, first_usable
+from vision_zoo.serving.demo.collection import Collection as PictureCollection
 from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.server.admission import Turn
 from vision_zoo.serving.server.decoding import decode_files, probe_files
@@ -19,10 +20,30 @@ Result = TypeVar("Result")
 
 
 class Runner:
-    """Runs the page's computations within the limits of the server `state`: in turn, until a request's deadline."""
+    """Runs the page's computations within the limits of the server `state`: in turn, until a request's deadline.
 
-    def __init__(self, state: State) -> None:
+    Pictures are saved into `collection`, where there is one.
+    """
+
+    def __init__(self, state: State, collection: PictureCollection | None = None) -> None:
         self._state = state
+        self._collection = collection
+
+    @property
+    def collects(self) -> bool:
+        """Whether pictures can be saved."""
+        return self._collection is not None
+
+    async def save(self, picture: Picture, label: str, labels: Collection[str]) -> bool:
+        """Save a picture under one of `labels`; False if it was there already.
+
+        Raises:
+            VisionZooError: it cannot be saved, or there is no turn, or no result, in time.
+        """
+        kept, most = self._collection, self._state.settings.max_pixels
+        if kept is None:
+            raise UsageError("this page saves no pictures")
+        return await self.run(lambda: kept.save(picture(), label, labels, max_pixels=most).new)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run a blocking call in a thread; VisionZooError if there is no turn, or no result, in time."""

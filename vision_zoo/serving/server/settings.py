@@ -25,6 +25,7 @@ class ServerSettings:
         threads: of each model, within one operator.
         api_key: clients send it as `Authorization: Bearer …` or `X-API-Key`. None asks for none.
         demo: serve the page to draw on, too. It asks for the key.
+        collect: folder into which visitors of the page may save pictures; None lets them save none.
         open_to_all: listen beyond this machine without a key, on purpose.
         allow_hosts: names to answer for besides `host` and this machine's; `*` for any.
         cors_origins: whose web pages may send requests and read answers; `*` for any.
@@ -48,6 +49,7 @@ class ServerSettings:
     threads: int = 1
     api_key: str | None = field(default=None, repr=False)
     demo: bool = False
+    collect: Path | None = None
     open_to_all: bool = False
     allow_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
