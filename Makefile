@@ -54,6 +54,7 @@ lint: site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m scripts.structure >build/structure.log || { cat build/structure.log; exit 1; }
 	@$(BIN)/python -m scripts.update_documents --check
 
 site: $(INSTALLED)  ## build the documentation site in build/site
