@@ -138,7 +138,7 @@ def test_a_teacher_that_has_seen_the_test_pictures_is_refused(
 
 
 def test_a_teacher_of_other_crops_is_refused(teacher: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"takes other images .*--crop"):
+    with pytest.raises(UsageError, match=r"takes different images .*--crop"):
         _begin(_student(teacher[0], crop="pad"), tmp_path / "run", teacher[1])
 
 
