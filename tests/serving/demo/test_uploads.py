@@ -46,8 +46,8 @@ def _png(width: int, height: int) -> bytes:
 
 
 BROKEN = {
-    "no image": (b"not an image at all", "not an image"),
-    "nothing": (b"", "not an image"),
+    "no image": (b"not an image at all", "not a readable image"),
+    "nothing": (b"", "not a readable image"),
     "half": (_png(600, 600)[:-30], "damaged"),
     "too many pixels": (_png(5000, 4000), "more than 16 million pixels"),
 }
