@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.benchmark.pictures import short_name
 from vision_zoo.core import html
 from vision_zoo.core.environment import Environment
@@ -65,6 +66,7 @@ def card(entry: SiteModel, title: str) -> str:
             ),
             "File": f"{entry.name}.onnx, {entry.size:,} bytes, "
             + ("listed in manifest.json" if entry.verified else "not listed in a manifest"),
+            "Calibrated": _calibrated(metadata),
             "Recipe": metadata.recipe,
             "Written by": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
         },
@@ -83,6 +85,15 @@ def _render(template: str, **values: Any) -> str:
 
     look = Markup(_LOOK.read_text(encoding="utf-8"))  # noqa: S704  (the package's own)
     return html.render(_FOLDER / template, version=__version__, look=look, **values)
+
+
+def _calibrated(metadata: Metadata) -> str:
+    if (calibration := metadata.calibration) is None:
+        return ""
+    rates = ", ".join(f"{rate} %" for rate in calibration.set_thresholds)
+    return (
+        f"on {calibration.images:,} images, {calibration.calibrated_on}; sets of labels with coverage {rates}"
+    )
 
 
 def _milliseconds(value: float | None) -> str:
