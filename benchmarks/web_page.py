@@ -1,25 +1,27 @@
-"""Measure a page written by `export --html`: its size, and the time from opening it to the first answer.
+"""Measure pages written by `export --html`: their size, and the time from opening one to its first answer.
 
     python -m benchmarks.web_page [MODEL...]
 
-Opens the page from disk in headless Chromium, each time in a new process, and prints one JSON document. Times are in
-seconds, the median and the largest of the repetitions. `warm_milliseconds` is one picture on a warm page: preprocessing
-and model.
+Opens a page with each MODEL from disk in headless Chromium, each time in a new process, and writes
+`results/<environment>/web_page.json`. Nothing else may run meanwhile.
 """
 
-import json
-import os
+import argparse
 import shutil
 import statistics
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright, sync_playwright
 
 import vision_zoo as vz
+from vision_zoo.core import json_file
+from vision_zoo.core.environment import describe
+from vision_zoo.core.results import result_path, write_result
+from vision_zoo.core.web_page_result import WebPage, WebPageResult
 
+ROOT = Path(__file__).resolve().parent.parent
+_MODELS = ("small_cnn-mnist", "airbench-mnist", "airbench_large-cifar10-int8")
 _REPETITIONS = 10
 _FIRST_ANSWER = """async () => {
   await window.visionZoo.ready;
@@ -38,12 +40,12 @@ _FIRST_ANSWER = """async () => {
 }"""
 
 
-def measure(models: list[str]) -> dict[str, Any]:
-    """Size and times of a page with `models`."""
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        page = vz.export_html(models, Path(folder) / "page.html")
+def measure(playwright: Playwright, model: str, repetitions: int) -> tuple[WebPage, str]:
+    """Size and times of the page with `model`, and the browser's version."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = vz.export_html(model, Path(folder) / "page.html")
         found = []
-        for _ in range(_REPETITIONS):
+        for _ in range(repetitions):
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
             )
@@ -53,16 +55,34 @@ def measure(models: list[str]) -> dict[str, Any]:
             version = browser.version
             browser.close()
     first = [one["first"] for one in found]
-    return {
-        "models": list(page.models),
-        "bytes": page.size,
-        "first_answer_seconds": {"median": statistics.median(first), "largest": max(first)},
-        "warm_milliseconds": statistics.median(one["warm"] for one in found),
-        "repetitions": _REPETITIONS,
-        "browser": f"Chromium {version}",
-        "cores": os.cpu_count(),
-    }
+    measured = WebPage(
+        models=page.models,
+        bytes=page.size,
+        repetitions=repetitions,
+        median_first_answer_seconds=round(statistics.median(first), 3),
+        largest_first_answer_seconds=round(max(first), 3),
+        warm_milliseconds=round(statistics.median(one["warm"] for one in found), 2),
+    )
+    return measured, f"Chromium {version}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", default=_MODELS, metavar="MODEL")
+    parser.add_argument("--repetitions", type=int, default=_REPETITIONS)
+    parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
+    options = parser.parse_args()
+    with sync_playwright() as playwright:
+        measured = [measure(playwright, model, options.repetitions) for model in options.models]
+    environment = describe()
+    document = WebPageResult(
+        environment=environment, browser=measured[0][1], pages=[page for page, _ in measured]
+    )
+    write_result(result_path(options.results_dir, environment, "web_page"), document)
+    print(json_file.text(document))
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1:] or ["airbench-mnist"]), indent=2))
+    main()

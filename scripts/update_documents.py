@@ -23,6 +23,7 @@ from scripts.figures import (
     server,
     training,
     uncertainty,
+    web_page,
     zoo,
 )
 from scripts.figures.sources import Results, load_results
@@ -58,6 +59,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "own_folder_distillation": own_folder.distillation,
     "own_folder_audit": own_folder.audits,
     "uncertainty": uncertainty.table,
+    "web_page": web_page.table,
     "layout": layout.tree,
     "reproduction": sentences.reproduction_sentence,
     "quickstart": sentences.quickstart_sentence,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scripts.figures import sources, web_page
 from tests.conftest import ROOT
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import Environment
@@ -19,10 +20,17 @@ from vision_zoo.core.results import (
     load_results,
     write_result,
 )
+from vision_zoo.core.web_page_result import WebPage, WebPageResult
 from vision_zoo.experiments.quickstart import QuickstartResult
 
 RESULTS = sorted((ROOT / "results").glob("*/*.json"))
-KINDS = {"recipe": RecipeResult, "grid": GridResult, "timing": TimingResult, "zoo": ZooResult}
+KINDS = {
+    "recipe": RecipeResult,
+    "grid": GridResult,
+    "timing": TimingResult,
+    "zoo": ZooResult,
+    "web_page": WebPageResult,
+}
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -88,3 +96,21 @@ def test_a_missing_file_is_none_or_an_error(tmp_path: Path) -> None:
     assert json_file.read_if_present(tmp_path / "zoo.json", ZooResult) is None
     with pytest.raises(RunError, match=r"zoo.json is missing; measure it$"):
         json_file.read(tmp_path / "zoo.json", ZooResult, hint="measure it")
+
+
+def test_measured_pages_are_read_into_their_figure(tmp_path: Path) -> None:
+    page = WebPage(
+        models=["vit-mnist"],
+        bytes=6_123_456,
+        repetitions=10,
+        median_first_answer_seconds=0.512,
+        largest_first_answer_seconds=0.9,
+        warm_milliseconds=3.25,
+    )
+    environment = Environment(cpu="Some CPU", cores=2, memory_gib=None, machine="", system="", python="")
+    document = WebPageResult(environment=environment, browser="Chromium 150", pages=[page])
+    write_result(tmp_path / "results" / "here" / "web_page.json", document)
+    table = web_page.table(sources.load_results(tmp_path))
+    assert "| `vit-mnist` | 6.1 | 0.51 | 0.90 | 3.2 |" in table
+    assert "10 openings from disk, each in a new process of Chromium 150 on Some CPU, 2 cores" in table
+    assert web_page.table({}) == "No measurement is kept yet."

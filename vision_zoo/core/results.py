@@ -4,6 +4,7 @@
     results/<environment>/<recipe>-grid.json     every point of a grid search
     results/<environment>/timing.json            recipes timed in turn
     results/<environment>/own_folder*.json       folders of a few pictures a class, compared and audited
+    results/<environment>/web_page.json          pages of `export --html` in a browser
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
     results/<environment>/uncertainty.json       calibrated copies of them: honesty of probabilities, sets and warnings
 Needs no torch.
@@ -19,6 +20,7 @@ from vision_zoo.core.benchmark_row import BenchmarkRow, rows_of_one_image
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult, OwnFolderResult
 from vision_zoo.core.uncertainty_result import UncertaintyResult
+from vision_zoo.core.web_page_result import WebPageResult
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -239,6 +241,7 @@ Result = TypeVar(
     OwnFolderAuditResult,
     OwnFolderResult,
     UncertaintyResult,
+    WebPageResult,
 )
 
 
