@@ -188,11 +188,11 @@ def _judged(
     return ScoreMeasurement(false_alarms=round(test, 4), detected=round(foreign, 4))
 
 
-def _latency_ratio(before: Session, after: Session, *, pairs: int = 100, calls: int = 30) -> float:
-    """The median over `pairs` of the ratio of the median times of `calls` in turns, one image each."""
+def _latency_ratio(before: Session, after: Session, *, pairs: int = 100) -> float:
+    """The median over `pairs` of the ratio of the median times of 3 to 50 calls in turns, one image each."""
     image = np.zeros((1, *before.metadata.input.shape), dtype=np.uint8)
 
-    def median(session: Session) -> float:
+    def median(session: Session, calls: int) -> float:
         times = []
         for _ in range(calls):
             begun = time.perf_counter_ns()
@@ -200,10 +200,11 @@ def _latency_ratio(before: Session, after: Session, *, pairs: int = 100, calls: 
             times.append(time.perf_counter_ns() - begun)
         return float(np.median(times))
 
+    calls = min(50, max(3, int(5e6 / median(before, 10))))
     ratios = []
     for number in range(pairs):
         order = (before, after) if number % 2 else (after, before)
-        times = {session.path: median(session) for session in order}
+        times = {session.path: median(session, calls) for session in order}
         ratios.append(times[after.path] / times[before.path])
     return round(float(np.median(ratios)), 4)
 
