@@ -25,7 +25,7 @@ def _page(truth: list[int], probabilities: list[list[float]], *, channels: int =
 
 def test_the_surest_mistakes_come_first_with_both_labels() -> None:
     page = _page([0, 0, 1, 2], [[0.9, 0.1, 0], [0.2, 0.7, 0.1], [0.85, 0.1, 0.05], [0, 0.3, 0.7]])
-    assert "2 of 4 test pictures are predicted wrongly" in page
+    assert "2 of 4 test images are misclassified" in page
     assert re.findall(r"<small>cat/&lt;(\d)&gt; &amp; ä.png</small>", page) == ["2", "1"]
     assert "<b>cat</b> 85.0%" in page
     assert "true: &lt;b&gt;&#34;dog&#34;&lt;/b&gt; 10.0%" in page
@@ -46,10 +46,10 @@ def test_the_page_needs_nothing_from_elsewhere_and_shows_small_pictures() -> Non
 def test_of_many_mistakes_the_first_are_shown_and_of_none_the_classes() -> None:
     many = _page([1] * 100, [[0.5 + number / 1000, 0.2, 0] for number in range(100)])
     assert many.count("<img") == 60
-    assert "The first 60 by the probability" in many
+    assert "The first 60, sorted by" in many
     assert "cat/&lt;99&gt;" in many
     assert "cat/&lt;39&gt;" not in many
     none = _page([0, 1], [[1, 0, 0], [0, 1, 0]])
-    assert "0 of 2 test pictures" in none
+    assert "0 of 2 test images" in none
     assert "<img" not in none
     assert "100.0%" in none

@@ -95,11 +95,11 @@ def test_equal_pictures_in_two_splits_are_counted_and_named(folder: Path, tmp_pa
     shutil.copy(root / "train" / "cat" / "3.png", root / "val" / "cat" / "copy.png")
     assert _warnings(root) == [
         (
-            "warning: 1 of 5 pictures of the validation split are also in another split (val/cat/copy.png is "
+            "warning: 1 of 5 images of the validation split are also in another split (val/cat/copy.png is "
             "train/cat/3.png): its accuracy is too high; remove them from one of the splits"
         ),
         (
-            "warning: 3 of 7 pictures of the test split are also in another split (test/cat/other.png is "
+            "warning: 3 of 7 images of the test split are also in another split (test/cat/other.png is "
             "val/dog/4.png): its accuracy is too high; remove them from one of the splits"
         ),
     ]
@@ -204,7 +204,7 @@ def test_an_unusable_folder_says_what_is_wrong(folder: Path, tmp_path: Path) -> 
     _image(folder / "train" / "cat" / "1.png", 1)
     _image(folder / "train" / "dog" / "1.png", 1)
     _image(folder / "test" / "bird" / "1.png", 1)
-    with pytest.raises(DataError, match="beside it cat/, dog/ with pictures"):
+    with pytest.raises(DataError, match="beside it cat/, dog/ with images"):
         find_dataset(f"folder:{folder}")
     shutil.rmtree(folder / "cat")
     shutil.rmtree(folder / "dog")
@@ -256,7 +256,7 @@ def test_from_folder_to_prediction(cli: Callable[..., Completed], folder: Path, 
     assert "broken.jpg" in trained.stderr
     page = (tmp_path / "run" / "mistakes.html").read_text()
     wrong = round((1 - trained.json["test_accuracy"]) * 4)
-    assert f"{wrong} of 4 test pictures are predicted wrongly" in page
+    assert f"{wrong} of 4 test images are misclassified" in page
     assert page.count("<img") == wrong
     exported = cli("export", "run", "--onnx", "--output-dir", "models", "--json")
     model = exported.json["model"]

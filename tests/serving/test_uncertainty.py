@@ -88,7 +88,7 @@ def test_python_command_line_and_server_agree(
 
 def test_coverage_and_top_are_not_given_together(calibrated_model: Path, digit_png: Path) -> None:
     classifier = vz.load(calibrated_model)
-    with pytest.raises(UsageError, match="leave top out"):
+    with pytest.raises(UsageError, match="omit top"):
         classifier.classify(digit_png, top=1, coverage=0.9)  # type: ignore[call-overload]
     assert classifier.classify([], coverage=0.9) == []
     assert isinstance(classifier.classify(digit_png, coverage=0.9), LabelSet)

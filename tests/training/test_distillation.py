@@ -133,7 +133,7 @@ def test_a_teacher_of_other_classes_is_refused(teacher: tuple[Path, Path], tmp_p
 def test_a_teacher_that_has_seen_the_test_pictures_is_refused(
     teacher: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"was trained on .* pictures of the test split"):
+    with pytest.raises(UsageError, match=r"was trained on .* images of the test split"):
         _begin(_student(teacher[0], fold=(2, 5)), tmp_path / "run", teacher[1])
 
 

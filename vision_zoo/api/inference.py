@@ -119,7 +119,7 @@ class Classifier:
         pictures = image if isinstance(image, list | tuple) else [image]
         if coverage is not None:
             if top is not None:
-                raise UsageError("coverage gives the labels of a set; leave top out")
+                raise UsageError("coverage returns the labels of a set; omit top")
             sets = [
                 LabelSet(
                     label=found.label,

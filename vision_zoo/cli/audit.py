@@ -11,7 +11,7 @@ from vision_zoo.cli.options import Json
 
 def audit(
     folder: Annotated[
-        Path, typer.Argument(help="Folder of pictures, with a sub-folder for each class.", show_default=False)
+        Path, typer.Argument(help="Folder of images, with one sub-folder per class.", show_default=False)
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the page and the JSON file. Default: runs/audit/<folder>.")
@@ -21,7 +21,7 @@ def audit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find damaged files, duplicates, leaks and probable label errors in a folder of pictures.
+    """Find damaged files, duplicates, leaks and probable label errors in a folder of images.
 
     The folder stays as it is.
     """

@@ -18,7 +18,7 @@ def calibrate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="folder:PATH with labelled pictures that the model was not trained on. Default: the images that its "
+            help="folder:PATH with labelled images that the model was not trained on. Default: the images that its "
             "recipe held out of training, or half of the test split.",
             show_default=False,
         ),
@@ -31,9 +31,9 @@ def calibrate(
     models_dir: ModelsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Calibrate exported models: probabilities, sets of labels, and the warning of unfamiliar images.
+    """Calibrate exported models: probabilities, prediction sets, and the detection of unfamiliar images.
 
-    Their predictions stay the same. `vision-zoo export` does it by itself where a run held images out.
+    Predictions do not change. `vision-zoo export` calibrates by itself if the run held out images.
     """
     from vision_zoo.exporting.calibrate import calibrate_file
     from vision_zoo.serving.models import find_model
@@ -55,8 +55,8 @@ def calibrate(
         if not as_json:
             print(
                 f"{found.path}: temperature {calibration.temperature:.3f}, from {calibration.images:,} images "
-                f"({calibration.calibrated_on}); sets of labels for "
-                f"{', '.join(calibration.set_thresholds)} % coverage"
+                f"({calibration.calibrated_on}); prediction sets for {', '.join(calibration.set_thresholds)} % "
+                "coverage"
             )
     if as_json:
         print_json(done)

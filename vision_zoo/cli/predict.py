@@ -67,8 +67,8 @@ def predict(
     coverage: Annotated[
         float | None,
         typer.Option(
-            help="Print sets of labels that contain the true one at this rate, in %: 90, 95 or 99. Images unlike those "
-            "that the model knows are `unknown`."
+            help="Print prediction sets, which contain the true label at this rate, in %: 90, 95 or 99. Images "
+            "unlike those that the model knows are `unknown`."
         ),
     ] = None,
     output_format: Annotated[AnswerFormat, typer.Option("--format", help="Output format.")] = "text",
@@ -212,7 +212,7 @@ def evaluate(
     split: Annotated[
         Path | None,
         typer.Option(
-            help="CSV file with the test pictures of folder:PATH, such as a run's split.csv. Default: the folder's."
+            help="CSV file with the test images of folder:PATH, such as a run's split.csv. Default: the folder's."
         ),
     ] = None,
     data_dir: DataDir = None,

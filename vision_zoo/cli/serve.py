@@ -33,7 +33,7 @@ def demo(
     collect: Annotated[
         Path | None,
         typer.Option(
-            help="Folder into which visitors may save pictures with the right label. Default: none is saved.",
+            help="Folder in which visitors may save images with the right label. Default: nothing is saved.",
             metavar="DIR",
         ),
     ] = None,

@@ -105,7 +105,7 @@ def _in_two_splits(splits: Splits) -> Iterator[str]:
         equal = [(file, known[key]) for file, key in zip(names, hashes, strict=True) if key in known]
         if equal:
             yield (
-                f"{len(equal):,} of {len(split):,} pictures of the {name} split are also in another split "
+                f"{len(equal):,} of {len(split):,} images of the {name} split are also in another split "
                 f"({equal[0][0]} is {equal[0][1]}): its accuracy is too high; remove them from one of the splits"
             )
         known = dict(zip(hashes, names, strict=True)) | known

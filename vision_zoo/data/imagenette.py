@@ -57,7 +57,7 @@ def _download(folder: Path) -> None:
 DATASET = Dataset(
     name="imagenette",
     title="Imagenette at 64 x 64 in grayscale",
-    licence="ImageNet's terms for the pictures (research, not commercial), Apache-2.0 for the selection",
+    licence="ImageNet's terms for the images (research, not commercial), Apache-2.0 for the selection",
     source="https://github.com/fastai/imagenette",
     labels=tuple(FOLDERS.values()),
     input=GRAY,

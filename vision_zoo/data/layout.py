@@ -103,7 +103,7 @@ def _require_splits_alone(
     if pictured:
         raise DataError(
             f"{where} has {listed(_names(splits))} with class folders, and beside it {listed(_names(pictured))} with "
-            "pictures; expected only splits or only classes: move the others away"
+            "images; expected only splits or only classes: move the others away"
         )
 
 

@@ -139,7 +139,7 @@ def _jpeg(content: bytes) -> Container:
             scans = _scans(rest)
             if scans > MAX_SCANS:
                 raise ImageError(
-                    f"the JPEG file has more than {MAX_SCANS} scans; expected an ordinary JPEG: save the picture again"
+                    f"the JPEG file has more than {MAX_SCANS} scans; expected an ordinary JPEG: save the image again"
                 )
             kept.append(rest)
             break

@@ -133,7 +133,7 @@ def without_metadata(content: bytes) -> PlainTiff:
 
 def _require_plausible_parts(values: dict[int, tuple[float, ...]], width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise ImageError("the TIFF file has a picture without pixels; save the image again")
+        raise ImageError("the TIFF file has an image without pixels; save the image again")
     planes = values.get(_SAMPLES, (1,))[0] if values.get(_PLANAR, (1,))[0] == 2 else 1
     if _TILES in values and _STRIPS not in values:
         tile_width, tile_height = values.get(_TILE_WIDTH, (0,))[0], values.get(_TILE_HEIGHT, (0,))[0]

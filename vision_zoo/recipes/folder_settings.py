@@ -21,10 +21,10 @@ class FolderSettings(Group):
     `fold` is the part that is held out for test, counted from 1, and the number of parts.
     """
 
-    crop: Annotated[FolderCrop, "How pictures become square: centre crop, stretch, or pad with a border."] = (
+    crop: Annotated[FolderCrop, "How images become square: centre crop, stretch, or pad with a border."] = (
         "centre"
     )
-    channels: Annotated[FolderChannels, "Channels of the pictures; auto keeps gray folders gray."] = (
+    channels: Annotated[FolderChannels, "Channels of the images; auto keeps gray folders gray."] = (
         "colour"  # as in runs that do not say
     )
     split: Annotated[

@@ -30,8 +30,8 @@ def calibration_of(session: Session) -> Calibration:
     """The calibration of a model's file; UsageError where it has none."""
     if session.metadata.calibration is None:
         raise UsageError(
-            f"{session.name} is not calibrated: it has no sets of labels; run `vision-zoo calibrate` on its file, or "
-            "train it with --validate and export it again"
+            f"{session.name} is not calibrated and has no prediction sets; run `vision-zoo calibrate` on its file, "
+            "or train it with --validate and export it again"
         )
     return session.metadata.calibration
 

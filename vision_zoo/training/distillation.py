@@ -83,7 +83,7 @@ def load_teacher(path: Path | None, recipe: Recipe, dataset: Dataset, splits: Sp
     seen = {row.file for row in recorded.rows if row.split in ("train", "validation")} & held_out
     if seen:
         raise UsageError(
-            f"{path} was trained on {len(seen):,} pictures of the test split ({min(seen)} is one); train both with the "
+            f"{path} was trained on {len(seen):,} images of the test split ({min(seen)} is one); train both with the "
             "same split"
         )
     taught = run.recipe()

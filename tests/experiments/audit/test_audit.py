@@ -128,7 +128,7 @@ def test_small_folders_have_a_page(classes: int, images: int, found: set[str], t
     folder = folder_of_photos(tmp_path / "pictures", classes, images)
     audited = vz.audit(folder, out=tmp_path / "out", progress=False)
     assert set(audited.findings) == found
-    assert "Pictures by class" in audited.page.read_text()
+    assert "Images by class" in audited.page.read_text()
 
 
 @pytest.mark.usefixtures("_no_network")
@@ -146,7 +146,7 @@ def test_too_few_pictures_for_label_errors_is_said(tmp_path: Path) -> None:
     folder = folder_of_photos(tmp_path / "pictures", 2, 3)
     audited = vz.audit(folder, out=tmp_path / "out", progress=False)
     (line,) = audited.document.not_checked
-    assert line.startswith("label errors: too few pictures")
+    assert line.startswith("label errors: too few images")
 
 
 def test_labels_are_checked_with_pretrained_features(cli: Callable[..., Completed], tmp_path: Path) -> None:
@@ -210,4 +210,4 @@ def test_a_folder_whose_every_picture_is_damaged_has_a_page(tmp_path: Path) -> N
     (tmp_path / "pictures" / "cats" / "one.png").write_bytes(b"")
     audited = vz.audit(tmp_path / "pictures", out=tmp_path / "out", progress=False)
     assert set(audited.findings) == {"unreadable", "rare-classes"}
-    assert "no picture" in audited.page.read_text()
+    assert "no image" in audited.page.read_text()

@@ -184,7 +184,7 @@ def _check_labels(
     classes = label_errors.checkable([picture.label for picture in pictures], groups)
     if not classes:
         reason = f"expected at least two classes with {label_errors.LEAST} different images each"
-        return _Labels(not_checked=[f"label errors: too few pictures; {reason}"])
+        return _Labels(not_checked=[f"label errors: too few images; {reason}"])
     number = {label: index for index, label in enumerate(classes)}
     rows = np.array([index for index, picture in enumerate(pictures) if picture.label in number])
     labels = np.array([number[pictures[row].label] for row in rows])

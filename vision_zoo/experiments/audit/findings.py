@@ -34,13 +34,13 @@ class _Kind:
 
 _KINDS = {
     "duplicates-across-splits": _Kind(
-        "The same picture in several splits",
+        "The same image in several splits",
         "error",
         "The measured accuracy is too high. The list names the copies outside the test split (or, if none is in it, "
         "the validation split); remove them.",
     ),
     "duplicates-across-classes": _Kind(
-        "The same picture in several classes",
+        "The same image in several classes",
         "error",
         "At least one of the labels is wrong. Keep each image only in its correct class.",
     ),
@@ -54,11 +54,11 @@ _KINDS = {
         "Files that cannot be read", "error", "Training leaves them out. Restore, convert or remove them."
     ),
     "rare-classes": _Kind(
-        "Classes with too few pictures", "warning", "Add pictures, or merge or remove the class."
+        "Classes with too few images", "warning", "Add images, or merge or remove the class."
     ),
     "one-colour": _Kind("Blank images (one colour)", "warning", "They show nothing; remove them."),
     "duplicates": _Kind(
-        "The same picture several times in a class",
+        "The same image several times in a class",
         "warning",
         "Copies count twice, and without a test folder, one may be used for training and the other for testing. The "
         "list names all but one of each; remove them.",
@@ -69,12 +69,12 @@ _KINDS = {
         "Training reads files by their content; other programs may not. Rename them.",
     ),
     "animated": _Kind(
-        "Files with several pictures",
+        "Files with several images",
         "warning",
         "Only the first image is used. Save the intended one as a separate file.",
     ),
     "cmyk": _Kind(
-        "Pictures in CMYK",
+        "Images in CMYK",
         "warning",
         "CMYK is for printing, and its colours are converted only approximately. Save as RGB.",
     ),
@@ -86,10 +86,10 @@ _KINDS = {
     "aspect": _Kind(
         f"Aspect ratios above {_LONG:g}:1",
         "warning",
-        "Pictures are cropped to the central square before training; crop them to the relevant part.",
+        "Images are cropped to the central square before training; crop them to the relevant part.",
     ),
     "small": _Kind(
-        "Much smaller than the other pictures",
+        "Much smaller than the other images",
         "warning",
         "They become blurred when enlarged; replace them with larger ones.",
     ),

@@ -52,7 +52,7 @@ def summary(result: AuditResult) -> str:
     classes = len(next(iter(result.counts.values())))
     splits = ", ".join(f"{sum(of_class.values()):,} {split}" for split, of_class in result.counts.items())
     parts = f" ({splits})" if len(result.counts) > 1 else ""
-    return f"{result.pictures:,} pictures{parts} in {classes:,} {'class' if classes == 1 else 'classes'}"
+    return f"{result.pictures:,} images{parts} in {classes:,} {'class' if classes == 1 else 'classes'}"
 
 
 def overview(result: AuditResult) -> list[dict[str, Any]]:
