@@ -87,5 +87,5 @@ def test_what_an_earlier_revision_of_a_network_reached_is_not_the_recipes() -> N
     assert Recipe.from_json(recipe.to_json(), name="r") == recipe
     written_then = json.loads(recipe.to_json())
     del written_then["architecture_revision"]
-    with pytest.raises(RunError, match="is of another version's vit; train again"):
+    with pytest.raises(RunError, match="belongs to another version of vit; train again"):
         Recipe.from_json(json.dumps(written_then), name="runs/vit-mnist/recipe.json")
