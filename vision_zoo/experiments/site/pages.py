@@ -115,8 +115,8 @@ def _groups(entries: Sequence[SiteModel]) -> list[list[SiteModel]]:
 
 
 def _cost(entry: SiteModel, environment: Environment | None) -> float | None:
-    """Milliseconds of one image; where no model was measured, its operations."""
-    cost = entry.metadata.macs if environment is None else entry.p50_ms(environment)
+    """Milliseconds of one image; where no model was measured, its operations in millions."""
+    cost = entry.metadata.macs / 1e6 if environment is None else entry.p50_ms(environment)
     return cost or None
 
 
