@@ -27,14 +27,14 @@ from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.metadata import energy
 from vision_zoo.core.environment import describe
 from vision_zoo.core.json_file import read_if_present
-from vision_zoo.core.results import result_path, write_result
-from vision_zoo.core.statistics import calibration_error, softmax
-from vision_zoo.core.uncertainty_result import (
+from vision_zoo.core.model_results import (
     CalibratedModel,
     CoverageMeasurement,
     ScoreMeasurement,
     UncertaintyResult,
 )
+from vision_zoo.core.results import result_path, write_result
+from vision_zoo.core.statistics import calibration_error, softmax
 from vision_zoo.data import find_dataset
 from vision_zoo.exporting.calibrate import calibrate_file
 from vision_zoo.exporting.calibration import FALSE_ALARMS

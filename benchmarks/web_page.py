@@ -17,8 +17,8 @@ from playwright.sync_api import Playwright, sync_playwright
 import vision_zoo as vz
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import describe
+from vision_zoo.core.model_results import WebPage, WebPageResult
 from vision_zoo.core.results import result_path, write_result
-from vision_zoo.core.web_page_result import WebPage, WebPageResult
 
 ROOT = Path(__file__).resolve().parent.parent
 _MODELS = ("small_cnn-mnist", "airbench-mnist", "airbench_large-cifar10-int8")

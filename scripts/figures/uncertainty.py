@@ -5,8 +5,8 @@ from statistics import fmean, median
 from typing import Any
 
 from scripts.figures.sources import Results, read_as, versions
+from vision_zoo.core.model_results import CalibratedModel, UncertaintyResult
 from vision_zoo.core.tables import markdown
-from vision_zoo.core.uncertainty_result import CalibratedModel, UncertaintyResult
 
 _READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy")
 

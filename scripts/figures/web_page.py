@@ -1,8 +1,8 @@
 """Pages of `export --html` in a browser: size, and the time to the first answer."""
 
 from scripts.figures.sources import Results, read_as
+from vision_zoo.core.model_results import WebPageResult
 from vision_zoo.core.tables import markdown
-from vision_zoo.core.web_page_result import WebPageResult
 
 
 def table(results: Results) -> str:

@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import RunError
+from vision_zoo.core.model_results import WebPage, WebPageResult
 from vision_zoo.core.results import (
     GridResult,
     RecipeResult,
@@ -20,7 +21,6 @@ from vision_zoo.core.results import (
     load_results,
     write_result,
 )
-from vision_zoo.core.web_page_result import WebPage, WebPageResult
 from vision_zoo.experiments.quickstart import QuickstartResult
 
 RESULTS = sorted((ROOT / "results").glob("*/*.json"))

@@ -18,9 +18,8 @@ from typing import Any, Literal, TypeVar
 from vision_zoo.core import json_file
 from vision_zoo.core.benchmark_row import BenchmarkRow, rows_of_one_image
 from vision_zoo.core.environment import Environment
+from vision_zoo.core.model_results import UncertaintyResult, WebPageResult
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult, OwnFolderResult
-from vision_zoo.core.uncertainty_result import UncertaintyResult
-from vision_zoo.core.web_page_result import WebPageResult
 
 SCHEMA_VERSION: Literal[2] = 2
 

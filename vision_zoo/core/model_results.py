@@ -1,4 +1,4 @@
-"""How honest the probabilities, sets and warnings of calibrated files are: a document of `results/`."""
+"""Results of exported files: how far their probabilities can be trusted, and their pages in a browser."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,3 +69,29 @@ class UncertaintyResult:
     kind: Literal["uncertainty"] = "uncertainty"
     environment: Environment
     models: Sequence[CalibratedModel] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPage:
+    """A page with `models`, opened `repetitions` times from disk, each time in a new browser.
+
+    Seconds are from opening it to its first answer; `warm_milliseconds` are the median of one picture afterwards.
+    """
+
+    models: Sequence[str]
+    bytes: int
+    repetitions: int
+    median_first_answer_seconds: float
+    largest_first_answer_seconds: float
+    warm_milliseconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPageResult:
+    """Pages of `export --html` in a browser."""
+
+    schema: Literal[2] = 2
+    kind: Literal["web_page"] = "web_page"
+    environment: Environment
+    browser: str
+    pages: Sequence[WebPage]
