@@ -101,7 +101,7 @@ def measured(path: Path, folder: Path, data_dir: Path | None, *, latency: bool) 
         ],
         scores=found,
         chosen=CHOSEN,
-        latency_ratio=_latency_ratio(before, after) if latency else None,
+        latency_ratio=latency_ratio(before, after) if latency else None,
         cpu_seconds=round(time.process_time() - started, 1),
     )
 
@@ -188,25 +188,21 @@ def _judged(
     return ScoreMeasurement(false_alarms=round(test, 4), detected=round(foreign, 4))
 
 
-def _latency_ratio(before: Session, after: Session, *, pairs: int = 100) -> float:
-    """The median over `pairs` of the ratio of the median times of 3 to 50 calls in turns, one image each."""
-    image = np.zeros((1, *before.metadata.input.shape), dtype=np.uint8)
+def latency_ratio(before: Session, after: Session, *, seconds: float = 3.0) -> float:
+    """The ratio of the first deciles of the times of single calls in turns, one image each.
 
-    def median(session: Session, calls: int) -> float:
-        times = []
-        for _ in range(calls):
+    Other work on the machine only adds to times: low quantiles feel it least.
+    """
+    image = np.zeros((1, *before.metadata.input.shape), dtype=np.uint8)
+    times: dict[Session, list[int]] = {before: [], after: []}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[after]) < 50:
+        for session, own in times.items():
             begun = time.perf_counter_ns()
             session.predict(image)
-            times.append(time.perf_counter_ns() - begun)
-        return float(np.median(times))
-
-    calls = min(50, max(3, int(5e6 / median(before, 10))))
-    ratios = []
-    for number in range(pairs):
-        order = (before, after) if number % 2 else (after, before)
-        times = {session.path: median(session, calls) for session in order}
-        ratios.append(times[after.path] / times[before.path])
-    return round(float(np.median(ratios)), 4)
+            own.append(time.perf_counter_ns() - begun)
+    first, second = (float(np.quantile(found, 0.1)) for found in times.values())
+    return round(second / first, 4)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ class CalibratedModel:
 
     Calibration errors are expected ones, of 15 bins of equal width. `scores` are by name, `chosen` the file's own;
     `foreign` names the dataset they should detect. `latency_ratio` is the time of one image over that of the file as it
-    was, the median of pairs in turns; None where it was not measured.
+    was, the first decile of calls in turns; None where it was not measured.
     """
 
     model: str
