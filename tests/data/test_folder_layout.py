@@ -221,11 +221,11 @@ def test_a_class_called_train_beside_other_classes_is_a_class(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("folders", "says"),
     [
-        (("train/cat", "train/dog", "fish"), "beside it fish/ with pictures"),
+        (("train/cat", "train/dog", "fish"), "beside it fish/ with images"),
         (("train/cat", "train/dog", "test"), "test/ without any"),
         (("train", "test"), "without class folders"),
         (("test/cat", "test/dog", "val/cat", "val/dog"), "but no train/"),
-        (("test/cat", "test/dog", "trian/cat", "trian/dog"), "trian/ with pictures"),
+        (("test/cat", "test/dog", "trian/cat", "trian/dog"), "trian/ with images"),
     ],
 )
 def test_a_folder_that_can_be_read_in_two_ways_is_refused(

@@ -103,12 +103,12 @@ def test_what_is_wrong_is_one_line_that_names_file_and_key(tmp_path: Path, text:
 def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*none.toml: No such file"):
         read_recipe(tmp_path / "none.toml")
-    with pytest.raises(UsageError, match="is not TOML"):
+    with pytest.raises(UsageError, match="is not valid TOML"):
         read_recipe(_write(tmp_path, "epochs: 3"))
-    with pytest.raises(UsageError, match="is not TOML"):
+    with pytest.raises(UsageError, match="is not valid TOML"):
         read_recipe(_write(tmp_path, "a = " + "[" * 100_000))
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="is not TOML"):
+    with pytest.raises(UsageError, match="is not valid TOML"):
         read_recipe(tmp_path / "bytes.toml")
     with pytest.raises(UsageError, match=r"mine.toml: the key 'architecture' is missing"):
         read_recipe(_write(tmp_path, 'dataset = "mnist-5k"'))

@@ -32,7 +32,7 @@ def test_coverage_is_a_fraction_or_in_per_cent() -> None:
         calibrated_on="x", images=100, temperature=1.0, set_thresholds={"90": 0.5, "99": 0.1}
     )
     assert calibration.threshold(0.9) == calibration.threshold(90) == 0.5
-    with pytest.raises(UsageError, match=r"coverage 0.95 is not offered; expected one of 0.9, 0.99"):
+    with pytest.raises(UsageError, match=r"no prediction sets of coverage 95 %; expected one of 90 %, 99 %"):
         calibration.threshold(0.95)
 
 
@@ -83,7 +83,10 @@ def test_python_command_line_and_server_agree(
         plain = client.post(CLASSIFY, content=pictures[-1].read_bytes()).json()
         assert "set" not in plain
         refused = client.post(f"{CLASSIFY}?coverage=0.5", content=pictures[0].read_bytes())
-        assert (refused.status_code, "not offered" in json.dumps(refused.json())) == (400, True)
+        assert (refused.status_code, "no prediction sets of coverage" in json.dumps(refused.json())) == (
+            400,
+            True,
+        )
 
 
 def test_coverage_and_top_are_not_given_together(calibrated_model: Path, digit_png: Path) -> None:

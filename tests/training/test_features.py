@@ -267,5 +267,5 @@ def test_only_a_dense_layer_on_frozen_features_is_solved(tmp_path: Path, own_cac
     with pytest.raises(UsageError, match="lbfgs is for frozen features"):
         FROZEN.override(optimizer="lbfgs", frozen=False)
     two_layers = FROZEN.override(optimizer="lbfgs", architecture="basic_cnn")
-    with pytest.raises(UsageError, match="the head of basic_cnn is another"):
+    with pytest.raises(UsageError, match="basic_cnn has another head"):
         train.start(two_layers, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress())

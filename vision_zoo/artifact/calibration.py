@@ -36,8 +36,8 @@ class Calibration:
         """The least probability in a set of that coverage, as 0.95 or 95; UsageError where the file has none."""
         key = f"{coverage if coverage > 1 else 100 * coverage:.6g}"
         if key not in self.set_thresholds:
-            known = ", ".join(f"{float(rate) / 100:g}" for rate in self.set_thresholds)
-            raise UsageError(f"coverage {coverage:g} is not offered; expected one of {known}")
+            known = ", ".join(f"{float(rate):g} %" for rate in self.set_thresholds)
+            raise UsageError(f"the file has no prediction sets of coverage {key} %; expected one of {known}")
         return self.set_thresholds[key]
 
 

@@ -93,10 +93,7 @@ def predict(
     are classified), 2 for wrong arguments.
     """
     output_format = "json" if as_json else output_format
-    if threshold is not None:
-        require_between("threshold", threshold, 0, 1)
-    if embeddings is not None and embeddings.suffix not in (".npy", ".npz"):
-        raise UsageError(f"--embeddings {embeddings} is no .npy or .npz file; expected one of them")
+    _require_usable(threshold, coverage, embeddings)
     lines_are_seen = output_format != "json" and sys.stdout.isatty()
     reserve_stdout(context, wanted=True)  # a progress bar would take what is printed to stderr
     from vision_zoo.serving.models import find_model
@@ -184,6 +181,14 @@ def _sources(images: Sequence[str], files_from: str | None) -> "list[Source]":
     if not sources:
         raise ImageError(f"{files_from} lists no image; expected one file name per line")
     return sources
+
+
+def _require_usable(threshold: float | None, coverage: float | None, embeddings: Path | None) -> None:
+    for option, value, most in (("--threshold", threshold, 1), ("--coverage", coverage, 100)):
+        if value is not None:
+            require_between(option, value, 0, most)
+    if embeddings is not None and embeddings.suffix not in (".npy", ".npz"):
+        raise UsageError(f"--embeddings {embeddings} is no .npy or .npz file; expected one of them")
 
 
 @contextmanager

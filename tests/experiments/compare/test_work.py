@@ -106,6 +106,7 @@ class _World:
         monkeypatch.setattr(work, "measured", self.measured)
         monkeypatch.setattr(work, "refitted", self.refitted)
         monkeypatch.setattr(work, "other_seeds", lambda *_, **__: None)
+        monkeypatch.setattr(work, "missing_seeds", lambda *_: [])
         return self.work.run()
 
 

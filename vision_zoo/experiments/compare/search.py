@@ -209,9 +209,8 @@ def other_seeds(
     missing: list[str] = []
     for seed in range(1, seeds):
         for standing in chosen:
-            key = f"seed {seed} {standing.candidate.architecture}"
             recipe = standing.candidate.recipe.override(seed=seed, epochs=standing.epochs)
-            if journal.done(key) is None:
+            if seed in missing_seeds(standing, seeds, journal):
                 if journal.spent + standing.seconds > seconds:
                     missing.append(standing.candidate.architecture)
                     continue
@@ -220,6 +219,15 @@ def other_seeds(
                     recipe = begun.recipe()
                 inside = progress.part(f"{recipe.architecture}, seed {seed}")
                 place.train(recipe, inside)
-                journal.keep(key, True)
+                journal.keep(_seed_key(standing, seed), True)
     if missing:
         progress.line(f"not enough time for all {seeds} seeds of {', '.join(dict.fromkeys(missing))}")
+
+
+def missing_seeds(standing: Standing, seeds: int, journal: Journal) -> list[int]:
+    """Seeds from 1 on that it was not trained from."""
+    return [seed for seed in range(1, seeds) if journal.done(_seed_key(standing, seed)) is None]
+
+
+def _seed_key(standing: Standing, seed: int) -> str:
+    return f"seed {seed} {standing.candidate.architecture}"

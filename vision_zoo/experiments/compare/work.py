@@ -19,6 +19,7 @@ from vision_zoo.experiments.compare.reserve import affordable, exporting_seconds
 from vision_zoo.experiments.compare.search import (
     Standing,
     go_on,
+    missing_seeds,
     other_seeds,
     successive_halving,
     train_head,
@@ -65,6 +66,7 @@ class Work:
         frozen = [name for name in names if find_architecture(name).recipe_defaults.get("frozen")]
         heads = self._heads(frozen)
         finalists = self._others([name for name in names if name not in frozen])
+        self._missing_seeds(finalists)
         self._go_on()
         return {standing.candidate.architecture for standing in (*heads, *finalists)}
 
@@ -172,6 +174,15 @@ class Work:
             )
         else:
             self._export_and_measure(standing)
+
+    def _missing_seeds(self, standings: Sequence[Standing]) -> None:
+        """Train the seeds for which too little time was reserved, and measure those models again."""
+        for standing in standings:
+            until = self._end - self._measuring(standing.candidate)
+            lacking = missing_seeds(standing, self.settings.seeds, self.journal)
+            if lacking and self.journal.spent + standing.seconds <= until:
+                self._other_seeds([standing], until)
+                self._export_and_measure(standing)
 
     def _go_on(self) -> None:
         """Continue the runs that the budget ended, the most accurate first, each for its part of the time."""
