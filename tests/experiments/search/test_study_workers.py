@@ -79,7 +79,8 @@ def _kill_one_with_a_checkpoint(processes: Callable[[], Sequence[int]], out: Pat
     return run
 
 
-def _four_workers_of_which_one_is_killed(quick: Recipe, storage: str, out: Path) -> None:
+def four_workers_of_which_one_is_killed(quick: Recipe, storage: str, out: Path) -> None:
+    """Start four that share `storage`, and kill one that trains."""
     workers = [CONTEXT.Process(target=_worker, args=(quick.to_json(), storage, out, None)) for _ in range(4)]
     try:
         for worker in workers:
@@ -121,7 +122,8 @@ def _runs_locked_by(process: int, out: Path) -> Iterator[Path]:
             yield file.parent
 
 
-def _assert_complete(quick: Recipe, storage: str, out: Path) -> None:
+def assert_complete(quick: Recipe, storage: str, out: Path) -> None:
+    """Every point of the grid was trained, once and to its end."""
     with open_study(quick, GRID, StudySettings("together"), storage) as opened:
         complete = opened.get_trials(states=(TrialState.COMPLETE,))
     names = {folder_name(trial.params) for trial in complete}
@@ -131,14 +133,6 @@ def _assert_complete(quick: Recipe, storage: str, out: Path) -> None:
         assert run.finished
         assert [record.epoch for record in run.history()] == [1, 2]
     assert len({trial.value for trial in complete}) > 1
-
-
-@pytest.mark.slow
-@_LINUX
-def test_four_workers_share_a_journal_and_one_is_killed(quick: Recipe, tmp_path: Path) -> None:
-    storage = f"journal:{tmp_path / 'study.journal'}"
-    _four_workers_of_which_one_is_killed(quick, storage, tmp_path / "runs")
-    _assert_complete(quick, storage, tmp_path / "runs")
 
 
 def _tune(output: Path, out: Path, arguments: list[str]) -> None:
@@ -242,8 +236,8 @@ def test_four_workers_share_a_database_and_one_is_killed(
     quick: Recipe, postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_storage, "HEARTBEAT_SECONDS", _HEARTBEAT)
-    _four_workers_of_which_one_is_killed(quick, postgresql, tmp_path / "runs")
-    _assert_complete(quick, postgresql, tmp_path / "runs")
+    four_workers_of_which_one_is_killed(quick, postgresql, tmp_path / "runs")
+    assert_complete(quick, postgresql, tmp_path / "runs")
     with open_study(quick, GRID, StudySettings("together"), postgresql) as opened:
         deadline = time.monotonic() + _SECONDS
         while opened.get_trials(states=(TrialState.RUNNING,)):
