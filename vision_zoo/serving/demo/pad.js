@@ -26,11 +26,4 @@ for (const [button, action] of [[undo, () => pad.undo()], [redo, () => pad.redo(
   });
   button.addEventListener("click", (event) => { if (event.detail === 0) action(); });
 }
-element.addEventListener("keydown", (event) => {
-  const command = event.ctrlKey || event.metaKey;
-  if (command && event.key.toLowerCase() === "z") {
-    event.preventDefault();
-    if (event.shiftKey) pad.redo();
-    else pad.undo();
-  } else if (!command && ["Escape", "Delete"].includes(event.key)) pad.clear();
-});
+element.addEventListener("keydown", (event) => pad.shortcut(event));

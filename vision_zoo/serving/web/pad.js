@@ -93,6 +93,16 @@ class Pad {
     this.repaint();
   }
 
+  /** Ctrl+Z undoes, with Shift it redoes; Escape and Delete clear. */
+  shortcut(event) {
+    const command = event.ctrlKey || event.metaKey;
+    if (command && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      if (event.shiftKey) this.redo();
+      else this.undo();
+    } else if (!command && ["Escape", "Delete"].includes(event.key)) this.clear();
+  }
+
   /** Lift the keyboard's pen. */
   leave() {
     if (this.stroke && this.pointer === null) this.finished();

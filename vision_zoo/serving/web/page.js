@@ -211,14 +211,7 @@ function listen() {
     document.body.classList.remove("over");
     using(event, event.dataTransfer);
   });
-  addEventListener("keydown", (event) => {
-    const command = event.ctrlKey || event.metaKey;
-    if (command && event.key.toLowerCase() === "z") {
-      event.preventDefault();
-      if (event.shiftKey) pad.redo();
-      else pad.undo();
-    } else if (!command && ["Escape", "Delete"].includes(event.key)) pad.clear();
-  });
+  addEventListener("keydown", (event) => pad.shortcut(event));
 }
 
 async function start() {
