@@ -57,3 +57,11 @@ def rows_of_one_image(rows: Iterable[BenchmarkRow]) -> dict[str, BenchmarkRow]:
         for row in rows
         if row.engine == "onnxruntime" and row.batch == 1 and row.scenario == "single-stream"
     }
+
+
+def row_of_file(
+    rows: Iterable[BenchmarkRow], model: str, *, size: int, test_accuracy: float
+) -> BenchmarkRow | None:
+    """`rows_of_one_image` of the file called `model`; None where another file of that name was measured."""
+    row = rows_of_one_image(rows).get(model)
+    return row if row is not None and (row.bytes, row.test_accuracy) == (size, test_accuracy) else None

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vision_zoo.artifact.metadata import Metadata
-from vision_zoo.core.benchmark_row import BenchmarkRow
+from vision_zoo.core.benchmark_row import BenchmarkRow, row_of_file
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.statistics import Interval, accuracy_interval
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.data.own_folder import FOLDER_NAME
 from vision_zoo.experiments.report.model_card import LICENCE, dataset_of, weights_of
-from vision_zoo.experiments.site.measurements import Benchmark, row_of
+from vision_zoo.experiments.site.measurements import Benchmark
 from vision_zoo.serving.session import Session
 
 _LONGEST_FILE_NAME = 80
@@ -72,7 +72,11 @@ class SiteModel:
 
 def entry_of(session: Session, file_name: str, benchmarks: Sequence[Benchmark]) -> SiteModel:
     """The entry of a loaded model."""
-    rows = ((benchmark.environment, row_of(session, benchmark)) for benchmark in benchmarks)
+    accuracy = session.metadata.test_accuracy
+    rows = (
+        (one.environment, row_of_file(one.rows, session.name, size=session.size, test_accuracy=accuracy))
+        for one in benchmarks
+    )
     return SiteModel(
         name=session.name,
         file_name=file_name,

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_zoo.core import json_file
-from vision_zoo.core.benchmark_row import BenchmarkRow, rows_of_one_image
+from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.results import ZooResult, load_results
-from vision_zoo.serving.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +32,3 @@ def load_benchmarks(results_dir: Path, bench_file: Path | None) -> list[Benchmar
         return shipped
     hint = "write it with `vision-zoo bench --format json --output FILE`"
     return [json_file.read(bench_file, Benchmark, hint=hint), *shipped]
-
-
-def row_of(session: Session, benchmark: Benchmark) -> BenchmarkRow | None:
-    """One image, one call after the other; None where that very file was not measured."""
-    row = rows_of_one_image(benchmark.rows).get(session.name)
-    same = (
-        row is not None and row.bytes == session.size and row.test_accuracy == session.metadata.test_accuracy
-    )
-    return row if same else None

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from vision_zoo.core import json_file
+from vision_zoo.core.benchmark_row import row_of_file
 from vision_zoo.core.errors import RunError, VisionZooError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import ZooResult, shipped_results
@@ -33,11 +34,10 @@ def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
     for path in sorted(shipped_results().glob("*/zoo.json")):
         with suppress(RunError):
             document = json_file.read(path, ZooResult)
-            sizes = {model.model: model.bytes for model in document.models}
-            rows, known = document.rows_of_one_image(), []
+            known = []
             for session in sessions:
-                # of the shipped file, not of another of its name
-                row = rows.get(session.name) if sizes.get(session.name) == session.size else None
+                accuracy = session.metadata.test_accuracy
+                row = row_of_file(document.benchmark, session.name, size=session.size, test_accuracy=accuracy)
                 known.append(_row(session, row.p50_ms, row.p99_ms) if row else _row(session, None, None))
             if any(row["p50 ms"] is not None for row in known):
                 where = document.environment.description
