@@ -1,82 +1,141 @@
-"""The server on Ray Serve: two nodes answer, one is killed, the other goes on, a new one joins."""
+"""The server on Ray Serve, started as docs/DEPLOYING.md says with closed ports: its answers, and what listens."""
 
+import ipaddress
+import os
+import pickle
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import ray
-from pydantic import ValidationError
-from ray import serve
-from ray.cluster_utils import Cluster
 from tritonclient import http as triton
 
-from tests.conftest import free_port
+from tests.conftest import ROOT, free_port
 from tests.serving.server.conftest import INFER, MODEL, infer_request
-from vision_zoo.core.errors import UsageError
-from vision_zoo.serving.ray_app import Options, application
+from tests.serving.sockets import listening, session_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's list of sockets"),
+]
+_RAY = Path(sys.executable).parent / "ray"
 _SECONDS = 240
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A head and a second node, each with one core for replicas."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        try:
-            started.add_node(num_cpus=1)
-            started.wait_for_nodes()
-            ray.init(address=started.address, log_to_driver=False)
-            yield started
-            serve.shutdown()
-        finally:
-            ray.shutdown()
-            started.shutdown()
+@dataclass(frozen=True)
+class Head:
+    """A head node: the session of its processes, the port of its control service, and its environment."""
+
+    session: int
+    port: int
+    agent_port: int
+    environment: dict[str, str]
+
+
+def _documented() -> tuple[dict[str, str], list[str]]:
+    """Environment and arguments of the command in DEPLOYING.md that starts Ray for this machine alone."""
+    text = (ROOT / "docs" / "DEPLOYING.md").read_text()
+    (line,) = re.findall(r"^(RAY_ENABLE\S+ .*ray start .*127\.0\.0\.1.*)$", text, flags=re.MULTILINE)
+    words = line.split()
+    start = words.index("ray")
+    return dict(word.split("=", 1) for word in words[:start]), words[start + 1 :]
 
 
 @pytest.fixture(scope="module")
-def url(cluster: Cluster, exported_model: Path) -> str:
-    """The application with a replica on each node."""
-    assert len(cluster.list_all_nodes()) == 2
-    port = free_port()
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    options = Options(replicas=2, replicas_per_node=1, models_dir=exported_model.parent, open_to_all=True)
-    serve.run(application(options), route_prefix="/")
-    address = f"http://127.0.0.1:{port}"
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    settings, arguments = _documented()
+    environment = {
+        **os.environ,
+        **settings,
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    port, agent_port = free_port(), free_port()
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # paths of sockets must be short
+    log = tmp_path_factory.mktemp("ray") / "log"
+    ports = (
+        f"--port={port}",
+        f"--ray-client-server-port={free_port()}",
+        f"--dashboard-agent-listen-port={agent_port}",
+    )
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [_RAY, *arguments, "--num-cpus=1", "--block", *ports, f"--temp-dir={scratch}"],
+            env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        _wait_for(lambda: "Ray runtime started" in log.read_text() and _accepts(agent_port), process)
+        yield Head(process.pid, port, agent_port, environment)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _SECONDS
-    while (
-        _ask(address) is None
-    ):  # the proxy learns of a new application a moment after the application is ready
+    while not condition():
         assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_nothing_listens_beyond_this_machine(head: Head) -> None:
+    found = listening(lambda process: session_of(process) == head.session)
+    assert {head.port, head.agent_port} <= found.keys()
+    assert len(found) >= 5
+    beyond = {port: address for port, address in found.items() if not _is_loopback(address)}
+    assert not beyond
+
+
+@pytest.fixture(scope="module")
+def url(head: Head, exported_model: Path) -> str:
+    """The server on Ray Serve, as DEPLOYING.md starts it."""
+    port = free_port()
+    environment = {**head.environment, "RAY_ADDRESS": f"127.0.0.1:{head.port}", "PYTHONPATH": str(ROOT)}
+    application = ("vision_zoo.serving.ray_app:application", "replicas=1", "open_to_all=true")
+    for command in (
+        ("start", "--http-host", "127.0.0.1", "--http-port", str(port)),
+        ("run", "--non-blocking", *application, f"models_dir={exported_model.parent}"),
+    ):
+        done = subprocess.run(
+            [_RAY.with_name("serve"), *command],
+            env=environment, capture_output=True, text=True, check=False, timeout=_SECONDS,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    address = f"http://127.0.0.1:{port}"
+    assert httpx.get(f"{address}/v2/health/ready", timeout=60).status_code == 200
     return address
 
 
-def _ask(url: str) -> str | None:
-    """The node that answered an ordinary request on a connection of its own; None if there was no answer."""
-    try:
-        answer = httpx.post(f"{url}{INFER}", json=infer_request(), timeout=60)
-    except httpx.TransportError:
-        return None
-    starting = answer.status_code == 404 and "-/routes" in answer.text
-    assert starting or answer.status_code in (200, 503), answer.text
-    return str(answer.headers["X-Served-By"]).partition("/")[0] if answer.status_code == 200 else None
+@pytest.fixture
+def replica_ports(head: Head, url: str) -> set[int]:
+    assert url
+    return set(listening(lambda process: _is_replica(process, head.session)))
 
 
-def _nodes_seen(url: str, expected: int) -> Counter[str | None]:
-    """Who answers, until `expected` nodes have."""
-    seen: Counter[str | None] = Counter()
-    deadline = time.monotonic() + _SECONDS
-    while len(seen.keys() - {None}) < expected:
-        assert time.monotonic() < deadline, seen
-        seen[_ask(url)] += 1
-    return seen
+def _is_replica(process: Path, session: int) -> bool:
+    return session_of(process) == session and (process / "cmdline").read_bytes().startswith(
+        b"ray::ServeReplica"
+    )
 
 
 def test_the_protocol_is_the_servers_own(url: str, digit_png: Path) -> None:
@@ -99,42 +158,49 @@ def test_tritonclient_works_unchanged(url: str) -> None:
         assert client.infer(MODEL, [tensor]).as_numpy("logits").shape == (3, 10)
 
 
-def test_a_lost_node_is_survived_and_a_new_one_takes_its_place(cluster: Cluster, url: str) -> None:
-    both = _nodes_seen(url, 2)
-    assert None not in both
-    (second,) = (node for node in cluster.list_all_nodes() if node is not cluster.head_node)
-    cluster.remove_node(second, allow_graceful=False)
-    _until_one_node_answers(url, last=20)
-    cluster.add_node(num_cpus=1)
-    assert set(_nodes_seen(url, 2)) - set(both), "the new node answers"
+class _Touch:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
 
 
-def _until_one_node_answers(url: str, *, last: int) -> None:
-    """Until `last` requests in a row have an answer, all by the same node."""
-    in_a_row: list[str] = []
-    deadline = time.monotonic() + _SECONDS
-    while len(in_a_row) < last:
-        assert time.monotonic() < deadline, in_a_row
-        node = _ask(url)
-        if node is None or node not in in_a_row:  # a replica of the lost node may have answered until now
-            in_a_row = []
-        in_a_row += [node] if node else []
+def test_a_replica_unpickles_nothing_without_the_token(replica_ports: set[int], tmp_path: Path) -> None:
+    import grpc
+    from ray.serve.generated.serve_pb2 import ASGIRequest
+
+    request = ASGIRequest(pickled_request_metadata=pickle.dumps(_Touch(tmp_path / "made")))
+    codes = set()
+    for port in replica_ports:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                call(request.SerializeToString(), timeout=60)
+        codes.add(refused.value.code())
+    assert grpc.StatusCode.UNAUTHENTICATED in codes
+    assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"replicas": 0}, {"replica": 2}, {"cpus": "many"}, {"gpus": "inf"}])
-def test_options_are_checked(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        Options(**wrong)
+def _is_loopback(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
-def test_limits_are_checked_before_anything_starts() -> None:
-    with pytest.raises(UsageError, match="max batch 0 is out of range"):
-        application(Options(max_batch=0, open_to_all=True))
-
-
-def test_a_cluster_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VISION_ZOO_API_KEY", raising=False)
-    with pytest.raises(UsageError, match="set an API key"):
-        application(Options())
-    monkeypatch.setenv("VISION_ZOO_API_KEY", "a key of sixteen characters")
-    application(Options())
+def test_a_client_without_the_token_is_refused(head: Head) -> None:
+    tokens = {"right": {}, "wrong": {"RAY_AUTH_TOKEN": "0" * 64}, "none": {"RAY_AUTH_MODE": "disabled"}}
+    clients = {
+        name: subprocess.Popen(
+            [_RAY, "status", "--address", f"127.0.0.1:{head.port}"],
+            env={**head.environment, **changes}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for name, changes in tokens.items()
+    }  # fmt: skip
+    said = {name: client.communicate(timeout=_SECONDS)[0] for name, client in clients.items()}
+    assert clients["right"].returncode == 0, said["right"]
+    for name in ("wrong", "none"):
+        assert clients[name].returncode != 0
+        assert "Authentication token is missing or incorrect" in said[name]
