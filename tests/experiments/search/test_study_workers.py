@@ -1,6 +1,5 @@
 """Workers that share a search through a journal or a database: with a lost one nothing is lost, or trained twice."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -18,11 +17,9 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-from tests import warm
 from tests.conftest import free_port
 from tests.training.runs import write_few_digits
 from tests.warm import CONTEXT
-from vision_zoo.cli import main
 from vision_zoo.core.errors import StorageError, UsageError
 from vision_zoo.data.dataset import Splits
 from vision_zoo.experiments.search import study, study_storage
@@ -51,7 +48,7 @@ def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None
     """In a process of its own; lost workers are noticed soon."""
     study_storage.HEARTBEAT_SECONDS = _HEARTBEAT
     torch.set_num_threads(1)
-    _end_after_the_kill(out)
+    end_after_the_kill(out)
     study.work(
         Recipe.from_json(recipe, name="recipe"),
         GRID,
@@ -61,7 +58,7 @@ def _worker(recipe: str, storage: str, out: Path, data_dir: Path | None) -> None
     )
 
 
-def _end_after_the_kill(out: Path) -> None:
+def end_after_the_kill(out: Path) -> None:
     """Let no run of this process end before one of the workers is killed."""
 
     def wait(*_arguments: object, **_options: object) -> None:
@@ -71,7 +68,7 @@ def _end_after_the_kill(out: Path) -> None:
     vars(vars(run_outputs)["plots"])["write_curves"] = wait
 
 
-def _kill_one_with_a_checkpoint(processes: Callable[[], Sequence[int]], out: Path) -> Path:
+def kill_one_with_a_checkpoint(processes: Callable[[], Sequence[int]], out: Path) -> Path:
     """Kill a worker that trains and has saved an epoch; returns the run that it trains."""
     killed, run = _worker_with_a_checkpoint(processes, out)
     os.kill(killed, signal.SIGKILL)
@@ -85,7 +82,7 @@ def four_workers_of_which_one_is_killed(quick: Recipe, storage: str, out: Path) 
     try:
         for worker in workers:
             worker.start()
-        run = _kill_one_with_a_checkpoint(lambda: [worker.pid or 0 for worker in workers], out)
+        run = kill_one_with_a_checkpoint(lambda: [worker.pid or 0 for worker in workers], out)
         begun = (run / "recipe.json").stat().st_mtime_ns
         for worker in workers:
             worker.join(_SECONDS)
@@ -106,10 +103,6 @@ def _worker_with_a_checkpoint(processes: Callable[[], Sequence[int]], out: Path)
                     return process, run
         time.sleep(0.005)
     raise AssertionError("no worker has trained an epoch")
-
-
-def _children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def _runs_locked_by(process: int, out: Path) -> Iterator[Path]:
@@ -133,37 +126,6 @@ def assert_complete(quick: Recipe, storage: str, out: Path) -> None:
         assert run.finished
         assert [record.epoch for record in run.history()] == [1, 2]
     assert len({trial.value for trial in complete}) > 1
-
-
-def _tune(output: Path, out: Path, arguments: list[str]) -> None:
-    """In a process of its own: `vision-zoo tune`, whose workers are forked from it."""
-    fork = multiprocessing.get_context("fork")
-    warm.redirect(output)
-    _end_after_the_kill(out)
-    sys.argv = ["vision-zoo", "tune", *arguments]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(multiprocessing, "get_context", lambda _method: fork)
-        main()
-
-
-@pytest.mark.slow
-@_LINUX
-def test_workers_of_one_call_go_on_without_the_one_that_is_killed(tmp_path: Path) -> None:
-    out = tmp_path / "runs"
-    arguments = ["simple_cnn-mnist_5k", "--device", "cpu", "--jobs", "2", "--epochs", "1", "--out", str(out)]
-    arguments += ["--grid", "lr=0.001,0.002,0.005", "--storage", f"journal:{tmp_path / 'j'}"]
-    call = CONTEXT.Process(target=_tune, args=(tmp_path, out, arguments))
-    try:
-        call.start()
-        _kill_one_with_a_checkpoint(lambda: _children(call.pid or 0), out)
-        call.join(_SECONDS)
-    finally:
-        call.kill()
-    stderr = (tmp_path / "stderr").read_text()
-    assert call.exitcode == 0, stderr
-    assert "warning: a worker was lost (exit code -9); the others continue" in stderr
-    assert "chosen on validation: learning rate" in (tmp_path / "stdout").read_text()
-    assert len(list(out.glob("*/metrics.json"))) == 3
 
 
 @pytest.fixture(scope="module")

@@ -18,15 +18,19 @@ from tests.serving.server.conftest import CLASSIFY, Server, running, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
-_MOMENTS = 6
 _QUIET = {0, 128 + signal.SIGTERM, -signal.SIGTERM}
 
 
 def test_it_ends_quietly_while_it_starts(models: Path, tmp_path: Path) -> None:
+    end_while_it_starts(models, tmp_path, moments=3)
+
+
+def end_while_it_starts(models: Path, tmp_path: Path, *, moments: int) -> None:
+    """Start a server several times, and end it at another moment each time."""
     started = time.monotonic()
     with demo.running(tmp_path, "serve", "--demo", "--models-dir", models):
         seconds = time.monotonic() - started
-    for moment in range(_MOMENTS):
+    for moment in range(moments):
         log = tmp_path / f"log-{moment}"
         command = [
             sys.executable,
@@ -41,7 +45,7 @@ def test_it_ends_quietly_while_it_starts(models: Path, tmp_path: Path) -> None:
         ]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output)
-        time.sleep(seconds * moment / _MOMENTS)
+        time.sleep(seconds * moment / moments)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) in _QUIET, log.read_text()
         assert "Traceback" not in log.read_text()
@@ -51,7 +55,7 @@ def test_it_ends_quietly_while_it_starts(models: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "signals", "deadline"),
     [
-        (signal.SIGTERM, 1, "60"),
+        (signal.SIGTERM, 1, "6"),
         (signal.SIGTERM, 3, "2"),  # which ends what runs sooner than the server would
         (signal.SIGINT, 1, "2"),
         (signal.SIGINT, 3, "60"),
