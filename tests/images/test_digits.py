@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks.sheets import CONDITIONS, desk, falling_light, hard_shadow, noise, ruled, sheet
 from tests.conftest import ROOT
-from vision_zoo.core.errors import BlankImageError, ImageError
+from vision_zoo.core.errors import BlankImageError, SeveralFiguresError
 from vision_zoo.data import DATASETS
 from vision_zoo.data.dataset import Splits
 from vision_zoo.images.preprocess import prepare
@@ -95,7 +95,9 @@ def test_several_digits_are_counted(count: int, gap: int, dark: bool, mnist_5k: 
         figure = np.asarray(digit.crop(digit.getbbox()).resize((150, 220)))
         page[80:300, left : left + 150] = figure
         left += 150 + gap
-    with pytest.raises(ImageError, match=f"the image has {count} separate shapes; expected one digit"):
+    with pytest.raises(
+        SeveralFiguresError, match=f"the image has {count} separate shapes; expected one digit"
+    ):
         prepare(Image.fromarray(page if dark else 235 - (page * 0.8).astype(np.uint8)), DIGIT)
 
 

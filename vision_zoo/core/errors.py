@@ -39,6 +39,10 @@ class BlankImageError(ImageError):
     """An image without any content to classify."""
 
 
+class SeveralFiguresError(ImageError):
+    """An image of several figures, for a model that reads one."""
+
+
 class ModelError(VisionZooError):
     """An ONNX file that is damaged, foreign or does not match its manifest."""
 

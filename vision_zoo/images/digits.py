@@ -42,7 +42,7 @@ def centred_digit(
 
     Raises:
         BlankImageError: there is no digit.
-        ImageError: there are several.
+        SeveralFiguresError: there are several.
     """
     dark = not any_polarity or border_level(pixels) <= 127
     light_on_dark = pixels if dark else 255 - pixels

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from vision_zoo.core.errors import BlankImageError, ImageError
+from vision_zoo.core.errors import BlankImageError, SeveralFiguresError
 from vision_zoo.images.morphology import Components, closing, components, dilation
 from vision_zoo.images.ruling import without_lines
 
@@ -38,7 +38,7 @@ def figure_on_paper(
 
     Raises:
         BlankImageError: there is no figure.
-        ImageError: there are several.
+        SeveralFiguresError: there are several.
     """
     gray = np.asarray(picture, dtype=np.uint8)
     ink = _ink(gray, max(9, round((stroke or _STROKES[-1]) * min(gray.shape))), inside)
@@ -183,7 +183,7 @@ def _one_figure(ink: _Ink) -> NDArray[np.uint8]:
 
 
 def require_one_figure(gray: NDArray[np.uint8], ground: float) -> None:
-    """Raise BlankImageError without a figure on the plain ground, and ImageError for several."""
+    """Raise BlankImageError without a figure on the plain ground, and SeveralFiguresError for several."""
     lightness = np.clip(gray.astype(np.float32) - ground, 0, None)
     parts = components(lightness > max(16, 0.3 * float(lightness.max())))
     _figure(parts, parts.sums(lightness))
@@ -211,7 +211,7 @@ def _figure(parts: Components, masses: NDArray[np.float64]) -> list[int]:
     own = np.flatnonzero((masses >= 0.02 * masses[main]) & (sides >= 0.5 * least))
     groups = _groups(parts, masses, own[np.argsort(-masses[own])])
     if len(groups) > 1:
-        raise ImageError(f"the image has {len(groups)} separate shapes; expected one digit")
+        raise SeveralFiguresError(f"the image has {len(groups)} separate shapes; expected one digit")
     return groups[0]
 
 

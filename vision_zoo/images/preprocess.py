@@ -80,7 +80,8 @@ def prepare(image: Image.Image, target: InputFormat) -> NDArray[np.uint8]:
 
     Raises:
         BlankImageError: the model reads digits and there is none.
-        ImageError: the model reads digits and there are several, or the image's samples cannot be brought to 8 bits.
+        SeveralFiguresError: the model reads digits and there are several.
+        ImageError: the image's samples cannot be brought to 8 bits.
     """
     flat = _to_mode(image, target)
     if target.centring == "center_of_mass":

@@ -1,5 +1,6 @@
 """How sure a model is of its answers, where the caller asks for it: a set of labels, and whether it knows such images."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,13 @@ def calibration_of(session: Session) -> Calibration:
             "or train it with --validate and export it again"
         )
     return session.metadata.calibration
+
+
+def coverages(sessions: Iterable[Session]) -> list[str]:
+    """The coverages in per cent that any of these models has prediction sets of, the lowest first."""
+    calibrations = (session.metadata.calibration for session in sessions)
+    rates = {rate for one in calibrations if one is not None for rate in one.set_thresholds}
+    return sorted(rates, key=float)
 
 
 def require_coverage(session: Session, coverage: float | None) -> None:

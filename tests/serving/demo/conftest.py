@@ -11,14 +11,19 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
+import onnx
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.conftest import ROOT
+from vision_zoo.artifact import manifest
+from vision_zoo.artifact.calibration import Calibration
+from vision_zoo.artifact.metadata import metadata_of
+from vision_zoo.exporting.calibrate import described_file
 
 expect.set_options(timeout=300_000)  # by itself it waits for five seconds, too few on a busy machine
 
@@ -64,13 +69,26 @@ def running(
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """`vision-zoo demo` over the shipped models but for those that take long to say what mattered to them."""
+    """`vision-zoo demo` over the shipped models but for those that take long to say what mattered to them.
+
+    Of airbench-mnist, prediction sets of 80 % are of one label, those of 99 % of all.
+    """
     folder, models = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("shipped")
     shutil.copytree(ROOT / "exported", models, dirs_exist_ok=True)
     for slow in ("alexnet_finetuned-cifar10", "airbench_large-cifar10-int8", "airbench-fashion_mnist"):
         (models / f"{slow}.onnx").unlink()
+    _calibrate(models / "airbench-mnist.onnx", {"80": 0.5, "99": 0.0})
     with running(folder, "demo", "--models-dir", models) as started:
         yield started
+
+
+def _calibrate(path: Path, thresholds: dict[str, float]) -> None:
+    """Let a model's file say that it has prediction sets."""
+    model = onnx.load(path)
+    metadata = metadata_of({entry.key: entry.value for entry in model.metadata_props}, name=path.name)
+    calibration = Calibration(calibrated_on="nothing", images=100, temperature=1.0, set_thresholds=thresholds)
+    described = replace(metadata, calibration=calibration)
+    manifest.publish(path, described_file(model.SerializeToString(), described, None))
 
 
 @pytest.fixture(scope="session")

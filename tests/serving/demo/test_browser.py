@@ -122,6 +122,28 @@ def test_a_stroke_is_one_request(page: Page) -> None:
         assert len(asked) == number
 
 
+def test_prediction_sets_are_shown_where_they_are_asked_for(page: Page) -> None:
+    shown, choice = page.locator("#digit-answers"), page.get_by_label("Prediction set")
+    label, labels = shown.locator(".label"), shown.locator(".set")
+    draw(page, THREE)
+    expect(label).to_have_text("3", use_inner_text=True)
+    expect(labels).not_to_be_visible()
+    choice.select_option("80 % prediction set")
+    expect(labels).to_have_text("80 % set: 3", use_inner_text=True)
+    choice.select_option("99 % prediction set")
+    expect(labels).to_have_text(re.compile(r"^99 % set: 3(, \d){9}$"), use_inner_text=True)
+    page.get_by_role("button", name="Clear").click()
+    draw(page, SEVEN)  # the choice is also of the next answer
+    expect(labels).to_have_text(re.compile(r"^99 % set: 7(, \d){9}$"), use_inner_text=True)
+    choice.select_option("No prediction set")
+    expect(labels).not_to_be_visible()
+
+
+def test_several_digits_are_no_answer(page: Page) -> None:
+    draw(page, [((x, 60), (x, 230)) for x in (60, 220)])
+    expect(page.locator("#digit-answers .said")).to_contain_text("Unsure: the image has 2 separate shapes")
+
+
 def test_a_digit_that_leaves_the_pad_is_read_whole(page: Page) -> None:
     draw(page, [tuple((x, y + 120) for x, y in stroke) for stroke in THREE])
     expect(page.locator("#digit-answers .said")).to_contain_text("says 3")

@@ -15,12 +15,14 @@ import pytest
 from PIL import Image
 
 from tests.conftest import ROOT, run_command
-from vision_zoo.core.errors import ImageError
+from vision_zoo.artifact.calibration import Calibration
+from vision_zoo.core.errors import ImageError, SeveralFiguresError
 from vision_zoo.data.dataset import Splits
 from vision_zoo.images.preprocess import open_image, prepare
 from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.compare import compared
+from vision_zoo.serving.demo.coverage import coverage_choice
 from vision_zoo.serving.demo.drop import EXAMPLES
 from vision_zoo.serving.demo.inputs import drawn_file
 from vision_zoo.serving.demo.verdict import message, verdict
@@ -133,6 +135,8 @@ def test_models_that_can_use_a_picture_answer_without_the_others(session: Sessio
     assert found.session is session
     with pytest.raises(ImageError, match="there is no digit"):
         answers([session, other], {session.metadata.input: ImageError("another reason"), target: refused})
+    with pytest.raises(SeveralFiguresError):
+        answers([session], {session.metadata.input: SeveralFiguresError("two digits")})
 
 
 def _saying(answer: Answer, label: str, share: float = 0.9, *, familiar: bool | None = True) -> Answer:
@@ -177,6 +181,33 @@ def test_what_the_models_themselves_warn_of_is_no_answer(
     assert ("unreliable" in shown) is (False in familiar)
     unknown = [_saying(answer, "3", familiar=None), _saying(answer, "3", familiar=False)]
     assert "Unsure" not in verdict(unknown, key="")
+
+
+def test_a_chosen_coverage_has_its_own_parts(answer: Answer) -> None:
+    known = copy(answer.session)
+    calibration = Calibration(
+        calibrated_on="x", images=100, temperature=1.0, set_thresholds={"90": 0.2, "99": 0.0}
+    )
+    known.metadata = replace(known.metadata, calibration=calibration)
+    sure = replace(answer, session=known, ranked=(("3", 0.7), ("<5>", 0.2), ("8", 0.06), ("9", 0.04)))
+    strange = replace(sure, familiar=False)
+    shown = verdict([sure, sure, strange, answer], key="")
+    parts = re.findall(r'data-coverage="(\d*)"( hidden)?>([^<]*)</span>', shown)
+    assert {hidden for rate, hidden, _ in parts if rate} == {" hidden"}
+    assert {hidden for rate, hidden, _ in parts if not rate} == {""}
+    assert [text for rate, _, text in parts if rate == "99"] == [
+        "3",
+        "99 % set: 3, &lt;5&gt;, 8, 9",
+        "99 % set",
+        "3, &lt;5&gt;, 8 and 1 more",
+        "unknown ⚠",
+        "no set",
+    ]
+    first = re.findall(r'data-coverage="90" hidden>([^<]*)</span>', verdict([strange], key=""))
+    assert first == ["unknown", "90 % set: 3, &lt;5&gt;"]
+    assert "data-coverage" not in verdict([answer], key="")
+    assert coverage_choice([answer.session]) == ""
+    assert re.findall('value="(.*?)"', coverage_choice([answer.session, known])) == ["", "90", "99"]
 
 
 def test_noise_is_unlike_the_test_images_and_a_digit_is_like_them(session: Session, answer: Answer) -> None:

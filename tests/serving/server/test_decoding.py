@@ -1,6 +1,7 @@
 """Pictures that cost far more than they weigh: refused, or decoded in processes that end in time."""
 
 import asyncio
+import io
 import os
 import signal
 import socket
@@ -8,15 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.serving.server import bombs
 from tests.serving.server.conftest import CLASSIFY, INFER, Server, infer_request, running, until
-from vision_zoo.core.errors import ImageError
+from vision_zoo.core.errors import ImageError, SeveralFiguresError
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.admission import Admission
 from vision_zoo.serving.server.decoders import Answer, Decoders
@@ -140,11 +143,13 @@ def test_a_decoder_never_outlives_its_server(models: Path, tmp_path: Path) -> No
         until(lambda: not any(bombs.is_alive(decoder) for decoder in decoders))
 
 
-async def _decode(decoders: Decoders, *files: bytes, seconds: float = 60) -> Answer:
+async def _decode(
+    decoders: Decoders, *files: bytes, target: InputFormat = GRAY, seconds: float = 60
+) -> Answer:
     body, headers = bombs.form(list(files))
     admission = Admission(max_concurrency=1, max_queue=0)
     async with admission.turn(deadline=time.monotonic() + seconds) as turn:
-        return await decoders.decode(turn, [body], headers["Content-Type"], GRAY)
+        return await decoders.decode(turn, [body], headers["Content-Type"], target)
 
 
 def test_a_picture_may_take_memory_by_its_pixels() -> None:
@@ -160,6 +165,13 @@ def test_a_picture_may_take_memory_by_its_pixels() -> None:
         (answered,) = asyncio.run(_decode(decoders, bombs.webp(4000))).pictures
         assert isinstance(answered, np.ndarray)
         assert answered.shape == (28, 28, 1)
+        two, content = Image.new("L", (300, 100)), io.BytesIO()
+        for left in (60, 200):
+            two.paste(255, (left, 20, left + 10, 80))
+        two.save(content, "PNG")
+        digit = replace(GRAY, centring="center_of_mass", polarity="light_on_dark")
+        (refused,) = asyncio.run(_decode(decoders, content.getvalue(), target=digit)).pictures
+        assert isinstance(refused, SeveralFiguresError)
     finally:
         decoders.close()
 

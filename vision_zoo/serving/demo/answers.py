@@ -44,11 +44,13 @@ def answers(sessions: Iterable[Session], inputs: Inputs) -> list[Answer]:
 
 def first_usable(sessions: Sequence[Session], inputs: Inputs) -> tuple[Session, NDArray[np.uint8]]:
     """The first model that can use the image, and the image as its input; ImageError if none can."""
+    refused = []
     for session in sessions:
         pixels = inputs[session.metadata.input]
         if not isinstance(pixels, ImageError):
             return session, pixels
-    raise ImageError(str(inputs[sessions[0].metadata.input]))
+        refused.append(pixels)
+    raise refused[0]
 
 
 def most_accurate_first(sessions: Iterable[Session]) -> list[Session]:

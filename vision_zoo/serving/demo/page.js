@@ -9,7 +9,18 @@ window.visionZoo = (() => {
     return of !== null && of[1] !== present[name];
   };
 
+  // Of what depends on the coverage, the part of the chosen one, or the first where a model has no such sets.
+  const settleSets = () => {
+    const chosen = document.getElementById("coverage")?.value ?? "";
+    for (const { children } of document.querySelectorAll(".sets")) {
+      const shown = [...children].find((part) => part.dataset.coverage === chosen) ?? children[0];
+      for (const part of children) part.hidden = part !== shown;
+    }
+  };
+  document.addEventListener("change", settleSets);
+
   const settle = () => {
+    settleSets();
     for (const [name, key] of Object.entries(present)) {
       for (const part of parts(name)) {
         for (const answer of part?.querySelectorAll("[data-of]") ?? []) {

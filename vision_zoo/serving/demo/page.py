@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from vision_zoo.serving.demo.compare_tab import compare_tab
+from vision_zoo.serving.demo.coverage import coverage_choice
 from vision_zoo.serving.demo.draw import digit_models, draw_tab
 from vision_zoo.serving.demo.drop import datasets_of, drop_tab, preferred_dataset
 from vision_zoo.serving.demo.runner import Runner
@@ -22,7 +23,7 @@ def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
     """The page over the models of `sessions`, asked at every event; there is one at least."""
     model = None
     with gr.Blocks(title="vision-zoo", analytics_enabled=False, fill_width=False) as page:
-        gr.HTML("<h1>vision-zoo</h1>", apply_default_css=False)
+        heading = gr.HTML(_heading(sessions()), apply_default_css=False)
         if digit_models(sessions()):
             with gr.Tab("Draw a digit", id="draw"):
                 model = draw_tab(sessions, runner)
@@ -32,7 +33,7 @@ def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
             compared, fresh_comparison = compare_tab(sessions, runner)
 
         choices = [dataset, compared[0], *([] if model is None else [model])]
-        outputs = [*choices, *compared[1:]]
+        outputs = [*choices, *compared[1:], heading]
         known = dict(sessions())
 
         def fresh(*chosen: Any) -> list[Any]:
@@ -47,10 +48,14 @@ def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:
                 _choice(now, instead, offer)
                 for now, instead, offer in zip(chosen, first, offered, strict=False)
             ]
-            return [*updates, *fresh_comparison(updates[1]["value"])]
+            return [*updates, *fresh_comparison(updates[1]["value"]), _heading(present)]
 
         page.load(fresh, choices, outputs, api_visibility="private", show_progress="hidden", preprocess=False)
     return page
+
+
+def _heading(sessions: Mapping[str, Session]) -> str:
+    return f'<div class="tools heading"><h1>vision-zoo</h1>{coverage_choice(sessions.values())}</div>'
 
 
 def _choice(chosen: Any, instead: Any, offered: list[str]) -> dict[str, Any]:

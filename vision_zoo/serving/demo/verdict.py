@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from vision_zoo.artifact.calibration import UNKNOWN
 from vision_zoo.serving.demo.answers import Answer
+from vision_zoo.serving.demo.coverage import by_coverage, sets_of
+from vision_zoo.serving.uncertainty import Uncertainty, coverages
 
 _MOST_BARS = 10
+_MOST_LABELS = 3
 _WARNED = "⚠ The image is unlike those that the model knows; its probabilities are unreliable."
 
 
@@ -69,7 +73,10 @@ def _card(answer: Answer, *, doubtful: bool) -> str:
     if len(shown) == len(metadata.labels):  # they keep their places, so that the eye finds them again
         shown.sort(key=lambda entry: metadata.labels.index(entry[0]))
     bars = "".join(_bar(other, share) for other, share in shown)
-    said = "Unsure" if doubtful else answer.label
+    usual, sets = "Unsure" if doubtful else answer.label, sets_of(answer)
+    said = {rate: usual if found.label == answer.label else found.label for rate, found in sets.items()}
+    longest = max(map(len, [usual, *said.values()]))
+    listed = {rate: f"{rate} % set: {', '.join(found.labels)}" for rate, found in sets.items()}
     height, width = answer.pixels.shape[:2]
     seen = png_url(Image.fromarray(answer.pixels.squeeze()))
     facts = (
@@ -78,9 +85,10 @@ def _card(answer: Answer, *, doubtful: bool) -> str:
     )
     return (
         f'<article class="card" aria-label="{name}: {label}, {_percent(answer.ranked[0][1])}"><h2>{name}</h2>'
-        f'<div class="head"><p class="label" style="--letters:{len(said)}">{html.escape(said)}</p>'
+        f'<div class="head"><p class="label" style="--letters:{longest}">{by_coverage(usual, said)}</p>'
         f'<img class="view" src="{seen}" alt="What {name} sees: {width} × {height} pixels"></div>'
-        f'<div class="bars" role="list" aria-label="Probabilities">{bars}</div><p class="facts">{facts}</p></article>'
+        f'<div class="bars" role="list" aria-label="Probabilities">{bars}</div>'
+        f'<p class="set">{by_coverage("", listed)}</p><p class="facts">{facts}</p></article>'
     )
 
 
@@ -95,21 +103,33 @@ def _bar(label: str, share: float) -> str:
 
 def _table(others: Sequence[Answer], label: str) -> str:
     agree = sum(answer.label == label for answer in others)
-    rows = "".join(_row(answer, agrees=answer.label == label) for answer in others)
+    rates = coverages(answer.session for answer in others)
+    rows = "".join(_row(answer, rates, agrees=answer.label == label) for answer in others)
+    head = by_coverage("answer", {rate: f"{rate} % set" for rate in rates})
     return (
         f'<table class="models"><thead><tr><th scope="col">{agree} of {len(others)} others agree</th>'
-        '<th scope="col">answer</th><th scope="col">probability</th><th scope="col">ms</th></tr></thead>'
+        f'<th scope="col">{head}</th><th scope="col">probability</th><th scope="col">ms</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )
 
 
-def _row(answer: Answer, *, agrees: bool) -> str:
-    warning = " ⚠" if answer.familiar is False else ""
+def _row(answer: Answer, rates: Sequence[str], *, agrees: bool) -> str:
+    warning, sets = " ⚠" if answer.familiar is False else "", sets_of(answer)
+    listed = {rate: _short(sets[rate]) + warning if rate in sets else "no set" for rate in rates}
+    said = by_coverage(answer.label + warning, listed)
     return (
         f'<tr><th scope="row">{breakable(answer.session.name)}</th>'
-        f'<td class="{"same" if agrees else "other"}">{html.escape(answer.label)}{warning}</td>'
+        f'<td class="{"same" if agrees else "other"}">{said}</td>'
         f"<td>{_percent(answer.ranked[0][1])}</td><td>{answer.milliseconds:.2f}</td></tr>"
     )
+
+
+def _short(found: Uncertainty) -> str:
+    """A set in few words, or `unknown`."""
+    if found.label == UNKNOWN:
+        return UNKNOWN
+    more = len(found.labels) - _MOST_LABELS
+    return ", ".join(found.labels[:_MOST_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 def breakable(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import Base64ImageData
 
-from vision_zoo.core.errors import VisionZooError
+from vision_zoo.core.errors import SeveralFiguresError, VisionZooError
 from vision_zoo.serving.demo.answers import most_accurate_first
 from vision_zoo.serving.demo.inputs import Picture
 from vision_zoo.serving.demo.runner import Runner
@@ -70,6 +70,8 @@ async def looked_at(
         return message(_NOT_SERVED, key=key)
     try:
         return await runner.answers(sessions, picture, lambda found: verdict(found, key=key))
+    except SeveralFiguresError as error:
+        return message(f"Unsure: {error}.", key=key)
     except VisionZooError as error:
         return message(sentence(error), key=key)
 

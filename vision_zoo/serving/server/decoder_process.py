@@ -144,7 +144,9 @@ def _answer(
     return (
         {
             "several": upload.several,
-            "errors": [str(one) if isinstance(one, ImageError) else None for one in decoded],
+            "errors": [
+                (type(one).__name__, str(one)) if isinstance(one, ImageError) else None for one in decoded
+            ],
         },
         b"".join(one.tobytes() for one in decoded if isinstance(one, np.ndarray)),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vision_zoo.core.errors import ImageError
+from vision_zoo.core.errors import BlankImageError, ImageError, SeveralFiguresError
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.admission import RETRY_SECONDS, Turn
 from vision_zoo.serving.server.decoder_process import Process
@@ -25,6 +25,7 @@ _MEMORY_BYTES = 384 * 2**20
 """All pictures that are decoded at once may take so much together; one picture of `max_pixels` always may."""
 _IDLE_SECONDS = 20.0
 _HEADER_BYTES = 2**20
+_REFUSALS = {kind.__name__: kind for kind in (BlankImageError, SeveralFiguresError)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +241,8 @@ class _Job:
         position = 0
         for error in header["errors"]:
             if error is not None:
-                pictures.append(ImageError(str(error)))
+                kind, text = error
+                pictures.append(_REFUSALS.get(kind, ImageError)(text))
                 continue
             pixels = np.frombuffer(payload, np.uint8, size, position).reshape(self._target.shape)
             pictures.append(pixels)

@@ -11,6 +11,7 @@ from typing import Any
 from vision_zoo.core import atomic, html
 from vision_zoo.core.errors import ModelError, UsageError
 from vision_zoo.serving.session import Session
+from vision_zoo.serving.uncertainty import coverages
 from vision_zoo.serving.web import runtime
 from vision_zoo.serving.web.runtime import Runtime
 
@@ -98,16 +99,15 @@ def page_text(
     style = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("look", "style"))
     script = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     names = ", ".join(session.name for session in sessions)
-    abouts = [_about(session) for session in sessions]
     return html.render(
         _FOLDER / "page.html",
         title=names if len(sessions) <= 2 else f"{len(sessions)} models",
         version=__version__,
         runtime_version=runtime.VERSION,
         policy=_policy(style, script, beside=bool(scripts)),
-        coverages=sorted({rate for about in abouts for rate in about["sets"]}, key=float),
+        coverages=coverages(sessions),
         draws=any(session.metadata.input.centring == "center_of_mass" for session in sessions),
-        models=abouts,
+        models=[_about(session) for session in sessions],
         blocks={name: _packed(block) for name, block in blocks.items()},
         scripts=scripts,
         links=links or {},
