@@ -1,23 +1,26 @@
 """What a teacher adds to a small network that is trained on few pictures: accuracy with and without `--distil`.
 
-Three folders of 30 pictures a class: Imagenette, CIFAR-10 and Fashion-MNIST. The teacher is EfficientNet-Lite0's frozen
-features with a dense layer; the student sees as many augmented pictures without it as with it, and begins with the same
-weights. Both are scored on 100 other pictures a class. Imagenette is a part of ImageNet, so that ImageNet's weights,
+Three folders of 30 images a class: Imagenette, CIFAR-10 and Fashion-MNIST. The teacher is EfficientNet-Lite0's frozen
+features with a dense layer; the student, EfficientNet-Lite0's first four stages, sees as many augmented images without it
+as with it, and begins with the same weights. Seeds share the teacher's views, and differ in the order of images and the
+dense layer. Both are scored on 100 other images a class. Imagenette is a part of ImageNet, so that ImageNet's weights,
 which both begin with, flatter there.
 
-    python -m benchmarks.own_folder.distillation --seeds 3
+    python -m benchmarks.own_folder.distillation --seeds 3 --sides 48 64
 
-Runs that the results file has already are not repeated.
+Runs that the results file has already are not repeated; latencies are measured again, which takes seconds.
 """
 
 import argparse
 import os
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -27,45 +30,57 @@ from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import json_file, onnx_runtime
 from vision_zoo.core.environment import Environment, describe
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.core.results import SCHEMA_VERSION, EpochRecord, result_path, write_result
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.data.cache import cache_folder
 from vision_zoo.exporting.export import to_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.distillation import distilled
 from vision_zoo.recipes.folder_settings import dataset_of
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.recipe import Augmentation, Recipe
 from vision_zoo.training import train
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TEACHER, DISTIL = "efficientnet_lite0", "distil"
-STUDENTS = ("truncated_efficientnet_lite0", "airbench")
+TEACHER, STUDENT, DISTIL = "efficientnet_lite0", "truncated_efficientnet_lite0", "distil"
 _IMAGES = 30  # of a class
 FOLDERS = {
     "imagenette-300": partial(imagenette, images=_IMAGES, seed=0),
     "cifar10-300": partial(first, images=_IMAGES),
     "fashion_mnist-300": partial(first, images=_IMAGES, name="fashion-mnist"),
 }
-_VIEWS, _EPOCHS, _SIDE = 20, 5, 48
+_VIEWS, _EPOCHS = 20, 3
+_SIDES = (48, 64)
+_AUGMENTATION = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentRun(Run):
+    """A run of the student on images of `side` pixels."""
+
+    side: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationResult:
-    """The results file: `teachers` are accuracies by folder, `milliseconds` medians of a picture on one core."""
+    """The results file: `teachers` are accuracies by folder, the others by the student's image size in pixels.
+
+    `milliseconds` are medians of one image on one core, `teacher_milliseconds` those of the teacher.
+    """
 
     schema: Literal[2] = SCHEMA_VERSION
     kind: Literal["own_folder_distillation"] = "own_folder_distillation"
     environment: Environment
     teachers: dict[str, float] = field(default_factory=dict)
-    milliseconds: dict[str, float] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
+    teacher_milliseconds: float | None = None
+    milliseconds: dict[int, float] = field(default_factory=dict)
+    runs: list[StudentRun] = field(default_factory=list)
+    differences: dict[int, list[Difference]] = field(default_factory=dict)
 
 
-def pictures(name: str, work: Path, data_dir: Path) -> Path:
-    """The folder with the new pictures as its test split."""
+def images_of(name: str, work: Path, data_dir: Path) -> Path:
+    """The folder with the new images as its test split."""
 
     def fill(folders: Folders) -> None:
         FOLDERS[name](Folders(folders.own / "train", folders.own / "test"), data_dir)
@@ -74,60 +89,103 @@ def pictures(name: str, work: Path, data_dir: Path) -> Path:
 
 
 def teacher_of(folder: Path, place: Path) -> Path:
-    """The finished run in `place` of the teacher on the pictures in `folder`."""
+    """The finished run in `place` of the teacher on the images in `folder`."""
     recipe = recipe_for(TEACHER, f"folder:{folder}").replace(optimizer="lbfgs", epochs=1, validate=False)
-    _train(recipe, place)
+    train.start_or_resume(recipe, place, device="cpu", data_dir=None, progress=SilentProgress())
     return place
 
 
-def student(architecture: str, folder: Path, seed: int, teacher: Path | None) -> Recipe:
-    """The recipe of a student; with the same pictures in number where there is no `teacher`."""
-    recipe = recipe_for(architecture, f"folder:{folder}", image_size=_SIDE, channels="colour").replace(
-        seed=seed, validate=False, batch_size=32, ema_decay=0.0, schedule="one_cycle", distil_views=_VIEWS
+def student(folder: Path, side: int, seed: int, *, taught: bool) -> Recipe:
+    """The recipe of a student; with as many images where it is not `taught`."""
+    recipe = recipe_for(STUDENT, f"folder:{folder}", image_size=side, channels="colour").replace(
+        seed=seed,
+        validate=False,
+        batch_size=32,
+        ema_decay=0.0,
+        schedule="one_cycle",
+        augmentation=_AUGMENTATION,
+        distil_views=_VIEWS,
     )
-    with_teacher = distilled(recipe, TEACHER)
-    if teacher is not None:
-        return with_teacher.replace(epochs=_EPOCHS)
-    return recipe.replace(augmentation=with_teacher.augmentation, epochs=_EPOCHS * _VIEWS)
+    if taught:
+        return distilled(recipe, TEACHER).replace(epochs=_EPOCHS)
+    return recipe.replace(epochs=_EPOCHS * _VIEWS)
 
 
-def _train(recipe: Recipe, place: Path, teacher: Path | None = None) -> RunDirectory:
-    train.start_or_resume(
-        recipe, place, device="cpu", data_dir=None, progress=SilentProgress(), teacher=teacher
-    )
-    return RunDirectory.open(place)
+def with_views(recipe: Recipe, teacher: Path, kept: Path, place: Path) -> None:
+    """Begin the run of `recipe` in `place` with the views of the run in `kept`, which is begun if it is not there."""
+    if not kept.is_dir():
+        unfinished = kept.with_name(f".{kept.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+        def one_epoch(_record: EpochRecord) -> bool:
+            return False
+
+        train.start_or_resume(
+            recipe,
+            unfinished,
+            device="cpu",
+            data_dir=None,
+            progress=SilentProgress(),
+            watch=one_epoch,
+            teacher=teacher,
+        )
+        for trained in (*unfinished.glob("checkpoints/*.pt"), unfinished / "history.csv"):
+            trained.unlink()
+        unfinished.rename(kept)
+    shutil.copytree(kept, place)
+    RunDirectory(place).recipe_file.write_text(recipe.to_json())
 
 
 def measured(
-    folder: str, architecture: str, option: str, seed: int, path: Path, teacher: Path, place: Path
-) -> Run:
-    """Train a student and score it."""
-    taught = teacher if option == DISTIL else None
-    found = _train(student(architecture, path, seed, taught), place, taught).metrics()
-    shutil.rmtree(place)
-    return Run(
+    folder: str, option: str, side: int, seed: int, *, own: Path, teacher: Path, work: Path
+) -> StudentRun:
+    """Train a student on the images in `own` and score it."""
+    place, taught = work / "student", option == DISTIL
+    shutil.rmtree(place, ignore_errors=True)
+    recipe = student(own, side, seed, taught=taught)
+    if taught:
+        with_views(recipe, teacher, work / f"{folder}-views-{side}", place)
+    train.start_or_resume(recipe, place, device="cpu", data_dir=None, progress=SilentProgress())
+    found = RunDirectory.open(place).metrics()
+    return StudentRun(
         folder=folder,
-        architecture=architecture,
+        architecture=STUDENT,
         option=option,
+        side=side,
         seed=seed,
         accuracy=found.test_accuracy,
         cpu_seconds=round(found.cpu_seconds or 0.0, 1),
     )
 
 
-def milliseconds(folder: Path, architectures: list[str]) -> dict[str, float]:
-    """The median of a picture in ONNX Runtime on one core, of each network in turn."""
-    runners: dict[str, Any] = {}
-    for name in architectures:
-        size = None if name == TEACHER else _SIDE
-        recipe = recipe_for(name, f"folder:{folder}", image_size=size, channels="colour")
+def with_run(result: DistillationResult, run: StudentRun, teacher: float) -> DistillationResult:
+    """The result with one more run, and the accuracy of its teacher."""
+    runs = [*result.runs, run]
+    by_side = {
+        side: differences([one for one in runs if one.side == side])
+        for side in sorted({one.side for one in runs})
+    }
+    return replace(result, runs=runs, differences=by_side, teachers={**result.teachers, run.folder: teacher})
+
+
+def with_latencies(result: DistillationResult, folder: Path, sides: Sequence[int]) -> DistillationResult:
+    """The result with the median of one image in ONNX Runtime on one core, of each network in turn."""
+    runners: dict[str, Callable[[], object]] = {}
+    for side in (None, *sides):
+        architecture = TEACHER if side is None else STUDENT
+        recipe = recipe_for(architecture, f"folder:{folder}", image_size=side, channels="colour")
         dataset = dataset_of(recipe.data)
         content = to_onnx(build_classifier(recipe, dataset).eval(), dataset.input.shape)
         session = onnx_runtime.make_session(content, onnx_runtime.session_options())
         feed = {INPUT_NAME: np.zeros((1, *dataset.input.shape), dtype=np.uint8)}
-        runners[name] = partial(session.run, list(OUTPUT_NAMES), feed)
-    found = single_stream(runners, batch_size=1, seconds=3, progress=SilentProgress())
-    return {name: round(one.milliseconds[50] or 0.0, 3) for name, one in found.items()}
+        runners[str(side or TEACHER)] = partial(session.run, list(OUTPUT_NAMES), feed)
+    timed = single_stream(runners, batch_size=1, seconds=3, progress=SilentProgress())
+    found = {name: round(one.milliseconds[50] or 0.0, 3) for name, one in timed.items()}
+    return replace(
+        result,
+        teacher_milliseconds=found.pop(TEACHER),
+        milliseconds={int(side): value for side, value in found.items()},
+    )
 
 
 def main() -> None:
@@ -136,7 +194,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folders", nargs="*", choices=list(FOLDERS), default=list(FOLDERS))
-    parser.add_argument("--architectures", nargs="*", choices=STUDENTS, default=list(STUDENTS[:1]))
+    parser.add_argument("--sides", nargs="*", type=int, choices=_SIDES, default=list(_SIDES))
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("VISION_ZOO_DATA"))
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     parser.add_argument("--work-dir", type=Path, default=cache_folder() / "benchmarks" / "distillation")
@@ -145,34 +203,26 @@ def main() -> None:
         parser.error("expected --data-dir or VISION_ZOO_DATA: where the datasets are")
     path = result_path(chosen.results_dir, describe(), "own_folder_distillation")
     result = json_file.read_if_present(path, DistillationResult) or DistillationResult(environment=describe())
-    for seed in range(chosen.seeds):
-        for folder in chosen.folders:
-            own = pictures(folder, chosen.work_dir, chosen.data_dir)
-            for architecture in chosen.architectures:
-                for option in (BASE, DISTIL):
-                    wanted = (folder, architecture, option, seed)
-                    if any(
-                        (run.folder, run.architecture, run.option, run.seed) == wanted for run in result.runs
-                    ):
-                        continue
-                    teacher = teacher_of(own, chosen.work_dir / f"{folder}-teacher")
-                    run = measured(*wanted, own, teacher, chosen.work_dir / "student")
-                    runs = [*result.runs, run]
-                    accuracy = RunDirectory.open(teacher).metrics().test_accuracy
-                    result = replace(
-                        result,
-                        runs=runs,
-                        differences=differences(runs),
-                        teachers={**result.teachers, folder: accuracy},
-                    )
-                    write_result(path, result)
-                    print(run, file=sys.stderr, flush=True)
-    own = pictures(chosen.folders[0], chosen.work_dir, chosen.data_dir)
-    result = replace(result, milliseconds=milliseconds(own, [TEACHER, *chosen.architectures]))
+    done = {(run.folder, run.option, run.side, run.seed) for run in result.runs}
+    for side, seed, folder, option in product(
+        chosen.sides, range(chosen.seeds), chosen.folders, (BASE, DISTIL)
+    ):
+        if (folder, option, side, seed) in done:
+            continue
+        own = images_of(folder, chosen.work_dir, chosen.data_dir)
+        teacher = teacher_of(own, chosen.work_dir / f"{folder}-teacher")
+        run = measured(folder, option, side, seed, own=own, teacher=teacher, work=chosen.work_dir)
+        result = with_run(result, run, RunDirectory.open(teacher).metrics().test_accuracy)
+        write_result(path, result)
+        print(run, file=sys.stderr, flush=True)
+    own = images_of(chosen.folders[0], chosen.work_dir, chosen.data_dir)
+    sides = sorted({run.side for run in result.runs})
+    result = replace(with_latencies(result, own, sides), environment=describe())
     write_result(path, result)
-    print(result.teachers, result.milliseconds)
-    for difference in result.differences:
-        print(difference)
+    print(result.teachers, result.teacher_milliseconds, result.milliseconds)
+    for side, found in result.differences.items():
+        for difference in found:
+            print(side, difference)
 
 
 if __name__ == "__main__":
