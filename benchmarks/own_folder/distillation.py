@@ -16,21 +16,21 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from benchmarks.own_folder.folders import Folders, first, imagenette, made_once
-from benchmarks.own_folder.options import BASE, Difference, Run, differences
+from benchmarks.own_folder.options import BASE, differences
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import json_file, onnx_runtime
-from vision_zoo.core.environment import Environment, describe
+from vision_zoo.core.environment import describe
+from vision_zoo.core.own_folder_result import DistillationResult, StudentRun
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import SCHEMA_VERSION, EpochRecord, result_path, write_result
+from vision_zoo.core.results import EpochRecord, result_path, write_result
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.data.cache import cache_folder
 from vision_zoo.exporting.export import to_onnx
@@ -53,30 +53,6 @@ FOLDERS = {
 _VIEWS, _EPOCHS = 20, 3
 _SIDES = (48, 64)
 _AUGMENTATION = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudentRun(Run):
-    """A run of the student on images of `side` pixels."""
-
-    side: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DistillationResult:
-    """The results file: `teachers` are accuracies by folder, the others by the student's image size in pixels.
-
-    `milliseconds` are medians of one image on one core, `teacher_milliseconds` those of the teacher.
-    """
-
-    schema: Literal[2] = SCHEMA_VERSION
-    kind: Literal["own_folder_distillation"] = "own_folder_distillation"
-    environment: Environment
-    teachers: dict[str, float] = field(default_factory=dict)
-    teacher_milliseconds: float | None = None
-    milliseconds: dict[int, float] = field(default_factory=dict)
-    runs: list[StudentRun] = field(default_factory=list)
-    differences: dict[int, list[Difference]] = field(default_factory=dict)
 
 
 def images_of(name: str, work: Path, data_dir: Path) -> Path:

@@ -13,18 +13,19 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.own_folder.candidates import CandidateStep
 from vision_zoo.core import json_file
-from vision_zoo.core.environment import Environment, describe
+from vision_zoo.core.environment import describe
+from vision_zoo.core.own_folder_result import Difference, OptionsResult, Run
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
+from vision_zoo.core.results import result_path, write_result
 from vision_zoo.core.statistics import mean_interval
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset, Split
@@ -76,46 +77,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mixup": {},
 }
 """Options by name, with their settings where the package has them; the others are candidates."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A training run: `accuracy` is a fraction of the test images, `cpu_seconds` are of its training steps."""
-
-    folder: str
-    architecture: str
-    option: str
-    seed: int
-    accuracy: float
-    cpu_seconds: float
-
-    @property
-    def place(self) -> tuple[str, str, int]:
-        """What it shares with the run that it is compared with."""
-        return self.folder, self.architecture, self.seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Accuracy with an option minus that without, in points: its mean over `runs` pairs and 95 % interval."""
-
-    folder: str
-    option: str
-    runs: int
-    mean: float
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptionsResult:
-    """The results file."""
-
-    schema: Literal[2] = SCHEMA_VERSION
-    kind: Literal["own_folder_options"] = "own_folder_options"
-    environment: Environment
-    runs: list[Run] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:

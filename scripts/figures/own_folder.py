@@ -1,10 +1,16 @@
 """What a user gets from a folder of a few pictures: comparisons, training options and audits."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
-from vision_zoo.core.own_folder_result import AuditMeasurement, FolderComparison, OwnFolderResult
+from scripts.figures.sources import Results, read_as, versions
+from vision_zoo.core.own_folder_result import (
+    AuditMeasurement,
+    Difference,
+    DistillationResult,
+    FolderComparison,
+    OptionsResult,
+    OwnFolderResult,
+)
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult as AuditResult
 from vision_zoo.core.tables import markdown
 
@@ -43,62 +49,79 @@ def _compared(part: str, run: FolderComparison) -> dict[str, Any]:
 def options(results: Results) -> str:
     """A row for every training option: the difference that it makes on each folder."""
     parts = []
-    for document in of_kind(results, "own_folder_options"):
-        differences = document["differences"]
-        folders = list(dict.fromkeys(found["folder"] for found in differences))
+    for document in read_as(results, "own_folder_options", OptionsResult):
+        differences = document.differences
+        folders = list(dict.fromkeys(found.folder for found in differences))
         rows = [
             {
                 "option": option,
                 **{
                     folder: next(
-                        (_points(found) for found in differences if _is(found, option, folder)), None
+                        (
+                            _points(found)
+                            for found in differences
+                            if (found.option, found.folder) == (option, folder)
+                        ),
+                        None,
                     )
                     for folder in folders
                 },
             }
-            for option in dict.fromkeys(found["option"] for found in differences)
+            for option in dict.fromkeys(found.option for found in differences)
         ]
-        where = f"Measured on {hardware(document)}; {versions(environment_of(document), ('torch',))}."
+        where = (
+            f"Measured on {document.environment.description}; {versions(document.environment, ('torch',))}."
+        )
         parts += [markdown(rows), where]
     return "\n\n".join(parts)
 
 
-def _is(found: Mapping[str, Any], option: str, folder: str) -> bool:
-    return (found["option"], found["folder"]) == (option, folder)
-
-
-def _points(found: Mapping[str, Any]) -> str:
-    interval = "" if found["low"] is None else f" ({found['low']:+.1f} to {found['high']:+.1f})"
-    return f"{found['mean']:+.2f}{interval}, n = {found['runs']}"
+def _points(found: Difference) -> str:
+    interval = "" if found.low is None else f" ({found.low:+.1f} to {found.high:+.1f})"
+    return f"{found.mean:+.2f}{interval}, n = {found.runs}"
 
 
 def distillation(results: Results) -> str:
-    """A row for every folder: the accuracy of a small network without and with a teacher."""
+    """A row for every image size and folder: the accuracy of a small network without and with a teacher."""
     parts = []
-    for document in of_kind(results, "own_folder_distillation"):
-        rows = [_distilled(found, document) for found in document["differences"]]
-        milliseconds = ", ".join(f"`{name}` {value:.2f}" for name, value in document["milliseconds"].items())
-        where = f"Measured on {hardware(document)}; {versions(environment_of(document), ('torch',))}."
-        latency = f"Median latency of one image on one core, in ms: {milliseconds}." if milliseconds else ""
+    for document in read_as(results, "own_folder_distillation", DistillationResult):
+        rows = [
+            _distilled(side, found, document)
+            for side, differences in document.differences.items()
+            for found in differences
+        ]
+        times = ", ".join(f"{value:.2f} at {side} pixels" for side, value in document.milliseconds.items())
+        latency = (
+            f"Median latency of one image on one core, in ms: {times}; teacher "
+            f"{document.teacher_milliseconds or 0:.2f}."
+            if times
+            else ""
+        )
+        where = (
+            f"Measured on {document.environment.description}; {versions(document.environment, ('torch',))}."
+        )
         parts += [markdown(rows), " ".join(part for part in (_FLATTERED, latency, where) if part)]
     return "\n\n".join(parts) or "Not measured yet."
 
 
-def _distilled(found: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    def mean(option: str) -> str:
+def _distilled(side: int, found: Difference, document: DistillationResult) -> dict[str, Any]:
+    def mean(option: str) -> float:
         of_option = [
-            run["accuracy"]
-            for run in document["runs"]
-            if (run["folder"], run["option"]) == (found["folder"], option)
+            run.accuracy
+            for run in document.runs
+            if (run.side, run.folder, run.option) == (side, found.folder, option)
         ]
-        return f"{sum(of_option) / len(of_option):.1%}"
+        return sum(of_option) / len(of_option)
 
+    teacher = document.teachers[found.folder]
     return {
-        "folder": found["folder"],
-        "teacher": f"{document['teachers'][found['folder']]:.1%}",
-        "without": mean("none"),
-        "with `--distil`": mean(found["option"]),
+        "folder": found.folder,
+        "image size": side,
+        "teacher": f"{teacher:.1%}",
+        "without": f"{mean('none'):.1%}",
+        "with `--distil`": f"{mean(found.option):.1%}",
         "difference": _points(found),
+        "behind the teacher": f"{100 * (teacher - mean(found.option)):.1f}",
     }
 
 

@@ -32,7 +32,7 @@ def of_kind(results: Results, kind: str) -> list[dict[str, Any]]:
 
 def read_as(results: Results, name: str, kind: type[Value]) -> list[Value]:
     """The documents of the kind called `name`, as objects of the class `kind`."""
-    return [msgspec.convert(document, kind) for document in of_kind(results, name)]
+    return [msgspec.convert(document, kind, str_keys=True) for document in of_kind(results, name)]
 
 
 def environment_of(document: dict[str, Any]) -> Environment:

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from benchmarks.own_folder.candidates import erased, jittered, reflected
-from benchmarks.own_folder.options import Run, differences
+from benchmarks.own_folder.options import differences
+from vision_zoo.core.own_folder_result import Run
 from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training.augment import apply_augmentation, draw
 

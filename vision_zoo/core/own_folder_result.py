@@ -89,3 +89,67 @@ class OwnFolderAuditResult:
     kind: Literal["own-folder-audit"] = "own-folder-audit"
     environment: Environment
     rows: Sequence[AuditMeasurement] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run: `accuracy` is a fraction of the test images, `cpu_seconds` are of its training steps."""
+
+    folder: str
+    architecture: str
+    option: str
+    seed: int
+    accuracy: float
+    cpu_seconds: float
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """What it shares with the run that it is compared with."""
+        return self.folder, self.architecture, self.seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Accuracy with an option minus that without, in points: its mean over `runs` pairs and 95 % interval."""
+
+    folder: str
+    option: str
+    runs: int
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionsResult:
+    """The results file."""
+
+    schema: Literal[2] = 2
+    kind: Literal["own_folder_options"] = "own_folder_options"
+    environment: Environment
+    runs: list[Run] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentRun(Run):
+    """A run of the student on images of `side` pixels."""
+
+    side: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationResult:
+    """The results file: `teachers` are accuracies by folder, the others by the student's image size in pixels.
+
+    `milliseconds` are medians of one image on one core, `teacher_milliseconds` those of the teacher.
+    """
+
+    schema: Literal[2] = 2
+    kind: Literal["own_folder_distillation"] = "own_folder_distillation"
+    environment: Environment
+    teachers: dict[str, float] = field(default_factory=dict)
+    teacher_milliseconds: float | None = None
+    milliseconds: dict[int, float] = field(default_factory=dict)
+    runs: list[StudentRun] = field(default_factory=list)
+    differences: dict[int, list[Difference]] = field(default_factory=dict)
