@@ -3,16 +3,23 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import Completed
 from tests.training.runs import fill
-from vision_zoo.recipes import recipe_for
-from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.api.runs import chosen_recipe
+from vision_zoo.experiments.compare.candidates import recipe_of
+from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.recipes import choose_recipe, read_recipe, recipe_for
+from vision_zoo.recipes.options import COMPARED
+from vision_zoo.recipes.recipe import Augmentation, Recipe
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.run_data import read_recorded
 from vision_zoo.training.run_directory import RunDirectory
+
+DEFAULT = Augmentation(rotation=10, crop_scale=(0.8, 1.0))
 
 
 def _empty_pictures(folder: Path, count: int) -> Path:
@@ -53,10 +60,53 @@ def test_the_weights_of_a_network_from_scratch_are_averaged(tmp_path: Path) -> N
     assert recipe_for("lenet", "mnist-5k").optimizer.ema_decay == 0
 
 
+@pytest.mark.parametrize(
+    ("architecture", "given", "expected"),
+    [
+        ("simple_cnn", {}, DEFAULT),
+        ("simple_cnn", {"epochs": 3, "rotation": None}, DEFAULT),
+        ("simple_cnn", {"rotation": 5.0}, Augmentation(rotation=5)),  # it replaces the default
+        ("simple_cnn", {"rotation": 0.0}, None),
+        ("simple_cnn", {"distil_from": "teacher"}, None),  # its views are augmented otherwise
+        ("efficientnet_lite0", {}, None),  # frozen features are computed once
+        ("efficientnet_lite0", {"fine_tune": "last"}, DEFAULT),
+    ],
+)
+def test_train_and_compare_augment_a_folder_by_one_rule(
+    tmp_path: Path, architecture: str, given: dict[str, Any], expected: Augmentation | None
+) -> None:
+    named = f"folder:{_empty_pictures(tmp_path / 'own', 20)}"
+    trained = choose_recipe(None, architecture, named, image_size=None, changes=given)
+    assert trained.augmentation == expected
+    changes = {name: value for name, value in given.items() if value is not None}
+    if changes.keys() <= COMPARED.keys():
+        compared = recipe_of(architecture, ComparisonSettings(dataset=named, changes=changes), 16)
+        assert compared.augmentation == expected
+
+
+def test_a_file_or_a_frozen_run_decides_on_augmentation(tmp_path: Path) -> None:
+    folder = _empty_pictures(tmp_path / "own", 20)
+    file, head = tmp_path / "my.toml", 'architecture = "simple_cnn"\ndataset = "folder:own"\n'
+    for text, expected in (("", DEFAULT), ("[augmentation]\nshift = 2\n", Augmentation(shift=2))):
+        file.write_text(head + text)
+        assert read_recipe(file).augmentation == expected
+    copied = chosen_recipe(
+        None,
+        "simple_cnn",
+        f"folder:{folder}",
+        image_size=None,
+        transfer=tmp_path / "run",
+        teacher=None,
+        changes={},
+    )
+    assert copied.augmentation is None
+
+
 def test_a_built_in_dataset_has_the_defaults_of_a_recipe() -> None:
     plain = Recipe(name="r", architecture="lenet", dataset="mnist-5k", mean=(0.5,), std=(0.5,))
     recipe = recipe_for("lenet", "mnist-5k")
     assert not recipe.stopping.is_validated
+    assert recipe.augmentation is None
     assert recipe.batch_size == plain.batch_size == 128
 
 

@@ -160,7 +160,9 @@ def test_a_solved_head_is_fitted_to_held_out_pictures_too(
     for number, part in enumerate(parts):
         fill(tmp_path / "own" / part, range(10 * number, 10 * number + 10))
     dataset, run = f"folder:{tmp_path / 'own'}", RunDirectory(tmp_path / "run")
-    recipe = recipe_for("all_cnn", dataset, image_size=32).override(frozen=True, optimizer="lbfgs", epochs=1)
+    recipe = recipe_for("all_cnn", dataset, image_size=32, given={"frozen": True}).override(
+        frozen=True, optimizer="lbfgs", epochs=1
+    )
     recipe = recipe.override(validate=False, ema_decay=0.0)
     train.start(recipe, run.path, device="cpu", data_dir=None, progress=SilentProgress())
     if layout == "with a test split":

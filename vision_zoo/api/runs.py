@@ -149,7 +149,11 @@ def chosen_recipe(
     from vision_zoo.recipes import choose_recipe
     from vision_zoo.recipes.distillation import distilled
 
-    chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes)
+    given = {
+        "frozen": None if transfer is None else True,
+        "distil_from": None if teacher is None else teacher.name,
+    }
+    chosen = choose_recipe(recipe, architecture, dataset, image_size=image_size, changes=changes, given=given)
     if transfer is not None and chosen.transfer_from is None:
         chosen = chosen.override(transfer_from=transfer.name, frozen=True)
     if teacher is not None and chosen.distillation.distil_from is None:

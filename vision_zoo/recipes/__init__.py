@@ -10,7 +10,7 @@ from vision_zoo.core.choices import FolderChannels
 from vision_zoo.core.errors import UsageError, VisionZooError
 from vision_zoo.core.registry import Registry
 from vision_zoo.recipes import airbench, cifar10, fashion_mnist, imagenette, mnist, mnist_5k
-from vision_zoo.recipes.recipe import SETTINGS, Recipe
+from vision_zoo.recipes.recipe import SETTINGS, Augmentation, Recipe
 from vision_zoo.recipes.settings import lookup
 
 if TYPE_CHECKING:
@@ -40,11 +40,17 @@ def find_recipe(name: str) -> Recipe:
 
 
 def recipe_for(
-    architecture: str, dataset: str, *, image_size: int | None = None, channels: FolderChannels | None = None
+    architecture: str,
+    dataset: str,
+    *,
+    image_size: int | None = None,
+    channels: FolderChannels | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The published recipe for that pair where there is one, else defaults on the dataset's statistics.
 
-    `image_size` and `channels` (by default `auto`) are for a dataset `folder:PATH`.
+    `image_size` and `channels` (by default `auto`) are for a dataset `folder:PATH`. `given` are settings that the caller
+    will change, None where it will not: `default_augmentation` depends on them.
 
     Raises:
         UnknownNameError: no such architecture or dataset.
@@ -57,17 +63,26 @@ def recipe_for(
     size = _image_size(entry, dataset, image_size)
     data = find_dataset(dataset, image_size=size, channels=channels or "auto")
     name = f"{architecture.replace(':', '_')}-{data.name.replace('-', '_')}"
-    return find_recipe(name) if name in REGISTRY else Recipe(name=name, **_defaults(entry, dataset, data))
+    return (
+        find_recipe(name)
+        if name in REGISTRY
+        else Recipe(name=name, **_defaults(entry, dataset, data, given or {}))
+    )
 
 
 def read_recipe(
-    path: Path, *, image_size: int | None = None, channels: FolderChannels | None = None
+    path: Path,
+    *,
+    image_size: int | None = None,
+    channels: FolderChannels | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe in a TOML file: keys as in its JSON, `augmentation` a table.
 
     `architecture` and `dataset` have to be there. `name` is the file's without its suffix; `mean` and `std` are the
     dataset's, and what the architecture needs on any dataset is set, where the file says nothing else. A dataset
-    `folder:PATH` and a `split` are relative to the file's folder. `image_size` and `channels` are instead of the file's.
+    `folder:PATH` and a `split` are relative to the file's folder. `image_size` and `channels` are instead of the file's;
+    `given` is that of `recipe_for`.
 
     Raises:
         UsageError: no such file, it is not TOML, or a key is unknown, missing, of another type or out of range.
@@ -91,7 +106,8 @@ def read_recipe(
         channels = channels or settings.get("channels") or "auto"
         settings.pop("channels", None)
         data = find_dataset(dataset, image_size=size, channels=channels)
-        return Recipe(**{**_defaults(entry, dataset, data), **settings})
+        defaults = _defaults(entry, dataset, data, {**settings, **(given or {})})
+        return Recipe(**{**defaults, **settings})
 
 
 def choose_recipe(
@@ -101,10 +117,11 @@ def choose_recipe(
     *,
     image_size: int | None,
     changes: Mapping[str, Any],
+    given: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe that a user names: by its name or its TOML file, or by an architecture and a dataset together.
 
-    `changes` are settings of it, None where nothing is to change.
+    `changes` are settings of it, None where nothing is to change, and `given` others that the caller will change.
 
     Raises:
         UsageError: neither or both of them, an unknown field, or a value out of range.
@@ -113,16 +130,16 @@ def choose_recipe(
     """
     for name in changes:
         lookup(SETTINGS, name)
-    channels = changes.get("channels")
+    channels, given = changes.get("channels"), {**changes, **(given or {})}
     if recipe is not None and architecture is None and dataset is None:
         if isinstance(recipe, Recipe):
             chosen = recipe.override(image_size=image_size, channels=channels)
         elif str(recipe).lower().endswith(_TOML):
-            chosen = read_recipe(Path(recipe), image_size=image_size, channels=channels)
+            chosen = read_recipe(Path(recipe), image_size=image_size, channels=channels, given=given)
         else:
             chosen = find_recipe(str(recipe)).override(image_size=image_size, channels=channels)
     elif recipe is None and architecture is not None and dataset is not None:
-        chosen = recipe_for(architecture, dataset, image_size=image_size, channels=channels)
+        chosen = recipe_for(architecture, dataset, image_size=image_size, channels=channels, given=given)
     else:
         if dataset is not None:
             from vision_zoo.data import refuse_path
@@ -149,8 +166,27 @@ def _image_size(architecture: Architecture, dataset: str, chosen: int | None) ->
     return architecture.image_size if chosen is None and is_own_folder(dataset) else chosen
 
 
-def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict[str, Any]:
-    """The settings of a recipe that nobody has thought about: `data` is the dataset called `dataset`."""
+def default_augmentation(settings: Mapping[str, Any]) -> Augmentation | None:
+    """The augmentation of a network trained on a folder of images: small rotations and crops, which change no class.
+
+    `settings` are those of its recipe that are known. There is none by default where they have an augmentation, which
+    replaces it, where features are frozen and not fine-tuned, since these are computed once, and where a teacher labels
+    views, which are augmented otherwise.
+    """
+    chosen = any(name == "augmentation" or SETTINGS[name].group == "augmentation" for name in settings)
+    frozen = settings.get("frozen") and "fine_tune" not in settings
+    if chosen or frozen or "distil_from" in settings:
+        return None
+    return Augmentation(rotation=10, crop_scale=(0.8, 1.0))
+
+
+def _defaults(
+    architecture: Architecture, dataset: str, data: "Dataset", given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings of a recipe that nobody has thought about: `data` is the dataset called `dataset`.
+
+    `given` are settings that will replace them.
+    """
     from vision_zoo.data.folder_contents import training_pictures
     from vision_zoo.data.own_folder import PREFIX, folder_path, is_own_folder
     from vision_zoo.data.split_rule import split_file_in
@@ -167,6 +203,10 @@ def _defaults(architecture: Architecture, dataset: str, data: "Dataset") -> dict
         settings["batch_size"] = _batch_size(training_pictures(path), usual)
         if "pretrained" not in settings:
             settings["ema_decay"] = _EMA_DECAY
+        known = {name: value for name, value in given.items() if value is not None}
+        augmentation = default_augmentation({**settings, **known})
+        if augmentation is not None:
+            settings["augmentation"] = augmentation
     return settings
 
 

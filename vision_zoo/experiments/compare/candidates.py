@@ -19,13 +19,12 @@ from vision_zoo.core.installation import missing_package
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.data.dataset import Dataset, Splits
-from vision_zoo.data.own_folder import is_own_folder
 from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.probe import training_seconds
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.exporting.export import load_exporter, to_onnx
 from vision_zoo.recipes import recipe_for
-from vision_zoo.recipes.recipe import Augmentation, Recipe
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.features import can_cache
 from vision_zoo.training.weights import load_pretrained
@@ -86,14 +85,14 @@ def is_solved(recipe: Recipe) -> bool:
 def recipe_of(architecture: str, settings: ComparisonSettings, training_images: int) -> Recipe:
     """The pair's published recipe or the defaults, with validation, early stopping and no cap of its own.
 
-    Pictures of a user's own are few: they are augmented by what changes no class, small turns and crops. A dense layer
-    on frozen features is solved on all of them; where they are many, or the user chooses how it is trained, it is trained
-    for a fixed time, without validation. What the user has set comes last.
+    A dense layer on frozen features is solved on all images; where they are many, or the user chooses how it is trained,
+    it is trained for a fixed time, without validation. What the user has set comes last.
     """
     chosen = dict(settings.changes)
     channels = chosen.pop("channels", None)
-    recipe = recipe_for(architecture, settings.dataset, image_size=settings.image_size, channels=channels)
-    own = is_own_folder(settings.dataset)
+    recipe = recipe_for(
+        architecture, settings.dataset, image_size=settings.image_size, channels=channels, given=chosen
+    )
     frozen = can_cache(recipe.replace(**chosen))
     steps = math.ceil((1 - (0 if frozen else _VALIDATION)) * training_images / recipe.batch_size)
     patience = max(_PATIENCE, math.ceil(_STEPS_OF_PATIENCE / steps))
@@ -119,8 +118,6 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         changes |= {"schedule": "step", **plain}
     if frozen and training_images <= _SOLVED_IMAGES and not _OF_STEPS & chosen.keys():
         changes |= {"optimizer": "lbfgs", "epochs": 1, "weight_decay": 0.0, "momentum": 0.0}
-    if own and not frozen:
-        changes["augmentation"] = Augmentation(rotation=10, horizontal_flip=0.0, crop_scale=(0.8, 1.0))
     return recipe.replace(**{**changes, **chosen})
 
 
