@@ -187,6 +187,32 @@ def test_a_gray_folder_stays_gray_unless_asked_otherwise(folder: Path, tmp_path:
     assert find_dataset(f"folder:{root}").input.channels == 3
 
 
+def test_gray_images_with_three_channels_are_gray(tmp_path: Path) -> None:
+    root, chance = tmp_path / "scans", np.random.default_rng(0)
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+        for number, suffix in enumerate(("png", "jpg", "webp", "gif")):
+            gray = Image.fromarray(chance.integers(0, 256, (16, 16), dtype=np.uint8))
+            gray.convert("RGB").save(root / name / f"{number}.{suffix}")
+    assert find_dataset(f"folder:{root}").input.channels == 1
+    assert find_dataset(f"folder:{root}", channels="colour").input.channels == 3
+    one = np.full((16, 16, 3), 90, dtype=np.uint8)
+    one[3, 4] = (90, 90, 93)  # one pixel of one image is enough
+    Image.fromarray(one).save(root / "b" / "0.png")
+    assert find_dataset(f"folder:{root}").input.channels == 3
+
+
+def test_every_class_is_looked_at_for_colours(tmp_path: Path) -> None:
+    for label in range(40):
+        for number in range(2):
+            path = tmp_path / "many" / f"{label:02}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (5, 5, 5)).save(path)
+    assert find_dataset(f"folder:{tmp_path / 'many'}").input.channels == 1
+    Image.new("RGB", (8, 8), (200, 5, 5)).save(tmp_path / "many" / "37" / "0.png")
+    assert find_dataset(f"folder:{tmp_path / 'many'}").input.channels == 3
+
+
 def test_an_unusable_folder_says_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         find_dataset("folder:/nowhere")

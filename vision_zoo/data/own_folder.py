@@ -1,7 +1,10 @@
 """A user's image folder as a dataset: `folder:PATH`, one sub-folder per class, images of any size."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from vision_zoo.core.choices import FolderChannels, FolderCrop
 from vision_zoo.core.errors import ImageError, UsageError
@@ -10,6 +13,7 @@ from vision_zoo.data.folder_contents import load_contents, read_contents
 from vision_zoo.data.layout import Layout, check_classes, read_layout
 from vision_zoo.data.scan import portable
 from vision_zoo.data.split_rule import SplitRule, split_file_in
+from vision_zoo.images.decode import open_image
 from vision_zoo.images.preprocess import Crop, InputFormat, probe_image
 
 PREFIX = "folder:"
@@ -22,6 +26,9 @@ IMAGE_SIZES = (4, 1024)
 
 _CROPS: dict[FolderCrop, Crop] = {"centre": "center", "none": "stretch", "pad": "none"}
 _GRAY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"}
+_LOOKED_AT = 32
+_GRAY_DIFFERENCE = 2
+"""Of 255, between the channels of a pixel: what lossy formats make of gray."""
 
 
 def is_own_folder(name: str) -> bool:
@@ -87,18 +94,49 @@ def own_folder(
 
 
 def _is_gray(layout: Layout) -> bool:
-    """Whether pictures have no colours, by the headers of those that can be read."""
-    modes = set()
+    """Whether no image shows colours, by the headers of all that can be read and the pixels of some.
+
+    An image of one channel shows none. Of the others, about `_LOOKED_AT` are decoded, spread evenly over each class, at
+    least one of every class: no two channels of a pixel may differ by more than `_GRAY_DIFFERENCE`.
+    """
+    coloured: dict[str, list[Path]] = {}
+    found = False
     for file in layout.look_through().pictures:
-        if layout.place(file) is None:
+        place = layout.place(file)
+        if place is None:
             continue
         try:
-            modes.add(probe_image(file.path.read_bytes()).mode)
+            mode = probe_image(file.path.read_bytes()).mode
         except (ImageError, OSError):
             continue
-        if modes - _GRAY_MODES:
+        found = True
+        if mode in _GRAY_MODES:
+            continue
+        if not coloured and _shows_colours(file.path):
             return False
-    return bool(modes)
+        coloured.setdefault(place[1], []).append(file.path)
+    for paths in coloured.values():
+        if any(map(_shows_colours, paths[:: -(-len(paths) * len(coloured) // _LOOKED_AT)])):
+            return False
+    return found
+
+
+def _shows_colours(path: Path) -> bool:
+    """Whether channels differ in a pixel of the image; False for one that cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return _pixels_show_colours(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _pixels_show_colours(path: Path, _size: int, _modified: int) -> bool:
+    try:
+        pixels = np.asarray(open_image(path).convert("RGB")).astype(np.int16)
+    except ImageError:
+        return False
+    return bool((pixels.max(axis=2) - pixels.min(axis=2)).max() > _GRAY_DIFFERENCE)
 
 
 def folder_name(path: Path) -> str:
