@@ -1,5 +1,6 @@
 """`compare`: choose an architecture for a dataset."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,6 +75,7 @@ def compare(
         {
             "model": model.model,
             "test accuracy": f"{model.test_accuracy:.2%}",
+            "95% interval": "{:.0%} to {:.0%}".format(*model.accuracy_interval),
             "p50 ms": f"{model.p50_ms:.3g}",
             "MiB": f"{model.size_mb:.2f}",
             "runs": len(model.seed_accuracies),
@@ -81,7 +83,7 @@ def compare(
         }
         for model in sorted(document.models, key=lambda model: -model.test_accuracy)
     ]
-    print(render(rows, "table", title=f"{dataset}: {len(rows)} models"))
+    print(render(rows, "table", title=f"{dataset}: {len(rows)} {'model' if len(rows) == 1 else 'models'}"))
     recommendation = document.recommendation
     if recommendation.model is None:
         print(f"\nno recommendation: {recommendation.reason}")
@@ -94,6 +96,7 @@ def compare(
         chosen = next(model for model in document.models if model.model == recommendation.model)
         if chosen.refitted_images is not None:
             print(f"refitted: {refitted(chosen, document.data)}")
+        print(f"to use it: `vision-zoo predict {shlex.quote(chosen.path)} IMAGE…`")
         print(f"to serve it: `{serve_command(comparison.path / 'models')}`")
     reasons: dict[str, list[str]] = {}
     for name, why in {**document.left_out, **document.not_exported}.items():

@@ -41,7 +41,7 @@ def test_the_quickest_of_those_that_are_not_shown_to_be_worse() -> None:
     ]
     found = recommend(models, Limits())
     assert found.model == "as good"
-    assert "best" in found.reason
+    assert "most accurate one, best (94.90% against 95.00% of 1,000 test images)" in found.reason
     assert list(found.as_good) == ["best"]
     verdicts = {entry.model: entry.worse for entry in against_the_best(models)}
     assert verdicts == {"as good": False, "quickest": True}
@@ -89,7 +89,32 @@ def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
     warning = recommend(models, Limits(), by_chance=0.5).warning
     assert warning is not None
     assert "best is not significantly better than always predicting the most frequent class" in warning
-    assert "50.0% accuracy" in warning
+    assert "(50.0% accuracy) on 1,000 test images: add images of each class" in warning
+    assert "--budget" not in warning  # more images could show it, more time could not
+    worse = recommend(models, Limits(), by_chance=0.53).warning
+    assert worse is not None
+    assert worse.endswith("or use a larger --budget")
+
+
+def test_an_accuracy_on_few_images_is_recommended_with_its_interval() -> None:
+    few, enough = (
+        _measured(np.ones(images, dtype=bool), model="best", test_accuracy=1.0, p50_ms=1.0)
+        for images in (12, 60)
+    )
+    assert recommend([enough], Limits(), by_chance=0.5).warning is None
+    assert recommend([few], Limits(), by_chance=0.5).warning == (
+        "12 test images are few: the accuracy of best on new images is between 76% and 100% (95% interval); add images "
+        "of each class"
+    )
+
+
+def test_of_equal_models_the_fastest_is_not_said_to_be_less_accurate() -> None:
+    models = [_model("best", 1.0, 2.0), _model("quick", 1.0, 0.5)]
+    found = recommend(models, Limits())
+    assert found.model == "quick"
+    assert found.reason == (
+        "the fastest of the most accurate models; best has the same accuracy on the 1,000 test images"
+    )
 
 
 def test_who_had_no_time_is_named_in_a_warning() -> None:

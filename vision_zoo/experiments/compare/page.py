@@ -1,5 +1,6 @@
 """The comparison as one page: the recommendation, then the evidence for it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _summary(document: ComparisonResult) -> str:
 
 def serve_command(folder: Path) -> str:
     """The command that serves the exported models."""
-    return f"vision-zoo serve --models-dir {folder}"
+    return f"vision-zoo serve --models-dir {shlex.quote(str(folder))}"
 
 
 def refitted(model: ComparedModel, data: ComparedData) -> str:

@@ -8,7 +8,7 @@ from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.experiments.compare.budget import BudgetProgress
-from vision_zoo.experiments.compare.candidates import Candidate
+from vision_zoo.experiments.compare.candidates import Candidate, is_solved
 from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
@@ -67,10 +67,17 @@ def train_for(
 
     place.train(candidate.recipe, progress.part(candidate.architecture), watch, further=further)
     reached = _reached(run)
-    scored = f"{reached[1]:.2%} validation accuracy after " if candidate.is_validated else ""
-    progress.line(f"{candidate.architecture}: {scored}{reached[0]} epochs")
+    progress.line(f"{candidate.architecture}: {_said(candidate, *reached)}")
     journal.keep(key, reached)
     return reached
+
+
+def _said(candidate: Candidate, epochs: int, accuracy: float) -> str:
+    if is_solved(candidate.recipe):
+        scored = f", {accuracy:.2%} accuracy in cross-validation" if candidate.is_validated else ""
+        return f"a dense layer is fitted to its features{scored}"
+    scored = f"{accuracy:.2%} validation accuracy after " if candidate.is_validated else ""
+    return f"{scored}{epochs} {'epoch' if epochs == 1 else 'epochs'}"
 
 
 def _reached(run: RunDirectory) -> tuple[int, float]:

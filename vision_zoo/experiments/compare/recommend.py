@@ -15,6 +15,9 @@ from vision_zoo.experiments.compare.document import Difference, Recommendation
 from vision_zoo.experiments.compare.measure import MeasuredModel
 from vision_zoo.experiments.compare.settings import Limits
 
+_ROUGH = 0.2
+"""A wider interval of an accuracy is warned of: that of fewer than about 60 test images."""
+
 
 def on_the_same_images(
     first: MeasuredModel, second: MeasuredModel
@@ -81,29 +84,48 @@ def recommend(
     best = most_accurate(allowed)
     as_good = [model for model in allowed if model.figures.model not in worse and _is_near(model, best)]
     chosen = min(as_good, key=lambda model: model.figures.p50_ms)
-    name, of_best = chosen.figures.model, best.figures.model
+    name = chosen.figures.model
     if chosen is best:
         reason = "the most accurate model"
         if len(as_good) > 1:
             reason += ", and the fastest of those within its standard error"
     else:
-        points = 100 * _standard_error(on_the_same_images(best, chosen)[0])
-        reason = (
-            f"the fastest model within one standard error ({points:.1f} points) of the most accurate one, {of_best} "
-            f"({_accuracy(chosen):.2%} against {_accuracy(best):.2%}); the difference is not significant"
-        )
+        reason = _faster_than(chosen, best)
     others = [model.figures.model for model in as_good if model is not chosen]
     warnings = []
-    if accuracy_interval(int(chosen.right.sum()), len(chosen.right)).low <= by_chance:
+    interval, images = accuracy_interval(int(chosen.right.sum()), len(chosen.right)), len(chosen.right)
+    if interval.low <= by_chance:
+        longer = ", or use a larger --budget" if _accuracy(chosen) <= by_chance else ""
         warnings.append(
             f"{name} is not significantly better than always predicting the most frequent class "
-            f"({by_chance:.1%} accuracy): add images of each class, or use a larger --budget"
+            f"({by_chance:.1%} accuracy) on {images:,} test images: add images of each class{longer}"
+        )
+    elif interval.high - interval.low > _ROUGH:
+        warnings.append(
+            f"{images:,} test images are few: the accuracy of {name} on new images is between {interval.low:.0%} and "
+            f"{interval.high:.0%} (95% interval); add images of each class"
         )
     if no_time:
         warnings.append(
             f"the budget had no time for {listed(no_time)}, which could be better: use a larger --budget"
         )
     return Recommendation(name, reason, others, "; ".join(warnings) or None)
+
+
+def _faster_than(chosen: MeasuredModel, best: MeasuredModel) -> str:
+    """Why `chosen` and not the most accurate model."""
+    of_best, of_chosen = on_the_same_images(best, chosen)
+    name = best.figures.model
+    images = (
+        f"{len(of_best):,} {'test' if len(of_best) == len(best.right) else 'test and cross-validated'} images"
+    )
+    if of_best.sum() == of_chosen.sum():
+        return f"the fastest of the most accurate models; {name} has the same accuracy on the {images}"
+    points = 100 * _standard_error(of_best)
+    return (
+        f"the fastest model within one standard error ({points:.1f} points) of the most accurate one, {name} "
+        f"({of_chosen.mean():.2%} against {of_best.mean():.2%} of {images}); the difference is not significant"
+    )
 
 
 def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:

@@ -11,7 +11,7 @@ from vision_zoo.experiments.compare.settings import ComparisonSettings
 _EXPORTS = 2
 """A candidate was exported and timed; a trained model is exported, verified and written."""
 _DRAWING, _STARTING = 2.0, 2.0
-"""Seconds for what no network makes quicker: the pictures of its run, and a process that loads its file."""
+"""Seconds for what no network makes quicker: the plots of its run, and a process that loads its file."""
 _SCORED = 4
 """How often every test image is classified: by the checkpoint and by the file, to verify and to score."""
 _MOST = 0.5  # of the time that is left after the candidates were measured

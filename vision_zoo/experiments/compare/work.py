@@ -79,8 +79,17 @@ class Work:
     def _heads(self, architectures: Sequence[str]) -> list[Standing]:
         """Train and export the heads, the quickest first; each is said as soon as it can be used, and measured later."""
         found = [candidate for name in architectures if (candidate := self._look_at(name)) is not None]
-        heads, ready, longest = [], [], 0.0
+        heads: list[Standing] = []
+        ready: list[ReadyModel] = []
+        longest = 0.0
         for candidate in sorted(found, key=lambda one: one.start_seconds):
+            need, left = candidate.start_seconds + longest, max(0.0, self._end - self.journal.spent)
+            if ready and need > left:
+                self.no_time[candidate.architecture] = (
+                    f"its features and its file take about {need:.0f} s, and {left:.0f} s were left; use a larger "
+                    "--budget"
+                )
+                continue
             head = train_head(candidate, self.place, self.journal, seconds=self._end, progress=self.progress)
             if isinstance(head, str):
                 self.no_time[candidate.architecture] = head
