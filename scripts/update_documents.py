@@ -57,6 +57,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "own_folder": own_folder.comparisons,
     "own_folder_options": own_folder.options,
     "own_folder_distillation": own_folder.distillation,
+    "own_folder_backbones": own_folder.backbones,
     "own_folder_audit": own_folder.audits,
     "uncertainty": uncertainty.table,
     "web_page": web_page.table,

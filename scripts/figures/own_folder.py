@@ -5,6 +5,8 @@ from typing import Any
 from scripts.figures.sources import Results, read_as, versions
 from vision_zoo.core.own_folder_result import (
     AuditMeasurement,
+    BackboneMeasurement,
+    BackbonesResult,
     Difference,
     DistillationResult,
     FolderComparison,
@@ -122,6 +124,36 @@ def _distilled(side: int, found: Difference, document: DistillationResult) -> di
         "with `--distil`": f"{mean(found.option):.1%}",
         "difference": _points(found),
         "behind the teacher": f"{100 * (teacher - mean(found.option)):.1f}",
+    }
+
+
+def backbones(results: Results) -> str:
+    """A row for every pretrained network: accuracy and latency in single precision and in 8-bit integers."""
+    parts = []
+    for document in read_as(results, "own_folder_backbones", BackbonesResult):
+        instructions = "with" if document.vnni else "without"
+        where = (
+            f"Measured on {document.environment.description}, {instructions} VNNI; "
+            f"{versions(document.environment)}."
+        )
+        parts += [markdown([_quantised(row) for row in document.rows]), where]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def _quantised(row: BackboneMeasurement) -> dict[str, Any]:
+    points = 100 * (row.int8_accuracy - row.fp32_accuracy)
+    return {
+        "network": row.name,
+        "images": row.images,
+        "fp32": f"{row.fp32_accuracy:.1%}",
+        "int8": f"{row.int8_accuracy:.1%}",
+        "difference, points": f"{points:+.1f}",
+        "only one right": f"{row.only_fp32_right} fp32, {row.only_int8_right} int8",
+        "fp32, ms": f"{row.fp32_milliseconds:.2f}",
+        "int8, ms": f"{row.int8_milliseconds:.2f}",
+        "speed-up": f"{row.fp32_milliseconds / row.int8_milliseconds:.2f}x",
+        "fp32, MiB": f"{row.fp32_mib:.1f}",
+        "int8, MiB": f"{row.int8_mib:.1f}",
     }
 
 

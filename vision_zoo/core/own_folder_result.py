@@ -153,3 +153,34 @@ class DistillationResult:
     milliseconds: dict[int, float] = field(default_factory=dict)
     runs: list[StudentRun] = field(default_factory=list)
     differences: dict[int, list[Difference]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneMeasurement:
+    """A pretrained network in single precision and in 8-bit integers, on the same `images`.
+
+    Accuracies are fractions, `only_fp32_right` and `only_int8_right` numbers of images; milliseconds are medians of one
+    image on one thread.
+    """
+
+    name: str
+    images: int
+    fp32_accuracy: float
+    int8_accuracy: float
+    only_fp32_right: int
+    only_int8_right: int
+    fp32_milliseconds: float
+    int8_milliseconds: float
+    fp32_mib: float
+    int8_mib: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackbonesResult:
+    """What 8-bit integers cost and gain; `vnni` says whether the processor has instructions for them."""
+
+    schema: Literal[2] = 2
+    kind: Literal["own_folder_backbones"] = "own_folder_backbones"
+    environment: Environment
+    vnni: bool
+    rows: Sequence[BackboneMeasurement] = ()
