@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from vision_zoo.architectures.imagenet import Scale, require_colour
+from vision_zoo.architectures.normalised import Normalised
 from vision_zoo.core.errors import UsageError
 
 _STAGES = (
@@ -36,7 +37,7 @@ _NAMES = {
 
 def _normalised(*layers: nn.Module, channels: int, activation: bool = True) -> nn.Sequential:
     after = (nn.ReLU6(),) if activation else ()
-    return nn.Sequential(*layers, nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM), *after)
+    return Normalised(*layers, nn.BatchNorm2d(channels, eps=_EPSILON, momentum=_MOMENTUM), *after)
 
 
 def _padding(kernel: int, stride: int, side: int) -> nn.ZeroPad2d:
