@@ -101,10 +101,10 @@ _FINE_TUNED = Recipe(
     title="EfficientNet-Lite0 with ImageNet weights, fine-tuned",
     remark=(
         "A modern recipe, not from a report. ImageNet contains some classes of CIFAR-10. The weights are under "
-        "Apache-2.0."
+        "Apache-2.0. It is as fast as it can be on a CPU with AMX, which computes in bfloat16."
     ),
     architecture="efficientnet_lite0",
-    architecture_arguments={"resolution": 128},
+    architecture_arguments={"resolution": 96},
     dataset="cifar10",
     parameters=3_383_818,
     pretrained="efficientnet-lite0-imagenet1k",
@@ -112,12 +112,13 @@ _FINE_TUNED = Recipe(
     fine_tune="all",
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
-    epochs=5,
+    epochs=6,
     batch_size=64,
     optimizer="adamw",
     learning_rate=1e-3,
-    feature_lr_factor=0.5,
+    feature_lr_factor=0.3,
     weight_decay=0.01,
+    precision="bf16",
     schedule="one_cycle",
     warmup_fraction=0.2,
     label_smoothing=0.05,
