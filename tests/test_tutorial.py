@@ -72,7 +72,7 @@ def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., 
     serve = rest.index("vision-zoo serve --models-dir comparison/models")
     shown = [run(line, model) for line in rest[:serve]]
     assert "chair" in shown[1]
-    assert (folder / "comparison" / "runs" / model / "mistakes.html").is_file()
+    assert (folder / "comparison" / "runs" / model / "report.html").is_file()
     port = free_port()
     with subprocess.Popen(
         ["sh", "-c", f"exec {rest[serve]} --port {port}"],

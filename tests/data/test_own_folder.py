@@ -280,10 +280,10 @@ def test_from_folder_to_prediction(cli: Callable[..., Completed], folder: Path, 
     assert trained.code == 0, trained.stderr
     assert "1 files are not readable images" in trained.stderr
     assert "broken.jpg" in trained.stderr
-    page = (tmp_path / "run" / "mistakes.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
     wrong = round((1 - trained.json["test_accuracy"]) * 4)
     assert f"{wrong} of 4 test images are misclassified" in page
-    assert page.count("<img") == wrong
+    assert page.count("<img") == 4 + wrong  # each in its cell of the confusion matrix, and the mistakes
     exported = cli("export", "run", "--onnx", "--output-dir", "models", "--json")
     model = exported.json["model"]
     assert str(folder) not in Path(tmp_path / model).read_bytes().decode("latin-1")

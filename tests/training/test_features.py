@@ -257,8 +257,9 @@ def test_a_solved_head_is_a_run_like_another(tmp_path: Path, own_cache: Path) ->
     metrics, (record,) = run.metrics(), run.history()
     assert metrics.test_accuracy > 0.7  # of random features
     assert record.validation_accuracy == pytest.approx(metrics.test_accuracy, abs=0.05)
-    labels, predicted = run.predictions(run.cross_validation_file)
-    assert (labels == predicted).mean() == pytest.approx(record.validation_accuracy, abs=1e-5)
+    assert run.predictions(run.cross_validation_file).right.mean() == pytest.approx(
+        record.validation_accuracy, abs=1e-5
+    )
     exported = export_onnx(run.path, tmp_path / "models")
     assert exported.verification.accuracy == pytest.approx(metrics.test_accuracy)
 

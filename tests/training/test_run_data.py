@@ -52,7 +52,7 @@ def test_a_run_records_labels_splits_and_hashes(plain: tuple[Path, Path]) -> Non
     with (run / "predictions.csv").open(newline="") as file:
         predicted = [row["file"] for row in csv.DictReader(file)]
     assert predicted == [row["file"] for row in rows if row["split"] == "test"]
-    truth, _ = RunDirectory.open(run).predictions()
+    truth = RunDirectory.open(run).predictions().labels
     assert [CLASSES[label] for label in truth] == [name.split("/")[0] for name in predicted]
 
 
@@ -65,8 +65,9 @@ def test_a_built_in_dataset_has_indices_and_old_predictions_stay_readable(
     assert len(recorded.rows) == 5000
     old = RunDirectory(tmp_path)
     old.predictions_file.write_text("label,prediction,confidence\n3,5,0.5000\n1,1,0.9000\n")
-    truth, predicted = old.predictions()
-    assert (truth.tolist(), predicted.tolist()) == ([3, 1], [5, 1])
+    read = old.predictions()
+    assert (read.labels.tolist(), read.predictions.tolist()) == ([3, 1], [5, 1])
+    assert (read.files, read.label_ranks) == (["0", "1"], None)
 
 
 def _rename_class(folder: Path) -> None:
@@ -157,7 +158,7 @@ def test_what_is_no_data_may_come_and_go(plain: tuple[Path, Path], tmp_path: Pat
     run = RunDirectory.open(plain[1])
     dataset, splits = load_for_run(run, run.recipe(), data_dir=None, dataset=f"folder:{folder}")
     assert (dataset.name, dataset.labels) == ("folder-p", CLASSES)
-    assert np.array_equal(np.asarray(splits.test.labels), run.predictions()[0])
+    assert np.array_equal(np.asarray(splits.test.labels), run.predictions().labels)
 
 
 def test_a_moved_folder_is_exported_where_it_is_named(

@@ -7,7 +7,7 @@ keeps stderr quiet. Errors are those of `vision_zoo.core.errors`. Nothing heavy 
 from vision_zoo.api.auditing import Audit, audit
 from vision_zoo.api.comparison import Comparison, compare
 from vision_zoo.api.inference import Classifier, LabelProbability, LabelSet, evaluate, export_html, load
-from vision_zoo.api.runs import ExportedFile, FinishedRun, export, resume, train
+from vision_zoo.api.runs import ExportedFile, FinishedRun, export, report, resume, train
 from vision_zoo.api.sites import site
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "export",
     "export_html",
     "load",
+    "report",
     "resume",
     "site",
     "train",

@@ -1,4 +1,4 @@
-"""Runs: train one, go on with it, export it. Needs torch, once a function is called."""
+"""Runs: train one, go on with it, report on it, export it. Needs torch, once a function is called."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -248,3 +248,26 @@ def export(
         refitted=exported.refitted,
         triton=None if triton is None else add_model(Path(triton), exported.path),
     )
+
+
+@saying_which_extra
+def report(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    data_dir: str | Path | None = None,
+) -> Path:
+    """Write the report of a finished run, one HTML page, to `out` or to `report.html` in the run; returns its path.
+
+    The page has settings, curves, the confusion matrix with the images of each cell, the most confident mistakes,
+    calibration, per-class metrics and top-k accuracy. `dataset` is `folder:PATH` where the run's folder of pictures was
+    moved.
+
+    Raises:
+        RunError: no finished run is there, or the data is not what it was trained on.
+        DataError, MissingExtraError, StorageError: see `core.errors`.
+    """
+    from vision_zoo.training.run_report import write_report
+
+    return write_report(Path(run), optional_path(out), data_dir=optional_path(data_dir), dataset=dataset)

@@ -54,6 +54,7 @@ COMMANDS = {
     "list": "start.list_entries",
     "audit": "audit.audit",
     "train": "train.train",
+    "report": "inspect.report",
     "tune": "experiments.tune",
     "export": "export.export",
     "reproduce": "experiments.reproduce",

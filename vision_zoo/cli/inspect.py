@@ -1,4 +1,4 @@
-"""Commands that inspect: `info` and `card` a model, `doctor` the machine."""
+"""Commands that inspect: `info` and `card` a model, `report` a run, `doctor` the machine."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -54,6 +54,27 @@ def card(
         print(text, end="")
     else:
         atomic.write_text(output, text)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Finished run directory.", metavar="RUN", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write. Default: report.html in the run.", metavar="FILE")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="folder:PATH, where the run's folder of images was moved.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a run as one HTML page: curves, confusions with images, mistakes, calibration."""
+    from vision_zoo import api
+
+    page = api.report(run, out, dataset=dataset, data_dir=data_dir)
+    if as_json:
+        print_json({"report": str(page), "bytes": page.stat().st_size})
+        return
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; open it in a browser")
 
 
 def doctor(models_dir: ModelsDir = None, data_dir: DataDir = None, as_json: Json = False) -> None:

@@ -138,8 +138,8 @@ def train(
         return
     print(f"{run.path}: {run.accuracy:.2%} test accuracy after {run.epochs} epochs")
     print_classes(run.classes, run.top_5_accuracy)
-    if (run.path / "mistakes.html").is_file():
-        print(f"worst mistakes: {run.path / 'mistakes.html'}")
+    if (run.path / "report.html").is_file():
+        print(f"report: {run.path / 'report.html'}")
     print(f"next: {_export_command(run.path, run.recipe)}")
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
+LOOK = _TEMPLATES / "look.css"
+"""Colours of all pages, in light and dark."""
 
 
 @dataclass(frozen=True)

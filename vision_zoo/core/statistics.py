@@ -99,17 +99,28 @@ def shown_p_value(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
+_CALIBRATION_BINS = 15
+
+
 def calibration_error(confidences: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """Expected calibration error (Guo et al. 2017): confidence minus accuracy, averaged over 15 bins of equal width.
 
     `confidences` `[images]` are the probabilities of the predicted classes.
     """
-    bins = 15
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    counts = np.bincount(places, minlength=bins)
-    confidence_sums = np.bincount(places, weights=confidences, minlength=bins)
-    right_sums = np.bincount(places, weights=right.astype(np.float64), minlength=bins)
+    counts, confidence_sums, right_sums = calibration_bins(confidences, right)
     return float(np.abs(confidence_sums - right_sums).sum() / max(1, counts.sum()))
+
+
+def calibration_bins(
+    confidences: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """For 15 bins of confidence of equal width: the images, the sum of their confidences, and how many are right."""
+    places = np.minimum((confidences * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    return (
+        np.bincount(places, minlength=_CALIBRATION_BINS),
+        np.bincount(places, weights=confidences, minlength=_CALIBRATION_BINS),
+        np.bincount(places, weights=right.astype(np.float64), minlength=_CALIBRATION_BINS),
+    )
 
 
 def accuracy_by_class(

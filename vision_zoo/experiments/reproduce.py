@@ -179,10 +179,11 @@ def _but(seed: int, runs: Sequence[Run]) -> list[Run]:
 
 def _keep_predictions(path: Path, run: RunDirectory) -> None:
     """Beside those of other seeds on the same images."""
-    labels, predicted = run.predictions()
+    found = run.predictions()
     kept = read_predictions(predictions_path(path))
-    by_seed = dict(kept.by_seed) if kept is not None and np.array_equal(kept.labels, labels) else {}
-    write_predictions(predictions_path(path), Predictions(labels, {**by_seed, run.recipe().seed: predicted}))
+    by_seed = dict(kept.by_seed) if kept is not None and np.array_equal(kept.labels, found.labels) else {}
+    by_seed[run.recipe().seed] = found.predictions
+    write_predictions(predictions_path(path), Predictions(found.labels, by_seed))
 
 
 def _keep_unfinished(path: Path, recipe: Recipe, folders: Folders) -> None:

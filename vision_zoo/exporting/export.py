@@ -23,7 +23,7 @@ from vision_zoo.artifact.metadata import (
 )
 from vision_zoo.core import environment
 from vision_zoo.core.choices import Precision
-from vision_zoo.core.errors import ExportError, RunError, UsageError
+from vision_zoo.core.errors import ExportError, UsageError
 from vision_zoo.data.dataset import Dataset, Splits
 from vision_zoo.exporting.calibrate import Calibrated, calibrate_graph, described_file
 from vision_zoo.exporting.calibration import MIN_IMAGES
@@ -100,8 +100,7 @@ def export_onnx(
             f"--weights is for --precision fp32; a file in {precision} already stores its weights that way"
         )
     run = RunDirectory.open(run_path)
-    if not run.finished:
-        raise RunError(f"{run_path} is not finished; continue it with `vision-zoo train --resume {run_path}`")
+    run.require_finished()
     recipe = run.recipe()
     data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
     classifier = build_classifier(recipe, data).eval()

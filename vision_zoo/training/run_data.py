@@ -254,7 +254,7 @@ def _require_environment(run: RunDirectory, recipe: Recipe, splits: Splits) -> N
         what = "the hash of the files and their names differs"
         raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))
     if run.predictions_file.is_file() and not np.array_equal(
-        run.predictions()[0], np.asarray(splits.test.labels)
+        run.predictions().labels, np.asarray(splits.test.labels)
     ):
         what = "the test split differs"
         raise _not_the_same(run, recipe.data.dataset, what, own=is_own_folder(recipe.data.dataset))

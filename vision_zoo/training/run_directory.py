@@ -1,7 +1,7 @@
 """The folder of a run: recipe, environment, results, and the state for resuming.
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
-curves.png confusion_matrix.png samples.png tensorboard/ mistakes.html (of a user's own pictures) cross_validation.csv
+curves.png confusion_matrix.png samples.png tensorboard/ report.html (of a user's own pictures) cross_validation.csv
 checkpoints/{best,refitted}.safetensors  checkpoints/{last,previous}.pt  checkpoints/views.npz (until the end)
 """
 
@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from vision_zoo.core import atomic, json_file
 from vision_zoo.core.class_metrics import ClassMetrics
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, StorageError
+from vision_zoo.core.predictions_file import ImagePredictions, read_predictions
 from vision_zoo.core.results import DataUsed, EpochRecord, Metrics
 from vision_zoo.recipes.recipe import Recipe
 
@@ -84,7 +83,7 @@ class RunDirectory:
         self.metrics_file = path / "metrics.json"
         self.history_file = path / "history.csv"
         self.predictions_file = path / "predictions.csv"
-        self.mistakes_file = path / "mistakes.html"
+        self.report_file = path / "report.html"
         self.cross_validation_file = path / "cross_validation.csv"
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
@@ -199,6 +198,11 @@ class RunDirectory:
     def environment(self) -> RunEnvironment:
         return json_file.read(self.environment_file, RunEnvironment, hint=_HINT)
 
+    def require_finished(self) -> None:
+        """Raise RunError where training has not ended."""
+        if not self.finished:
+            raise RunError(f"{self.path} is not finished; {self.resume_hint}")
+
     def outcome(self) -> Outcome:
         return json_file.read(self.metrics_file, Outcome, hint=_HINT)
 
@@ -265,35 +269,10 @@ class RunDirectory:
                 f"{self.history_file} is missing or damaged ({error}); train again with another --out"
             ) from error
 
-    def write_predictions(
-        self,
-        labels: NDArray[np.int64],
-        predictions: NDArray[np.int64],
-        confidences: NDArray[np.float64],
-        files: Sequence[str],
-        path: Path | None = None,
-    ) -> None:
-        """One line a test image: its class index, the predicted one, the probability given to that, and its file."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("label", "prediction", "confidence", "file"))
-        for label, prediction, confidence, file in zip(labels, predictions, confidences, files, strict=True):
-            writer.writerow((label, prediction, f"{confidence:.4f}", file))
-        atomic.write_text(path or self.predictions_file, text.getvalue())
-
-    def predictions(self, path: Path | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Labels and predictions of the test images, in the order of the test split, or what is in `path`.
+    def predictions(self, path: Path | None = None) -> ImagePredictions:
+        """What was predicted for the test images, in the order of the test split, or what is in `path`.
 
         Raises:
             RunError: the file is missing or damaged.
         """
-        path = path or self.predictions_file
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [(int(row["label"]), int(row["prediction"])) for row in csv.DictReader(file)]
-            columns = np.array(rows, dtype=np.int64).reshape(-1, 2)
-            return columns[:, 0], columns[:, 1]
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise RunError(
-                f"{path} is missing or damaged ({error}); train again with another --out"
-            ) from error
+        return read_predictions(path or self.predictions_file)

@@ -9,9 +9,9 @@ import numpy as np
 from vision_zoo.core import atomic
 from vision_zoo.core.class_metrics import ClassMetrics, class_metrics, top_accuracy
 from vision_zoo.core.event_file import EventFile, encode
+from vision_zoo.core.predictions_file import ImagePredictions, image_predictions, write_predictions
 from vision_zoo.core.statistics import confusion_matrix
 from vision_zoo.data.dataset import Dataset, Split, Splits
-from vision_zoo.data.mistakes import mistakes_page
 from vision_zoo.data.own_folder import is_own_folder
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import plots
@@ -19,6 +19,7 @@ from vision_zoo.training.classifier import ImageClassifier, count_parameters
 from vision_zoo.training.evaluate import Evaluation
 from vision_zoo.training.optim import scored_loss
 from vision_zoo.training.run_directory import RunDirectory, RunMetrics
+from vision_zoo.training.run_report import report_page
 from vision_zoo.training.state import PartialEpoch, TrainingState
 
 _TAGS = {
@@ -110,11 +111,7 @@ def write_outcome(
     plots.write_samples(
         run.path / "samples.png", splits.test, test.predictions, dataset.labels, title=recipe.name
     )
-    write_predictions(run, splits.test, test)
-    classes = class_metrics(matrix, dataset.labels)
-    if is_own_folder(recipe.data.dataset):
-        page = mistakes_page(splits.test, test.probabilities, dataset.labels, classes, title=recipe.name)
-        atomic.write_text(run.mistakes_file, page)
+    write_predictions(run.predictions_file, predicted(splits.test, test))
     measures: dict[str, Any] = {
         f"{name}_{measure}": getattr(score, measure)
         for name, score in scores.items()
@@ -123,31 +120,33 @@ def write_outcome(
     for name, score in scores.items():
         batch = recipe.batch_size if name == "train" else _SCORED_BATCH
         measures[f"{name}_loss_total"] = round(score.loss_total(scored_loss(recipe), batch), 5)
-    run.write_metrics(
-        RunMetrics(
-            **measures,
-            train_seconds=round(state.train_seconds, 3),
-            cpu_seconds=round(state.cpu_seconds, 3),
-            feature_seconds=round(seconds["feature_seconds"], 3),
-            inference_seconds=round(seconds["inference_seconds"], 3),
-            epochs=state.epoch,
-            steps=state.steps,
-            best_epoch=state.best_epoch,
-            test_images=len(test.logits),
-            test_top_5_accuracy=top_accuracy(test.logits, test.labels),
-            parameters=count_parameters(classifier.network),
-            classes=classes,
-            confusion_matrix=matrix.tolist(),
-        )
+    metrics = RunMetrics(
+        **measures,
+        train_seconds=round(state.train_seconds, 3),
+        cpu_seconds=round(state.cpu_seconds, 3),
+        feature_seconds=round(seconds["feature_seconds"], 3),
+        inference_seconds=round(seconds["inference_seconds"], 3),
+        epochs=state.epoch,
+        steps=state.steps,
+        best_epoch=state.best_epoch,
+        test_images=len(test.logits),
+        test_top_5_accuracy=top_accuracy(test.logits, test.labels),
+        parameters=count_parameters(classifier.network),
+        classes=class_metrics(matrix, dataset.labels),
+        confusion_matrix=matrix.tolist(),
     )
+    if is_own_folder(recipe.data.dataset):
+        page = report_page(
+            recipe, dataset, splits.test, run.history(), run.predictions(), metrics, run.environment()
+        )
+        atomic.write_text(run.report_file, page)
+    run.write_metrics(metrics)
 
 
-def write_predictions(run: RunDirectory, split: Split, scored: Evaluation, path: Path | None = None) -> None:
-    """Write what was predicted for each image of `split` to `path`, by default that of the test images."""
-    confidences = scored.probabilities.max(axis=1)
+def predicted(split: Split, scored: Evaluation) -> ImagePredictions:
+    """What was predicted for each image of `split`."""
     files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
-    labels = np.asarray(split.labels)
-    run.write_predictions(labels, scored.predictions, confidences, files, path)
+    return image_predictions(split.labels, scored.logits, files)
 
 
 def finished(run: RunDirectory) -> TrainResult:

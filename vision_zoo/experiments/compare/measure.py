@@ -93,8 +93,7 @@ def exported(
     predicted, confidences = _predictions(session, np.asarray(test.images))
     cross_validated = None
     if precision == "fp32" and run.cross_validation_file.is_file():
-        labels, out = run.predictions(run.cross_validation_file)
-        cross_validated = labels == out
+        cross_validated = run.predictions(run.cross_validation_file).right
     return ReadyModel(
         standing,
         precision,

@@ -16,7 +16,8 @@ from vision_zoo.core.tables import markdown
 from vision_zoo.data import REGISTRY as DATASETS
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes import RECIPES
-from vision_zoo.recipes.recipe import FIELD_NAMES, Recipe
+from vision_zoo.recipes.options import settings_table
+from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.serving.session import Session
 
 LICENCE = "mit"
@@ -136,15 +137,7 @@ def _training(recipe: Recipe | None) -> str:
         return ""
     report = f" An experiment of report {recipe.report}." if recipe.report else ""
     remark = f" {recipe.remark}" if recipe.remark else ""
-    return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(training_settings(recipe))}"
-
-
-def training_settings(recipe: Recipe) -> list[dict[str, str]]:
-    """A row for each setting of a recipe, by the name that people use."""
-    return [
-        {"setting": FIELD_NAMES.get(key, key).replace("_", " "), "value": f"{value}"}
-        for key, value in recipe.settings().items()
-    ]
+    return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(settings_table(recipe))}"
 
 
 def _figures(session: Session, results_dir: Path | None) -> str:

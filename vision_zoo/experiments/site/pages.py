@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ from vision_zoo.benchmark.pictures import short_name
 from vision_zoo.core import html
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.statistics import pareto_front
-from vision_zoo.experiments.report.model_card import limitations, pretrained_terms, training_settings
+from vision_zoo.experiments.report.model_card import limitations, pretrained_terms
 from vision_zoo.experiments.site import picture
 from vision_zoo.experiments.site.entries import SiteModel, common_environment
 from vision_zoo.experiments.site.measurements import Benchmark
 from vision_zoo.recipes import RECIPES
+from vision_zoo.recipes.options import settings_table
 
 _FOLDER = Path(__file__).parent
-_LOOK = files("vision_zoo.serving.web") / "look.css"
 
 
 def index(entries: Sequence[SiteModel], benchmarks: Sequence[Benchmark], title: str) -> str:
@@ -71,7 +70,7 @@ def card(entry: SiteModel, title: str) -> str:
             "Written by": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
         },
         measured=[_measured_row(one.environment, one.row) for one in entry.measured],
-        settings=[] if recipe is None else training_settings(recipe),
+        settings=[] if recipe is None else settings_table(recipe),
         pretrained=pretrained_terms(metadata),
         limitations=limitations(metadata),
         command_name=shlex.quote(f"{entry.name}.onnx"),
@@ -79,12 +78,9 @@ def card(entry: SiteModel, title: str) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    from markupsafe import Markup
-
     from vision_zoo import __version__
 
-    look = Markup(_LOOK.read_text(encoding="utf-8"))  # noqa: S704  (the package's own)
-    return html.render(_FOLDER / template, version=__version__, look=look, **values)
+    return html.render(_FOLDER / template, version=__version__, **values)
 
 
 def _calibrated(metadata: Metadata) -> str:

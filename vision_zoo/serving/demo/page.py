@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from vision_zoo.core.html import LOOK
 from vision_zoo.serving.demo.compare_tab import compare_tab
 from vision_zoo.serving.demo.coverage import coverage_choice
 from vision_zoo.serving.demo.draw import digit_models, draw_tab
@@ -16,7 +17,7 @@ from vision_zoo.serving.session import Session
 Sessions = Callable[[], Mapping[str, Session]]
 
 _PACKAGE = files(__package__)
-_STYLES = (files("vision_zoo.serving.web") / "look.css", _PACKAGE / "style.css")
+_STYLES = (LOOK, files("vision_zoo.serving.web") / "look.css", _PACKAGE / "style.css")
 
 
 def build_page(sessions: Sessions, runner: Runner) -> gr.Blocks:

@@ -96,7 +96,8 @@ def page_text(
 
     from vision_zoo import __version__
 
-    style = "".join((_FOLDER / f"{name}.css").read_text(encoding="utf-8") for name in ("look", "style"))
+    files = (html.LOOK, _FOLDER / "look.css", _FOLDER / "style.css")
+    style = "".join(file.read_text(encoding="utf-8") for file in files)
     script = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     names = ", ".join(session.name for session in sessions)
     return html.render(
