@@ -43,12 +43,8 @@ class _Lines(SilentProgress):
 
 
 class _InterruptInSecondEpoch(SilentProgress):
-    def __init__(self) -> None:
-        self.parts = 0
-
-    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
-        self.parts += 1
-        if self.parts == 2:
+    def describe(self, description: str) -> None:
+        if description.startswith("epoch 2/"):
             raise KeyboardInterrupt
 
 

@@ -89,7 +89,9 @@ def test_a_cap_in_steps_holds_across_a_resumption(tmp_path: Path) -> None:
     recipe = QUICK.override(max_steps=11)
     with pytest.raises(Interrupted):
         start(recipe, tmp_path / "run", InterruptAfter(10))
-    resume(tmp_path / "run")
+    bar = InterruptAfter(1000)
+    resume(tmp_path / "run", bar)
+    assert bar.began == (8, 11)  # the whole training, and the steps of the epochs before
     assert [record.steps for record in RunDirectory.open(tmp_path / "run").history()] == [8, 11]
 
 

@@ -207,6 +207,7 @@ def export(
     triton: str | Path | None = None,
     dataset: str | None = None,
     data_dir: str | Path | None = None,
+    progress: bool = True,
 ) -> ExportedFile:
     """Export a finished run to an ONNX file in `output_dir`, verified on the whole test split.
 
@@ -226,15 +227,17 @@ def export(
     from vision_zoo.exporting.export import export_onnx
     from vision_zoo.serving.triton import add_model
 
-    exported = export_onnx(
-        Path(run),
-        Path(output_dir),
-        data_dir=optional_path(data_dir),
-        dataset=dataset,
-        precision=computed,
-        weights=stored,
-        embeddings=embeddings,
-    )
+    with progress_shown(progress) as shown:
+        exported = export_onnx(
+            Path(run),
+            Path(output_dir),
+            data_dir=optional_path(data_dir),
+            dataset=dataset,
+            precision=computed,
+            weights=stored,
+            embeddings=embeddings,
+            progress=shown,
+        )
     verification = exported.verification
     return ExportedFile(
         path=exported.path,

@@ -127,7 +127,7 @@ def predict(
     require_coverage(session, coverage)
     answers.begin()
     with _progress(len(sources), lines_are_seen=lines_are_seen) as progress:
-        progress.start("predict", len(sources))
+        progress.start("predict", len(sources), "images")
         for source, answer in classify_each(session, sources, top=answers.top, coverage=coverage):
             progress.advance()
             if isinstance(answer, ImageError):

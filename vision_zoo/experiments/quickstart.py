@@ -80,7 +80,7 @@ def quickstart(folder: Path, progress: Progress) -> QuickstartResult:
     except Interrupted as error:
         raise Interrupted("interrupted; the next quickstart starts over") from error
     progress.line("exporting to ONNX and verifying the file on every test image")
-    exported = export_onnx(run.path, folder / "exported")
+    exported = export_onnx(run.path, folder / "exported", progress=progress)
     session = Session(exported.path, provider="cpu")
     test = dataset.load().test
     score = evaluate(session, test.images, test.labels, dataset.labels, progress)

@@ -24,6 +24,7 @@ from vision_zoo.artifact.metadata import (
 from vision_zoo.core import environment
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, UsageError
+from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.data.dataset import Dataset, Splits
 from vision_zoo.exporting.calibrate import Calibrated, calibrate_graph, described_file
 from vision_zoo.exporting.calibration import MIN_IMAGES
@@ -74,6 +75,7 @@ def export_onnx(
     embeddings: bool = False,
     refitted: bool = True,
     scored: Verification | None = None,
+    progress: Progress | None = None,
 ) -> ExportedModel:
     """Export a finished run to `<recipe>.onnx` in `output_dir` after verifying it on the whole test split.
 
@@ -105,9 +107,11 @@ def export_onnx(
     data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
     classifier = build_classifier(recipe, data).eval()
     embedding = WithEmbeddings(classifier, data.input.shape) if embeddings else None
+    shown = progress or SilentProgress()
 
     def graph_of(checkpoint: Path) -> tuple[bytes, Calibrated | None, Verification]:
         load_weights(checkpoint, classifier.network)
+        shown.start(f"building the graph of {recipe.name}", 1)
         content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
         content = to_precision(content, precision, splits.train)
         # Refitted weights have seen the validation split.
@@ -115,7 +119,9 @@ def export_onnx(
         if calibrated is not None:
             content = calibrated.content
         tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
-        verification = verify_graph(content, classifier, splits.test, tolerance, more=splits.train)
+        verification = verify_graph(
+            content, classifier, splits.test, tolerance, more=splits.train, progress=shown
+        )
         if embedding is not None:
             verify_embeddings(content, embedding, splits.test, tolerance)
         return content, calibrated, verification

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vision_zoo.artifact.metadata import EMBEDDINGS, INPUT_NAME, OUTPUT_NAMES, energy
 from vision_zoo.core import onnx_runtime
 from vision_zoo.core.errors import ExportError
+from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.embeddings import WithEmbeddings
 from vision_zoo.training.classifier import ImageClassifier
@@ -64,6 +65,7 @@ def verify_graph(
     tolerance: Tolerance = FULL_PRECISION,
     *,
     more: Split | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Compare a serialised graph with `classifier` on every image of `split`, in batches and one by one.
 
@@ -73,8 +75,11 @@ def verify_graph(
     Raises:
         ExportError: the graph does not load or run, or it differs by more than the tolerances.
     """
+    progress = progress or SilentProgress()
+    progress.start("verifying", 2 * len(split), "images")
     expected = evaluate(classifier, split)
-    logits, probabilities = run_graph(content, split.images)
+    progress.advance(len(split))
+    logits, probabilities = run_graph(content, split.images, progress=progress)
     single, _ = run_graph(content, split.images[:_SINGLE_IMAGES], batch_size=1)
     difference = max(
         float(np.abs(logits - expected.logits).max()),
@@ -171,6 +176,7 @@ def run_graph(
     *,
     batch_size: int = onnx_runtime.BATCH,
     outputs: Sequence[str] = OUTPUT_NAMES,
+    progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], ...]:
     """The `outputs` of a serialised graph for images uint8 `[n, …]`, float32 `[n, width]` each, on all cores.
 
@@ -179,10 +185,11 @@ def run_graph(
     """
     try:
         session = onnx_runtime.make_session(content, onnx_runtime.session_options(threads=0))
-        parts = [
-            session.run(list(outputs), {INPUT_NAME: batch})
-            for batch in onnx_runtime.batches(images, batch_size)
-        ]
+        parts = []
+        for batch in onnx_runtime.batches(images, batch_size):
+            parts.append(session.run(list(outputs), {INPUT_NAME: batch}))
+            if progress is not None:
+                progress.advance(len(batch))
     except Exception as error:  # onnxruntime's errors share no base class
         raise ExportError(
             f"ONNX Runtime cannot run the exported graph ({error}); nothing was written"

@@ -163,7 +163,7 @@ def evaluate(
             f"expected a dataset such as {metadata.dataset}"
         )
     labels = np.asarray(labels)
-    progress.start(f"evaluate {session.name}", len(labels))
+    progress.start(f"evaluate {session.name}", len(labels), "images")
     predicted = session.predict_all(images, progress=progress)
     matrix = confusion_matrix(labels, predicted.classes, len(names))
     return Score(

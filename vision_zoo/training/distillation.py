@@ -161,7 +161,7 @@ def _labelled(
     progress.line(
         f"computing the predictions of {teacher.name} for {passes * count:,} views of the training images, once"
     )
-    progress.start("views", passes * count)
+    progress.start("views", passes * count, "images")
     for number in range(passes):
         changes = draw(count, augmentation, generator, side=large)
         for start in range(0, count, _AT_ONCE):

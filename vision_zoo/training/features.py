@@ -205,7 +205,7 @@ def _compute(
     features, done = None, 0
     for name, rows in new.items():
         progress.line(f"computing the frozen features of {len(rows):,} {name} images, once")
-        progress.start(f"features of {name}", len(rows))
+        progress.start(f"features of {name}", len(rows), "images")
         for values in _batches(classifier, splits[name].images, rows):
             if features is None:
                 count = sum(len(rows) for rows in new.values())

@@ -82,6 +82,7 @@ class TrainingLoop:
             TrainingError: the loss is no longer finite; what was saved last stays.
             KeyboardInterrupt: Ctrl-C or SIGTERM; the state is saved, but where a second one came within a step.
         """
+        self._show_start()
         with self.interrupt.installed():
             try:
                 while self.state.partial is not None or self._goes_on():
@@ -93,6 +94,14 @@ class TrainingLoop:
                         self._save(self.state.partial or PartialEpoch())
                 raise
         return True
+
+    def _show_start(self) -> None:
+        """Begin a bar over all epochs; their ends may come before it does."""
+        state, recipe = self.state, self.recipe
+        steps, most = len(self.loader) * recipe.stopping.epochs, recipe.stopping.max_steps
+        total = steps if most is None else min(steps, most)
+        done = state.steps - (0 if state.partial is None else state.partial.batches)
+        self.progress.start("training", total, "images", recipe.batch_size, done)
 
     def _goes_on(self) -> bool:
         state, patience = self.state, self.recipe.stopping.patience
@@ -109,7 +118,7 @@ class TrainingLoop:
     def _epoch(self) -> bool:
         """The rest of an epoch; whether to go on after it."""
         state, recipe, scored = self.state, self.recipe, self.scored
-        self.progress.start(f"epoch {state.epoch + 1}/{recipe.stopping.epochs}", len(self.loader))
+        self.progress.describe(f"epoch {state.epoch + 1}/{recipe.stopping.epochs}")
         set_learning_rate(state.optimizer, recipe.learning_rate_at(state.epoch))
         if state.partial is None:
             state.partial = PartialEpoch()

@@ -1,5 +1,7 @@
 """The bar of a comparison: seconds of the budget, and what is being done in them."""
 
+from typing import Any
+
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.compare.budget import BudgetProgress
 
@@ -10,7 +12,7 @@ class _Recorded(SilentProgress):
         self.unit = ""
         self.said: list[str] = []
 
-    def start(self, description: str, total: int, unit: str = "") -> None:
+    def start(self, description: str, total: int, unit: str = "", *_rest: Any, **_named: Any) -> None:
         self.said.append(description)
         self.total, self.unit = total, unit
 

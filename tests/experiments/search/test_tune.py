@@ -73,7 +73,7 @@ class _Lines(SilentProgress):
         self.lines: list[str] = []
         self.total = self.done = 0
 
-    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
+    def start(self, description: str, total: int, *_rest: Any, **_named: Any) -> None:  # noqa: ARG002
         self.total = total
 
     def advance(self, steps: int = 1) -> None:

@@ -86,7 +86,7 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
     network, missing = _network()
     pictures, features = _inspected(places, network, progress)
     readable = [picture for picture in pictures if not picture.error]
-    progress.start("looking for duplicates", len({picture.pixels for picture in readable}), "pictures")
+    progress.start("looking for duplicates", len({picture.pixels for picture in readable}), "images")
     groups = find_duplicates(
         [picture.sha256 for picture in readable],
         [picture.pixels for picture in readable],
@@ -160,7 +160,7 @@ def _inspected(
     look = partial(_inspect, side=None if network is None else label_errors.SIDE)
     with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(places), _AT_A_TIME):
-            progress.start("inspecting", len(places), "pictures")
+            progress.start("inspecting", len(places), "images")
             progress.advance(start)
             part = []
             for picture in pool.map(look, places[start : start + _AT_A_TIME]):

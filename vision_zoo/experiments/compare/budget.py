@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.core.progress import SECONDS, Progress, SilentProgress
 
 
 class BudgetProgress:
@@ -18,7 +19,7 @@ class BudgetProgress:
         self._spent = spent
         self._seconds = seconds
         self._shown = 0
-        progress.start("comparing", round(seconds), unit="s")
+        progress.start("comparing", round(seconds), unit=SECONDS)
 
     def describe(self, description: str) -> None:
         """What is being done now."""
@@ -45,7 +46,10 @@ class _Part(SilentProgress):
     whole: BudgetProgress
     name: str
 
-    def start(self, description: str, total: int, unit: str = "") -> None:  # noqa: ARG002
+    def start(self, description: str, *_rest: Any, **_named: Any) -> None:
+        self.describe(description)
+
+    def describe(self, description: str) -> None:
         self.whole.describe(f"{self.name}, {description}")
 
     def advance(self, steps: int = 1) -> None:  # noqa: ARG002
