@@ -35,7 +35,7 @@ class InterruptAfter(SilentProgress):
         self.left = steps
         self.began = (0, 0)
 
-    def start(self, description: str, total: int, unit: str = "", size: int = 1, done: int = 0) -> None:  # noqa: ARG002
+    def start(self, description: str, total: int, unit: str = "", size: float = 1, done: int = 0) -> None:  # noqa: ARG002
         self.began = (done, total)
 
     def advance(self, steps: int = 1) -> None:

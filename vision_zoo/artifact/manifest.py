@@ -116,18 +116,29 @@ def read(folder: Path) -> dict[str, Entry]:
     """The manifest's entries by file name, empty without a manifest; ModelError if it is damaged or cannot be read."""
     path = folder / FILE_NAME
     try:
-        document = json.loads(regular_file.read(path, max_bytes=_MAX_BYTES))
-        if document["schema"] != SCHEMA_VERSION:
-            raise ValueError
-        return {name: _read_entry(listed) for name, listed in document["models"].items()}
+        content = regular_file.read(path, max_bytes=_MAX_BYTES)
     except FileNotFoundError:
         return {}
     except PermissionError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(
-            f"{path} is damaged; restore it, or remove it and export the models again"
-        ) from error
+    except OSError as error:
+        raise _damaged(str(path)) from error
+    return parse(content, str(path))
+
+
+def parse(content: bytes, name: str) -> dict[str, Entry]:
+    """The entries of a manifest by file name; ModelError, which names it `name`, if it is damaged."""
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA_VERSION:
+            raise ValueError
+        return {model: _read_entry(listed) for model, listed in document["models"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(name) from error
+
+
+def _damaged(name: str) -> ModelError:
+    return ModelError(f"{name} is damaged; restore it, or remove it and export the models again")
 
 
 def _read_entry(listed: Mapping[str, Any]) -> Entry:

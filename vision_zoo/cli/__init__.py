@@ -68,6 +68,8 @@ COMMANDS = {
     "info": "inspect.info",
     "card": "inspect.card",
     "site": "site.site",
+    "push": "hub.push",
+    "pull": "hub.pull",
     "doctor": "inspect.doctor",
 }
 """The function of every command, in a module beside this one."""

@@ -1,4 +1,4 @@
-"""`export`: write a run as a verified ONNX file or an entry of a Triton repository, or models as one HTML page."""
+"""`export`: write a run as a verified ONNX file or for Triton, or models as an HTML page or a Hugging Face Space."""
 
 import sys
 import tempfile
@@ -18,7 +18,7 @@ def export(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run directory; with --triton, also a model; with --html, one or more models.",
+            help="Run directory; with --triton, also a model; with --html or --space, one or more models.",
             show_default=False,
         ),
     ],
@@ -34,6 +34,10 @@ def export(
         typer.Option(
             help="File for one HTML page that runs models in a browser, without a network.", metavar="FILE"
         ),
+    ] = None,
+    space: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a Hugging Face Space with models: a Gradio app.", metavar="DIR"),
     ] = None,
     runtime: Runtime = None,
     output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
@@ -59,23 +63,26 @@ def export(
     models_dir: ModelsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Export a run as one ONNX file, verified on its test split, or models as one HTML page."""
-    if html is not None:
-        if onnx or triton is not None or embeddings or precision != "fp32" or weights != "fp32":
+    """Export a run as one ONNX file, verified on its test split, or models as an HTML page or a Space."""
+    converts = embeddings or precision != "fp32" or weights != "fp32"
+    if html is not None or space is not None:
+        if onnx or triton is not None or converts:
             raise UsageError(
-                "--html takes exported models unchanged; omit --onnx, --triton, --embeddings, --precision and "
-                "--weights, or use them in a separate export"
+                f"--{'space' if html is None else 'html'} takes exported models unchanged; omit --onnx, --triton, "
+                "--embeddings, --precision and --weights, or use them in a separate export"
             )
-        _export_html(runs, html, runtime, models_dir, as_json=as_json)
+        _export_models(runs, html, space, runtime, models_dir, as_json=as_json)
         return
     if runtime is not None:
         raise UsageError("--runtime is for --html FILE; give both or neither")
     if len(runs) > 1:
-        raise UsageError(f"export takes one RUN, not {len(runs)}; only --html FILE takes several models")
+        raise UsageError(
+            f"export takes one RUN, not {len(runs)}; only --html FILE and --space DIR take several models"
+        )
     (run,) = runs
     onnx = onnx or triton is None
     if triton is not None and not Path(run).is_dir():
-        if onnx or embeddings or precision != "fp32" or weights != "fp32":
+        if onnx or converts:
             raise UsageError(
                 f"{run} is not a run directory; --onnx, --embeddings, --precision and --weights need one"
             )
@@ -132,6 +139,27 @@ def export(
         print(f"{target} is ready for Triton")
 
 
+def _export_models(
+    models: list[str],
+    html: Path | None,
+    space: Path | None,
+    runtime: Path | None,
+    models_dir: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Export finished files as one page or as a Space."""
+    if html is not None and space is not None:
+        raise UsageError("--html and --space are two exports; give one of them")
+    if html is not None:
+        _export_html(models, html, runtime, models_dir, as_json=as_json)
+        return
+    if space is not None and runtime is None:
+        _export_space(models, space, models_dir, as_json=as_json)
+        return
+    raise UsageError("--runtime is for --html FILE; omit it with --space")
+
+
 def _export_html(
     models: list[str], file: Path, runtime: Path | None, models_dir: Path | None, *, as_json: bool
 ) -> None:
@@ -145,3 +173,15 @@ def _export_html(
         print(
             f"{page.path}: {', '.join(page.models)} in one page of {page.size / 1e6:.1f} MB; open it in a browser"
         )
+
+
+def _export_space(models: list[str], folder: Path, models_dir: Path | None, *, as_json: bool) -> None:
+    from vision_zoo.experiments.site.space import write_space
+    from vision_zoo.serving.models import find_model
+
+    names = write_space(folder, [find_model(model, models_dir) for model in models])
+    if as_json:
+        print_json({"space": str(folder), "models": list(names)})
+        return
+    print(f"{folder}: a Space of {', '.join(names)}")
+    print(f"next: hf upload OWNER/SPACE {folder} . --repo-type space")

@@ -51,6 +51,10 @@ class WebRuntimeError(VisionZooError):
     """ONNX Runtime Web is missing, damaged, of another version, or cannot be fetched."""
 
 
+class HubError(VisionZooError):
+    """The Hugging Face Hub cannot be reached, refuses, or has no such model."""
+
+
 class ExportError(VisionZooError):
     """An export that failed verification; nothing was written."""
 

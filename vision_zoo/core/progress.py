@@ -19,7 +19,7 @@ _REFRESHES = 4  # a second
 class Progress(Protocol):
     """What a long computation reports to."""
 
-    def start(self, description: str, total: int, unit: str = "", size: int = 1, done: int = 0) -> None:
+    def start(self, description: str, total: int, unit: str = "", size: float = 1, done: int = 0) -> None:
         """Begin a part of `total` steps, `done` of them before; ends the part before it.
 
         A step is `size` of `unit`, which throughput is in.
@@ -36,7 +36,7 @@ class Progress(Protocol):
 
 
 class SilentProgress:
-    def start(self, description: str, total: int, unit: str = "", size: int = 1, done: int = 0) -> None:
+    def start(self, description: str, total: int, unit: str = "", size: float = 1, done: int = 0) -> None:
         pass
 
     def describe(self, description: str) -> None:
@@ -81,7 +81,7 @@ class BarProgress:
             redirect_stdout=sys.stdout.isatty(),  # a result in a pipe is not for the terminal
         )
         self._task = self._bar.add_task("", total=None, visible=False, reached="")
-        self._unit, self._size = "", 1
+        self._unit, self._size = "", 1.0
         self._waiting, self._passed_on = 0, -math.inf
 
     def __enter__(self) -> "BarProgress":
@@ -94,7 +94,7 @@ class BarProgress:
         finally:  # a second Ctrl-C may come meanwhile
             self._bar.console.show_cursor(True)
 
-    def start(self, description: str, total: int, unit: str = "", size: int = 1, done: int = 0) -> None:
+    def start(self, description: str, total: int, unit: str = "", size: float = 1, done: int = 0) -> None:
         self._unit, self._size = unit, size
         self._waiting, self._passed_on = 0, -math.inf
         self._bar.reset(

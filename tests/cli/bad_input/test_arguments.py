@@ -63,7 +63,11 @@ Cli = Callable[..., Completed]
         (["export", "nowhere", "--onnx", "--weights", "int4"], "not one of 'fp32', 'fp16', 'int8'"),
         (["export", "nowhere", "--triton", "models"], "model 'nowhere'"),
         (["export", "nowhere", "--html", "page.html"], "model 'nowhere'"),
-        (["export", "a", "b"], "export takes one RUN, not 2; only --html FILE takes several models"),
+        (
+            ["export", "a", "b"],
+            "export takes one RUN, not 2; only --html FILE and --space DIR take several models",
+        ),
+        (["export", "a", "--html", "page.html", "--space", "space"], "--html and --space are two exports"),
         (["export", "a", "--html", "page.html", "--onnx"], "--html takes exported models unchanged"),
         (["export", "a", "--runtime", "folder"], "--runtime is for --html FILE"),
         (

@@ -1,4 +1,4 @@
-"""The folder of a site, written whole or not at all."""
+"""The folder of a site or a Space, written whole or not at all."""
 
 import secrets
 import shutil
@@ -11,37 +11,38 @@ from typing import Literal
 from vision_zoo.core import atomic, json_file
 from vision_zoo.core.errors import RunError, StorageError
 
-LISTING = "site.json"
+Kind = Literal["site", "space"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The files of a site, as paths below its folder."""
+    """The files of a site or a Space, as paths below its folder; it is in a file of the kind's name."""
 
     schema: Literal[1] = 1
-    kind: Literal["site"]
+    kind: Kind
     files: Sequence[str]
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder to write a site into. At the end it takes the place of `folder`, unless an exception is raised.
+def replacing(folder: Path, kind: Kind = "site") -> Iterator[Path]:
+    """A new folder to write a site or a Space into. At the end it takes the place of `folder`, unless there is an error.
 
     Raises:
-        StorageError: `folder` has files that are no site's, or cannot be written.
+        StorageError: `folder` has files that are no part of one, or cannot be written.
     """
     place = folder.resolve()
-    _require_replaceable(place, folder)
+    _require_replaceable(place, folder, kind)
     atomic.make_folder(place.parent)
     new, former = (
-        place.with_name(f".{place.name}.{secrets.token_hex(4)}.{kind}") for kind in ("new", "former")
+        place.with_name(f".{place.name}.{secrets.token_hex(4)}.{name}") for name in ("new", "former")
     )
     try:
         new.mkdir()
         yield new
         files = sorted(file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file())
-        json_file.write(new / LISTING, Listing(kind="site", files=[*files, LISTING]), indent=1)
-        _require_replaceable(place, folder)
+        listing = _listing(kind)
+        json_file.write(new / listing, Listing(kind=kind, files=[*files, listing]), indent=1)
+        _require_replaceable(place, folder, kind)
         _swap(new, place, former)
     except OSError as error:
         raise atomic.storage_error(folder, error) from error
@@ -61,29 +62,33 @@ def _swap(new: Path, place: Path, former: Path) -> None:
         raise
 
 
-def _require_replaceable(place: Path, shown: Path) -> None:
-    """Refuse a folder that has any file that was not written as a part of a site."""
+def _require_replaceable(place: Path, shown: Path, kind: Kind) -> None:
+    """Refuse a folder that has any file that was not written as a part of one."""
     if not place.exists():
         return
     if not place.is_dir():
         raise StorageError(
-            f"{shown} is not a folder; expected a new folder, an empty one, or a site to replace"
+            f"{shown} is not a folder; expected a new folder, an empty one, or a {kind} to replace"
         )
     found = {
         file.relative_to(place).as_posix()
         for file in place.rglob("*")
         if not file.is_dir() or file.is_symlink()
     }
-    foreign = sorted(found - _listed(place))
+    foreign = sorted(found - _listed(place, kind))
     if foreign:
         raise StorageError(
-            f"{shown} has files that are no part of a site, such as {foreign[0]}; expected a new folder, an empty one, "
-            "or a site to replace: choose another folder"
+            f"{shown} has files that are no part of a {kind}, such as {foreign[0]}; expected a new folder, an empty one, "
+            f"or a {kind} to replace: choose another folder"
         )
 
 
-def _listed(place: Path) -> set[str]:
+def _listing(kind: Kind) -> str:
+    return f"{kind}.json"
+
+
+def _listed(place: Path, kind: Kind) -> set[str]:
     try:
-        return set(json_file.read(place / LISTING, Listing).files)
+        return set(json_file.read(place / _listing(kind), Listing).files)
     except RunError:
         return set()
