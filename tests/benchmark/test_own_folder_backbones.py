@@ -1,12 +1,14 @@
 """The measurement of pretrained networks in 8-bit integers keeps the rows that it does not measure again."""
 
+from typing import Any
+
 from benchmarks.own_folder.backbones import BACKBONES, with_row
 from vision_zoo.core.own_folder_result import BackboneMeasurement
 
 
 def test_a_network_that_is_measured_again_replaces_its_row() -> None:
     def measured(name: str, images: int) -> BackboneMeasurement:
-        numbers = {field: 0 for field in BackboneMeasurement.__dataclass_fields__ if field != "name"}
+        numbers: dict[str, Any] = dict.fromkeys(BackboneMeasurement.__dataclass_fields__, 0)
         return BackboneMeasurement(**{**numbers, "name": name, "images": images})
 
     last, first = list(BACKBONES)[-1], next(iter(BACKBONES))
