@@ -1,5 +1,6 @@
 """A client that costs little: ready-made requests over plain sockets, a thread a connection."""
 
+import itertools
 import queue
 import socket
 import threading
@@ -103,6 +104,20 @@ def closed_loop(port: int, request: bytes, *, connections: int, seconds: float) 
             record(status, time.perf_counter_ns() - begun)
 
     return _with_connections(port, connections, work)
+
+
+def some_requests(port: int, request: bytes, *, connections: int, requests: int) -> int:
+    """Ask until `requests` are answered by all connections together; how many were, each with status 200."""
+    left = itertools.repeat(None, requests)
+
+    def work(connection: Connection, record: Callable[[int, int], None]) -> None:
+        for _ in left:
+            record(connection.ask(request), 0)
+
+    load = _with_connections(port, connections, work)
+    if load.others:
+        raise RuntimeError(f"requests were refused: {load.others}")
+    return len(load.nanoseconds)
 
 
 def open_loop(port: int, request: bytes, *, rate: float, connections: int, seconds: float) -> Load:

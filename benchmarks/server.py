@@ -1,8 +1,10 @@
 """The HTTP server under load, beside a plain FastAPI handler and LitServe: `results/<environment>/server.json`.
 
+`server_cpu.json` has its CPU time per request beside that of an application which only parses and runs the model.
+
 Client and server share the machine's cores. Requests carry one 28 x 28 image; the connections are kept alive.
 
-    python -m benchmarks.server [--seconds 5] [--poisson-seconds 60] [--requests 100000]
+    python -m benchmarks.server [--seconds 5] [--poisson-seconds 60] [--requests 100000] [--only-cpu]
 """
 
 import argparse
@@ -21,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.http_load import Connection, closed_loop, http_request, open_loop
+from benchmarks.http_load import Connection, closed_loop, http_request, open_loop, some_requests
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core.environment import describe
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
@@ -34,10 +36,12 @@ _IMAGE = np.random.default_rng(0).integers(0, 256, _SHAPE, dtype=np.uint8)
 _TENSOR = {"name": INPUT_NAME, "datatype": "UINT8", "shape": list(_SHAPE)}
 _OUTPUTS = [{"name": OUTPUT_NAMES[1]}]
 _ROUNDS = 3
+_ROUNDS_OF_CPU = 9
+_REQUESTS_OF_CPU = 2_000
 
 
 def ready_requests() -> dict[str, bytes]:
-    """By runner: what its clients send."""
+    """By runner: what its clients send. "raw ASGI" takes those of ours."""
     plain = json.dumps({"shape": list(_SHAPE), "data": _IMAGE.ravel().tolist()}).encode()
     ours = json.dumps(
         {"inputs": [{**_TENSOR, "data": _IMAGE.ravel().tolist()}], "outputs": _OUTPUTS}
@@ -67,6 +71,7 @@ def commands(port: int) -> dict[str, list[str]]:
     return {
         "vision-zoo, JSON": own,
         "vision-zoo, binary": own,
+        "raw ASGI": ["-m", "benchmarks.servers.raw_asgi", model, str(port)],
         "plain FastAPI": [str(servers / "plain_fastapi.py"), model, str(port)],
         "LitServe": [str(servers / "lit.py"), model, str(port)],
     }
@@ -89,7 +94,8 @@ def running(runner: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     try:
         deadline = time.monotonic() + 60
         connection = Connection(port)
-        while connection.ask(ready_requests()[runner]) != 200:
+        request = ready_requests().get(runner, ready_requests()["vision-zoo, JSON"])
+        while connection.ask(request) != 200:
             if process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"error: the server of {runner} does not answer")
             time.sleep(0.2)
@@ -122,6 +128,49 @@ def compare(seconds: float) -> list[dict[str, Any]]:
 def _median(taken: list[dict[str, Any]]) -> dict[str, Any]:
     ordered = sorted(taken, key=lambda summary: summary["requests_per_second"])
     return {**ordered[len(ordered) // 2], "rounds": [entry["requests_per_second"] for entry in ordered]}
+
+
+def cpu_per_request(requests: int) -> list[dict[str, Any]]:
+    """CPU time of our server beside that of the least that one in Python can do, in turn, on eight connections.
+
+    Of `_ROUNDS_OF_CPU` rounds of `requests` for each format, after one that warms up: the medians, and the ratios' range.
+    """
+    sent = ready_requests()
+    formats = ("JSON", "binary")
+    taken: dict[tuple[str, str], list[float]] = {}
+    with running("vision-zoo, JSON") as ours, running("raw ASGI") as raw:
+        for number in range(_ROUNDS_OF_CPU + 1):
+            for form in formats:
+                for server, (port, process) in (("vision-zoo", ours), ("raw ASGI", raw)):
+                    before = _cpu_seconds(process.pid)
+                    counted = some_requests(
+                        port, sent[f"vision-zoo, {form}"], connections=8, requests=requests
+                    )
+                    if number:
+                        micros = (_cpu_seconds(process.pid) - before) / counted * 1e6
+                        taken.setdefault((server, form), []).append(micros)
+    rows = []
+    for form in formats:
+        own, least = taken["vision-zoo", form], taken["raw ASGI", form]
+        ratios = sorted(one / other for one, other in zip(own, least, strict=True))
+        rows.append(
+            {
+                "format": form,
+                "requests": requests,
+                "rounds": _ROUNDS_OF_CPU,
+                "us": round(statistics.median(own), 1),
+                "raw_asgi_us": round(statistics.median(least), 1),
+                "ratio": round(statistics.median(ratios), 3),
+                "ratio_range": [round(ratios[0], 3), round(ratios[-1], 3)],
+            }
+        )
+    return rows
+
+
+def _cpu_seconds(process: int) -> float:
+    """That all threads of a process have computed."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def poisson(rate: float, seconds: float) -> dict[str, Any]:
@@ -189,8 +238,21 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement in a closed loop")
     parser.add_argument("--poisson-seconds", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=100_000, help="between two looks at the memory")
+    parser.add_argument("--only-cpu", action="store_true", help="measure CPU time per request, nothing else")
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     options = parser.parse_args()
+    rows = cpu_per_request(_REQUESTS_OF_CPU)
+    document = {
+        "schema": SCHEMA_VERSION,
+        "kind": "server_cpu",
+        "environment": describe(),
+        "model": MODEL,
+        "rows": rows,
+    }
+    write_result(result_path(options.results_dir, describe(), "server_cpu"), document)
+    print(json.dumps(rows))
+    if options.only_cpu:
+        return
     rows = compare(options.seconds)
     peak = next(
         row["requests_per_second"]

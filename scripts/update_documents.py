@@ -51,6 +51,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "inference": inference.table,
     "digits": digits.table,
     "server": server.table,
+    "server_cpu": server.cpu,
     "training": training.table,
     "gpu": gpu.table,
     "modern": modern.table,

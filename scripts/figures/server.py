@@ -45,6 +45,31 @@ def table(results: Results) -> str:
     return "\n\n".join(part for document in of_kind(results, "server") for part in _parts(document))
 
 
+def cpu(results: Results) -> str:
+    """CPU time per request beside that of the least that a server in Python can do."""
+    return "\n\n".join(part for document in of_kind(results, "server_cpu") for part in _cpu_parts(document))
+
+
+def _cpu_parts(document: dict[str, Any]) -> list[str]:
+    rows = [
+        {
+            "format": row["format"],
+            "vision-zoo, µs": f"{row['us']:.0f}",
+            "raw ASGI, µs": f"{row['raw_asgi_us']:.0f}",
+            "ratio (goal: 1.35)": f"{row['ratio']:.2f}",
+            "range": f"{row['ratio_range'][0]:.2f} to {row['ratio_range'][1]:.2f}",
+        }
+        for row in document["rows"]
+    ]
+    first = document["rows"][0]
+    how = (
+        f"CPU time of all threads of the server per request of `{document['model']}`, eight connections; medians of "
+        f"{first['rounds']} rounds of {first['requests']:,} requests, both servers in turn, on the same machine: "
+        f"{hardware(document)}. With {versions(environment_of(document))}."
+    )
+    return [markdown(rows), how]
+
+
 def _parts(document: dict[str, Any]) -> list[str]:
     rows = [
         {

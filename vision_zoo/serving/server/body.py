@@ -6,7 +6,7 @@ import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import cast
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.types import Scope
 
 from vision_zoo.serving.server.errors import RequestError
@@ -139,14 +139,14 @@ async def stream_body(request: Request, take: Take, *, max_bytes: int, seconds: 
 
 async def _received(request: Request, seconds: float) -> AsyncGenerator[bytes, None]:
     """The parts of the body that are not empty. The time between them is the caller's."""
-    stream = request.stream()
     left = seconds
     loop = asyncio.get_running_loop()
-    while True:
+    is_complete = False
+    while not is_complete:
         started = loop.time()
         try:
             async with asyncio.timeout(left):
-                part = await anext(stream, None)
+                message = await request.receive()
         except TimeoutError as error:
             turns: Turns | None = request.scope["state"].get(TURNS)
             if turns is not None:  # a thousand that began together are late together
@@ -154,12 +154,11 @@ async def _received(request: Request, seconds: float) -> AsyncGenerator[bytes, N
             raise RequestError(
                 408, f"the body was not sent within {seconds:g} s", {"Connection": "close"}
             ) from error
-        except ClientDisconnect as error:
-            raise RequestError(499, "the client closed the connection") from error
+        if message["type"] == "http.disconnect":
+            raise RequestError(499, "the client closed the connection")
         left -= loop.time() - started
-        if part is None:
-            return
-        if part:
+        is_complete = not message.get("more_body", False)
+        if part := message.get("body", b""):
             yield part
 
 

@@ -20,7 +20,7 @@ _LONGEST_PATH = 1000
 _LONGEST_TRACEBACK = 8000
 
 _MAX_BYTES = 8 * 2**20
-_PAUSE_SECONDS = 0.005
+_PAUSE_SECONDS = 0.05
 """Between two writes: under load a thread that woke at every line would slow the requests down."""
 _RETRY_SECONDS = 0.2
 _EXIT_SECONDS = 1.0

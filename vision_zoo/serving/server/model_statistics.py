@@ -29,7 +29,9 @@ class Statistics:
         entry.images += images
         entry.success.add(queue + compute_input + compute_infer)
         entry.queue.add(queue)
-        phases = entry.batches.setdefault(images, tuple(_Duration() for _ in _PHASES))
+        phases = entry.batches.get(images)
+        if phases is None:
+            phases = entry.batches[images] = tuple(_Duration() for _ in _PHASES)
         for phase, nanoseconds in zip(phases, (compute_input, compute_infer, 0), strict=True):
             phase.add(nanoseconds)
 
@@ -71,7 +73,10 @@ class Statistics:
         }
 
     def _entry(self, model: str) -> "_Model":
-        return self._models.setdefault(model, _Model())
+        entry = self._models.get(model)
+        if entry is None:
+            entry = self._models[model] = _Model()
+        return entry
 
 
 class _Duration:
