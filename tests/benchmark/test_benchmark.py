@@ -2,22 +2,27 @@
 
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
+from vision_zoo.benchmark.engines import random_images
 from vision_zoo.benchmark.page import page
 from vision_zoo.benchmark.pictures import Point, accuracy_against_latency
+from vision_zoo.benchmark.sessions import openvino_runner
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import describe
-from vision_zoo.core.errors import DeviceError, ModelError, UsageError
+from vision_zoo.core.errors import DeviceError, MissingExtraError, ModelError, UsageError
 from vision_zoo.core.json_file import fields_of
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.statistics import pareto_front
+from vision_zoo.serving.session import Session
 
 SETTINGS = BenchmarkSettings(
     providers=("cpu",),
@@ -51,6 +56,28 @@ def test_a_row_says_what_ran_and_how_good_it_is(rows: list[BenchmarkRow]) -> Non
         fields_of(own)
     )
     assert own.ratio == 1
+
+
+def test_openvino_answers_what_onnx_runtime_does(exported_model: Path) -> None:
+    session = Session(exported_model, provider="cpu")
+    images = random_images(session, 4)
+    answers = openvino_runner(session, images, threads=1)
+    expected = session.predict(images).probabilities
+    for _ in range(2):  # the second call has the memory of the first
+        assert np.abs(answers()[1] - expected).max() < 1e-4  # type: ignore[index]
+    settings = BenchmarkSettings(providers=("cpu",), batch_sizes=(1,), against=("openvino",), seconds=0.01)
+    own, other = benchmark([exported_model], settings, SilentProgress())
+    assert (other.engine, other.provider, other.test_accuracy) == ("openvino", "openvino", None)
+    assert other.bytes == own.bytes
+
+
+def test_openvino_is_asked_for_where_it_is_missing(
+    exported_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    session = Session(exported_model, provider="cpu")
+    with pytest.raises(MissingExtraError, match="pip install openvino"):
+        openvino_runner(session, random_images(session, 1), threads=1)
 
 
 def test_only_the_server_has_a_rate(rows: list[BenchmarkRow]) -> None:

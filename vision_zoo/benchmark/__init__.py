@@ -1,4 +1,4 @@
-"""Benchmarks of exported models, alone and against eager torch."""
+"""Benchmarks of exported models, alone and against other engines."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -134,6 +134,7 @@ def _row(
     reference: Latency,
 ) -> BenchmarkRow:
     metadata, in_torch = session.metadata, engine.startswith("torch")
+    elsewhere = in_torch or engine == "openvino"
     own, other = latency.milliseconds[50], reference.milliseconds[50]
     percentiles: dict[str, Any] = {
         percentile_name(percentile): None if value is None else round(value, 4)
@@ -144,11 +145,11 @@ def _row(
         architecture=metadata.architecture,
         dataset=metadata.dataset,
         precision="fp32" if in_torch else metadata.precision,
-        test_accuracy=None if in_torch else metadata.test_accuracy,
+        test_accuracy=None if elsewhere else metadata.test_accuracy,
         test_images=metadata.test_images,
         bytes=session.size,
         engine=engine,
-        provider=engine if in_torch else session.provider,
+        provider=engine if elsewhere else session.provider,
         threads=settings.threads,
         scenario=scenario,
         rate=rate,

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner
+from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner, openvino_runner
 from vision_zoo.benchmark.settings import BenchmarkSettings
 from vision_zoo.core.scenarios import Runner
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
@@ -19,7 +19,7 @@ def runners(session: Session, batch_size: int, settings: BenchmarkSettings) -> d
 
     Raises:
         UsageError: an engine cannot run on this session's provider.
-        MissingExtraError: torch is not installed.
+        MissingExtraError: torch or OpenVINO is not installed.
     """
     images = random_images(session, batch_size)
     on_cuda = session.provider == EXECUTION_PROVIDERS["cuda"]
@@ -46,6 +46,8 @@ def _runner(engine: str, session: Session, images: NDArray[np.uint8], threads: i
         return bound_runner(session, images)
     if engine == "cuda-graph":
         return cuda_graph_runner(session, images, threads=threads)
+    if engine == "openvino":
+        return openvino_runner(session, images, threads=threads)
     from vision_zoo.benchmark.eager import eager_call
 
     device = "cpu" if session.provider == EXECUTION_PROVIDERS["cpu"] else "cuda"

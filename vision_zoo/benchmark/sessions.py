@@ -1,6 +1,8 @@
-"""ONNX Runtime sessions for benchmarks: IO binding, CUDA graphs, operators per provider, stages."""
+"""Sessions for benchmarks: IO binding, CUDA graphs, OpenVINO on the same file, operators per provider, stages."""
 
+import importlib
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from PIL import Image
 
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import json_file, onnx_runtime
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.errors import MissingExtraError, UsageError
 from vision_zoo.core.scenarios import Runner
 from vision_zoo.images.preprocess import prepare
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS
@@ -47,6 +49,43 @@ def cuda_graph_runner(session: Session, images: NDArray[np.uint8], *, threads: i
         onnx_runtime.session_options(threads), provider_options={"enable_cuda_graph": "1"}
     )
     return _runner(runtime, images, len(session.metadata.labels), "cuda")
+
+
+def openvino_runner(session: Session, images: NDArray[np.uint8], *, threads: int) -> Runner:
+    """The same file in OpenVINO on the CPU, in the precision that it says: uint8 images to probabilities, as arrays.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+        UsageError: the session does not run on the CPU, or OpenVINO cannot run the file.
+    """
+    try:
+        openvino: Any = importlib.import_module("openvino")
+    except ImportError as error:
+        raise MissingExtraError("OpenVINO is not installed; `pip install openvino`") from error
+    if session.provider != EXECUTION_PROVIDERS["cpu"]:
+        raise UsageError(
+            f"openvino runs on the CPU; {session.name} runs on {session.provider}: use --provider cpu"
+        )
+    properties = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # by itself it computes in bfloat16 where the processor can
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    try:
+        compiled = openvino.Core().compile_model(str(session.path), "CPU", properties)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UsageError(f"OpenVINO cannot run {session.path}: {reason}") from error
+    local = threading.local()
+
+    def call() -> object:
+        if not hasattr(local, "request"):  # a request is for one caller
+            local.request = compiled.create_infer_request()
+        found = local.request.infer({INPUT_NAME: images}, share_inputs=True)
+        return [found[name] for name in OUTPUT_NAMES]
+
+    return call
 
 
 def _runner(runtime: Any, images: NDArray[np.uint8], classes: int, device: str) -> Runner:

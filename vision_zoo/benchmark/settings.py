@@ -9,7 +9,7 @@ from vision_zoo.core.scenarios import SCENARIOS
 from vision_zoo.serving.providers import PROVIDERS
 from vision_zoo.serving.session import MAX_THREADS
 
-ENGINES = ("torch", "torch-compile", "io-binding", "cuda-graph")
+ENGINES = ("torch", "torch-compile", "openvino", "io-binding", "cuda-graph")
 MAX_SECONDS = 3600
 _MAX_BATCH = 4096
 _MAX_RATE = 1_000_000
@@ -24,7 +24,7 @@ class BenchmarkSettings:
         batch_sizes: images a call.
         precisions: only models of these; all without it.
         against: engines beside a plain ONNX Runtime session. `io-binding` and `cuda-graph` are ONNX Runtime
-            with bound memory, and are measured on CUDA without being asked for.
+            with bound memory, and are measured on CUDA without being asked for. `openvino` runs the same file on the CPU.
         scenarios: see `vision_zoo.core.scenarios`.
         threads: of each engine, within one operator.
         seconds: how long every runner is timed.

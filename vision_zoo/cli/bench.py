@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vision_zoo.core.environment import Environment
 
 _Format = Literal["table", "json", "csv", "md", "html"]
-_SHOWN = ("torch", "onnxruntime", "onnxruntime-gpu")
+_SHOWN = ("torch", "openvino", "onnxruntime", "onnxruntime-gpu")
 
 
 def bench(
@@ -34,7 +34,7 @@ def bench(
     against: Annotated[
         str | None,
         typer.Option(
-            help="Engines to compare with, comma-separated: torch, torch-compile, io-binding, cuda-graph."
+            help="Engines to compare with, comma-separated: torch, torch-compile, openvino, io-binding, cuda-graph."
         ),
     ] = None,
     scenario: Annotated[
@@ -57,7 +57,7 @@ def bench(
     table_format = "json" if as_json else table_format
     reserve_stdout(context, table_format != "table")
     from vision_zoo.benchmark import BenchmarkSettings, benchmark
-    from vision_zoo.core.environment import describe, gpu_name
+    from vision_zoo.core.environment import describe, gpu_name, installed
     from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.serving.models import find_models, with_precisions
 
@@ -86,8 +86,12 @@ def bench(
             raise
         interrupted = True
     environment = describe()
-    if any(row.provider not in ("CPUExecutionProvider", "torch", "torch-compile") for row in rows):
+    if any(
+        row.provider not in ("CPUExecutionProvider", "torch", "torch-compile", "openvino") for row in rows
+    ):
         environment = replace(environment, gpu=gpu_name())
+    if any(row.engine == "openvino" for row in rows):
+        environment = replace(environment, versions={**environment.versions, **installed(["openvino"])})
     text = _benchmark_text(rows, environment, table_format)
     if output is None:
         print_document(text)
