@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
 from tests.conftest import ROOT, Completed
-from vision_zoo.experiments.report.model_card import model_card
+from vision_zoo.experiments.report.model_card import limitations, model_card
 from vision_zoo.serving.session import Session
 
 SHIPPED = sorted((ROOT / "exported").glob("*.onnx"))
@@ -26,6 +26,23 @@ def test_every_shipped_model_has_its_card_in_the_documents(path: Path) -> None:
     assert f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images" in text
     for heading in ("Use", "Data", "Training", "Results", "Limitations"):
         assert f"## {heading}" in text
+
+
+def test_another_file_of_a_shipped_name_has_no_latency_of_it(exported_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "simple_cnn-mnist.onnx").write_bytes(exported_model.read_bytes())
+    assert "p50 ms" in model_card(ROOT / "exported" / "simple_cnn-mnist.onnx", ROOT / "results")
+    assert "p50 ms" not in model_card(tmp_path / "simple_cnn-mnist.onnx", ROOT / "results")
+
+
+def test_a_calibrated_file_says_how_it_tells_unfamiliar_images(calibrated_model: Path) -> None:
+    session = Session(calibrated_model, provider="cpu")
+    for gaussians, expected in (
+        (True, "less like those than 95 % of them"),
+        (False, "energy score is worse"),
+    ):
+        said = limitations(session.metadata, gaussians=gaussians)
+        assert "calibrated on 500 images" in said
+        assert expected in said
 
 
 def test_a_card_of_a_model_of_one_s_own(

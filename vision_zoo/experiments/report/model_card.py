@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.architectures import find_architecture
-from vision_zoo.artifact.familiarity import MAX_CLASSES
 from vision_zoo.artifact.metadata import Metadata
-from vision_zoo.core.benchmark_row import BenchmarkRow
+from vision_zoo.core.benchmark_row import BenchmarkRow, row_of_file
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.core.results import ZooResult, load_results
 from vision_zoo.core.tables import markdown
@@ -63,7 +62,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
         _pretrained(metadata),
         _training(RECIPES.get(metadata.recipe)),
         _figures(session, results_dir),
-        f"## Limitations\n\n{limitations(metadata)}",
+        f"## Limitations\n\n{limitations(metadata, gaussians=session.gaussians is not None)}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -143,7 +142,8 @@ def _training(recipe: Recipe | None) -> str:
 def _figures(session: Session, results_dir: Path | None) -> str:
     rows: list[dict[str, Any]] = []
     for document in [] if results_dir is None else load_results(results_dir, ZooResult):
-        row = document.rows_of_one_image().get(session.name)
+        accuracy = session.metadata.test_accuracy
+        row = row_of_file(document.benchmark, session.name, size=session.size, test_accuracy=accuracy)
         if row is not None:
             rows.append({"hardware": document.environment.description, **_figure_row(row)})
     own = (
@@ -164,17 +164,17 @@ def _figure_row(row: BenchmarkRow) -> dict[str, Any]:
     }
 
 
-def limitations(metadata: Metadata) -> str:
-    """What a model cannot do, in sentences."""
+def limitations(metadata: Metadata, *, gaussians: bool) -> str:
+    """What a model cannot do, in sentences; `gaussians` tells whether its file has those of familiar images."""
     return (
         "The model assigns every image to one of its classes, possibly with high confidence, even "
-        f"if the image belongs to none.{_uncertainty(metadata)} The accuracy was measured on test images from the same "
-        "source as the training images; expect a lower accuracy on others. The model was not examined for fairness or "
-        "safety; do not use it for decisions about people."
+        f"if the image belongs to none.{_uncertainty(metadata, gaussians)} The accuracy was measured on test images "
+        "from the same source as the training images; expect a lower accuracy on others. The model was not examined for "
+        "fairness or safety; do not use it for decisions about people."
     )
 
 
-def _uncertainty(metadata: Metadata) -> str:
+def _uncertainty(metadata: Metadata, gaussians: bool) -> str:
     calibration = metadata.calibration
     said = ""
     if calibration is not None:
@@ -182,8 +182,8 @@ def _uncertainty(metadata: Metadata) -> str:
             f" Its probabilities and prediction sets are calibrated on {calibration.images:,} images "
             f"({calibration.calibrated_on})."
         )
-        if len(metadata.labels) <= MAX_CLASSES:
-            return f"{said} An image that is less like those than 95 % of them is flagged as unlike them."
+    if gaussians:
+        return f"{said} An image that is less like those than 95 % of them is flagged as unlike them."
     if metadata.ood_energy_threshold is None:
         return said
     return f"{said} An image whose energy score is worse than that of 98 % of the test images is flagged as unlike them."

@@ -27,13 +27,17 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteModel:
-    """A model of the site. `file_name` is that of its pages, without a suffix; `size` is in bytes."""
+    """A model of the site. `file_name` is that of its pages, without a suffix; `size` is in bytes.
+
+    `gaussians` tells whether the file has those of familiar images.
+    """
 
     name: str
     file_name: str
     metadata: Metadata
     size: int
     verified: bool
+    gaussians: bool
     measured: tuple[Measured, ...]
     dataset: Dataset | None = field(repr=False)
 
@@ -83,6 +87,7 @@ def entry_of(session: Session, file_name: str, benchmarks: Sequence[Benchmark]) 
         metadata=session.metadata,
         size=session.size,
         verified=session.verified,
+        gaussians=session.gaussians is not None,
         measured=tuple(Measured(environment, row) for environment, row in rows if row is not None),
         dataset=dataset_of(session.metadata),
     )

@@ -72,7 +72,7 @@ def card(entry: SiteModel, title: str) -> str:
         measured=[_measured_row(one.environment, one.row) for one in entry.measured],
         settings=[] if recipe is None else settings_table(recipe),
         pretrained=pretrained_terms(metadata),
-        limitations=limitations(metadata),
+        limitations=limitations(metadata, gaussians=entry.gaussians),
         command_name=shlex.quote(f"{entry.name}.onnx"),
     )
 
