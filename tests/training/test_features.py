@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from vision_zoo.core.errors import DataError, UsageError
+from vision_zoo.core.errors import DataError, RunError, UsageError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.data.cache import cache_folder
@@ -16,6 +16,7 @@ from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import find_recipe, recipe_for
 from vision_zoo.recipes.recipe import Augmentation
+from vision_zoo.serving.session import Session
 from vision_zoo.training import features, train
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.features import can_cache, compute_features
@@ -262,6 +263,19 @@ def test_a_solved_head_is_a_run_like_another(tmp_path: Path, own_cache: Path) ->
     )
     exported = export_onnx(run.path, tmp_path / "models")
     assert exported.verification.accuracy == pytest.approx(metrics.test_accuracy)
+
+    session, test = Session(exported.path, provider="cpu"), find_dataset(recipe.data.dataset).load(None).test
+    calibration = session.metadata.calibration
+    assert calibration is not None
+    assert (calibration.calibrated_on, calibration.images) == ("cross-validation", 2000)
+    prediction = session.predict_all(np.asarray(test.images))
+    given = prediction.probabilities[np.arange(len(test)), np.asarray(test.labels)]
+    for rate, threshold in calibration.set_thresholds.items():
+        assert (given >= threshold).mean() >= float(rate) / 100 - 0.02
+    assert session.gaussians is None
+    run.cross_validation_logits.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="remove it to export without it"):
+        export_onnx(run.path, tmp_path / "models")
 
 
 def test_only_a_dense_layer_on_frozen_features_is_solved(tmp_path: Path, own_cache: Path) -> None:

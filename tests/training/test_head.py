@@ -13,13 +13,17 @@ from tests.training.runs import fill
 from vision_zoo.core.errors import TrainingError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.experiments.report.model_card import model_card
+from vision_zoo.exporting import export as exporting
+from vision_zoo.exporting.calibration import fit_calibration
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.serving.evaluate import evaluate_dataset
 from vision_zoo.serving.session import Session
 from vision_zoo.training import head, train
 from vision_zoo.training.head import Solution, solve
+from vision_zoo.training.run_data import load_for_run
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_outputs import cross_validated
 
 _CLASSES = 3
 
@@ -156,6 +160,7 @@ def test_a_solved_head_is_fitted_to_held_out_pictures_too(
 ) -> None:
     """Once it is scored, and never to a test split of the user's own; its accuracy is that of new pictures."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(exporting, "MIN_IMAGES", 5)
     parts = {"plain": [""], "with a test split": ["train", "test"]}.get(layout, ["train", "val", "test"])
     for number, part in enumerate(parts):
         fill(tmp_path / "own" / part, range(10 * number, 10 * number + 10))
@@ -173,7 +178,15 @@ def test_a_solved_head_is_fitted_to_held_out_pictures_too(
     assert differ
     assert all(name.startswith("classifier.") for name in differ)
     exported = export_onnx(run.path, tmp_path / "alone")
-    session = Session(exported.path)
+    session, known = (
+        Session(exported.path),
+        cross_validated(run, load_for_run(run, run.recipe(), data_dir=None)[1].train),
+    )
+    assert known is not None
+    images, logits = known
+    expected = fit_calibration(logits, np.asarray(images.labels), calibrated_on="cross-validation")
+    assert session.metadata.calibration == expected
+    assert session.gaussians is not None
     said = _Said()
     split_file = run.split_file if layout == "plain" else None
     score = evaluate_dataset(
@@ -184,8 +197,8 @@ def test_a_solved_head_is_fitted_to_held_out_pictures_too(
         assert session.metadata.test_accuracy == score == exported.verification.accuracy
         assert not any("new images" in line for line in said.lines)
         return
-    known = replace(exported.verification, accuracy=0.125)
-    after_comparison = export_onnx(run.path, tmp_path / "scored", scored=known)
+    before = replace(exported.verification, accuracy=0.125)
+    after_comparison = export_onnx(run.path, tmp_path / "scored", scored=before)
     assert Session(after_comparison.path).metadata == replace(session.metadata, test_accuracy=0.125)
     assert session.metadata.refitted
     assert (session.metadata.test_accuracy, score) == (run.metrics().test_accuracy, 1.0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.calibration import Calibration
@@ -21,6 +22,8 @@ from vision_zoo.exporting.verify import run_graph
 _MAX_BYTES = 2**31
 _INVERSE, _SCALED = "inverse_temperature", "scaled_logits"
 _SAME = 1e-5
+_CHECKED = 64
+"""Images that a graph is run on where its logits are not needed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +45,31 @@ class CalibratedFile:
     rest: Split | None
 
 
-def calibrate_graph(content: bytes, images: Split, *, calibrated_on: str) -> Calibrated:
+def calibrate_graph(
+    content: bytes, images: Split, *, calibrated_on: str, logits: NDArray[np.float32] | None = None
+) -> Calibrated:
     """Calibrate a serialised graph on labelled `images` that its network was not trained on, at least `MIN_IMAGES`.
+
+    `logits`, `[images, classes]`, are those of other networks of its kind, where the graph has seen the images and they
+    have not; by default they are the graph's.
 
     Raises:
         ExportError: the graph does not run, or would predict something else; nothing is written.
     """
     pixels, labels = np.asarray(images.images), np.asarray(images.labels)
-    logits, _ = run_graph(content, pixels)
-    if not np.isfinite(logits).all():
+    looked_at = pixels if logits is None else pixels[:_CHECKED]
+    own, _ = run_graph(content, looked_at)
+    logits = own if logits is None else logits
+    if not np.isfinite(own).all():
         raise ExportError("the graph returns non-finite values; nothing was written")
     calibration = fit_calibration(logits, labels, calibrated_on=calibrated_on)
     changed = with_temperature(content, calibration.temperature)
-    again, probabilities = run_graph(changed, pixels)
-    expected = softmax(logits / np.float32(calibration.temperature))
-    limit = _SAME * max(1.0, float(np.abs(logits).max()))
+    again, probabilities = run_graph(changed, looked_at)
+    expected = softmax(own / np.float32(calibration.temperature))
+    limit = _SAME * max(1.0, float(np.abs(own).max()))
     if (
-        np.abs(again - logits).max() > limit
-        or (again.argmax(axis=1) != logits.argmax(axis=1)).any()
+        np.abs(again - own).max() > limit
+        or (again.argmax(axis=1) != own.argmax(axis=1)).any()
         or np.abs(probabilities - expected).max() > 1e3 * _SAME  # of a graph in half precision
     ):
         raise ExportError("the calibrated graph does not give the logits that it gave; nothing was written")

@@ -42,6 +42,7 @@ from vision_zoo.training.classifier import ImageClassifier, build_classifier, co
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.run_data import load_for_run
 from vision_zoo.training.run_directory import RunDirectory
+from vision_zoo.training.run_outputs import cross_validated
 from vision_zoo.training.weights import load_weights
 
 OPSET = 18  # above it, some operators were reported to leave the GPU (ultralytics pull request 25915)
@@ -86,8 +87,10 @@ def export_onnx(
     those are exported unless `refitted` is false. Where test images are among them, its accuracy is that of the weights
     before, in the file whose verification is `scored`, by default in one that is made for it.
 
-    The file is calibrated on the validation split, where the run has one of at least `MIN_IMAGES` images that it was not
-    trained on; the test split is left to judge it by.
+    The file is calibrated on the validation split, where the run has one of at least `MIN_IMAGES` images that its weights
+    were not fitted to. Else a dense layer that was solved is calibrated on its cross-validation: each image's logits are
+    of a layer that was fitted without it. Those were fitted to fewer images than the layer in the file, so that sets
+    may be larger than they need be, not smaller. The test split is left to judge the file by.
 
     Raises:
         UsageError: `weights` together with another precision than fp32.
@@ -114,8 +117,7 @@ def export_onnx(
         shown.start(f"building the graph of {recipe.name}", 1)
         content = store_weights(to_onnx(classifier, data.input.shape, embedding), weights)
         content = to_precision(content, precision, splits.train)
-        # Refitted weights have seen the validation split.
-        calibrated = _calibrated(content, splits, recipe) if checkpoint == run.best else None
+        calibrated = _calibrated(content, run, splits, recipe, refitted=checkpoint == run.refitted)
         if calibrated is not None:
             content = calibrated.content
         tolerance = FULL_PRECISION if precision == weights == "fp32" else REDUCED_PRECISION
@@ -163,12 +165,21 @@ def export_onnx(
     return ExportedModel(path, verification, replaced, metadata.embeddings, refitted)
 
 
-def _calibrated(content: bytes, splits: Splits, recipe: Recipe) -> Calibrated | None:
-    """The graph calibrated on the run's validation split; None where it has none, or a small one."""
-    held_out = training_splits(splits, recipe).get("validation", splits.validation)
-    if held_out is None or len(held_out) < MIN_IMAGES:
+def _calibrated(
+    content: bytes, run: RunDirectory, splits: Splits, recipe: Recipe, *, refitted: bool
+) -> Calibrated | None:
+    """The graph calibrated on the run's validation split, else on its cross-validation; None with too few images."""
+    parts = training_splits(splits, recipe)
+    held_out = None if refitted else parts.get("validation", splits.validation)
+    if held_out is not None and len(held_out) >= MIN_IMAGES:
+        return calibrate_graph(content, held_out, calibrated_on="validation split")
+    known = cross_validated(run, parts["train"])
+    if known is None or len(known[0]) < MIN_IMAGES:
         return None
-    return calibrate_graph(content, held_out, calibrated_on="validation split")
+    images, logits = known
+    found = calibrate_graph(content, images, calibrated_on="cross-validation", logits=logits)
+    # Layers that were fitted to far fewer images give logits of another spread: many images would be unfamiliar.
+    return found if len(images) == len(parts["train"]) else replace(found, gaussians=None)
 
 
 def _arguments(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:

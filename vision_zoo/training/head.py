@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vision_zoo.core.errors import TrainingError, UsageError
-from vision_zoo.core.predictions_file import write_predictions
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.data.dataset import Split
@@ -27,7 +26,7 @@ from vision_zoo.data.split_rule import group_keys
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.evaluate import evaluate, scored
 from vision_zoo.training.run_directory import RunDirectory
-from vision_zoo.training.run_outputs import predicted
+from vision_zoo.training.run_outputs import write_cross_validation
 from vision_zoo.training.state import TrainingState
 
 _STRENGTHS = tuple(10.0**exponent for exponent in (-4, -3.5, -3, -2.5, -2, -1.5, -1, -0.5, 0, 0.5, 1))
@@ -233,9 +232,8 @@ def solve_head(
     measured = {}
     described = f"{solution.steps} steps, training accuracy {fitted.accuracy:.2%}"
     if len(solution.validated):
-        out = features.take(solution.validated)
-        score = scored(torch.from_numpy(solution.logits), out.labels)
-        write_predictions(run.cross_validation_file, predicted(out, score))
+        score = scored(torch.from_numpy(solution.logits), labels[solution.validated])
+        write_cross_validation(run, features, solution.validated, score)
         measured = {"validation_loss": score.loss, "validation_accuracy": score.accuracy}
         described += f", accuracy in cross-validation {score.accuracy:.2%}"
     state.epoch, state.steps = 1, solution.steps

@@ -2,7 +2,7 @@
 
 recipe.json environment.json labels.json split.csv metrics.json history.csv predictions.csv
 curves.png confusion_matrix.png samples.png tensorboard/ report.html (of a user's own pictures) cross_validation.csv
-checkpoints/{best,refitted}.safetensors  checkpoints/{last,previous}.pt  checkpoints/views.npz (until the end)
+checkpoints/{best,refitted}.safetensors  checkpoints/{last,previous}.pt  checkpoints/{cross_validation,views}.npz
 """
 
 import csv
@@ -85,6 +85,7 @@ class RunDirectory:
         self.predictions_file = path / "predictions.csv"
         self.report_file = path / "report.html"
         self.cross_validation_file = path / "cross_validation.csv"
+        self.cross_validation_logits = path / "checkpoints" / "cross_validation.npz"
         self.tensorboard = path / "tensorboard"
         self.best = path / "checkpoints" / "best.safetensors"
         self.refitted = path / "checkpoints" / "refitted.safetensors"

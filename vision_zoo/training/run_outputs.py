@@ -1,13 +1,17 @@
 """Outputs of a finished run: metrics, predictions, plots, TensorBoard scalars."""
 
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vision_zoo.core import atomic
 from vision_zoo.core.class_metrics import ClassMetrics, class_metrics, top_accuracy
+from vision_zoo.core.errors import RunError
 from vision_zoo.core.event_file import EventFile, encode
 from vision_zoo.core.predictions_file import ImagePredictions, image_predictions, write_predictions
 from vision_zoo.core.statistics import confusion_matrix
@@ -147,6 +151,37 @@ def predicted(split: Split, scored: Evaluation) -> ImagePredictions:
     """What was predicted for each image of `split`."""
     files = [file.name for file in split.files] or [str(index) for index in range(len(split))]
     return image_predictions(split.labels, scored.logits, files)
+
+
+def write_cross_validation(
+    run: RunDirectory, training: Split, indices: NDArray[np.int64], scored: Evaluation
+) -> None:
+    """Write what was predicted for the training images at `indices` by layers that were fitted without them."""
+    write_predictions(run.cross_validation_file, predicted(training.take(indices), scored))
+    content = io.BytesIO()
+    np.savez(content, indices=indices, logits=scored.logits)
+    atomic.write_bytes(run.cross_validation_logits, content.getvalue())
+
+
+def cross_validated(run: RunDirectory, training: Split) -> tuple[Split, NDArray[np.float32]] | None:
+    """The training images of the run's cross-validation and their logits float32 `[images, classes]`; None without one.
+
+    Runs of earlier versions kept no logits.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = run.cross_validation_logits
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            indices, logits = stored["indices"], stored["logits"].astype(np.float32)
+        return training.take(indices), logits
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); restore it, or remove it to export without it"
+        ) from error
 
 
 def finished(run: RunDirectory) -> TrainResult:
