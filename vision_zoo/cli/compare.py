@@ -91,8 +91,8 @@ def compare(
         print(f"\nrecommended: {recommendation.model}: {recommendation.reason}")
         if recommendation.as_good:
             print(f"not significantly different on these images: {', '.join(recommendation.as_good)}")
-        if recommendation.warning:
-            print(f"warning: {recommendation.warning}")
+        for warning in filter(None, (recommendation.warning or "").split("; ")):
+            print(f"warning: {warning}")
         chosen = next(model for model in document.models if model.model == recommendation.model)
         if chosen.refitted_images is not None:
             print(f"refitted: {refitted(chosen, document.data)}")

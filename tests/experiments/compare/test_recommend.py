@@ -13,6 +13,7 @@ from vision_zoo.experiments.compare.recommend import (
     against_the_best,
     commonest_share,
     on_the_front,
+    rare_classes,
     recommend,
 )
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, parse_budget
@@ -103,8 +104,17 @@ def test_an_accuracy_on_few_images_is_recommended_with_its_interval() -> None:
     )
     assert recommend([enough], Limits(), by_chance=0.5).warning is None
     assert recommend([few], Limits(), by_chance=0.5).warning == (
-        "12 test images are few: the accuracy of best on new images is between 76% and 100% (95% interval); add images "
-        "of each class"
+        "the accuracy of best on new images is between 76% and 100% (95% interval), since 12 test images are few: add "
+        "images of each class"
+    )
+
+
+def test_classes_that_few_test_images_are_of_are_named() -> None:
+    rare = rare_classes(np.array([0] * 90 + [1] * 5 + [2]), ["common", "enough", "rare", "none"])
+    assert rare == ["rare", "none"]
+    warning = recommend([_model("best", 1.0, 1.0)], Limits(), rare=rare).warning
+    assert warning == (
+        "the accuracy says little about the classes rare, none, with fewer than 5 test images: add images of them"
     )
 
 

@@ -26,6 +26,7 @@ from vision_zoo.experiments.compare.recommend import (
     against_the_best,
     commonest_share,
     on_the_front,
+    rare_classes,
     recommend,
 )
 from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
@@ -111,6 +112,7 @@ def compare(
             settings.limits,
             by_chance=commonest_share(np.asarray(splits.test.labels)),
             no_time=sorted(work.no_time),
+            rare=rare_classes(np.asarray(splits.test.labels), dataset.labels),
         ),
     )
     write_result(out / _DOCUMENT, document)

@@ -17,6 +17,7 @@ from vision_zoo.experiments.compare.settings import Limits
 
 _ROUGH = 0.2
 """A wider interval of an accuracy is warned of: that of fewer than about 60 test images."""
+_FEWEST_OF_CLASS = 5
 
 
 def on_the_same_images(
@@ -67,13 +68,24 @@ def commonest_share(labels: NDArray[np.int64]) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
+def rare_classes(labels: NDArray[np.int64], names: Sequence[str]) -> list[str]:
+    """Those of the classes called `names` of which so few images `labels` `[images]` are that they say little of them."""
+    counts = np.bincount(labels, minlength=len(names))
+    return [name for name, count in zip(names, counts, strict=True) if count < _FEWEST_OF_CLASS]
+
+
 def recommend(
-    models: Sequence[MeasuredModel], limits: Limits, *, by_chance: float = 0.0, no_time: Sequence[str] = ()
+    models: Sequence[MeasuredModel],
+    limits: Limits,
+    *,
+    by_chance: float = 0.0,
+    no_time: Sequence[str] = (),
+    rare: Sequence[str] = (),
 ) -> Recommendation:
     """Recommend a model.
 
     `by_chance` is the accuracy of always predicting the most frequent class, `no_time` names the architectures for
-    which the budget had no time.
+    which the budget had no time, and `rare` the classes with too few test images.
     """
     allowed = [model for model in models if not _broken(model, limits)]
     if not allowed:
@@ -102,8 +114,13 @@ def recommend(
         )
     elif interval.high - interval.low > _ROUGH:
         warnings.append(
-            f"{images:,} test images are few: the accuracy of {name} on new images is between {interval.low:.0%} and "
-            f"{interval.high:.0%} (95% interval); add images of each class"
+            f"the accuracy of {name} on new images is between {interval.low:.0%} and {interval.high:.0%} (95% interval), "
+            f"since {images:,} test images are few: add images of each class"
+        )
+    if rare:
+        warnings.append(
+            f"the accuracy says little about the class{'es' if len(rare) > 1 else ''} {listed(rare)}, with fewer than "
+            f"{_FEWEST_OF_CLASS} test images: add images of {'them' if len(rare) > 1 else 'it'}"
         )
     if no_time:
         warnings.append(
