@@ -30,9 +30,15 @@ class CandidateStep(EagerStep):
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, option: str
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe,
+        option: str,
+        *,
+        class_weights: Tensor | None = None,
     ) -> None:
-        super().__init__(model, optimizer, recipe)
+        super().__init__(model, optimizer, recipe, class_weights=class_weights)
         self._plain_loss = self._loss_of
         self._option = option
         self._generator = torch.Generator().manual_seed(recipe.seed + 77)
