@@ -70,9 +70,13 @@ def test_the_folders_own_splits_are_used(folder: Path, tmp_path: Path) -> None:
 def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
     (folder / "cat" / "broken.png").write_bytes(b"no image")
     (folder / "dog" / "notes.txt").write_text("not meant to be one")
+    (folder / "dog" / "IMG_1.HEIC").write_bytes(b"a phone's")
     splits = find_dataset(f"folder:{folder}").load()
     assert [file.name for file in splits.skipped] == ["cat/broken.png"]
-    assert splits.notes == ("1 files are not images and were skipped: dog/notes.txt",)
+    assert splits.notes == (
+        "1 HEIC images were skipped; convert them to JPEG: dog/IMG_1.HEIC",
+        "1 files are not images and were skipped: dog/notes.txt",
+    )
     assert len(splits.train) + len(splits.test) == 20
 
 

@@ -12,6 +12,7 @@ from vision_zoo.data.split_rule import SPLIT_FILE
 
 _CONTROL = {"Cc", "Zl", "Zp"}
 _NAMED_CLASSES = 8
+_OF_PHONES = (".heic", ".heif")
 _ORDER: tuple[str, ...] = ("train", "validation", "test")
 
 
@@ -150,6 +151,10 @@ def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
             f"{len(found.ignored):,} hidden or system files and folders are ignored: {listed(found.ignored)}"
         )
     others = [file.name for file in found.others if file.parts != (SPLIT_FILE,)]
+    phone = [name for name in others if name.lower().endswith(_OF_PHONES)]
+    others = [name for name in others if not name.lower().endswith(_OF_PHONES)]
+    if phone:
+        notes.append(f"{len(phone):,} HEIC images were skipped; convert them to JPEG: {listed(phone)}")
     if others:
         notes.append(f"{len(others):,} files are not images and were skipped: {listed(others)}")
     counts = [Counter(layout.class_folders(name)) for name in layout.folders]
