@@ -80,7 +80,7 @@ def test_train_and_compare_augment_a_folder_by_one_rule(
     assert trained.augmentation == expected
     changes = {name: value for name, value in given.items() if value is not None}
     if changes.keys() <= COMPARED.keys():
-        compared = recipe_of(architecture, ComparisonSettings(dataset=named, changes=changes), 16)
+        compared = recipe_of(architecture, ComparisonSettings(dataset=named, changes=changes), 16, classes=2)
         assert compared.augmentation == expected
 
 

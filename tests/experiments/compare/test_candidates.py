@@ -34,7 +34,7 @@ def test_early_stopping_waits_for_three_hundred_steps_and_ten_epochs(
         striped_picture(tmp_path / "own" / f"class{label}" / "0.png", label, label)
     _fill(tmp_path / "own" / "class0", training_images)
     settings = ComparisonSettings(dataset=f"folder:{tmp_path / 'own'}")
-    recipe = recipe_of("lenet", settings, training_images)
+    recipe = recipe_of("lenet", settings, training_images, classes=2)
     assert (recipe.batch_size, recipe.stopping.patience, recipe.stopping.epochs) == (
         batch_size,
         patience,
@@ -46,7 +46,7 @@ def test_settings_that_the_user_has_chosen_hold_for_every_candidate() -> None:
     chosen = {"learning_rate": 0.01, "batch_size": 16, "epochs": 3, "rotation": 5.0}
     settings = ComparisonSettings(dataset="mnist-5k", changes=chosen)
     for architecture in ("lenet", "airbench"):
-        recipe = recipe_of(architecture, settings, 4000)
+        recipe = recipe_of(architecture, settings, 4000, classes=10)
         assert {name: SETTINGS[name].of(recipe) for name in ("learning_rate", "batch_size", "epochs")} == {
             name: chosen[name] for name in ("learning_rate", "batch_size", "epochs")
         }
@@ -68,7 +68,7 @@ def test_options_of_a_folder_hold_for_the_images_and_every_candidate(tmp_path: P
     chosen = {"crop": "pad", "channels": "gray", "split": str(tmp_path / "parts.csv"), "group_by": "^[^-]+"}
     settings = ComparisonSettings(dataset=dataset, image_size=16, changes=chosen)
     images = ComparedImages(settings, None)
-    recipe = recipe_of("lenet", settings, 12)
+    recipe = recipe_of("lenet", settings, 12, classes=2)
     assert {name: SETTINGS[name].of(recipe) for name in chosen} == chosen
     found, splits = images.of(recipe)
     assert (found.input.shape, found.input.crop) == ((16, 16, 1), "none")
@@ -107,17 +107,22 @@ def test_a_head_on_frozen_features_is_solved_on_all_images(tmp_path: Path) -> No
     _fill(tmp_path / "own" / "class0", 240)
     dataset = f"folder:{tmp_path / 'own'}"
     settings = ComparisonSettings(dataset=dataset)
-    few, many = (recipe_of("efficientnet_lite0", settings, images) for images in (240, 50_000))
+    few, many = (recipe_of("efficientnet_lite0", settings, images, classes=2) for images in (240, 50_000))
     for recipe in (few, many):
         assert recipe.stopping.patience is None
         assert recipe.augmentation is None
         assert recipe.data.image_size == 224  # other architectures take 64
     assert (few.optimizer.kind, few.stopping.epochs) == ("lbfgs", 1)
     assert (many.optimizer.kind, many.stopping.epochs) == ("adam", 30)
+    for budget, kind in ((60, "adam"), (1200, "lbfgs")):  # its cross-validation takes a minute
+        settings = ComparisonSettings(dataset=dataset, budget_seconds=budget)
+        assert recipe_of("efficientnet_lite0", settings, 1500, classes=300).optimizer.kind == kind
     for changes, kind, epochs in (
         ({"weight_decay": 0.1}, "lbfgs", 1),
         ({"learning_rate": 0.01}, "adam", 75),
         ({"rotation": 5.0}, "adam", 100),  # other features in every epoch: with validation, until it stops
     ):
-        chosen = recipe_of("efficientnet_lite0", ComparisonSettings(dataset=dataset, changes=changes), 240)
+        chosen = recipe_of(
+            "efficientnet_lite0", ComparisonSettings(dataset=dataset, changes=changes), 240, classes=2
+        )
         assert (chosen.optimizer.kind, chosen.stopping.epochs) == (kind, epochs)

@@ -87,8 +87,10 @@ def compare(
         raise Interrupted("interrupted; run the same command again to continue") from error
     models, left_out, refused = work.models, {**work.left_out, **work.no_time}, work.refused
     if not models:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in {**left_out, **refused}.items())
-        raise DataError(f"no architecture could be compared on {settings.dataset} ({reasons})")
+        name, reason = next(iter({**left_out, **refused}.items()))
+        others = len(left_out) + len(refused) - 1
+        more = f", and {others} more" if others else ""
+        raise DataError(f"no architecture could be compared on {settings.dataset} ({name}: {reason}{more})")
     counts = {f"{name}_images": len(split) for name, split in splits.named().items()}
     document = ComparisonResult(
         settings=settings.to_json(),

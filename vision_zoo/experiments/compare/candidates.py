@@ -37,8 +37,10 @@ _EPOCHS, _PATIENCE, _VALIDATION = 100, 10, 0.15
 _STEPS_OF_PATIENCE = 300
 _HEAD_STEPS, _HEAD_EPOCHS = 600, 30
 """At least so many steps and epochs of a dense layer on frozen features: seconds."""
-_SOLVED_IMAGES = 5000
-"""Training images up to which a dense layer is solved: with all of them in every step."""
+_SOLVED_IMAGES, _VALIDATED_IMAGES = 5000, 2000
+"""Training images up to which a dense layer is solved, with all of them in every step; those of its cross-validation."""
+_SOLVED_PER_SECOND, _SOLVING_SHARE = 8000, 0.1
+"""Images of the cross-validation times classes that a second takes, about, and the fraction of the budget for it."""
 _OF_STEPS = {
     *("optimizer", "learning_rate", "momentum", "batch_size", "epochs", "patience", "label_smoothing"),
     *("class_weights", "ema_decay"),
@@ -82,11 +84,13 @@ def is_solved(recipe: Recipe) -> bool:
     return recipe.optimizer.kind == "lbfgs"
 
 
-def recipe_of(architecture: str, settings: ComparisonSettings, training_images: int) -> Recipe:
+def recipe_of(
+    architecture: str, settings: ComparisonSettings, training_images: int, *, classes: int
+) -> Recipe:
     """The pair's published recipe or the defaults, with validation, early stopping and no cap of its own.
 
-    A dense layer on frozen features is solved on all images; where they are many, or the user chooses how it is trained,
-    it is trained for a fixed time, without validation. What the user has set comes last.
+    A dense layer on frozen features is solved on all images; where they or the classes are many, or the user chooses how
+    it is trained, it is trained for a fixed time, without validation. What the user has set comes last.
     """
     chosen = dict(settings.changes)
     channels = chosen.pop("channels", None)
@@ -116,7 +120,9 @@ def recipe_of(architecture: str, settings: ComparisonSettings, training_images: 
         # It has no end to fall to here: a halving or early stopping ends training.
         plain = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0}
         changes |= {"schedule": "step", **plain}
-    if frozen and training_images <= _SOLVED_IMAGES and not _OF_STEPS & chosen.keys():
+    solving = min(training_images, _VALIDATED_IMAGES) * classes / _SOLVED_PER_SECOND
+    few = training_images <= _SOLVED_IMAGES and solving <= _SOLVING_SHARE * settings.budget_seconds
+    if frozen and few and not _OF_STEPS & chosen.keys():
         changes |= {"optimizer": "lbfgs", "epochs": 1, "weight_decay": 0.0, "momentum": 0.0}
     return recipe.replace(**{**changes, **chosen})
 
@@ -132,8 +138,8 @@ def measure_candidate(
 ) -> Candidate | str:
     """The candidate, or why the architecture takes no part. `clock` gives seconds."""
     try:
-        _, splits = images.at(settings.image_size)
-        recipe = recipe_of(architecture, settings, len(splits.train))
+        dataset, splits = images.at(settings.image_size)
+        recipe = recipe_of(architecture, settings, len(splits.train), classes=len(dataset.labels))
         dataset, splits = images.of(recipe)
         classifier = build_classifier(recipe, dataset)
         if recipe.pretrained is not None:

@@ -19,6 +19,8 @@ from vision_zoo.training import train
 from vision_zoo.training.run_directory import RunDirectory
 
 _FEWEST_LEFT = 2
+_SLACK = 1.05
+"""Estimates are no better: time also passes between the decision for an epoch and its beginning."""
 _FIRST_BRACKET, _WORTH_A_BRACKET = 0.5, 0.05  # shares of the time
 
 
@@ -190,7 +192,7 @@ def with_what_is_left(
 ) -> Standing | None:
     """Train a candidate that was left out until second `seconds`; None if not even one epoch fits."""
     share = seconds - journal.spent
-    if share < candidate.start_seconds + candidate.epoch_seconds:
+    if _SLACK * share < candidate.start_seconds + candidate.epoch_seconds:
         return None
     reached = train_for(candidate, share, f"left {candidate.architecture}", place, journal, progress)
     return None if reached is None else Standing(candidate, *reached)

@@ -158,7 +158,7 @@ class Work:
             parts = len(candidates) - index + len(waiting)
             self._train_alone(candidate, parts)
         for index, name in enumerate(waiting):
-            if self.models and self.journal.spent + self._longest_look > self._end:
+            if (self.models or candidates) and self.journal.spent + self._longest_look > self._end:
                 self.no_time[name] = (
                     f"to look at it takes about {self._longest_look:.0f} s, and "
                     f"{max(0.0, self._end - self.journal.spent):.0f} s were left; use a larger --budget"
