@@ -24,7 +24,7 @@ class Architecture:
     `recipe_defaults` are fields of a recipe that this architecture needs on any dataset. `revision` counts the changes
     of what it computes or how it is initialised: results and runs of an earlier one are not those of this one.
     `image_size` is the side in pixels that a user's own pictures are brought to unless they choose one. `weights` names
-    the pretrained ones and their licence.
+    the pretrained ones and their licence, and `licence` is that licence's SPDX identifier in lower case.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Architecture:
     revision: int = 1
     image_size: int | None = None
     weights: str = ""
+    licence: str = ""
 
 
 # Of ImageNet's RGB pixels scaled to [0, 1], as every torchvision weight was trained with.
@@ -60,6 +61,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             },
             image_size=224,
             weights=_OF_TORCHVISION,
+            licence="bsd-3-clause",
         ),
         Architecture("patch_lstm", "PatchLSTM", "a 4 x 4 grid of patches through one LSTM layer (report A)"),
         Architecture("small_cnn", "SmallCNN", "two small 3x3 convolutions, one dense layer (report B)"),
@@ -90,6 +92,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             },
             image_size=224,
             weights=_OF_LITE,
+            licence="apache-2.0",
         ),
         Architecture(
             "airbench", "Airbench", "a whitening layer, then pairs of batch-normalised convolutions"
@@ -110,6 +113,7 @@ _BY_NAME = {
         module=f"{__name__}.efficientnet_lite0",
         image_size=size,
         weights=_OF_LITE,
+        licence="apache-2.0",
     )
     for number, size in ((1, 240), (2, 260))
 }
@@ -124,6 +128,7 @@ _BY_NAME["truncated_efficientnet_lite0"] = Architecture(
     module=f"{__name__}.truncated_efficientnet_lite0",
     image_size=48,
     weights=_OF_LITE,
+    licence="apache-2.0",
 )
 """Networks that are found by their names alone: `compare` has them where they are named."""
 _TORCHVISION = "torchvision:"
@@ -163,6 +168,7 @@ def _of_torchvision(network: str) -> Architecture:
         module=f"{__name__}.torchvision_backbone",
         image_size=224,
         weights=_OF_TORCHVISION,
+        licence="bsd-3-clause",
     )
 
 

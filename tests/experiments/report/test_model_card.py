@@ -7,6 +7,7 @@ import pytest
 from huggingface_hub import ModelCard, ModelCardData
 
 from tests.conftest import ROOT, Completed
+from vision_zoo.architectures import ARCHITECTURES, find_architecture
 from vision_zoo.experiments.report.model_card import limitations, model_card
 from vision_zoo.serving.session import Session
 
@@ -21,7 +22,8 @@ def test_every_shipped_model_has_its_card_in_the_documents(path: Path) -> None:
     assert isinstance(card.data, ModelCardData)
     (result,) = card.data.eval_results or []
     assert result.metric_value == metadata.test_accuracy
-    assert (card.data.license, card.data.datasets) == ("mit", [metadata.dataset])
+    licence = "bsd-3-clause" if metadata.architecture == "alexnet_finetuned" else "mit"
+    assert (card.data.license, card.data.datasets) == (licence, [metadata.dataset])
     assert "not known" not in text
     assert f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images" in text
     for heading in ("Use", "Data", "Training", "Results", "Limitations"):
@@ -43,6 +45,16 @@ def test_a_calibrated_file_says_how_it_tells_unfamiliar_images(calibrated_model:
         said = limitations(session.metadata, gaussians=gaussians)
         assert "calibrated on 500 images" in said
         assert expected in said
+
+
+def test_the_licence_of_weights_that_were_published_stays() -> None:
+    named = {entry.name: entry for entry in ARCHITECTURES.values() if entry.weights}
+    assert {name: entry.licence for name, entry in named.items()} == {
+        "alexnet_finetuned": "bsd-3-clause",
+        "efficientnet_lite0": "apache-2.0",
+    }
+    others = ("efficientnet_lite1", "truncated_efficientnet_lite0", "torchvision:resnet18")
+    assert [find_architecture(name).licence for name in others] == ["apache-2.0"] * 2 + ["bsd-3-clause"]
 
 
 def test_a_card_of_a_model_of_one_s_own(

@@ -19,7 +19,7 @@ from vision_zoo.recipes.options import settings_table
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.serving.session import Session
 
-LICENCE = "mit"
+_LICENCE = "mit"
 _LIBRARY = "onnx"
 
 
@@ -38,7 +38,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
     dataset = dataset_of(metadata)
     data = ModelCardData(
         model_name=session.name,
-        license=LICENCE if dataset is not None else None,
+        license=licence_of(metadata),
         library_name=_LIBRARY,
         pipeline_tag="image-classification",
         tags=["onnx", metadata.architecture, metadata.dataset],
@@ -81,6 +81,16 @@ def weights_of(metadata: Metadata) -> str | None:
         return find_architecture(metadata.architecture).weights or None
     except VisionZooError:  # a plug-in that is not installed here
         return None
+
+
+def licence_of(metadata: Metadata) -> str | None:
+    """The licence of a model: that of the weights that it starts from, else ours; None for images of the user's own."""
+    if dataset_of(metadata) is None:
+        return None
+    try:
+        return find_architecture(metadata.architecture).licence or _LICENCE
+    except VisionZooError:  # a plug-in that is not installed here
+        return _LICENCE
 
 
 def _introduction(name: str, metadata: Metadata, dataset: Dataset | None) -> str:

@@ -10,7 +10,7 @@ from vision_zoo.core.environment import Environment
 from vision_zoo.core.statistics import Interval, accuracy_interval
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.data.own_folder import FOLDER_NAME
-from vision_zoo.experiments.report.model_card import LICENCE, dataset_of, weights_of
+from vision_zoo.experiments.report.model_card import dataset_of, licence_of, weights_of
 from vision_zoo.experiments.site.measurements import Benchmark
 from vision_zoo.serving.session import Session
 
@@ -57,7 +57,8 @@ class SiteModel:
     @property
     def licence(self) -> str | None:
         """The model's; None for pictures of the user's own."""
-        return None if self.dataset is None else LICENCE.upper()
+        found = licence_of(self.metadata)
+        return None if found is None else found.upper()
 
     @property
     def pretrained(self) -> str | None:
