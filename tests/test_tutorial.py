@@ -48,6 +48,18 @@ def _tick() -> None:
     compare.compare = functools.partial(compare.compare, clock=Ticking())
 
 
+def test_the_notebook_holds_code_without_outputs() -> None:
+    notebook = json.loads((ROOT / "docs" / "tutorial.ipynb").read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert (notebook["nbformat"], len({cell["id"] for cell in notebook["cells"]})) == (
+        4,
+        len(notebook["cells"]),
+    )
+    for cell in code:  # soak/test_notebook.py runs it
+        compile("".join(cell["source"]), cell["id"], "exec")
+        assert (cell["outputs"], cell["execution_count"]) == ([], None)
+
+
 @pytest.mark.slow
 def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., Completed]) -> None:
     def run(line: str, model: str = "") -> str:
