@@ -46,6 +46,13 @@ def test_the_lock_satisfies_the_project() -> None:
         assert requirement.specifier.contains(lock[requirement.name]), requirement.name
 
 
+def test_the_requirements_without_cuda_are_the_project_s_but_for_the_runtime() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    expected = [line.partition(";")[0] for line in project["dependencies"] if "onnxruntime-gpu" not in line]
+    listed = (ROOT / "requirements-cpu.txt").read_text().splitlines()
+    assert [line for line in listed if not line.startswith("#")] == expected
+
+
 def test_the_citation_is_of_this_version() -> None:
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 

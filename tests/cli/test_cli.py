@@ -238,6 +238,19 @@ def test_the_doctor_finds_two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install onnxruntime" in finding.remedy
 
 
+@pytest.mark.parametrize(("installed", "smaller"), [("onnxruntime-gpu", True), ("onnxruntime", False)])
+def test_the_doctor_says_how_to_do_without_cuda_where_there_is_no_driver(
+    monkeypatch: pytest.MonkeyPatch, installed: str, smaller: bool
+) -> None:
+    from vision_zoo.cli import doctor
+
+    monkeypatch.setattr(doctor, "driver_missing", lambda: "no driver")
+    monkeypatch.setattr(doctor, "installed_runtimes", lambda: {installed: "1.31.1"})
+    (finding,) = doctor._cuda()
+    assert finding.state == "note"
+    assert ("pip uninstall onnxruntime-gpu; then " in finding.remedy) == smaller
+
+
 def test_bench_takes_scenarios_and_precisions(cli: Cli, exported_model: Path) -> None:
     arguments = ("--batch-sizes", "1", "--duration", "0.1", "--scenario", "offline,server", "--rate", "300")
     rows = cli(
