@@ -80,7 +80,7 @@ def _resident_mib() -> float | None:
         return None
     import resource
 
-    return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return int(statm.read_text(encoding="utf-8").split()[1]) * resource.getpagesize() / 2**20
 
 
 if __name__ == "__main__":

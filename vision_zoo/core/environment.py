@@ -81,7 +81,7 @@ def usable_cores() -> int:
 def _cores_of_quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
     """What a container's share of processor time is in whole cores, as `docker run --cpus` sets it."""
     try:
-        quota, period = path.read_text().split()
+        quota, period = path.read_text(encoding="utf-8").split()
         return max(1, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError):  # no such limit, or the word max
         return None
@@ -91,7 +91,7 @@ def cpu_model() -> str:
     """The processor's name as the system gives it, `unknown` where it gives none."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text(errors="replace").splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"

@@ -84,7 +84,7 @@ def _decoder() -> str:
 
 def _read(folder: Path) -> Splits | None:
     try:
-        sealed = json.loads((folder / _ABOUT).read_text())
+        sealed = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         about = sealed["about"]
         if sealed["sha256"] != _digest(about):
             return None
@@ -129,7 +129,8 @@ def _write(folder: Path, splits: Splits) -> None:
             "sha256": splits.sha256,
             "skipped": splits.skipped,
         }
-        (temporary / _ABOUT).write_text(json.dumps({"about": about, "sha256": _digest(about)}))
+        sealed = json.dumps({"about": about, "sha256": _digest(about)})
+        (temporary / _ABOUT).write_text(sealed, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # an entry that _read could not use
         temporary.rename(folder)
     except (DataError, OSError):

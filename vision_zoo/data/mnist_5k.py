@@ -39,7 +39,7 @@ def _shipped_file() -> Path:
 
 def _decode(file: Path, key: str) -> Splits:
     try:
-        with gzip.open(file, "rt") as lines:
+        with gzip.open(file, "rt", encoding="ascii") as lines:
             table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataError(

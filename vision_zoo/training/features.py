@@ -182,7 +182,7 @@ def _computed(
             _compute(classifier, splits, new, progress, mapped)
             seconds = time.perf_counter() - started
             about = _About(seconds, file_hash(Path(temporary) / _FEATURES), images)
-            (Path(temporary) / _ABOUT).write_text(json_file.text(about))
+            (Path(temporary) / _ABOUT).write_text(json_file.text(about), encoding="utf-8")
             path = folder / Path(temporary).name.removeprefix(_UNFINISHED)  # no other process has that name
             Path(temporary).rename(path)
             Path(temporary).mkdir()  # for its context to remove

@@ -189,7 +189,7 @@ class RunDirectory:
 
     def recipe(self) -> Recipe:
         try:
-            text = self.recipe_file.read_text()
+            text = self.recipe_file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(
                 f"{self.recipe_file} cannot be read ({error}); restore it or train again"
@@ -235,7 +235,11 @@ class RunDirectory:
 
     def epochs_saved(self) -> int:
         """How many epochs the history holds; each is saved together with its checkpoint."""
-        return len(self.history_file.read_text().splitlines()) - 1 if self.history_file.is_file() else 0
+        return (
+            len(self.history_file.read_text(encoding="utf-8").splitlines()) - 1
+            if self.history_file.is_file()
+            else 0
+        )
 
     def write_metrics(self, metrics: RunMetrics) -> None:
         json_file.write(self.metrics_file, metrics, indent=2)
@@ -256,7 +260,7 @@ class RunDirectory:
             RunError: the file is missing or damaged.
         """
         try:
-            with self.history_file.open(newline="") as file:
+            with self.history_file.open(newline="", encoding="utf-8") as file:
                 rows = [
                     {
                         name: int(text) if name in ("epoch", "steps") else round(float(text), 5)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import socket
 import sys
 from typing import Any, cast
@@ -71,7 +72,15 @@ def serve(settings: ServerSettings) -> None:
         gc.freeze()  # what is loaded stays: looking through it again and again would delay requests
         gc.set_threshold(*_GARBAGE_THRESHOLDS)
         accepts = _ACCEPTS_A_ROUND if backlog == _BACKLOG else _FEW_ACCEPTS_A_ROUND
-        _Server(config).run(sockets=[listening, *(listening.dup() for _ in range(accepts - 1))])
+        _Server(config).run(sockets=_accepting(listening, accepts))
+
+
+def _accepting(listening: socket.socket, times: int) -> list[socket.socket]:
+    """The sockets that the event loop accepts from, so many times a round.
+
+    Windows' event loop refuses the same socket twice, and accepts as many as there are anyway.
+    """
+    return [listening, *(listening.dup() for _ in range(times - 1 if os.name == "posix" else 0))]
 
 
 class _Server(Server):
@@ -131,7 +140,8 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or "not a host name"
         raise DeviceError(f"cannot listen on {host[:100]} ({reason}); choose another --host") from error
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows it would let two servers have one port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(_BACKLOG)
     except OSError as error:

@@ -97,7 +97,13 @@ def _packed(npm: str, folder: Path) -> Path:
     command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--no-update-notifier"]
     try:
         done = subprocess.run(  # noqa: S603  (npm, and nothing of the user's)
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_SECONDS
+            command,
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _not_fetched(str(error)) from error
