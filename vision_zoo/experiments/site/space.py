@@ -7,7 +7,7 @@ from pathlib import Path
 from vision_zoo.artifact import manifest
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import UsageError
-from vision_zoo.experiments.report.model_card import LICENCE, dataset_of
+from vision_zoo.experiments.report.model_card import licence_of
 from vision_zoo.experiments.site.folder import replacing
 from vision_zoo.serving.session import Session
 
@@ -42,7 +42,7 @@ def _readme(sessions: Sequence[Session]) -> str:
     """The front matter that a Space is configured by, and what it holds."""
     from huggingface_hub import SpaceCardData
 
-    own = all(dataset_of(session.metadata) is not None for session in sessions)
+    licences = {licence_of(session.metadata) for session in sessions}
     title = sessions[0].name if len(sessions) == 1 else f"{len(sessions)} image classifiers"
     front = SpaceCardData(
         title=title,
@@ -50,7 +50,7 @@ def _readme(sessions: Sequence[Session]) -> str:
         sdk_version=metadata.version("gradio"),
         python_version=_PYTHON,
         app_file="app.py",
-        license=LICENCE if own else None,
+        license=licences.pop() if len(licences) == 1 else None,
         tags=["image-classification", "onnx"],
     )
     rows = [
