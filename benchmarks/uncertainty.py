@@ -3,9 +3,11 @@
 Every shipped model is calibrated in a copy, as `vision-zoo calibrate` does it, and judged on test images that it was not
 calibrated on: expected calibration error before and after, coverage of the sets of labels, and how much of foreign data
 several scores warn of at 5 % false alarms. Digits and clothes are foreign to each other as they are; photographs are
-brought to the model's input. What is measured of other models is kept.
+brought to the model's input. With --latency, the time of one image with a temperature in the graph is compared with that
+without, and nothing else. What is measured of other models is kept.
 
-    python -m benchmarks.uncertainty [MODEL...] [--no-latency]
+    python -m benchmarks.uncertainty [MODEL...]
+    python -m benchmarks.uncertainty --latency [MODEL...]    # on a machine without other work
 """
 
 import argparse
@@ -25,18 +27,20 @@ from scipy.stats import betabinom
 
 from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.metadata import energy
-from vision_zoo.core.environment import describe
+from vision_zoo.core.environment import Environment, describe, vector_instructions
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.model_results import (
     CalibratedModel,
     CoverageMeasurement,
+    LatencyRatio,
+    LatencyRatios,
     ScoreMeasurement,
     UncertaintyResult,
 )
 from vision_zoo.core.results import result_path, write_result
 from vision_zoo.core.statistics import calibration_error, softmax
 from vision_zoo.data import find_dataset
-from vision_zoo.exporting.calibrate import calibrate_file
+from vision_zoo.exporting.calibrate import calibrate_file, with_temperature
 from vision_zoo.exporting.calibration import FALSE_ALARMS
 from vision_zoo.exporting.calibration_images import images_for
 from vision_zoo.images.preprocess import InputFormat, prepare
@@ -55,11 +59,13 @@ _FOREIGN = {
 _FOREIGN_IMAGES = 2000
 _NEIGHBOURS = 10
 _BAND = 0.95
+_TEMPERATURE = 2.0
+_ROUNDS, _FEWEST_CALLS = 5, 50
 
 Score = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float64]]
 
 
-def measured(path: Path, folder: Path, data_dir: Path | None, *, latency: bool) -> CalibratedModel:
+def measured(path: Path, folder: Path, data_dir: Path | None) -> CalibratedModel:
     """Calibrate a copy of the file at `path` in `folder` and judge it."""
     started = time.process_time()
     before = Session(path, provider="cpu")
@@ -70,7 +76,7 @@ def measured(path: Path, folder: Path, data_dir: Path | None, *, latency: bool) 
     assert after.gaussians is not None
     images, labels = np.asarray(used.rest.images), np.asarray(used.rest.labels)
     prediction = after.predict_all(images)
-    foreign = _foreign(_FOREIGN[before.metadata.dataset], after.metadata.input, data_dir)
+    foreign = foreign_images(_FOREIGN[before.metadata.dataset], after.metadata.input, data_dir)
     given = {
         "calibration": (
             np.asarray(used.split.images),
@@ -101,12 +107,12 @@ def measured(path: Path, folder: Path, data_dir: Path | None, *, latency: bool) 
         ],
         scores=found,
         chosen=CHOSEN,
-        latency_ratio=latency_ratio(before, after) if latency else None,
         cpu_seconds=round(time.process_time() - started, 1),
     )
 
 
-def _foreign(name: str, target: InputFormat, data_dir: Path | None) -> NDArray[np.uint8]:
+def foreign_images(name: str, target: InputFormat, data_dir: Path | None) -> NDArray[np.uint8]:
+    """Test images of the dataset `name` as a model takes them: uint8 `[n, height, width, channels]`."""
     images = find_dataset(name).load(data_dir).test.spread(_FOREIGN_IMAGES).images
     if images.shape[1:] == target.shape:
         return np.asarray(images)
@@ -188,21 +194,37 @@ def _judged(
     return ScoreMeasurement(false_alarms=round(test, 4), detected=round(foreign, 4))
 
 
-def latency_ratio(before: Session, after: Session, *, seconds: float = 3.0) -> float:
-    """The ratio of the first deciles of the times of single calls in turns, one image each.
+def latency_ratio(path: Path, folder: Path, *, seconds: float) -> LatencyRatio:
+    """Time the file at `path` and a copy of it in `folder` with a temperature, single calls in turns.
 
-    Other work on the machine only adds to times: low quantiles feel it least.
+    Other work on the machine only adds to times: low quantiles feel it least. How a session lies in memory matters,
+    too: it is loaded again for every round.
     """
-    image = np.zeros((1, *before.metadata.input.shape), dtype=np.uint8)
-    times: dict[Session, list[int]] = {before: [], after: []}
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[after]) < 50:
-        for session, own in times.items():
-            begun = time.perf_counter_ns()
-            session.predict(image)
-            own.append(time.perf_counter_ns() - begun)
-    first, second = (float(np.quantile(found, 0.1)) for found in times.values())
-    return round(second / first, 4)
+    scaled = folder / path.name
+    scaled.write_bytes(with_temperature(path.read_bytes(), _TEMPERATURE))
+    ratios, deciles, calls = [], [], 0
+    for number in range(_ROUNDS):
+        files = [path, scaled][:: -1 if number % 2 else 1]
+        sessions = {file: Session(file, provider="cpu", threads=1) for file in files}
+        image = np.zeros((1, *sessions[path].metadata.input.shape), dtype=np.uint8)
+        times: dict[Path, list[int]] = {file: [] for file in files}
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or len(times[path]) < _FEWEST_CALLS:
+            for file, session in sessions.items():
+                begun = time.perf_counter_ns()
+                session.predict(image)
+                times[file].append(time.perf_counter_ns() - begun)
+        plain, other = (float(np.quantile(times[file], 0.1)) for file in (path, scaled))
+        ratios.append(other / plain)
+        deciles.append(plain / 1e6)
+        calls += len(times[path])
+    return LatencyRatio(
+        model=path.stem,
+        ratio=round(float(np.median(ratios)), 4),
+        plain_ms=round(float(np.median(deciles)), 4),
+        rounds=_ROUNDS,
+        calls=calls,
+    )
 
 
 def main() -> None:
@@ -210,25 +232,37 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", nargs="*", metavar="MODEL", help="names of shipped models; default: all")
-    parser.add_argument("--no-latency", action="store_true", help="on a machine with other work")
+    parser.add_argument("--latency", action="store_true", help="measure the latency, and nothing else")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round of a latency")
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     chosen = parser.parse_args()
     data_dir = os.environ.get("VISION_ZOO_DATA")
-    shipped = sorted((ROOT / "exported").glob("*.onnx"), key=lambda path: path.stem)
-    target = result_path(chosen.results_dir, describe(), "uncertainty")
-    document = read_if_present(target, UncertaintyResult) or UncertaintyResult(environment=describe())
-    for path in shipped:
+    here = describe()
+    target = result_path(chosen.results_dir, here, "uncertainty")
+    document = read_if_present(target, UncertaintyResult) or UncertaintyResult(environment=here)
+    for path in sorted((ROOT / "exported").glob("*.onnx"), key=lambda path: path.stem):
         if chosen.models and path.stem not in chosen.models:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            one = measured(
-                path, Path(folder), Path(data_dir) if data_dir else None, latency=not chosen.no_latency
-            )
-        print(one, file=sys.stderr)
-        others = [row for row in document.models if row.model != one.model]
-        models = sorted([*others, one], key=lambda row: row.model)
-        document = replace(document, environment=describe(), models=models)
+            if chosen.latency:
+                ratio = latency_ratio(path, Path(folder), seconds=chosen.seconds)
+                document = replace(document, latency=with_ratio(document.latency, ratio, here))
+            else:
+                one = measured(path, Path(folder), Path(data_dir) if data_dir else None)
+                others = [row for row in document.models if row.model != one.model]
+                models = sorted([*others, one], key=lambda row: row.model)
+                document = replace(document, environment=here, models=models)
+        print(path.stem, file=sys.stderr)
         write_result(target, document)
+
+
+def with_ratio(kept: LatencyRatios | None, one: LatencyRatio, here: Environment) -> LatencyRatios:
+    """Those measured before in the same environment, and `one`."""
+    found = LatencyRatios(environment=here, instructions=vector_instructions())
+    if kept is not None and replace(kept, models=()) == found:
+        found = kept
+    others = [row for row in found.models if row.model != one.model]
+    return replace(found, models=sorted([*others, one], key=lambda row: row.model))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,13 @@ from statistics import fmean, median
 from typing import Any
 
 from scripts.figures.sources import Results, read_as, versions
-from vision_zoo.core.model_results import CalibratedModel, UncertaintyResult
+from vision_zoo.core.model_results import (
+    CalibratedModel,
+    LatencyRatios,
+    UncertaintyResult,
+    UnfamiliarModel,
+    UnfamiliarResult,
+)
 from vision_zoo.core.tables import markdown
 
 _READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy")
@@ -17,6 +23,10 @@ def table(results: Results) -> str:
     for document in read_as(results, "uncertainty", UncertaintyResult):
         parts += [markdown([_row(model) for model in document.models]), _said(document)]
         parts.append(markdown(_scores(document.models)))
+        if document.latency is not None:
+            parts.append(_latency(document.latency))
+    for tried in read_as(results, "unfamiliar", UnfamiliarResult):
+        parts.append(markdown(_tried(tried.models)))
     return "\n\n".join(parts) or "Not measured yet."
 
 
@@ -42,20 +52,27 @@ def _row(model: CalibratedModel) -> dict[str, Any]:
 def _said(document: UncertaintyResult) -> str:
     rates = [found for model in document.models for found in model.coverage]
     outside = sum(not found.is_within for found in rates)
-    ratios = [model.latency_ratio for model in document.models if model.latency_ratio is not None]
-    latency = (
-        f" Latency of one image over that of the file before: {min(ratios):.3f} to {max(ratios):.3f}, median "
-        f"{median(ratios):.3f}, in turns in one process."
-        if ratios
-        else ""
-    )
     where = f"{document.environment.description}; {versions(document.environment, _READ_WITH)}"
     return (
         "*Calibration error*: expected calibration error in 15 bins of equal width, before and after. *Coverage*: of the "
         "threshold alone, then of the sets as they are given, never empty, with their mean number of labels. ² Outside "
         "the 95 % band of calibrations and test splits of this size (beta-binomial), as "
         f"{outside} of {len(rates)} are; about {0.05 * len(rates):.0f} are by chance, and models of one dataset share "
-        f"their images. *Detected*: of 2,000 foreign test images.{latency} Measured on {where}."
+        f"their images. *Detected*: of 2,000 foreign test images. Measured on {where}."
+    )
+
+
+def _latency(measured: LatencyRatios) -> str:
+    """The ratios in a sentence."""
+    ratios = [model.ratio for model in measured.models]
+    slowest = max(measured.models, key=lambda model: model.ratio)
+    rounds, calls = (min(getattr(model, name) for model in measured.models) for name in ("rounds", "calls"))
+    where = f"{measured.environment.description}, {', '.join(measured.instructions)}"
+    return (
+        f"A temperature in the graph multiplies the latency of one image by {min(ratios):.3f} to {max(ratios):.3f} "
+        f"(`{slowest.model}`), median {median(ratios):.3f}, over {len(ratios)} models: one thread, single calls in turns "
+        f"with the file without it, in {rounds} rounds with new sessions and {calls:,} calls or more of each. Measured "
+        f"on {where}; {versions(measured.environment, _READ_WITH)}."
     )
 
 
@@ -69,6 +86,20 @@ def _scores(models: Sequence[CalibratedModel]) -> list[dict[str, Any]]:
             row[f"{foreign} to models of {own}"] = f"{fmean(found):.1%} ({min(found):.1%})"
         rows.append(row)
     return rows
+
+
+def _tried(models: Sequence[UnfamiliarModel]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for model in models for name in model.scores)
+    return [
+        {
+            "score": name,
+            **{
+                f"`{model.model}`": f"{model.scores[name].detected:.1%} ({model.scores[name].false_alarms:.1%})"
+                for model in models
+            },
+        }
+        for name in names
+    ]
 
 
 def _kind(model: CalibratedModel) -> str:

@@ -41,8 +41,7 @@ class CalibratedModel:
     """A calibrated copy of a shipped file, judged on `images` test images that it was not calibrated on.
 
     Calibration errors are expected ones, of 15 bins of equal width. `scores` are by name, `chosen` the file's own;
-    `foreign` names the dataset they should detect. `latency_ratio` is the time of one image over that of the file as it
-    was, the first decile of calls in turns; None where it was not measured.
+    `foreign` names the dataset they should detect.
     """
 
     model: str
@@ -57,18 +56,64 @@ class CalibratedModel:
     coverage: Sequence[CoverageMeasurement]
     scores: Mapping[str, ScoreMeasurement]
     chosen: str
-    latency_ratio: float | None = None
     cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRatio:
+    """The time of one image with a temperature in the graph over that without, of both in turns.
+
+    `ratio` is the median over `rounds` with new sessions each, of the ratio of the first deciles of the `calls` of each.
+    `plain_ms` is the median of the first deciles without.
+    """
+
+    model: str
+    ratio: float
+    plain_ms: float
+    rounds: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRatios:
+    """Latency of one image on one thread; `instructions` are the vector instructions of the processor."""
+
+    environment: Environment
+    instructions: Sequence[str]
+    models: Sequence[LatencyRatio] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UncertaintyResult:
-    """The calibrated copies of the shipped files."""
+    """The calibrated copies of the shipped files, and their latency where it was measured."""
 
     schema: Literal[2] = 2
     kind: Literal["uncertainty"] = "uncertainty"
     environment: Environment
     models: Sequence[CalibratedModel] = ()
+    latency: LatencyRatios | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfamiliarModel:
+    """What scores by name detect of `foreign` data for one model, whose last dense layer takes so many `features`."""
+
+    model: str
+    dataset: str
+    foreign: str
+    features: int
+    scores: Mapping[str, ScoreMeasurement]
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfamiliarResult:
+    """Scores that were tried to tell unfamiliar photographs from those that models of CIFAR-10 know."""
+
+    schema: Literal[2] = 2
+    kind: Literal["unfamiliar"] = "unfamiliar"
+    environment: Environment
+    models: Sequence[UnfamiliarModel] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
