@@ -109,6 +109,13 @@ def test_an_accuracy_on_few_images_is_recommended_with_its_interval() -> None:
     )
 
 
+def test_a_model_that_is_mostly_wrong_is_recommended_with_a_warning() -> None:
+    """Of 300 classes 2 % are far above chance, and of no use."""
+    assert recommend([_model("best", 0.02, 1.0)], Limits(), by_chance=0.003).warning == (
+        "best is wrong on most test images: use a larger --budget, or add images of each class"
+    )
+
+
 def test_classes_that_few_test_images_are_of_are_named() -> None:
     rare = rare_classes(np.array([0] * 90 + [1] * 5 + [2]), ["common", "enough", "rare", "none"])
     assert rare == ["rare", "none"]

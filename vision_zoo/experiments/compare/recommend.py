@@ -17,6 +17,7 @@ from vision_zoo.experiments.compare.settings import Limits
 
 _ROUGH = 0.2
 """A wider interval of an accuracy is warned of: that of fewer than about 60 test images."""
+_MOSTLY_RIGHT = 0.5
 _FEWEST_OF_CLASS = 5
 
 
@@ -111,6 +112,10 @@ def recommend(
         warnings.append(
             f"{name} is not significantly better than always predicting the most frequent class "
             f"({by_chance:.1%} accuracy) on {images:,} test images: add images of each class{longer}"
+        )
+    elif _accuracy(chosen) < _MOSTLY_RIGHT:
+        warnings.append(
+            f"{name} is wrong on most test images: use a larger --budget, or add images of each class"
         )
     elif interval.high - interval.low > _ROUGH:
         warnings.append(
