@@ -75,7 +75,7 @@ def compare(
         {
             "model": model.model,
             "test accuracy": f"{model.test_accuracy:.2%}",
-            "95% interval": "{:.0%} to {:.0%}".format(*model.accuracy_interval),
+            "95% interval": "{:.1%} to {:.1%}".format(*model.accuracy_interval),
             "p50 ms": f"{model.p50_ms:.3g}",
             "MiB": f"{model.size_mb:.2f}",
             "runs": len(model.seed_accuracies),
