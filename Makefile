@@ -2,6 +2,7 @@
 # Real datasets, if a folder of them is at hand, are named by VISION_ZOO_DATA (see docs/DATA.md).
 
 PYTHON ?= python3
+PYTHONS := 3.11 3.12 3.13
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -19,10 +20,10 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: browser postgresql site help install quickstart demo bench check test soak format lint types docs lock results zoo clean
+.PHONY: test-all-pythons quick-tests browser postgresql site help install quickstart demo bench check test soak format lint types docs lock results zoo clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -70,13 +71,23 @@ browser: $(INSTALLED)
 postgresql:
 	@scripts/install_postgresql.sh
 
-check: lint types browser  ## format, lint, types and all but the slowest tests: before every commit
-	@$(TEST) -m "not slow and not alone"
-	@$(ALONE) -m "alone and not slow"
+check: lint types browser quick-tests  ## format, lint, types and all but the slowest tests: before every commit
 
 test: lint types browser postgresql  ## everything that CI runs
 	@$(TEST) -m "not alone"
 	@$(ALONE) -m alone
+
+# Other environments are in build/; uv finds an interpreter of each version, or says that there is none.
+test-all-pythons: $(INSTALLED) browser  ## the tests of make check on every supported Python
+	@for version in $(PYTHONS); do \
+	  python=$$(PYENV_VERSION=$$version $(BIN)/uv python find --system $$version) && \
+	  $(MAKE) --no-print-directory VENV=build/python-$$version PYTHON=$$python quick-tests || exit 1; \
+	done
+
+quick-tests: $(INSTALLED)
+	@echo "$$($(BIN)/python --version):" >&2
+	@$(TEST) -m "not slow and not alone"
+	@$(ALONE) -m "alone and not slow"
 
 soak: $(INSTALLED)  ## long fuzzing and load, before a release: a quarter of an hour
 	@$(BIN)/pytest soak

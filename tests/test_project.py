@@ -53,6 +53,14 @@ def test_the_requirements_without_cuda_are_the_project_s_but_for_the_runtime() -
     assert [line for line in listed if not line.startswith("#")] == expected
 
 
+def test_the_pythons_of_make_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    versions = [
+        found for line in project["classifiers"] for found in re.findall(r"Python :: (3\.\d+)$", line)
+    ]
+    assert f"\nPYTHONS := {' '.join(versions)}\n" in (ROOT / "Makefile").read_text()
+
+
 def test_the_citation_is_of_this_version() -> None:
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
