@@ -30,7 +30,10 @@ vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.cr
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
-_LONG = {"test_browser.py", "test_cli.py", "test_stopping.py", "test_train.py"}
+_LONG = {
+    *("test_cli.py", "test_stopping.py", "test_train.py"),
+    *("test_drawing.py", "test_explanations.py", "test_pictures.py"),  # together, for one browser
+}
 """Files that take half a minute of many tests, none of which is slow."""
 
 

@@ -143,8 +143,8 @@ def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="module")  # while it is open, this process has a running event loop
-def browser() -> Iterator[Browser]:
+@contextmanager
+def chromium() -> Iterator[Browser]:
     """Debian's Chromium, or Playwright's own: `scripts/install_browser.sh` brings one of them."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
@@ -152,3 +152,9 @@ def browser() -> Iterator[Browser]:
         )
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")  # while it is open, this process has a running event loop
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
