@@ -66,7 +66,9 @@ def images_of(name: str, work: Path, data_dir: Path) -> Path:
 
 def teacher_of(folder: Path, place: Path) -> Path:
     """The finished run in `place` of the teacher on the images in `folder`."""
-    recipe = recipe_for(TEACHER, f"folder:{folder}").replace(optimizer="lbfgs", epochs=1, validate=False)
+    recipe = recipe_for(TEACHER, f"folder:{folder}", channels="colour").replace(
+        optimizer="lbfgs", epochs=1, validate=False
+    )
     train.start_or_resume(recipe, place, device="cpu", data_dir=None, progress=SilentProgress())
     return place
 
