@@ -8,12 +8,20 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, Provider, warn_of_fallback
+from vision_zoo.core.errors import UsageError
 
 
 def compare(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER", help="Folder of images: short for --dataset folder:FOLDER.", show_default=False
+        ),
+    ] = None,
     dataset: Annotated[
-        str, typer.Option(help="Name from `vision-zoo list datasets`, or folder:PATH.", show_default=False)
-    ],
+        str | None,
+        typer.Option(help="Name from `vision-zoo list datasets`, or folder:PATH.", show_default=False),
+    ] = None,
     architectures: Annotated[
         str | None, typer.Option(help="Architectures, comma-separated. Default: all.", show_default=False)
     ] = None,
@@ -45,6 +53,10 @@ def compare(
 
     Run the same command again to continue.
     """
+    if (folder is None) == (dataset is None):
+        raise UsageError("compare takes either FOLDER or --dataset NAME; see `vision-zoo list datasets`")
+    if dataset is None:
+        dataset = f"folder:{folder}"
     warn_of_fallback(provider)
     from vision_zoo import api
     from vision_zoo.core.tables import render
