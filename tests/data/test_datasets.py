@@ -226,7 +226,7 @@ def test_files_that_are_no_images_are_counted_and_named(
     image_files["train/3/0.png"] = b"broken"
     image_files["test/4/1.png"] = b"broken"
     _write_tree(tmp_path / "mnist", image_files)
-    with pytest.raises(DataError, match=r"2 files that are not images: .*0\.png"):
+    with pytest.raises(DataError, match=r"2 unreadable images: .*0\.png"):
         find_dataset("mnist").load(tmp_path)
 
 

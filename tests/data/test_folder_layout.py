@@ -77,7 +77,7 @@ def test_files_that_systems_leave_behind_are_ignored(tmp_path: Path) -> None:
     assert len(names(splits)) == 8
     assert not splits.skipped
     (note,) = splits.notes
-    assert "4 hidden or system files" in note
+    assert "4 hidden or system paths" in note
 
 
 @needs_links
@@ -172,8 +172,8 @@ def test_other_files_are_counted_and_a_few_are_named(tmp_path: Path) -> None:
     progress = Lines()
     report_skipped(splits, progress)
     damaged, others = progress.lines
-    assert "500 files are not readable images" in damaged
-    assert "500 files are not images and were skipped: fish/000.xml" in others
+    assert "skipped 500 unreadable images" in damaged
+    assert "skipped 500 files of other types than images: fish/000.xml" in others
     assert max(map(len, progress.lines)) < 200
 
 

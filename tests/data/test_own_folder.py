@@ -74,8 +74,8 @@ def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
     splits = find_dataset(f"folder:{folder}").load()
     assert [file.name for file in splits.skipped] == ["cat/broken.png"]
     assert splits.notes == (
-        "1 HEIC images were skipped; convert them to JPEG: dog/IMG_1.HEIC",
-        "1 files are not images and were skipped: dog/notes.txt",
+        "skipped 1 HEIC image; convert to JPEG: dog/IMG_1.HEIC",
+        "skipped 1 file of other types than images: dog/notes.txt",
     )
     assert len(splits.train) + len(splits.test) == 20
 
@@ -83,7 +83,7 @@ def test_files_that_are_no_images_are_left_out_by_name(folder: Path) -> None:
 def test_a_newline_in_a_name_breaks_no_line(folder: Path) -> None:
     (folder / "cat" / "two\nlines ü.png").write_bytes(b"no image")
     (warning,) = _warnings(folder)
-    assert warning == ("warning: 1 files are not readable images and were skipped: cat/two\\nlines ü.png")
+    assert warning == ("warning: skipped 1 unreadable image: cat/two\\nlines ü.png")
 
 
 def test_equal_pictures_in_two_splits_are_counted_and_named(folder: Path, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_from_folder_to_prediction(cli: Callable[..., Completed], folder: Path, 
         "--out", "run", "--json",
     )  # fmt: skip
     assert trained.code == 0, trained.stderr
-    assert "1 files are not readable images" in trained.stderr
+    assert "skipped 1 unreadable image" in trained.stderr
     assert "broken.jpg" in trained.stderr
     page = (tmp_path / "run" / "report.html").read_text()
     wrong = round((1 - trained.json["test_accuracy"]) * 4)

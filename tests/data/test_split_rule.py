@@ -86,7 +86,7 @@ def test_pictures_that_a_file_of_splits_does_not_name_are_left_out_with_a_note(
     file = _write(tmp_path / "few.csv", [*rows, ("left out", "fish/gone.png", "")])
     splits, left_out = _load(folder, file=file), ", ".join(f"{name}/p0_0.png" for name in CLASSES)
     assert len(splits.train) == 15
-    assert splits.notes == (f"3 images are not in {file} and are left out: {left_out}",)
+    assert splits.notes == (f"left out 3 images not listed in {file}: {left_out}",)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_pictures_that_a_file_of_splits_does_not_name_are_left_out_with_a_note(
         (lambda rows: [("name", "split"), *rows[1:]], "lacks the column file or split"),
         (lambda rows: [*rows, ("trian", "fish/p0_0.png", "")], "'trian', which is not a split"),
         (lambda rows: [*rows, ("test", "fish/p0_0.png", "")], "to train and to test"),
-        (lambda rows: [*rows, ("test", "fish/gone.png", "")], "names 1 images that do not exist: fish/gone.png"),
+        (lambda rows: [*rows, ("test", "fish/gone.png", "")], "names 1 missing image: fish/gone.png"),
         (lambda rows: [row for row in rows if row[0].lower() not in ("test", "valid")], "to test; expected at least one"),
         (lambda rows: [row for row in rows if (row[0], row[1][:4]) != ("train", "fish")], "no image of fish"),
         (lambda rows: rows[:0], "lacks the column"),

@@ -30,5 +30,5 @@ def test_the_quickstart_reaches_its_accuracy_and_can_be_repeated(
     monkeypatch.chdir(tmp_path)
     app(["quickstart"], standalone_mode=False)
     said = capsys.readouterr().out
-    assert "1 epochs in" in said
+    assert "1 epoch in" in said
     assert "Next steps:" in said

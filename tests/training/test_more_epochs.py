@@ -61,14 +61,14 @@ def test_an_unfinished_run_can_have_other_epochs(interrupted: RunDirectory) -> N
 @pytest.mark.parametrize("epochs", [1, 0])
 def test_fewer_epochs_than_are_trained_are_refused(run: RunDirectory, epochs: int) -> None:
     before = run.metrics_file.read_bytes(), run.recipe_file.read_bytes()
-    with pytest.raises((RunError, UsageError), match=r"has trained 1 epochs|epochs 0 is out of range"):
+    with pytest.raises((RunError, UsageError), match=r"has trained 1 epoch |epochs 0 is out of range"):
         _extend(run.path, epochs)
     assert (run.metrics_file.read_bytes(), run.recipe_file.read_bytes()) == before
 
 
 def test_a_schedule_that_falls_to_the_last_epoch_forbids_it(run: RunDirectory) -> None:
     run.recipe_file.write_text(_FULL.override(epochs=1, schedule="one_cycle").to_json())
-    with pytest.raises(UsageError, match="follows the schedule one_cycle over 1 epochs") as refused:
+    with pytest.raises(UsageError, match="follows the schedule one_cycle over 1 epoch,") as refused:
         _extend(run.path, 3)
     assert "\n" not in str(refused.value)
     assert run.finished
@@ -79,7 +79,7 @@ def test_a_schedule_that_falls_to_the_last_epoch_forbids_it(run: RunDirectory) -
 )
 def test_what_ended_a_run_would_end_it_again(run: RunDirectory, ended: dict[str, float], by: str) -> None:
     run.recipe_file.write_text(run.recipe().override(**ended).to_json())
-    with pytest.raises(RunError, match=f"was stopped by --{by} after 1 epochs, and would stop there again"):
+    with pytest.raises(RunError, match=f"was stopped by --{by} after 1 epoch, and would stop there again"):
         _extend(run.path, 3)
     assert run.finished
 

@@ -88,7 +88,7 @@ def test_strange_files_and_names_go_the_whole_way(cli: Callable[..., Completed],
         "--out", "run", "--json",
     )  # fmt: skip
     assert trained.code == 0, trained.stderr
-    assert "3 files are not readable images" in trained.stderr
+    assert "skipped 3 unreadable images" in trained.stderr
     splits = read_split_file(tmp_path / "run" / "split.csv")
     assert len(splits) == 12 + 3 + 3 + 3
     assert sum(split == LEFT_OUT for split in splits.values()) == 3

@@ -6,6 +6,7 @@ from typing import Any
 from vision_zoo.benchmark.engines import REFERENCE
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.json_file import fields_of
+from vision_zoo.core.tables import counted
 
 _NARROW = ("engine", "batch", "calls", "p50_ms", "p90_ms", "p99_ms", "p99_9_ms", "max_ms")
 _LEGEND = (
@@ -61,7 +62,7 @@ def flat(rows: Sequence[BenchmarkRow]) -> list[dict[str, Any]]:
 
 
 def _title(row: BenchmarkRow) -> str:
-    threads = f"{row.threads} thread{'s' if row.threads > 1 else ''}"
+    threads = counted(row.threads, "thread")
     rate = "" if row.rate is None else f" at {row.rate:,.0f} calls/s"
     return (
         f"{row.model}: {row.provider}, {row.precision}, {threads}, {row.scenario}{rate}"

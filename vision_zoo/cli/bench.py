@@ -10,6 +10,7 @@ import typer
 from vision_zoo.cli.document import json_text, print_document, reserve_stdout
 from vision_zoo.cli.options import Json, ModelsDir, report_model, warn_of_fallback
 from vision_zoo.core.errors import Interrupted, UsageError
+from vision_zoo.core.tables import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,9 +101,7 @@ def bench(
 
     atomic.write_text(output, text + "\n")
     if interrupted:
-        raise Interrupted(
-            f"interrupted; {output} has the results so far: {len(rows)} row{'s' * (len(rows) > 1)}"
-        )
+        raise Interrupted(f"interrupted; {output} has the results so far: {counted(len(rows), 'row')}")
     print(f"wrote {output}", file=sys.stderr)
 
 

@@ -9,6 +9,7 @@ from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json
 from vision_zoo.core.choices import Pruner, Sampler
 from vision_zoo.core.errors import UsageError
+from vision_zoo.core.tables import counted
 
 if TYPE_CHECKING:
     from vision_zoo.core.results import GridPoint
@@ -114,7 +115,7 @@ def tune(
         print_json(document)
         return
     rows = [point.values(values) | _reached_by(point) for point in document.points]
-    print(render(rows, "table", title=f"{chosen.name}: {len(rows)} points"))
+    print(render(rows, "table", title=f"{chosen.name}: {counted(len(rows), 'point')}"))
     print(f"\nchosen on validation: {describe(document.chosen)}; {folder / 'grid.png'} shows all points")
 
 
@@ -157,7 +158,7 @@ def _search_together(
         }
         for trial in document.trials
     ]
-    print(render(rows, "table", title=f"{settings.name}: {len(rows)} points"))
+    print(render(rows, "table", title=f"{settings.name}: {counted(len(rows), 'point')}"))
     print(f"\nchosen on validation: {describe(document.chosen)}; {place.out / 'study.json'} lists all points")
 
 

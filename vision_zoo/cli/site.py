@@ -7,6 +7,7 @@ import typer
 
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import Json, ModelsDir, Runtime, tell_of_fetching
+from vision_zoo.core.tables import counted
 
 
 def site(
@@ -34,4 +35,6 @@ def site(
     if as_json:
         print_json({"site": str(written.page), "bytes": written.size, "models": list(written.models)})
         return
-    print(f"{written.page}: {len(written.models)} models, {written.size / 1e6:.1f} MB; open it in a browser")
+    print(
+        f"{written.page}: {counted(len(written.models), 'model')}, {written.size / 1e6:.1f} MB; open it in a browser"
+    )

@@ -10,6 +10,7 @@ import typer
 from vision_zoo.cli.document import print_json
 from vision_zoo.cli.options import DataDir, Device, Json, print_classes
 from vision_zoo.core.errors import UsageError
+from vision_zoo.core.tables import counted
 
 if TYPE_CHECKING:
     from vision_zoo.recipes.recipe import Recipe
@@ -136,7 +137,7 @@ def train(
             }
         )
         return
-    print(f"{run.path}: {run.accuracy:.2%} test accuracy after {run.epochs} epochs")
+    print(f"{run.path}: {run.accuracy:.2%} test accuracy after {counted(run.epochs, 'epoch')}")
     print_classes(run.classes, run.top_5_accuracy)
     if (run.path / "report.html").is_file():
         print(f"report: {run.path / 'report.html'}")

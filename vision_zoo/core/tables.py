@@ -11,6 +11,11 @@ from vision_zoo.core.choices import TableFormat
 Row = Mapping[str, Any]
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2,000 images`: for nouns whose plural ends in s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def render(rows: Sequence[Row], table_format: TableFormat, *, title: str = "") -> str:
     """`rows`, which share their keys, as text; `title` heads a table alone."""
     if table_format == "csv":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vision_zoo.core.errors import DataError
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.tables import counted
 from vision_zoo.data.scan import listed
 from vision_zoo.images.preprocess import InputFormat
 
@@ -86,7 +87,7 @@ def report_skipped(splits: Splits, progress: Progress) -> None:
     """Warn of what is in the data but not used, of classes that a split lacks, and of pictures in two splits."""
     if splits.skipped:
         progress.line(
-            f"warning: {len(splits.skipped):,} files are not readable images and were skipped: "
+            f"warning: skipped {counted(len(splits.skipped), 'unreadable image')}: "
             f"{listed([file.name for file in splits.skipped])}"
         )
     for note in (*splits.notes, *_in_two_splits(splits)):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vision_zoo.core.errors import DataError
+from vision_zoo.core.tables import counted
 from vision_zoo.data.cache import content_hash
 from vision_zoo.data.dataset import Splits
 from vision_zoo.data.layout import Layout
@@ -76,7 +77,7 @@ def _folders(
                 came.remove(same[0])
                 found.append(f"the {what} {name!r} is now called {same[0]!r}")
             else:
-                found.append(f"the {what} {name!r} is gone ({len(digests):,} files)")
+                found.append(f"the {what} {name!r} is gone ({counted(len(digests), 'file')})")
         found += [f"the {what} {name!r} is new" for name in came]
     return found, explained
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vision_zoo.core.errors import DataError
+from vision_zoo.core.tables import counted
 from vision_zoo.data.cache import decoded_once, file_hash
 from vision_zoo.data.dataset import Splits
 from vision_zoo.data.differences import FileRow, former_sha256
@@ -112,7 +113,7 @@ def _split_by_rule(contents: Contents, labels: Sequence[str], target: InputForma
         unknown = require_listed(rule.file, read_split_file(rule.file), names)
         if unknown:
             notes.append(
-                f"{len(unknown):,} images are not in {rule.file} and are left out: {listed(unknown)}"
+                f"left out {counted(len(unknown), 'image')} not listed in {rule.file}: {listed(unknown)}"
             )
     folders = {picture.file.name: picture.split for picture in contents.pictures}
     files = [file.name for file in every.test.files]

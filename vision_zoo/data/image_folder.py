@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.errors import DataError, ImageError
+from vision_zoo.core.tables import counted
 from vision_zoo.data.cache import content_hash, decoded_once
 from vision_zoo.data.dataset import SourceFile, Split, Splits
 from vision_zoo.data.scan import (
@@ -137,7 +138,8 @@ def load_image_folder(
         if decoded.skipped:
             names = [file.name for file in decoded.skipped]
             raise DataError(
-                f"{source} has {len(names):,} files that are not images: {listed(names)}; restore or remove them"
+                f"{source} has {counted(len(names), 'unreadable image')}: {listed(names)}; restore or remove what is "
+                "listed"
             )
         splits = dict(decoded.splits)
         if "test" not in splits and "validation" in splits:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_zoo.core.errors import DataError
+from vision_zoo.core.tables import counted
 from vision_zoo.data.scan import SPLIT_NAMES, Found, FoundFile, listed, look_through, portable, subfolders
 from vision_zoo.data.split_rule import SPLIT_FILE
 
@@ -148,15 +149,15 @@ def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
     notes = [*layout.notes]
     if found.ignored:
         notes.append(
-            f"{len(found.ignored):,} hidden or system files and folders are ignored: {listed(found.ignored)}"
+            f"{counted(len(found.ignored), 'hidden or system path')} ignored: {listed(found.ignored)}"
         )
     others = [file.name for file in found.others if file.parts != (SPLIT_FILE,)]
     phone = [name for name in others if name.lower().endswith(_OF_PHONES)]
     others = [name for name in others if not name.lower().endswith(_OF_PHONES)]
     if phone:
-        notes.append(f"{len(phone):,} HEIC images were skipped; convert them to JPEG: {listed(phone)}")
+        notes.append(f"skipped {counted(len(phone), 'HEIC image')}; convert to JPEG: {listed(phone)}")
     if others:
-        notes.append(f"{len(others):,} files are not images and were skipped: {listed(others)}")
+        notes.append(f"skipped {counted(len(others), 'file')} of other types than images: {listed(others)}")
     counts = [Counter(layout.class_folders(name)) for name in layout.folders]
     merged = [label for count in counts for label in count if count[label] > 1]
     if merged:
@@ -164,5 +165,5 @@ def notes_of(layout: Layout, found: Found) -> tuple[str, ...]:
             f"folders whose names differ only in Unicode composition are merged into one class: {listed(merged)}"
         )
     if stray:
-        notes.append(f"{len(stray):,} images outside the class folders belong to no class: {listed(stray)}")
+        notes.append(f"ignored {counted(len(stray), 'image')} outside the class folders: {listed(stray)}")
     return tuple(notes)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.errors import DataError, UsageError
+from vision_zoo.core.tables import counted
 from vision_zoo.data.scan import SPLIT_NAMES, listed, portable
 from vision_zoo.data.split import grouped_holdout, held_out_fold
 
@@ -122,7 +123,7 @@ def require_listed(path: Path, known: Mapping[str, str], files: Iterable[str]) -
     missing = sorted(name for name, split in known.items() if name not in names and split != LEFT_OUT)
     if missing:
         raise DataError(
-            f"{portable(str(path))} names {len(missing):,} images that do not exist: {listed(missing)}; expected "
+            f"{portable(str(path))} names {counted(len(missing), 'missing image')}: {listed(missing)}; expected "
             "paths relative to the folder, such as class/image.jpg"
         )
     return sorted(names - known.keys())

@@ -19,6 +19,7 @@ from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.environment import Environment, describe
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.tables import counted
 from vision_zoo.data import find_dataset
 from vision_zoo.exporting.export import export_onnx
 from vision_zoo.recipes import find_recipe
@@ -114,7 +115,7 @@ def summary(result: QuickstartResult) -> list[dict[str, str]]:
     return [
         {
             "step": "train",
-            "result": f"{result.epochs} epochs in {result.train_seconds:.1f} s → {result.run}",
+            "result": f"{counted(result.epochs, 'epoch')} in {result.train_seconds:.1f} s → {result.run}",
         },
         {"step": "export", "result": f"{result.model}, {result.bytes / 2**20:.1f} MiB"},
         {

@@ -20,6 +20,7 @@ from torch.nn import functional
 from vision_zoo.core.errors import TrainingError, UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
+from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Split
 from vision_zoo.data.split import grouped_folds
 from vision_zoo.data.split_rule import group_keys
@@ -230,7 +231,7 @@ def solve_head(
     state.cpu_seconds = time.process_time() - started[1]
     fitted = evaluate(head, features)
     measured = {}
-    described = f"{solution.steps} steps, training accuracy {fitted.accuracy:.2%}"
+    described = f"{counted(solution.steps, 'step')}, training accuracy {fitted.accuracy:.2%}"
     if len(solution.validated):
         score = scored(torch.from_numpy(solution.logits), labels[solution.validated])
         write_cross_validation(run, features, solution.validated, score)

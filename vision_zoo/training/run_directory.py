@@ -22,6 +22,7 @@ from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, StorageError
 from vision_zoo.core.predictions_file import ImagePredictions, read_predictions
 from vision_zoo.core.results import DataUsed, EpochRecord, Metrics
+from vision_zoo.core.tables import counted
 from vision_zoo.recipes.recipe import Recipe
 
 _LOCK_NAME = ".lock"
@@ -230,7 +231,7 @@ class RunDirectory:
             raise StorageError(f"{error}, then {self.resume_hint}") from error
         except KeyboardInterrupt as error:
             raise Interrupted(
-                f"interrupted; {self.epochs_saved()} of {epochs} epochs are saved: {self.resume_hint}"
+                f"interrupted; saved {self.epochs_saved()} of {counted(epochs, 'epoch')}: {self.resume_hint}"
             ) from error
 
     def epochs_saved(self) -> int:

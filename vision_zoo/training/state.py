@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vision_zoo.core.results import EpochRecord
+from vision_zoo.core.tables import counted
 from vision_zoo.training.optim import WeightAverage
 
 
@@ -97,11 +98,7 @@ class TrainingState:
     @property
     def reached(self) -> str:
         """`3 epochs and 57 steps of the next`."""
-        epochs = _counted(self.epoch, "epoch")
+        epochs = counted(self.epoch, "epoch")
         if self.partial is None or not self.partial.batches:
             return epochs
-        return f"{epochs} and {_counted(self.partial.batches, 'step')} of the next"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        return f"{epochs} and {counted(self.partial.batches, 'step')} of the next"

@@ -11,6 +11,7 @@ from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.results import DataUsed, EpochRecord
+from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Splits, report_skipped
 from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe, StoppingSettings
@@ -229,11 +230,12 @@ def _with_epochs(run: RunDirectory, epochs: int) -> Recipe:
     longer = recipe.replace(epochs=epochs)
     if longer != recipe and recipe.schedule.kind == "one_cycle":
         raise UsageError(
-            f"the learning rate of {run.path} follows the schedule one_cycle over {recipe.stopping.epochs} epochs, "
-            f"which cannot be extended; train again with --epochs {epochs} and another --out"
+            f"the learning rate of {run.path} follows the schedule one_cycle over "
+            f"{counted(recipe.stopping.epochs, 'epoch')}, which cannot be extended; train again with --epochs {epochs} "
+            "and another --out"
         )
     if epochs < done or (run.finished and epochs == done):
-        raise RunError(f"{run.path} has trained {done} epochs already; expected a larger --epochs")
+        raise RunError(f"{run.path} has trained {counted(done, 'epoch')} already; expected a larger --epochs")
     if run.finished:
         _require_open_end(run, recipe.stopping)
     return longer
@@ -254,8 +256,8 @@ def _require_open_end(run: RunDirectory, stopping: StoppingSettings) -> None:
     reason = next((name for name, holds in ended.items() if holds), None)
     if reason is not None:
         raise RunError(
-            f"{run.path} was stopped by --{reason} after {reached.epochs} epochs, and would stop there again; train "
-            f"again with another --{reason} and another --out"
+            f"{run.path} was stopped by --{reason} after {counted(reached.epochs, 'epoch')}, and would stop there again; "
+            f"train again with another --{reason} and another --out"
         )
 
 

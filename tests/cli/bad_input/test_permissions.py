@@ -58,7 +58,7 @@ def test_a_picture_is_left_out_and_named(command: Command, closed: Closed, tmp_p
     closed(tmp_path / "pets" / "cat" / "3.png")
     done = command(*train, "--epochs", "1", "--out", "run")
     assert done.code == 0, done.stderr
-    assert "1 files are not readable images and were skipped: cat/3.png" in done.stderr
+    assert "skipped 1 unreadable image: cat/3.png" in done.stderr
     exported = command("export", "run", "--onnx", "--output-dir", "models")
     assert exported.code == 0, exported.stderr
     refused = command("export", "whole", "--onnx", "--output-dir", "other")

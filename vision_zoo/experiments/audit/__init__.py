@@ -19,6 +19,7 @@ from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.core.installation import missing_package
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.tables import counted
 from vision_zoo.data.layout import check_classes, notes_of, read_layout
 from vision_zoo.data.own_folder import folder_name
 from vision_zoo.data.scan import FoundFile, listed, portable
@@ -78,7 +79,7 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
         places, unknown = _placed_by(table, places)
         if unknown:
             notes.append(
-                f"{len(unknown):,} images are not in {SPLIT_FILE} and are left out: {listed(unknown)}"
+                f"left out {counted(len(unknown), 'image')} not listed in {SPLIT_FILE}: {listed(unknown)}"
             )
     splits = [name for name in SPLITS if any(split == name for _, (split, _) in places)]
     if not places:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vision_zoo.core.tables import counted
 from vision_zoo.data.scan import listed
 from vision_zoo.experiments.audit.document import Entry, Finding, Severity
 from vision_zoo.experiments.audit.duplicates import Group, Sameness
@@ -184,7 +185,7 @@ def _rare(counts: Mapping[str, Mapping[str, int]]) -> list[Entry]:
     first, *others = counts
     largest = max(counts[first].values(), default=0)
     rare = [
-        (label, count, f"{label} has {count:,} images; the largest class has {largest:,}")
+        (label, count, f"{label} has {counted(count, 'image')}; the largest class has {largest:,}")
         for label, count in sorted(counts[first].items(), key=lambda entry: entry[1])
         if count < max(FEW, _RARE_FRACTION * largest)
     ]

@@ -9,6 +9,7 @@ from vision_zoo.benchmark.pictures import Point, accuracy_against_latency, svg
 from vision_zoo.core import atomic
 from vision_zoo.core.html import render
 from vision_zoo.core.statistics import shown_p_value
+from vision_zoo.core.tables import counted
 from vision_zoo.data.scan import listed
 from vision_zoo.experiments.compare.document import ComparedData, ComparedModel, ComparisonResult, Difference
 
@@ -63,7 +64,7 @@ def _summary(document: ComparisonResult) -> str:
     )
     return (
         f"{data.classes} classes, {images} images of {data.image_size} x {data.image_size} pixels; "
-        f"{len(document.models)} files measured in {document.seconds / 60:.1f} minutes on "
+        f"{counted(len(document.models), 'file')} measured in {document.seconds / 60:.1f} minutes on "
         f"{document.environment.description}."
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from vision_zoo.core.estimates import MAX_RUNS, Band, estimate_mean, p_inside, p_outside, runs_needed
 from vision_zoo.core.results import RecipeResult, load_results
 from vision_zoo.core.statistics import SIGNIFICANT
+from vision_zoo.core.tables import counted
 from vision_zoo.experiments.report.figures import headline, learnt
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.recipe import Recipe
@@ -37,7 +38,7 @@ def more_runs(count: int | None) -> str:
     """A number of further runs in words; None for too many."""
     if count is None:
         return f"over {MAX_RUNS:,} more runs"
-    return f"{count:,} more run{'' if count == 1 else 's'}"
+    return counted(count, "more run")
 
 
 def tolerance(variant: str) -> float:

@@ -19,6 +19,7 @@ from vision_zoo.core.html import render
 from vision_zoo.core.predictions_file import ImagePredictions
 from vision_zoo.core.results import EpochRecord
 from vision_zoo.core.statistics import accuracy_interval, calibration_error
+from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Dataset, Split
 from vision_zoo.recipes.options import settings_table
 from vision_zoo.recipes.recipe import Recipe
@@ -235,7 +236,7 @@ def _facts(recipe: Recipe, dataset: Dataset, metrics: RunMetrics, environment: E
         "Architecture": f"{recipe.architecture}, {metrics.parameters:,} parameters",
         "Dataset": f"{dataset.title}, {len(dataset.labels):,} classes",
         "Input": " x ".join(str(side) for side in dataset.input.shape) + " (height, width, channels)",
-        "Epochs": f"{metrics.epochs:,}{kept}; {metrics.steps:,} steps in {metrics.train_seconds:,.1f} s",
+        "Epochs": f"{metrics.epochs:,}{kept}; {counted(metrics.steps, 'step')} in {metrics.train_seconds:,.1f} s",
         "Seed": str(recipe.seed),
         "Trained on": environment.description,
         "Versions": f"Python {environment.python}, {versions}",

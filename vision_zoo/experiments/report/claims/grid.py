@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vision_zoo.core.estimates import Band, estimate_difference, p_inside, p_outside
 from vision_zoo.core.statistics import holm
+from vision_zoo.core.tables import counted
 from vision_zoo.experiments.report.claims.checks import Outcome
 from vision_zoo.experiments.report.claims.evidence import Evidence
 from vision_zoo.experiments.report.verdicts import POINTS
@@ -51,7 +52,7 @@ class BestOfGrid:
             if own
         )
         figures = (
-            f"Grid of `{self.recipe}`: {runs} run{'' if runs == 1 else 's'} per point; {better} of {len(points)} other "
+            f"Grid of `{self.recipe}`: {counted(runs, 'run')} per point; {better} of {len(points)} other "
             f"points have a higher mean{f'; {hardware}' if hardware else ''}."
         )
         if runs < required:
