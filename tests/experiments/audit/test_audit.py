@@ -55,7 +55,7 @@ def test_copies_in_two_splits_of_a_split_file_are_a_leak(tmp_path: Path) -> None
     assert _files(audited, "duplicates-across-splits") == ["class0/0.png"]
     assert "duplicates" not in audited.findings
     document = json.loads((tmp_path / "out" / "audit.json").read_text())
-    assert any("1 images are not in split.csv" in note for note in document["notes"])
+    assert any("left out 1 image not listed in split.csv" in note for note in document["notes"])
     assert document["counts"]["test"]["class0"] == 1
 
 
