@@ -1,11 +1,13 @@
 """The page's inputs and answers are Python's. `soak/test_page_as_python.py` does the same with more of them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from tests.conftest import ROOT
 from tests.serving.web.cases import by_page, by_python, cases, classes_by_page
 from tests.serving.web.conftest import SEVERAL, opened, shipped
 from vision_zoo.artifact.familiarity import vectors_of
@@ -52,6 +54,15 @@ def check_answers(page: Page, images: np.ndarray, number: int, session: Session)
         distance = energy(prediction.logits) - threshold
     sure = np.abs(distance) > 1e-3
     np.testing.assert_array_equal(np.array(familiar)[sure], distance[sure] >= 0)
+
+
+def test_what_is_no_single_digit_is_worded_as_in_python() -> None:
+    ours, its = (ROOT / "vision_zoo" / name for name in ("images/ink.py", "serving/web/ink.js"))
+    worded = re.findall(r"""ImageError\(["`](.+?)["`]\)""", its.read_text(encoding="utf-8"))
+    assert len(worded) == 2
+    for message in worded:
+        pattern = r"\{[^}]*\}".join(map(re.escape, re.split(r"\$\{[^}]*\}", message)))
+        assert re.search(pattern, ours.read_text(encoding="utf-8")), message
 
 
 def test_pictures_become_the_same_inputs(several: Page) -> None:

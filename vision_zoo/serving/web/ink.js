@@ -169,7 +169,7 @@ function figureOf(parts, masses) {
   if (sides[main] < least) throw noDigit();
   const own = [...sides.keys()].filter((i) => masses[i] >= 0.02 * masses[main] && sides[i] >= 0.5 * least);
   const groups = groupsOf(parts, masses, own.sort((one, two) => masses[two] - masses[one]));
-  if (groups.length > 1) throw new ImageError(`the picture has ${groups.length} separate shapes; expected one digit`);
+  if (groups.length > 1) throw new ImageError(`the image has ${groups.length} separate shapes; expected one digit`);
   return groups[0];
 }
 
