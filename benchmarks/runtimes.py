@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: TID253
 from vision_zoo.benchmark.engines import random_images
 from vision_zoo.benchmark.sessions import openvino_runner
 from vision_zoo.core import onnx_runtime
-from vision_zoo.core.environment import describe, installed
+from vision_zoo.core.environment import describe, installed, vector_instructions
 from vision_zoo.core.latency import Latency
 from vision_zoo.core.progress import progress_on_stderr
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
@@ -122,6 +122,7 @@ def main() -> None:
             "schema": SCHEMA_VERSION,
             "kind": "runtimes",
             "environment": environment,
+            "instructions": vector_instructions(),
             "seconds": chosen.seconds,
             "rows": rows,
         },

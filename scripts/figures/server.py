@@ -65,7 +65,7 @@ def _cpu_parts(document: dict[str, Any]) -> list[str]:
     how = (
         f"CPU time of all threads of the server per request of `{document['model']}`, eight connections; medians of "
         f"{first['rounds']} rounds of {first['requests']:,} requests, both servers in turn, on the same machine: "
-        f"{hardware(document)}. With {versions(environment_of(document))}."
+        f"{hardware(document)} ({', '.join(document['instructions'])}). With {versions(environment_of(document))}."
     )
     return [markdown(rows), how]
 
