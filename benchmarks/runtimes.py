@@ -17,8 +17,8 @@ import numpy as np
 import onnx  # noqa: TID253
 from onnx import TensorProto, helper, numpy_helper  # noqa: TID253
 
-from vision_zoo.benchmark.engines import random_images
-from vision_zoo.benchmark.sessions import openvino_runner
+from vision_zoo.benchmark import BenchmarkSettings
+from vision_zoo.benchmark.engines import runners
 from vision_zoo.core import onnx_runtime
 from vision_zoo.core.environment import describe, installed, vector_instructions
 from vision_zoo.core.latency import Latency
@@ -30,6 +30,7 @@ from vision_zoo.serving.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent
 _SIDE = 1024
+_SETTINGS = BenchmarkSettings(providers=("cpu",), against=("openvino",), threads=1)
 
 
 def product(precision: str) -> Runner:
@@ -83,16 +84,11 @@ def main() -> None:
         floor = {"fp32": product("fp32"), "int8": product("int8"), "fixed": nothing()}
         for path in list_models(ROOT / "exported").values():
             session = Session(path, provider="cpu", threads=1)
-            images = random_images(session, 1)
-            runners: dict[str, Runner] = {
-                "onnxruntime": lambda session=session, images=images: session.predict(images),  # type: ignore[misc]
-                "openvino": openvino_runner(session, images, threads=1),
-                **floor,
-            }
+            measured = {**runners(session, 1, _SETTINGS), **floor}
             p50 = {
                 name: _p50(latency)
                 for name, latency in single_stream(
-                    runners, batch_size=1, seconds=chosen.seconds, progress=progress
+                    measured, batch_size=1, seconds=chosen.seconds, progress=progress
                 ).items()
             }
             precision = "int8" if session.metadata.precision == "int8" else "fp32"

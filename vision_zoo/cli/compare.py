@@ -59,7 +59,7 @@ def compare(
         dataset = f"folder:{folder}"
     warn_of_fallback(provider)
     from vision_zoo import api
-    from vision_zoo.core.tables import render
+    from vision_zoo.core.tables import counted, render
 
     comparison = api.compare(
         dataset,
@@ -95,7 +95,7 @@ def compare(
         }
         for model in sorted(document.models, key=lambda model: -model.test_accuracy)
     ]
-    print(render(rows, "table", title=f"{dataset}: {len(rows)} {'model' if len(rows) == 1 else 'models'}"))
+    print(render(rows, "table", title=f"{dataset}: {counted(len(rows), 'model')}"))
     recommendation = document.recommendation
     if recommendation.model is None:
         print(f"\nno recommendation: {recommendation.reason}")

@@ -86,9 +86,7 @@ def push(
         except RepositoryNotFoundError:
             api.create_repo(owner, private=private)
             parent = None
-        models = (
-            {} if parent is None else _manifest_of(api, owner, parent, missing=b'{"schema":1,"models":{}}')
-        )
+        models = {} if parent is None else _manifest_of(api, owner, parent, required=False)
         others = sorted(name.removesuffix(SUFFIX) for name in models if name != path.name)
         card += _download_section(owner, path.stem, others)
         files = {path.name: content, _CARD: card.encode()}
@@ -184,19 +182,19 @@ def _chosen(repository: str, models: Mapping[str, manifest.Entry], wanted: str |
 
 
 def _manifest_of(
-    api: "HfApi", repository: str, commit: str, missing: bytes | None = None
+    api: "HfApi", repository: str, commit: str, *, required: bool = True
 ) -> dict[str, manifest.Entry]:
-    """The models that a repository lists; `missing` is the manifest of one that has none."""
+    """The models that a repository lists; where a manifest is not `required`, none without it."""
     from huggingface_hub.errors import EntryNotFoundError
 
     try:
         content = _fetch(api, repository, commit, manifest.FILE_NAME, most=_MAX_MANIFEST_BYTES)
     except EntryNotFoundError as error:
-        if missing is None:
-            raise ModelError(
-                f"{repository} has no {manifest.FILE_NAME}; expected a repository that `vision-zoo push` wrote"
-            ) from error
-        content = missing
+        if not required:
+            return {}
+        raise ModelError(
+            f"{repository} has no {manifest.FILE_NAME}; expected a repository that `vision-zoo push` wrote"
+        ) from error
     return manifest.parse(content, f"{manifest.FILE_NAME} of {repository}")
 
 

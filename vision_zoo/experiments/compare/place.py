@@ -7,6 +7,7 @@ from typing import Any
 from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import EpochRecord
+from vision_zoo.core.tables import counted
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate, is_solved
 from vision_zoo.experiments.compare.journal import Journal
@@ -77,7 +78,7 @@ def _said(candidate: Candidate, epochs: int, accuracy: float) -> str:
         scored = f", {accuracy:.2%} accuracy in cross-validation" if candidate.is_validated else ""
         return f"a dense layer is fitted to its features{scored}"
     scored = f"{accuracy:.2%} validation accuracy after " if candidate.is_validated else ""
-    return f"{scored}{epochs} {'epoch' if epochs == 1 else 'epochs'}"
+    return f"{scored}{counted(epochs, 'epoch')}"
 
 
 def _reached(run: RunDirectory) -> tuple[int, float]:

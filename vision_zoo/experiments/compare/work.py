@@ -76,6 +76,16 @@ class Work:
         budget = self.settings.budget_seconds
         return budget - min(_PAGE_SECONDS, _PAGE_SHARE * budget)
 
+    @property
+    def _left(self) -> float:
+        return max(0.0, self._end - self.journal.spent)
+
+    def _leave_out(self, name: str, what: str, seconds: float) -> None:
+        """Say why an architecture is not trained: `what` would take so many seconds."""
+        self.no_time[name] = (
+            f"{what} about {seconds:.0f} s, and {self._left:.0f} s were left; use a larger --budget"
+        )
+
     def _heads(self, architectures: Sequence[str]) -> list[Standing]:
         """Train and export the heads, the quickest first; each is said as soon as it can be used, and measured later."""
         found = [candidate for name in architectures if (candidate := self._look_at(name)) is not None]
@@ -83,12 +93,9 @@ class Work:
         ready: list[ReadyModel] = []
         longest = 0.0
         for candidate in sorted(found, key=lambda one: one.start_seconds):
-            need, left = candidate.start_seconds + longest, max(0.0, self._end - self.journal.spent)
-            if ready and need > left:
-                self.no_time[candidate.architecture] = (
-                    f"its features and its file take about {need:.0f} s, and {left:.0f} s were left; use a larger "
-                    "--budget"
-                )
+            need = candidate.start_seconds + longest
+            if ready and need > self._left:
+                self._leave_out(candidate.architecture, "its features and its file take", need)
                 continue
             head = train_head(candidate, self.place, self.journal, seconds=self._end, progress=self.progress)
             if isinstance(head, str):
@@ -159,10 +166,7 @@ class Work:
             self._train_alone(candidate, parts)
         for index, name in enumerate(waiting):
             if (self.models or candidates) and self.journal.spent + self._longest_look > self._end:
-                self.no_time[name] = (
-                    f"to look at it takes about {self._longest_look:.0f} s, and "
-                    f"{max(0.0, self._end - self.journal.spent):.0f} s were left; use a larger --budget"
-                )
+                self._leave_out(name, "to look at it takes", self._longest_look)
             elif (looked_at := self._look_at(name)) is not None:
                 self._train_alone(looked_at, len(waiting) - index)
 

@@ -4,6 +4,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,35 +19,32 @@ class Statistics:
     """
 
     def __init__(self) -> None:
-        self._models: dict[str, _Model] = {}
+        self._models: defaultdict[str, _Model] = defaultdict(_Model)
 
     def succeeded(
         self, model: str, *, images: int, queue: int, compute_input: int, compute_infer: int
     ) -> None:
         """A model ran; the times are nanoseconds."""
-        entry = self._entry(model)
+        entry = self._models[model]
         entry.last = time.time_ns() // 1_000_000
         entry.images += images
         entry.success.add(queue + compute_input + compute_infer)
         entry.queue.add(queue)
-        phases = entry.batches.get(images)
-        if phases is None:
-            phases = entry.batches[images] = tuple(_Duration() for _ in _PHASES)
-        for phase, nanoseconds in zip(phases, (compute_input, compute_infer, 0), strict=True):
+        for phase, nanoseconds in zip(entry.batches[images], (compute_input, compute_infer, 0), strict=True):
             phase.add(nanoseconds)
 
     def encoded(self, model: str, *, images: int, nanoseconds: int) -> None:
         """The answer of a run that has been counted was written in `nanoseconds`."""
-        entry = self._entry(model)
+        entry = self._models[model]
         entry.success.nanoseconds += nanoseconds
         entry.batches[images][-1].nanoseconds += nanoseconds
 
     def failed(self, model: str, *, nanoseconds: int) -> None:
-        self._entry(model).fail.add(nanoseconds)
+        self._models[model].fail.add(nanoseconds)
 
     def of(self, model: str, *, version: str) -> dict[str, Any]:
         """The entry of `model_stats` for a model."""
-        entry = self._entry(model)
+        entry = self._models[model]
         batches = {
             size: dict(zip(_PHASES, phases, strict=True)) for size, phases in sorted(entry.batches.items())
         }
@@ -72,12 +70,6 @@ class Statistics:
             "memory_usage": [],
         }
 
-    def _entry(self, model: str) -> "_Model":
-        entry = self._models.get(model)
-        if entry is None:
-            entry = self._models[model] = _Model()
-        return entry
-
 
 class _Duration:
     def __init__(self, count: int = 0, nanoseconds: int = 0) -> None:
@@ -96,7 +88,9 @@ class _Model:
         self.success = _Duration()
         self.fail = _Duration()
         self.queue = _Duration()
-        self.batches: dict[int, tuple[_Duration, ...]] = {}
+        self.batches: defaultdict[int, tuple[_Duration, ...]] = defaultdict(
+            lambda: tuple(_Duration() for _ in _PHASES)
+        )
 
 
 def _total(durations: list[_Duration]) -> _Duration:
