@@ -13,7 +13,7 @@ import pytest
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.engines import random_images
 from vision_zoo.benchmark.page import page
-from vision_zoo.benchmark.pictures import Point, accuracy_against_latency
+from vision_zoo.benchmark.pictures import Point, accuracy_against_latency, svg
 from vision_zoo.benchmark.sessions import openvino_runner
 from vision_zoo.benchmark.tables import flat, footers, tables
 from vision_zoo.core.benchmark_row import BenchmarkRow
@@ -110,6 +110,17 @@ def test_the_page_needs_nothing_from_elsewhere(rows: list[BenchmarkRow]) -> None
     assert "<script" not in text
     identifiers = re.findall(r'<clipPath id="([^"]+)"', text)
     assert len(identifiers) == len(set(identifiers))
+
+
+def test_a_picture_does_not_show_the_last_bits_of_a_processor() -> None:
+    from matplotlib.figure import Figure
+
+    def drawn(height: float) -> str:
+        figure = Figure(figsize=(4.0, height))
+        figure.add_subplot().plot([1.0, 2.0], [3.0, 4.0])
+        return svg(figure, seed="any")
+
+    assert drawn(3.0) == drawn(3.0 + 2e-15)
 
 
 def test_the_pareto_front_is_what_nothing_beats() -> None:

@@ -1,7 +1,9 @@
 """Plots of a benchmark as SVG: accuracy against latency, bars, distributions."""
 
+import hashlib
 import io
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -148,7 +150,14 @@ def svg(figure: "Figure", *, seed: str, text_as_paths: bool = False) -> str:
     with mpl.rc_context({"svg.hashsalt": seed, "svg.fonttype": "path" if text_as_paths else "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return _numbered(text[text.index("<svg") :], prefix=hashlib.sha256(seed.encode()).hexdigest()[:6])
+
+
+def _numbered(text: str, *, prefix: str) -> str:
+    """The identifiers that matplotlib hashes, numbered: a hash has the last bits of this processor's arithmetic."""
+    hashed = dict.fromkeys(re.findall(r'id="([a-z][0-9a-f]{10})"', text))
+    numbers = {name: f"{name[0]}{prefix}-{number}" for number, name in enumerate(hashed)}
+    return re.sub(r"\b[a-z][0-9a-f]{10}\b", lambda found: numbers.get(found[0], found[0]), text)
 
 
 def logarithmic(axes: "Axes", which: str) -> None:
