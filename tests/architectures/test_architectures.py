@@ -72,6 +72,20 @@ def test_an_image_is_classified_alike_alone_and_in_a_batch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_network_is_its_classifier_on_its_flat_features(name: str) -> None:
+    """Only so can the features be computed once and the classifier trained alone."""
+    network = _build(name)
+    if not hasattr(network, "features"):
+        assert name in ("patch_lstm", "row_lstm", "vit")
+        return
+    images = _images(network, 2)
+    network.eval()
+    with torch.no_grad():
+        parts = network.classifier(network.features(images).flatten(1))  # type: ignore[operator]
+        torch.testing.assert_close(parts, network(images))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_learns_a_handful_of_images(name: str) -> None:
     network = _build(name, classes=4)
     images, labels = _images(network, 4), torch.arange(4)

@@ -66,7 +66,7 @@ class Airbench(nn.Module):
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
         )
-        self.classifier = nn.Linear(widths[-1], classes, bias=False)
+        self.classifier = _ScaledLinear(widths[-1], classes, bias=False)
 
     @property
     def whitening(self) -> nn.Conv2d:
@@ -89,7 +89,12 @@ class Airbench(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
-        return logits * _LOGIT_SCALE
+        return logits
+
+
+class _ScaledLinear(nn.Linear):
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features) * _LOGIT_SCALE
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:

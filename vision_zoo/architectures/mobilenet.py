@@ -26,9 +26,11 @@ class MobileNet(nn.Module):
             nn.BatchNorm2d(32),
             nn.ReLU(),
             *(depthwise_separable(inputs, outputs, stride=stride) for inputs, outputs, stride in _BLOCKS),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
         )
         self.classifier = nn.Linear(256, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.features(images).mean(dim=(2, 3)))
+        logits: Tensor = self.classifier(self.features(images))
         return logits

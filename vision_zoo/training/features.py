@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from vision_zoo.core import json_file
-from vision_zoo.core.errors import DataError, RunError
+from vision_zoo.core.errors import DataError, RunError, UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.data.cache import cache_folder, file_hash
 from vision_zoo.data.dataset import Split
@@ -80,8 +80,12 @@ def compute_features(
 
     The cache's key holds the image, the layers, their weights and what they are computed with. A cache that
     cannot be used costs time, never a failure.
+
+    Raises:
+        UsageError: the network is not its classifier on its flat features.
     """
     classifier.eval()
+    _require_flat(classifier, next(iter(splits.values())))
     folder = cache_folder() / "features" / _layers_key(classifier)
     hashes = {name: _hashes(split.images) for name, split in splits.items()}
     shards = _stored(folder, {image for part in hashes.values() for image in part})
@@ -105,6 +109,23 @@ def compute_features(
     }
     seconds = {image: shard.seconds for shard in shards for image in shard.images}
     return FeatureSplits(found, sum(seconds[image] for part in hashes.values() for image in part))
+
+
+def _require_flat(classifier: ImageClassifier, split: Split) -> None:
+    """Refuse a network that does more between or after its parts: its head would be trained for another function."""
+    images = torch.from_numpy(np.array(split.images[:2])).to(classifier.scale.device)
+    with torch.no_grad():
+        try:
+            alike = torch.allclose(
+                classifier.head(classifier.features(images)), classifier(images), atol=1e-3
+            )
+        except RuntimeError:  # the classifier takes another number of features
+            alike = False
+    if not alike:
+        raise UsageError(
+            f"{type(classifier.network).__name__} cannot be frozen: its output is not `classifier` on the flat output of "
+            "`features`; move what its forward does beside them into one of the two"
+        )
 
 
 def _layers_key(classifier: ImageClassifier) -> str:
