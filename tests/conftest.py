@@ -78,7 +78,7 @@ def _same_torch() -> Iterator[None]:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", usable_cores())))
     if "torch.onnx" in sys.modules:
-        warm.read_operators_once()
+        warm.list_operators_once()
     if "vision_zoo.training.run_outputs" in sys.modules:
         warm.draw_nothing()
 

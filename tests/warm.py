@@ -24,11 +24,24 @@ else:
     CONTEXT.set_forkserver_preload(["tests.warm_imports"])
 
 
-def read_operators_once() -> None:
-    """Let torch.onnx read the sources of its operators once a process; by itself it does for every file."""
-    apis: Any = importlib.import_module("torch.onnx._internal.exporter._registration").onnxscript_apis
-    if not hasattr(apis.get_torchlib_ops, "cache_info"):
-        apis.get_torchlib_ops = functools.cache(apis.get_torchlib_ops)
+def list_operators_once() -> None:
+    """Let torch.onnx list the operators that it knows once a process; by itself it does several times a file."""
+    listed: Any = importlib.import_module("torch._export.utils")
+    if hasattr(listed._collect_all_valid_cia_ops_for_namespace, "cache_info"):
+        return
+    listed._collect_all_valid_cia_ops_for_namespace = functools.cache(
+        listed._collect_all_valid_cia_ops_for_namespace
+    )
+    registry: Any = importlib.import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
+    made_once = functools.cache(registry.from_torchlib)
+
+    def from_torchlib(opset_version: int) -> Any:
+        made, copied = made_once(opset_version), registry()
+        copied._opset_version = made._opset_version
+        copied.functions = {name: [*functions] for name, functions in made.functions.items()}
+        return copied
+
+    registry.from_torchlib = staticmethod(from_torchlib)
 
 
 def draw_nothing() -> None:

@@ -19,6 +19,6 @@ for name in (
 ):
     import_module(name)
 onnx_runtime.load()
-warm.read_operators_once()
+warm.list_operators_once()
 warm.draw_nothing()
 export.load_exporter()

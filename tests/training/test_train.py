@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tests.training.runs import QUICK
 from vision_zoo.architectures.airbench import Airbench
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.core.json_file import fields_of
@@ -31,8 +32,6 @@ from vision_zoo.training.optim import (
 )
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.run_outputs import TrainResult
-
-QUICK = find_recipe("simple_cnn-mnist_5k").override(epochs=3, batch_size=512)
 
 
 def _train(recipe: Recipe, path: Path) -> TrainResult:
@@ -86,9 +85,7 @@ def test_pictures_are_pictures(finished_run: Path) -> None:
 
 @pytest.mark.parametrize(("kept", "index"), [("best", -3), ("last", -1)])
 def test_early_stopping_scores_the_best_weights_or_the_last(kept: str, index: int, tmp_path: Path) -> None:
-    recipe = QUICK.override(
-        architecture="small_cnn", epochs=40, patience=2, learning_rate=0.03, kept_weights=kept
-    )
+    recipe = QUICK.override(epochs=40, patience=2, learning_rate=0.03, kept_weights=kept)
     run = _train(recipe, tmp_path / "run")
     metrics = json.loads((run.path / "metrics.json").read_text())
     with (run.path / "history.csv").open() as file:
@@ -190,7 +187,7 @@ def test_every_split_is_scored_at_the_end(tmp_path: Path) -> None:
 
 
 def test_bfloat16_is_close_to_single_precision_and_is_kept_in_single_precision(tmp_path: Path) -> None:
-    recipe = QUICK.override(epochs=2, max_steps=12)
+    recipe = QUICK.override(max_steps=4)
     _train(recipe, tmp_path / "fp32")
     _train(recipe.override(precision="bf16"), tmp_path / "bf16")
     full, half = (
@@ -209,14 +206,16 @@ def test_tf32_needs_a_gpu(tmp_path: Path) -> None:
 
 
 def test_softmax_before_the_loss_bounds_it(tmp_path: Path) -> None:
-    run = _train(QUICK.override(epochs=3, softmax_before_loss=True), tmp_path / "run")
+    run = _train(QUICK.override(softmax_before_loss=True, learning_rate=0.01), tmp_path / "run")
     losses = [record.train_loss for record in RunDirectory.open(run.path).history()]
     assert min(losses) >= np.log(np.e + 9) - 1
     assert run.test_accuracy > 0.5
 
 
 def test_frozen_features_come_from_another_run_and_stay(finished_run: Path, tmp_path: Path) -> None:
-    recipe = QUICK.override(epochs=2, transfer_from="simple_cnn-mnist_5k", frozen=True)
+    recipe = find_recipe("simple_cnn-mnist_5k").override(
+        epochs=2, batch_size=512, transfer_from="simple_cnn-mnist_5k", frozen=True
+    )
     run = train.start(
         recipe,
         tmp_path / "run",
