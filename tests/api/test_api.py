@@ -224,7 +224,7 @@ def test_what_is_wrong_is_the_commands_message(
 
 
 def test_architectures_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking()))
+    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.2)))
     compared = vz.compare(
         "mnist-5k", architectures=["small_cnn"], seeds=1, budget="10s", device="cpu", provider="cpu", out=tmp_path,
         progress=False,

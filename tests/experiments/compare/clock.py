@@ -2,11 +2,11 @@
 
 
 class Ticking:
-    """Every look takes fifty milliseconds: a budget is so many looks, whatever the machine does."""
+    """Every look takes `seconds`: a budget is so many looks, whatever the machine does."""
 
-    def __init__(self) -> None:
-        self._looks = 0
+    def __init__(self, seconds: float = 0.05) -> None:
+        self._looks, self._seconds = 0, seconds
 
     def __call__(self) -> float:
         self._looks += 1
-        return 0.05 * self._looks
+        return self._seconds * self._looks

@@ -48,7 +48,7 @@ def test_from_a_folder_to_a_recommendation(
         "--seeds", "2", "--max-latency-ms", "200", "--out", "own", "--json",
     ]  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking()))
+    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.1)))
     app(arguments, standalone_mode=False)
     done = capsys.readouterr()
     assert "broken.png" in done.err
@@ -99,7 +99,7 @@ def test_few_classes_and_many(
                 tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
             )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking()))
+    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.1)))
     arguments = [
         "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "10s",
         "--seeds", "1", "--out", "out",
