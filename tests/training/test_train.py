@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.training.runs import QUICK
+from tests.training.runs import QUICK, assert_same
 from vision_zoo.architectures.airbench import Airbench
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.core.json_file import fields_of
@@ -19,7 +19,7 @@ from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
-from vision_zoo.training import loop, plots, train
+from vision_zoo.training import loop, plots, step, train
 from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.evaluate import Evaluation
 from vision_zoo.training.loader import Loader
@@ -198,6 +198,35 @@ def test_bfloat16_is_close_to_single_precision_and_is_kept_in_single_precision(t
     np.testing.assert_allclose(half, full, rtol=0.03)
     weights = load_file(tmp_path / "bf16" / "checkpoints" / "best.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.5, "bf16"), (0.99, "fp32")])
+def test_the_precision_is_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, chosen: str
+) -> None:
+    monkeypatch.setattr(step, "_precisions", lambda _device: ("fp32", "bf16"))
+    monkeypatch.setattr(step, "_step_seconds", lambda *_: {"fp32": 1.0, "bf16": seconds})
+    recipe = QUICK.override(precision="auto", max_steps=1)
+    _train(recipe, tmp_path / "run")
+    assert RunDirectory.open(tmp_path / "run").recipe().precision == chosen
+    monkeypatch.setattr(step, "_step_seconds", None)
+    assert train.start_or_resume(
+        recipe, tmp_path / "run", device="cpu", data_dir=None, progress=SilentProgress()
+    )
+
+
+def test_measuring_the_precision_changes_neither_weights_nor_chance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "_precisions": lambda _device: ("fp32", "bf16"),
+        "_ROUNDS": 1,
+        "_CLEARLY_FASTER": 0,
+    }.items():
+        monkeypatch.setattr(step, name, value)
+    for precision in ("auto", "fp32"):
+        _train(QUICK.override(precision=precision, max_steps=2), tmp_path / precision)
+    assert_same(tmp_path / "auto", tmp_path / "fp32")
 
 
 def test_tf32_needs_a_gpu(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ Optimizer = Literal["adam", "adamw", "sgd", "lbfgs"]
 """`lbfgs` solves a dense layer on frozen features to its minimum, and chooses a weight decay of 0 by
 cross-validation; the others take steps of one batch."""
 
-Arithmetic = Literal["fp32", "tf32", "bf16"]
-"""What training steps compute in."""
+Arithmetic = Literal["fp32", "tf32", "bf16", "auto"]
+"""What training steps compute in; `auto` is the fastest of the others on the device, measured when a run begins."""
 
 FineTuning = Literal["last", "all"]
 """What of pretrained feature layers is trained: those of the lowest resolution, or all."""

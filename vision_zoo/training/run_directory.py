@@ -107,8 +107,10 @@ class RunDirectory:
             raise RunError(f"{self.path} exists and is not a run; choose another folder with --out")
 
     def require_recipe(self, recipe: Recipe) -> None:
-        """Raise RunError where the run has other settings or another seed than `recipe`."""
+        """Raise RunError where the run has other settings or another seed than `recipe`; `auto` is any precision."""
         found = self.recipe()
+        if recipe.precision == "auto":
+            recipe = recipe.override(precision=found.precision)
         if (found.settings(), found.seed) != (recipe.settings(), recipe.seed):
             raise RunError(
                 f"{self.path} holds a run with other settings than {recipe.name} has now; move it away or choose "

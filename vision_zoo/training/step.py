@@ -6,19 +6,27 @@ step itself, the optimizer's part included, so the numbers are its numbers. Afte
 https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
 """
 
+import copy
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vision_zoo.core.choices import Arithmetic
+from vision_zoo.core.environment import vector_instructions
 from vision_zoo.core.progress import Progress
+from vision_zoo.data.dataset import Split
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.augment import AugmentParams, apply_augmentation
-from vision_zoo.training.distributed import ALONE, World
+from vision_zoo.training.classifier import ImageClassifier
+from vision_zoo.training.device import use_precision, wait_for
+from vision_zoo.training.distributed import ALONE, World, broadcast
 from vision_zoo.training.loader import Batch
-from vision_zoo.training.optim import loss_function, soft_cross_entropy
+from vision_zoo.training.optim import build_optimizer, loss_function, soft_cross_entropy
 
 
 class StepResult(NamedTuple):
@@ -119,6 +127,73 @@ class GraphedStep:
 def fastest_step(step: EagerStep, device: torch.device, here: World, progress: Progress) -> Step:
     """`step` as CUDA graphs where one process trains on a GPU; itself elsewhere."""
     return GraphedStep(step, progress) if device.type == "cuda" and here.size == 1 else step
+
+
+_ROUNDS, _SECONDS = 8, 20.0
+_CLEARLY_FASTER = 0.95
+_BFLOAT16 = "avx512_bf16"
+"""Without it bfloat16 is emulated, many times slower."""
+
+
+def fastest_precision(
+    classifier: ImageClassifier, recipe: Recipe, split: Split, device: torch.device, progress: Progress
+) -> Arithmetic:
+    """The precision whose steps are fastest on `device`, measured in turns; fp32 unless another is clearly faster.
+
+    Weights and random numbers stay as they are. Of several processes, the first decides.
+    """
+    candidates = _precisions(device)
+    fastest: Arithmetic = "fp32"
+    if len(candidates) > 1:
+        seconds = _step_seconds(classifier, recipe, split, device, candidates)
+        best = min(candidates, key=seconds.__getitem__)
+        fastest = best if seconds[best] <= _CLEARLY_FASTER * seconds["fp32"] else "fp32"
+        fastest = candidates[round(broadcast(candidates.index(fastest), device))]
+        ratios = ", ".join(f"{name} {seconds[name] / seconds['fp32']:.2f}" for name in candidates[1:])
+        progress.line(f"precision {fastest}: a step takes, in times of fp32, {ratios}")
+    else:
+        progress.line(f"precision fp32: this {device.type.upper()} has no other that is fast")
+    return fastest
+
+
+def _precisions(device: torch.device) -> tuple[Arithmetic, ...]:
+    """Those that `device` has instructions for, fp32 first."""
+    if device.type == "cuda":
+        return ("fp32", "tf32", "bf16") if torch.cuda.get_device_capability(device) >= (8, 0) else ("fp32",)
+    return ("fp32", "bf16") if _BFLOAT16 in vector_instructions() else ("fp32",)
+
+
+def _step_seconds(
+    classifier: ImageClassifier,
+    recipe: Recipe,
+    split: Split,
+    device: torch.device,
+    precisions: tuple[Arithmetic, ...],
+) -> dict[Arithmetic, float]:
+    """The seconds of the fastest of some steps on a copy of the classifier, after one that is not counted."""
+    labels = torch.from_numpy(np.array(split.labels[: recipe.batch_size])).to(device)
+    images = torch.from_numpy(np.array(split.images[: recipe.batch_size])).to(device)
+    batch = Batch(images, labels, len(labels))
+    steps, seconds = {}, dict.fromkeys(precisions, float("inf"))
+    for name in precisions:
+        model = copy.deepcopy(classifier).to(device).train()
+        steps[name] = EagerStep(
+            model, build_optimizer(recipe, model.network), recipe.override(precision=name)
+        )
+    began = time.perf_counter()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for number in range(1 + _ROUNDS):
+            for name, step in steps.items():
+                use_precision(name, device)
+                started = time.perf_counter()
+                step(batch, None)
+                wait_for(device)
+                took = time.perf_counter() - started
+                if number:  # the first loads libraries
+                    seconds[name] = min(took, seconds[name])
+            if number and time.perf_counter() - began > _SECONDS:
+                break
+    return seconds
 
 
 class _RecordedStep:

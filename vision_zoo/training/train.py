@@ -26,6 +26,7 @@ from vision_zoo.training.device import (
     use_precision,
 )
 from vision_zoo.training.distillation import load_teacher
+from vision_zoo.training.features import can_cache
 from vision_zoo.training.fit import fit
 from vision_zoo.training.loader import training_splits
 from vision_zoo.training.loop import Watch
@@ -33,6 +34,7 @@ from vision_zoo.training.run_data import data_to_record, load_for_run
 from vision_zoo.training.run_directory import RunDirectory, RunEnvironment, run_name
 from vision_zoo.training.run_outputs import TrainResult, finished
 from vision_zoo.training.speedups import keep_freed_memory
+from vision_zoo.training.step import fastest_precision
 from vision_zoo.training.weights import Origins, initialise
 
 
@@ -163,6 +165,11 @@ def _start(
         if recipe.distillation.distil_from is not None:
             load_teacher(origins.teacher, recipe, dataset, splits)  # refuses one of other classes
         initialise(classifier, recipe, train_split, run.path, origins)
+        if recipe.precision == "auto":
+            fixed = can_cache(recipe)  # a head alone takes no time
+            found = "fp32" if fixed else fastest_precision(classifier, recipe, train_split, chosen, progress)
+            recipe = recipe.override(precision=found)
+            use_precision(recipe.precision, chosen)
         distributed.wait_for_all()  # nobody looks for a free folder any more
         with _writing(run), run.saying_how_to_resume(recipe.stopping.epochs):
             if here.is_main:
