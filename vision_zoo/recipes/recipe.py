@@ -182,9 +182,7 @@ class _Fields(Group):
     class_weights: Annotated[bool, "Weight the training loss by the inverse frequency of classes."] = False
     test_time_flip: Annotated[bool, "Average the predictions for an image and its mirror image."] = False
     softmax_before_loss: bool = False
-    precision: Annotated[
-        Arithmetic, "Precision of training steps; tf32 is for NVIDIA GPUs, auto the fastest."
-    ] = "fp32"
+    precision: Annotated[Arithmetic, "Precision of training steps; auto measures the fastest."] = "fp32"
     schedule: ScheduleSettings = ScheduleSettings()
     augmentation: Augmentation | None = None
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
