@@ -5,6 +5,7 @@ import pytest
 
 from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.metadata import METADATA_KEY, Metadata, check_signature, metadata_of
+from vision_zoo.artifact.session_options import TunedOptions
 from vision_zoo.core.errors import ModelError
 from vision_zoo.images.preprocess import InputFormat
 
@@ -30,6 +31,17 @@ CALIBRATION = {
     "set_thresholds": {"90": 0.5, "99": 0.01},
 }
 
+OPTIONS = {
+    "threads": 2,
+    "optimization": "extended",
+    "spinning": True,
+    "parallel": False,
+    "batch_sizes": [1, 8],
+    "machine": "x86_64",
+    "instructions": ["avx2"],
+    "cores": 2,
+}
+
 
 @dataclass
 class Tensor:
@@ -52,6 +64,22 @@ def test_a_calibration_survives_and_files_without_one_stay_as_they_were() -> Non
     value = json.loads(METADATA.to_json()) | {"calibration": CALIBRATION}
     metadata = metadata_of({METADATA_KEY: json.dumps(value)}, name="m")
     assert metadata.calibration == Calibration(**CALIBRATION)  # type: ignore[arg-type]
+    assert json.loads(metadata.to_json()) == value
+
+
+def test_session_options_survive_and_files_without_them_stay_as_they_were() -> None:
+    assert not {"session_options", "full_range"} & json.loads(METADATA.to_json()).keys()
+    value = json.loads(METADATA.to_json()) | {"session_options": OPTIONS, "full_range": True}
+    metadata = metadata_of({METADATA_KEY: json.dumps(value)}, name="m")
+    assert metadata.session_options == TunedOptions(
+        threads=2,
+        optimization="extended",
+        spinning=True,
+        batch_sizes=(1, 8),
+        machine="x86_64",
+        instructions=("avx2",),
+        cores=2,
+    )
     assert json.loads(metadata.to_json()) == value
 
 
@@ -83,6 +111,8 @@ def test_fields_of_a_later_version_are_ignored() -> None:
         ({"calibration": CALIBRATION | {"temperature": 0.0}}, "temperature must be above 0"),
         ({"calibration": CALIBRATION | {"set_thresholds": {"x": 0.5}}}, "incomplete metadata"),
         ({"calibration": CALIBRATION | {"set_thresholds": {"100": 0.5}}}, "between 0 and 100"),
+        ({"session_options": OPTIONS | {"threads": 0}}, "threads must be from 1 to 256"),
+        ({"session_options": OPTIONS | {"optimization": "most"}}, "incomplete metadata"),
         ({"test_accuracy": None}, "incomplete metadata"),
         ({"labels": ["cat", 3]}, "incomplete metadata"),
         ({"labels": ["cat", ""]}, "empty label"),

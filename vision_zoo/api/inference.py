@@ -179,11 +179,16 @@ def _require_top(top: int | None) -> None:
 
 
 def load(
-    model: str | Path, *, models_dir: str | Path | None = None, provider: str = "auto", threads: int = 1
+    model: str | Path,
+    *,
+    models_dir: str | Path | None = None,
+    provider: str = "auto",
+    threads: int | None = None,
 ) -> Classifier:
     """Load an exported model: the path of an `.onnx` file, or the name of a shipped one or of one in `models_dir`.
 
-    `provider` is `auto`, `cpu`, `cuda` or `tensorrt`. Needs no torch.
+    `provider` is `auto`, `cpu`, `cuda` or `tensorrt`; `threads` are of one call, by default those that `optimize` stored
+    in the file, else one. Needs no torch.
 
     Raises:
         UnknownNameError: no model has that name.

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.artifact.calibration import Calibration
+from vision_zoo.artifact.session_options import TunedOptions
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ModelError
 from vision_zoo.images.preprocess import InputFormat
@@ -71,6 +72,14 @@ class TensorInfo(Protocol):
 
 _JSON_NAMES = {"ood_energy_threshold": "familiar_energy"}
 """The keys of fields in JSON that are not the names of the fields; published files have them."""
+_LEFT_OUT = {
+    "embeddings": None,
+    "refitted": False,
+    "calibration": None,
+    "full_range": False,
+    "session_options": None,
+}
+"""Fields that are left out of JSON at these values: files without them stay as they always were."""
 _FIELD_NAMES = {key: name for name, key in _JSON_NAMES.items()}
 
 
@@ -84,6 +93,8 @@ class Metadata:
     the metrics refer to. `ood_energy_threshold` is the 2nd percentile of `energy` over the test images. `embeddings` is
     the width of the output of that name, None without one. `refitted` says that the file was fitted to the test images,
     too, after those two were measured without them. `calibration` is None for files that were not calibrated.
+    `full_range` says that 8-bit weights have all 8 bits, `session_options` how the file runs fastest, where that was
+    measured.
     """
 
     recipe: str
@@ -105,6 +116,8 @@ class Metadata:
     embeddings: int | None = None
     refitted: bool = False
     calibration: Calibration | None = None
+    full_range: bool = False
+    session_options: TunedOptions | None = None
 
     @cached_property
     def outputs(self) -> dict[str, int]:
@@ -115,12 +128,9 @@ class Metadata:
     def to_dict(self) -> dict[str, Any]:
         """The fields by their keys in JSON."""
         fields = asdict(self)
-        if self.embeddings is None:  # files without them stay as they always were
-            del fields["embeddings"]
-        if not self.refitted:
-            del fields["refitted"]
-        if self.calibration is None:
-            del fields["calibration"]
+        for name, default in _LEFT_OUT.items():
+            if fields[name] is default:
+                del fields[name]
         return {_JSON_NAMES.get(name, name): value for name, value in fields.items()}
 
     def to_json(self) -> str:

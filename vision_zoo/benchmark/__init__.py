@@ -78,21 +78,27 @@ def _timed(
     for batch_size in settings.batch_sizes:
         calls = runners(session, batch_size, settings)
         for scenario in settings.scenarios:
-            measured, rate = _run(scenario, calls, batch_size, settings, progress)
+            measured, rate = _run(
+                scenario, calls, batch_size, settings, progress, threads=session.options.threads
+            )
             for engine, latency in measured.items():
-                row = _row(
-                    session, engine, scenario, rate, batch_size, settings, latency, measured[REFERENCE]
-                )
+                row = _row(session, engine, scenario, rate, batch_size, latency, measured[REFERENCE])
                 yield replace(row, raw_ms=_spread_sample(latency)) if raw else row
 
 
 def _run(
-    scenario: str, calls: dict[str, Runner], batch_size: int, settings: BenchmarkSettings, progress: Progress
+    scenario: str,
+    calls: dict[str, Runner],
+    batch_size: int,
+    settings: BenchmarkSettings,
+    progress: Progress,
+    *,
+    threads: int,
 ) -> tuple[dict[str, Latency], float | None]:
     seconds = settings.seconds
     if scenario == "single-stream":
         return scenarios.single_stream(calls, batch_size=batch_size, seconds=seconds, progress=progress), None
-    callers = max(1, usable_cores() // settings.threads)
+    callers = max(1, usable_cores() // threads)
     if scenario == "offline":
         return {
             engine: scenarios.offline(
@@ -129,7 +135,6 @@ def _row(
     scenario: str,
     rate: float | None,
     batch_size: int,
-    settings: BenchmarkSettings,
     latency: Latency,
     reference: Latency,
 ) -> BenchmarkRow:
@@ -150,7 +155,7 @@ def _row(
         bytes=session.size,
         engine=engine,
         provider=engine if elsewhere else session.provider,
-        threads=settings.threads,
+        threads=session.options.threads,
         scenario=scenario,
         rate=rate,
         batch=batch_size,

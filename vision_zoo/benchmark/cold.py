@@ -1,6 +1,6 @@
 """Cold start in a separate process: load time, first run, and memory.
 
-python -m vision_zoo.benchmark.cold MODEL PROVIDER THREADS      prints one JSON object
+python -m vision_zoo.benchmark.cold MODEL PROVIDER THREADS      prints one JSON object; "" for those of the file
 """
 
 import json
@@ -27,14 +27,14 @@ class Cold:
     memory_mib: float | None
 
 
-def measure_cold(path: Path, *, provider: str, threads: int) -> Cold:
+def measure_cold(path: Path, *, provider: str, threads: int | None) -> Cold:
     """Load and run the model once in a new process.
 
     Raises:
         ModelError: that process failed.
     """
     done = subprocess.run(  # noqa: S603  (our own module)
-        [sys.executable, "-m", "vision_zoo.benchmark.cold", str(path), provider, str(threads)],
+        [sys.executable, "-m", "vision_zoo.benchmark.cold", str(path), provider, str(threads or "")],
         capture_output=True,
         text=True,
         check=False,
@@ -60,7 +60,7 @@ def main() -> None:
     before = _resident_mib()
     started = clock()
     try:
-        session = Session(Path(path), provider=provider, threads=int(threads))
+        session = Session(Path(path), provider=provider, threads=int(threads) if threads else None)
         milliseconds.append(clock() - started)
         image = np.zeros((1, *session.metadata.input.shape), dtype=np.uint8)
         started = clock()

@@ -31,7 +31,7 @@ def runners(session: Session, batch_size: int, settings: BenchmarkSettings) -> d
     for engine in wanted:
         if engine == "cuda-graph" and not on_cuda and "cuda" in settings.providers:
             continue  # asked for together with other providers
-        made[engine] = _runner(engine, session, images, settings.threads)
+        made[engine] = _runner(engine, session, images, session.options.threads)
     return made
 
 

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from vision_zoo.artifact.metadata import PRECISIONS
 from vision_zoo.core.bounds import require_between, require_choice
 from vision_zoo.core.errors import UsageError
-from vision_zoo.core.scenarios import SCENARIOS
+from vision_zoo.core.onnx_runtime import MAX_THREADS
+from vision_zoo.core.scenarios import MAX_BATCH, MAX_SECONDS, SCENARIOS
 from vision_zoo.serving.providers import PROVIDERS
-from vision_zoo.serving.session import MAX_THREADS
 
 ENGINES = ("torch", "torch-compile", "openvino", "io-binding", "cuda-graph")
-MAX_SECONDS = 3600
-_MAX_BATCH = 4096
 _MAX_RATE = 1_000_000
 
 
@@ -26,7 +24,7 @@ class BenchmarkSettings:
         against: engines beside a plain ONNX Runtime session. `io-binding` and `cuda-graph` are ONNX Runtime
             with bound memory, and are measured on CUDA without being asked for. `openvino` runs the same file on the CPU.
         scenarios: see `vision_zoo.core.scenarios`.
-        threads: of each engine, within one operator.
+        threads: of each engine, within one operator; by default those stored in the file, else one.
         seconds: how long every runner is timed.
         rate: calls per second in the scenario `server`; without it half of what one caller reaches,
             at most 2,000.
@@ -37,7 +35,7 @@ class BenchmarkSettings:
     precisions: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ("single-stream",)
-    threads: int = 1
+    threads: int | None = None
     seconds: float = 2.0
     rate: float | None = None
 
@@ -53,9 +51,10 @@ class BenchmarkSettings:
             for name in names:
                 require_choice(what, name, known)
         require_between("duration", self.seconds, 0, MAX_SECONDS, above=True)
-        require_between("threads", self.threads, 1, MAX_THREADS)
+        if self.threads is not None:
+            require_between("threads", self.threads, 1, MAX_THREADS)
         for batch_size in self.batch_sizes:
-            require_between("batch size", batch_size, 1, _MAX_BATCH)
+            require_between("batch size", batch_size, 1, MAX_BATCH)
         if self.rate is not None:
             require_between("rate", self.rate, 0, _MAX_RATE, above=True)
         if "cuda-graph" in self.against and not {"cuda", "auto"} & set(self.providers):

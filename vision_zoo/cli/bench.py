@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vision_zoo.cli.document import json_text, print_document, reserve_stdout
-from vision_zoo.cli.options import Json, ModelsDir, report_model, warn_of_fallback
-from vision_zoo.core.errors import Interrupted, UsageError
+from vision_zoo.cli.options import BatchSizes, Json, ModelsDir, integers, report_model, warn_of_fallback
+from vision_zoo.core.errors import Interrupted
 from vision_zoo.core.tables import counted
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def bench(
     provider: Annotated[
         str, typer.Option(help="Execution providers, comma-separated: auto, cpu, cuda, tensorrt.")
     ] = "auto",
-    batch_sizes: Annotated[str, typer.Option(help="Batch sizes, comma-separated.")] = "1,8,64",
+    batch_sizes: BatchSizes = "1,8,64",
     precision: Annotated[
         str | None, typer.Option(help="Only models in these precisions, comma-separated: fp32, fp16, int8.")
     ] = None,
@@ -47,7 +47,9 @@ def bench(
             help="Calls per second in the server scenario. Default: half the rate of a single caller."
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of each engine.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of each engine. Default: those stored in the file, else 1.")
+    ] = None,
     duration: Annotated[float, typer.Option(help="Seconds per engine and batch size.")] = 2.0,
     table_format: Annotated[_Format, typer.Option("--format", help="Output format.")] = "table",
     output: Annotated[Path | None, typer.Option(help="File to write instead of stdout.")] = None,
@@ -64,7 +66,7 @@ def bench(
 
     settings = BenchmarkSettings(
         providers=_names(provider),
-        batch_sizes=_numbers(batch_sizes),
+        batch_sizes=integers(batch_sizes),
         precisions=_names(precision),
         against=_names(against),
         scenarios=_names(scenario),
@@ -124,12 +126,3 @@ def _benchmark_text(rows: "Sequence[BenchmarkRow]", environment: "Environment", 
 
 def _names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",")) if text else ()
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(number) for number in text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"--batch-sizes {text!r} is not a list of integers; expected for instance 1,8,64"
-        ) from error

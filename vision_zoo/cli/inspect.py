@@ -116,6 +116,8 @@ def _describe_model(path: Path) -> dict[str, Any]:
         "operators": None,
         "layers": None,
     }
+    if metadata.session_options is not None:
+        described["session_options_used"] = session.tuned
     try:
         from vision_zoo.exporting.graph import summarise_graph
 
@@ -150,7 +152,8 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
         "preprocessing": _preparation(image),
         "output": f"logits, probabilities: float32 [batch, {len(described['labels'])}]"
         + (f"; embeddings: float32 [batch, {described['embeddings']}]" if "embeddings" in described else ""),
-        "precision": described["precision"],
+        "precision": described["precision"]
+        + (", weights of 8 bits: for processors with VNNI" if described.get("full_range") else ""),
         "large weights": described["weights"],
         "parameters": f"{described['parameters']:,}",
         "MACs": f"{described['macs']:,} for one image",
@@ -163,6 +166,16 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
             f"temperature {calibration['temperature']:.3f}, prediction sets of "
             f"{', '.join(calibration['set_thresholds'])} %, "
             f"from {calibration['images']:,} images ({calibration['calibrated_on']})"
+        )
+    options = described.get("session_options")
+    if options is not None:
+        from vision_zoo.artifact.session_options import TunedOptions
+
+        stored = TunedOptions(**options)
+        rows["session options"] = (
+            f"{stored.description}: fastest for batches of {', '.join(map(str, stored.batch_sizes))} on "
+            f"{stored.measured_on}"
+            + ("" if described["session_options_used"] else "; ignored here, on another processor")
         )
     if described["operators"] is not None:
         rows["operators"] = ", ".join(f"{count} {name}" for name, count in described["operators"].items())

@@ -10,6 +10,7 @@ import typer
 
 from vision_zoo.cli.document import reserve_stdout
 from vision_zoo.core.choices import DeviceName, ProviderName
+from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vision_zoo.core.class_metrics import ClassMetrics
@@ -32,6 +33,7 @@ Model = Annotated[
         help="Path of an .onnx file, or a name from `vision-zoo list models`.", show_default=False
     ),
 ]
+BatchSizes = Annotated[str, typer.Option(help="Batch sizes, comma-separated.")]
 Runtime = Annotated[
     Path | None,
     typer.Option(
@@ -80,6 +82,16 @@ def _parameter(setting: "Setting") -> inspect.Parameter:
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """The numbers of `--batch-sizes`; UsageError if they are none."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--batch-sizes {text!r} is not a list of integers; expected for instance 1,8,64"
+        ) from error
 
 
 def _numbers(text: str) -> tuple[float, ...]:

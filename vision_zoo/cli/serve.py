@@ -69,7 +69,10 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free port.")] = 8000,
     provider: Provider = "auto",
-    threads: Annotated[int, typer.Option(help="Threads per model (intra-op).", min=1)] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads per model (intra-op). Default: those stored in its file, else 1.", min=1),
+    ] = None,
     page: Annotated[bool, typer.Option("--demo", help="Also serve the demo page at /demo.")] = False,
     open_to_all: Annotated[
         bool, typer.Option("--open-to-all", help="Allow other machines without an API key.")

@@ -40,3 +40,6 @@ EntryKind = Literal["recipes", "architectures", "datasets", "models"]
 """What `vision-zoo list` lists."""
 
 TableFormat = Literal["table", "csv", "md"]
+
+OptimizationLevel = Literal["all", "extended", "basic", "disabled"]
+"""How far ONNX Runtime rewrites a graph when it loads it; only `all` changes the layout of tensors."""

@@ -111,6 +111,11 @@ def vector_instructions() -> list[str]:
     return [name for name in _VECTOR_INSTRUCTIONS if name in flags]
 
 
+def has_vnni() -> bool:
+    """Whether this is an x86 processor known to add products of 8-bit integers in 32 bits."""
+    return not {"avx_vnni", "avx512_vnni", "amx_int8"}.isdisjoint(vector_instructions())
+
+
 def gpu_name() -> str | None:
     """The first NVIDIA GPU's name as the driver gives it; None if there is none. Needs no torch."""
     name = ctypes.create_string_buffer(256)

@@ -8,10 +8,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from vision_zoo.core.choices import OptimizationLevel
+from vision_zoo.core.environment import has_vnni
 from vision_zoo.core.errors import UsageError
 
 BATCH = 256
 """Images a call, where many are predicted at once."""
+
+MAX_THREADS = 256
 
 _ERRORS_ONLY = 4
 
@@ -30,18 +34,35 @@ def load() -> ModuleType:
     return cast(ModuleType, onnxruntime)
 
 
-def session_options(threads: int = 1, *, optimize: bool = True) -> Any:
+def session_options(
+    threads: int = 1,
+    *,
+    optimization: OptimizationLevel = "all",
+    spinning: bool = False,
+    parallel: bool = False,
+    exact_products: bool = False,
+) -> Any:
     """The `onnxruntime.SessionOptions` that models are served with; 0 `threads` are one for each core.
 
-    Small models are fastest on one thread, and spinning threads burn a core and raise the tail latency.
+    Small models are fastest on one thread, and spinning threads burn a core and raise the tail latency. With `parallel`
+    the threads run different operators instead of parts of one. `exact_products` is for 8-bit weights of the full range:
+    x86 processors without VNNI add pairs of products in 16 bits, which overflows silently, unless they are told to take
+    slower instructions.
     """
     onnxruntime = load()
-    level = onnxruntime.GraphOptimizationLevel
+    levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1 if parallel else threads
+    options.inter_op_num_threads = threads if parallel else 1
+    if parallel:
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    options.graph_optimization_level = getattr(
+        levels, "ORT_DISABLE_ALL" if optimization == "disabled" else f"ORT_ENABLE_{optimization.upper()}"
+    )
+    for kind in ("intra", "inter"):
+        options.add_session_config_entry(f"session.{kind}_op.allow_spinning", str(int(spinning)))
+    if exact_products and not has_vnni():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = _ERRORS_ONLY
     return options
 

@@ -26,6 +26,8 @@ SCENARIOS = ("single-stream", "offline", "server")
 Runner = Callable[[], object]
 _Call = tuple[int, int | None]  # when it was due; nanoseconds until it was done, None if it failed
 
+MAX_SECONDS = 3600
+MAX_BATCH = 4096
 _SLICE_SECONDS = 0.1
 _WARM_UP_CALLS = 10
 _WARM_UP_SECONDS = 0.3

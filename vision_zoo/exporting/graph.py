@@ -58,6 +58,22 @@ def summarise_graph(content: bytes, *, name: str) -> GraphSummary:
     return GraphSummary(opset, ordered, layers)
 
 
+def has_branches(content: bytes) -> bool:
+    """Whether two costly operators of a serialised ONNX model do not depend on one another."""
+    import onnx
+
+    before: dict[str, frozenset[int]] = {}
+    costly = 0
+    for index, node in enumerate(onnx.load_model_from_string(content).graph.node):
+        needed = frozenset().union(*(before.get(name, frozenset()) for name in node.input))
+        if node.op_type in _MACS:
+            if len(needed) < costly:
+                return True
+            needed, costly = needed | {index}, costly + 1
+        before |= dict.fromkeys(node.output, needed)
+    return False
+
+
 def _shapes(model: Any) -> tuple[dict[str, tuple[int, ...]], set[str]]:
     """The shape of every tensor, and the names of those that only compute shapes (int64 vectors)."""
     import numpy as np
@@ -68,7 +84,7 @@ def _shapes(model: Any) -> tuple[dict[str, tuple[int, ...]], set[str]]:
     given = {value.name for value in shown.graph.output}
     names = [output for node in shown.graph.node for output in node.output if output]
     shown.graph.output.extend(onnx.ValueInfoProto(name=output) for output in names if output not in given)
-    options = onnx_runtime.session_options(optimize=False)
+    options = onnx_runtime.session_options(optimization="disabled")
     session = onnx_runtime.make_session(shown.SerializeToString(), options)
     (image,) = session.get_inputs()
     element = int(model.graph.input[0].type.tensor_type.elem_type)

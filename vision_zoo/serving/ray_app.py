@@ -50,7 +50,7 @@ class Options(BaseModel):
     gpus: float = Field(default=0, ge=0, allow_inf_nan=False)
     models_dir: Path | None = None
     provider: str = "auto"
-    threads: int = Field(default=1, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     max_batch: int = 256
     max_queue: int = 512
     deadline_seconds: float = 10.0

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.familiarity import FAMILIARITY_KEY, Gaussians
 from vision_zoo.artifact.metadata import INPUT_NAME, check_signature, energy, metadata_of
+from vision_zoo.artifact.session_options import SessionOptions
 from vision_zoo.core import onnx_runtime, regular_file
 from vision_zoo.core.bounds import require_between
 from vision_zoo.core.errors import ModelError, UsageError
-from vision_zoo.core.onnx_runtime import BATCH, session_options
+from vision_zoo.core.onnx_runtime import BATCH, MAX_THREADS
 from vision_zoo.core.progress import Progress
 from vision_zoo.serving.providers import EXECUTION_PROVIDERS, check_running, execution_providers
 
-MAX_THREADS = 256
 MAX_BYTES = 512 * 2**20
 """Of a model's file. The largest of these architectures has half of it."""
 
@@ -65,11 +65,13 @@ class Session:
 
     `metadata` is the file's, `gaussians` are those of familiar images where it has some, `provider` is the execution
     provider that really runs, `size` and `sha256` are of the file's bytes, `verified` says whether a manifest lists them.
+    `options` are the session options that it runs with, `tuned` says whether they are the file's.
 
     Args:
         path: of the `.onnx` file.
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
-        threads: within one operator. One is fastest for small models, and leaves no thread spinning.
+        threads: within one operator. Without them the session options of the file count on the CPU, where they apply
+            here; else it is one thread, which is fastest for small models.
         sha256: of the only content that is loaded, if given.
 
     Raises:
@@ -78,9 +80,10 @@ class Session:
     """
 
     def __init__(
-        self, path: Path, *, provider: str = "auto", threads: int = 1, sha256: str | None = None
+        self, path: Path, *, provider: str = "auto", threads: int | None = None, sha256: str | None = None
     ) -> None:
-        require_between("threads", threads, 1, MAX_THREADS)
+        if threads is not None:
+            require_between("threads", threads, 1, MAX_THREADS)
         self.path = path
         content, self.verified = _verified(path)
         self.size = len(content)
@@ -88,8 +91,8 @@ class Session:
         if sha256 not in (None, self.sha256):
             raise ModelError(f"{path} was replaced while it was loaded; load it again")
         self._asked_for = provider
-        self._threads = threads
-        self._session = _load(path, content, provider, session_options(threads))
+        self.options = SessionOptions(threads=threads or 1)
+        self._session = _load(path, content, provider, self.options.make())
         self.provider: str = self._session.get_providers()[0]
         try:
             properties: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
@@ -105,6 +108,14 @@ class Session:
             if described is None
             else Gaussians.from_json(described, len(self.metadata.labels), name=str(path))
         )
+        stored = self.metadata.session_options
+        on_cpu = self.provider == EXECUTION_PROVIDERS["cpu"]
+        self.tuned = threads is None and on_cpu and stored is not None and stored.apply_here
+        if self.tuned and stored is not None:
+            self.options = stored
+        if self.tuned or self.metadata.full_range:
+            del self._session  # first: a check of new files is limited in memory
+            self._session = _load(path, content, provider, self._runtime_options())
         self._shape = self.metadata.input.shape
         self._outputs = list(self.metadata.outputs)
         self._run = self._session.run
@@ -182,10 +193,13 @@ class Session:
 
     def profiled(self, prefix: Path) -> Any:
         """An `onnxruntime.InferenceSession` of the same file that writes a profile beginning with `prefix`."""
-        options = session_options(self._threads)
+        options = self._runtime_options()
         options.enable_profiling = True
         options.profile_file_prefix = str(prefix)
         return self.with_options(options)
+
+    def _runtime_options(self) -> Any:
+        return self.options.make(exact_products=self.metadata.full_range)
 
 
 def _verified(path: Path) -> tuple[bytes, bool]:

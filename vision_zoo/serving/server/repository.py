@@ -51,7 +51,7 @@ class Repository:
     Args:
         models_dir: folder of exported models, by default the shipped ones.
         provider: of every session.
-        threads: of every session.
+        threads: of every session; by default as its file says.
         clock: of the seconds after which a refused file is tried again.
     """
 
@@ -60,7 +60,7 @@ class Repository:
         models_dir: Path | None,
         *,
         provider: str = "auto",
-        threads: int = 1,
+        threads: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock

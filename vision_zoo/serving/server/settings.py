@@ -22,7 +22,7 @@ class ServerSettings:
         host: address to listen on. Anything but loopback needs `api_key`, or `open_to_all`.
         port: 0 takes a free one.
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
-        threads: of each model, within one operator.
+        threads: of each model, within one operator; by default those of its file, else one.
         api_key: clients send it as `Authorization: Bearer …` or `X-API-Key`. None asks for none.
         demo: serve the page to draw on, too. It asks for the key.
         collect: folder into which visitors of the page may save pictures; None lets them save none.
@@ -46,7 +46,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     provider: str = "auto"
-    threads: int = 1
+    threads: int | None = None
     api_key: str | None = field(default=None, repr=False)
     demo: bool = False
     collect: Path | None = None
@@ -69,7 +69,8 @@ class ServerSettings:
         """Raises UsageError for values out of range, and for a server that anybody could use by accident."""
         require_choice("provider", self.provider, PROVIDERS)
         for name, (lowest, highest) in _RANGES.items():
-            require_between(name.replace("_", " "), getattr(self, name), lowest, highest)
+            if (value := getattr(self, name)) is not None:
+                require_between(name.replace("_", " "), value, lowest, highest)
         self.browser_rules()
         if not _ROOT_PATH.fullmatch(self.root_path):
             raise UsageError(f"the root path {self.root_path!r} is malformed; expected for example /models")
