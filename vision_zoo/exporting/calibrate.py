@@ -11,7 +11,7 @@ from vision_zoo.artifact import manifest
 from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.familiarity import FAMILIARITY_KEY, Gaussians
 from vision_zoo.artifact.metadata import METADATA_KEY, OUTPUT_NAMES, Metadata, metadata_of
-from vision_zoo.core import regular_file
+from vision_zoo.core import onnx_runtime, regular_file
 from vision_zoo.core.errors import ExportError, ModelError, UsageError
 from vision_zoo.core.statistics import softmax
 from vision_zoo.data.dataset import Split
@@ -46,25 +46,31 @@ class CalibratedFile:
 
 
 def calibrate_graph(
-    content: bytes, images: Split, *, calibrated_on: str, logits: NDArray[np.float32] | None = None
+    content: bytes,
+    images: Split,
+    *,
+    calibrated_on: str,
+    logits: NDArray[np.float32] | None = None,
+    full_range: bool = False,
 ) -> Calibrated:
     """Calibrate a serialised graph on labelled `images` that its network was not trained on, at least `MIN_IMAGES`.
 
     `logits`, `[images, classes]`, are those of other networks of its kind, where the graph has seen the images and they
-    have not; by default they are the graph's.
+    have not; by default they are the graph's. `full_range` as in the metadata of its file.
 
     Raises:
         ExportError: the graph does not run, or would predict something else; nothing is written.
     """
     pixels, labels = np.asarray(images.images), np.asarray(images.labels)
     looked_at = pixels if logits is None else pixels[:_CHECKED]
-    own, _ = run_graph(content, looked_at)
+    options = onnx_runtime.session_options(threads=0, exact_products=full_range)
+    own, _ = run_graph(content, looked_at, options=options)
     logits = own if logits is None else logits
     if not np.isfinite(own).all():
         raise ExportError("the graph returns non-finite values; nothing was written")
     calibration = fit_calibration(logits, labels, calibrated_on=calibrated_on)
     changed = with_temperature(content, calibration.temperature)
-    again, probabilities = run_graph(changed, looked_at)
+    again, probabilities = run_graph(changed, looked_at, options=options)
     expected = softmax(own / np.float32(calibration.temperature))
     limit = _SAME * max(1.0, float(np.abs(own).max()))
     if (
@@ -92,7 +98,7 @@ def calibrate_file(
         ExportError: the graph does not run, or would predict something else; nothing is written.
         StorageError: the folder cannot be written.
     """
-    content, metadata = _read(path)
+    content, metadata, _ = read_file(path)
     if metadata.refitted:
         raise UsageError(f"{path} was fitted to its test images, too; none is left to calibrate it on")
     images = images_for(metadata, dataset=dataset, data_dir=data_dir)
@@ -100,7 +106,9 @@ def calibrate_file(
         raise UsageError(
             f"{len(images.split)} images are too few to calibrate {path} on; expected {MIN_IMAGES} or more"
         )
-    found = calibrate_graph(content, images.split, calibrated_on=images.calibrated_on)
+    found = calibrate_graph(
+        content, images.split, calibrated_on=images.calibrated_on, full_range=metadata.full_range
+    )
     require_unseen(metadata, images, found.accuracy)
     target = path if output_dir is None else output_dir / path.name
     described = replace(metadata, calibration=found.calibration)
@@ -108,8 +116,12 @@ def calibrate_file(
     return CalibratedFile(target, found.calibration, images.rest)
 
 
-def _read(path: Path) -> tuple[bytes, Metadata]:
-    """The content of an exported file, and its metadata; ModelError where it is none or its manifest lists another."""
+def read_file(path: Path) -> tuple[bytes, Metadata, Gaussians | None]:
+    """The content of an exported file, its metadata, and the Gaussians of familiar images where it has some.
+
+    Raises:
+        ModelError: it is no exported file, or its manifest lists another.
+    """
     import onnx
 
     try:
@@ -118,7 +130,11 @@ def _read(path: Path) -> tuple[bytes, Metadata]:
     except Exception as error:  # protobuf's errors share no base class
         raise ModelError(f"{path} is not an ONNX file that can be read; export the model again") from error
     manifest.verify(path, content)
-    return content, metadata_of({entry.key: entry.value for entry in model.metadata_props}, name=str(path))
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    metadata, familiarity = metadata_of(properties, name=str(path)), properties.get(FAMILIARITY_KEY)
+    if familiarity is None:
+        return content, metadata, None
+    return content, metadata, Gaussians.from_json(familiarity, len(metadata.labels), name=str(path))
 
 
 def described_file(content: bytes, metadata: Metadata, gaussians: Gaussians | None) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.data import REGISTRY as DATASETS
-from vision_zoo.data.dataset import Dataset, Split
+from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.data.folder_contents import pictures_to_score
 from vision_zoo.data.own_folder import folder_name, folder_path, is_own_folder
 from vision_zoo.data.split import stratified_holdout
@@ -44,30 +44,47 @@ def images_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None
         DataError: the data is not there, or it has other labels.
     """
     if dataset is not None:
-        if not is_own_folder(dataset):
-            raise UsageError(f"cannot calibrate on {dataset}; expected folder:PATH, or no --dataset")
-        path = folder_path(dataset)
-        _, splits = pictures_to_score(path, metadata.labels, metadata.input)
-        return CalibrationImages(splits.test, folder_name(path), None)
-    if metadata.dataset not in DATASETS:
-        raise UsageError(
-            f"{metadata.recipe} was trained on {metadata.dataset}, which is not at hand; export its run again, or pass "
-            "--dataset folder:PATH with pictures that it was not trained on"
-        )
-    return _own(metadata, DATASETS.find(metadata.dataset), data_dir)
-
-
-def _own(metadata: Metadata, dataset: Dataset, data_dir: Path | None) -> CalibrationImages:
-    if (dataset.labels, dataset.input.shape) != (metadata.labels, metadata.input.shape):
-        raise DataError(
-            f"{metadata.recipe} has other labels or another input than {dataset.name}; export its run again"
-        )
-    splits = dataset.load(data_dir)
+        return CalibrationImages(_pictures(metadata, dataset), folder_name(folder_path(dataset)), None)
+    splits = _published(metadata, data_dir)
     recipe = RECIPES.find(metadata.recipe) if metadata.recipe in RECIPES else None
     if recipe is not None and recipe.data.dataset == metadata.dataset and recipe.stopping.is_validated:
         return CalibrationImages(training_splits(splits, recipe)["validation"], HELD_OUT, splits.test)
     rest, used = stratified_holdout(np.asarray(splits.test.labels), len(splits.test) // 2, seed=_SEED)
     return CalibrationImages(splits.test.take(used), HALF_OF_TEST, splits.test.take(rest))
+
+
+def splits_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None) -> tuple[Split, Split]:
+    """What to quantise a file on, and what to verify it on: the training and the test split of its dataset.
+
+    With a `dataset` `folder:PATH`, its pictures are both. Raises as `images_for`.
+    """
+    if dataset is not None:
+        pictures = _pictures(metadata, dataset)
+        return pictures, pictures
+    splits = _published(metadata, data_dir)
+    return splits.train, splits.test
+
+
+def _pictures(metadata: Metadata, dataset: str) -> Split:
+    if not is_own_folder(dataset):
+        raise UsageError(f"cannot take the images of {dataset}; expected folder:PATH, or no --dataset")
+    _, splits = pictures_to_score(folder_path(dataset), metadata.labels, metadata.input)
+    return splits.test
+
+
+def _published(metadata: Metadata, data_dir: Path | None) -> Splits:
+    """The dataset that a file was trained on."""
+    if metadata.dataset not in DATASETS:
+        raise UsageError(
+            f"{metadata.recipe} was trained on {metadata.dataset}, which is not at hand; export its run again, or pass "
+            "--dataset folder:PATH with pictures that it was not trained on"
+        )
+    dataset = DATASETS.find(metadata.dataset)
+    if (dataset.labels, dataset.input.shape) != (metadata.labels, metadata.input.shape):
+        raise DataError(
+            f"{metadata.recipe} has other labels or another input than {dataset.name}; export its run again"
+        )
+    return dataset.load(data_dir)
 
 
 def require_unseen(metadata: Metadata, images: CalibrationImages, accuracy: float) -> None:

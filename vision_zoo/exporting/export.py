@@ -161,7 +161,7 @@ def export_onnx(
     path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()
     gaussians = None if calibrated is None else calibrated.gaussians
-    manifest.publish(path, described_file(_stripped(content), metadata, gaussians))
+    manifest.publish(path, described_file(stripped(content), metadata, gaussians))
     return ExportedModel(path, verification, replaced, metadata.embeddings, refitted)
 
 
@@ -272,7 +272,7 @@ def load_exporter() -> None:
     to_onnx(ImageClassifier(nn.Flatten(), mean=(0.5,), std=(0.5,)), (1, 1, 1))
 
 
-def _stripped(content: bytes) -> bytes:
+def stripped(content: bytes) -> bytes:
     """A serialised model of `IR_VERSION` without what torch and the converters leave in it."""
     import onnx
 

@@ -39,14 +39,15 @@ _QUANTISED = (
 """What integers are worth it for, and what then need not go back to floating point in between."""
 
 
-def to_precision(content: bytes, precision: Precision, training: Split) -> bytes:
+def to_precision(content: bytes, precision: Precision, training: Split, *, full_range: bool = False) -> bytes:
     """A serialised ONNX model as one that computes in `precision`; `training` gives images to calibrate on.
 
     `int8` is static: quantise and dequantise nodes (QDQ), unsigned activations, signed weights with a scale per
-    channel. Normalisation and the last layer stay in single precision: logits in 256 steps would tie. Weights keep to 7
-    bits (`reduce_range`): processors without VNNI add pairs of products in 16 bits, which would overflow silently. Those
-    of depthwise convolutions are multiplied in 16 bits everywhere and have all 8, which such networks need; their layers
-    up to the first depthwise one, of few channels, cost accuracy and gain no time, and stay in single precision.
+    channel. Normalisation and the last layer stay in single precision: logits in 256 steps would tie. Unless weights
+    have the `full_range`, they keep to 7 bits (`reduce_range`): processors without VNNI add pairs of products in 16
+    bits, which would overflow silently. Those of depthwise convolutions are multiplied in 16 bits everywhere and have
+    all 8, which such networks need; their layers up to the first depthwise one, of few channels, cost accuracy and gain
+    no time, and stay in single precision.
 
     Raises:
         ExportError: the graph cannot be converted.
@@ -56,7 +57,7 @@ def to_precision(content: bytes, precision: Precision, training: Split) -> bytes
         return content
     try:
         with _quiet():
-            return _half(content) if precision == "fp16" else _quantised(content, training)
+            return _half(content) if precision == "fp16" else _quantised(content, training, full_range)
     except OSError as error:
         raise atomic.storage_error(Path(tempfile.gettempdir()), error) from error
     except Exception as error:  # the converters' errors share no base class
@@ -76,7 +77,7 @@ def _half(content: bytes) -> bytes:
     return bytes(converted.SerializeToString())
 
 
-def _quantised(content: bytes, training: Split) -> bytes:
+def _quantised(content: bytes, training: Split, full_range: bool) -> bytes:
     onnx_runtime.load()
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -101,7 +102,7 @@ def _quantised(content: bytes, training: Split) -> bytes:
         graph = onnx.load(prepared).graph
         logits = next(str(node.name) for node in graph.node if OUTPUT_NAMES[0] in node.output)
         first, depthwise = _depthwise(graph)
-        full_range = {"axis": 0, "quant_type": QuantType.QInt8, "symmetric": True, "reduce_range": False}
+        all_bits = {"axis": 0, "quant_type": QuantType.QInt8, "symmetric": True, "reduce_range": False}
         quantize_static(
             str(prepared),
             str(quantised),
@@ -112,8 +113,8 @@ def _quantised(content: bytes, training: Split) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            reduce_range=True,
-            extra_options={"TensorQuantOverrides": {weight: [full_range] for weight in depthwise}},
+            reduce_range=not full_range,
+            extra_options={"TensorQuantOverrides": {weight: [all_bits] for weight in depthwise}},
         )
         return quantised.read_bytes()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,36 +80,79 @@ def verify_graph(
     progress.start("verifying", 2 * len(split), "images")
     expected = evaluate(classifier, split)
     progress.advance(len(split))
-    logits, probabilities = run_graph(content, split.images, progress=progress)
-    single, _ = run_graph(content, split.images[:_SINGLE_IMAGES], batch_size=1)
-    difference = max(
-        float(np.abs(logits - expected.logits).max()),
-        float(np.abs(single - expected.logits[: len(single)]).max()),
+    further = None if more is None or tolerance.logit_difference is not None else further_images(split, more)
+    return verify_logits(
+        content,
+        split,
+        expected.logits,
+        tolerance,
+        further=None
+        if further is None
+        else (np.asarray(further.images), evaluate(classifier, further).predictions),
+        progress=progress,
     )
+
+
+def further_images(split: Split, more: Split) -> Split | None:
+    """Images of `more` that count for the agreement of a graph that may differ; None where `split` has enough."""
+    missing = min(len(more), _ENOUGH_IMAGES - len(split))
+    return more.spread(missing) if missing > 0 else None
+
+
+def verify_logits(
+    content: bytes,
+    split: Split,
+    expected: NDArray[np.float32],
+    tolerance: Tolerance,
+    *,
+    further: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None,
+    of: str = "checkpoint",
+    options: Any = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Compare a serialised graph with the logits `expected` `[n, classes]` of every image of `split`.
+
+    `further` are images with the classes that they should get, which count for the agreement as well. `of` names what
+    gave those answers, `options` are those of the session.
+
+    Raises:
+        ExportError: as `verify_graph`.
+    """
+    logits, probabilities = run_graph(content, split.images, options=options, progress=progress)
+    single, _ = run_graph(content, split.images[:_SINGLE_IMAGES], batch_size=1, options=options)
+    difference = max(
+        float(np.abs(logits - expected).max()),
+        float(np.abs(single - expected[: len(single)]).max()),
+    )
+    predictions = expected.argmax(axis=1)
     verification = Verification(
         images=len(split),
-        argmax_agreement=float((logits.argmax(axis=1) == expected.predictions).mean()),
+        argmax_agreement=float((logits.argmax(axis=1) == predictions).mean()),
         max_logit_difference=difference,
-        checkpoint_accuracy=expected.accuracy,
+        checkpoint_accuracy=float((predictions == split.labels).mean()),
         accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
         ood_energy_threshold=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
     )
     if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise ExportError("the graph returns non-finite values or no probabilities; nothing was written")
     agreed, images = verification.argmax_agreement * verification.images, verification.images
-    if more is not None and tolerance.logit_difference is None and images < _ENOUGH_IMAGES:
-        further = more.spread(min(len(more), _ENOUGH_IMAGES - images))
-        predictions = run_graph(content, further.images)[0].argmax(axis=1)
-        agreed += float((predictions == evaluate(classifier, further).predictions).sum())
-        images += len(further)
-    require(
-        verification, tolerance, agreed / images, images, largest_logit=float(np.abs(expected.logits).max())
-    )
+    if further is not None:
+        found = run_graph(content, further[0], options=options)[0].argmax(axis=1)
+        agreed += float((found == further[1]).sum())
+        images += len(found)
+    largest = float(np.abs(expected).max())
+    require(verification, tolerance, agreed / images, images, largest_logit=largest, of=of)
     return verification
 
 
 def require(
-    verification: Verification, tolerance: Tolerance, agreement: float, images: int, *, largest_logit: float
+    verification: Verification,
+    tolerance: Tolerance,
+    agreement: float,
+    images: int,
+    *,
+    largest_logit: float,
+    of: str = "checkpoint",
 ) -> None:
     """Raise ExportError where `verification`, or the agreement on so many images, is beyond `tolerance`."""
     limit = None
@@ -119,7 +163,7 @@ def require(
     ):
         expected = "any" if limit is None else f"at most {limit:.3g}"
         raise ExportError(
-            f"the graph does not predict what the checkpoint predicts: argmax agreement {agreement:.4%} "
+            f"the graph does not predict what the {of} predicts: argmax agreement {agreement:.4%} "
             f"(expected at least {tolerance.argmax_agreement:.2%}), largest logit difference "
             f"{verification.max_logit_difference:.3g} (expected {expected}) on {images} images; nothing was written"
         )
@@ -127,7 +171,7 @@ def require(
     allowed = max(1.0, tolerance.accuracy_loss * verification.images) if tolerance.accuracy_loss else 0.0
     if lost > allowed + _ROUNDING:
         raise ExportError(
-            f"the graph's accuracy is {100 * lost / verification.images:.2f} points below the checkpoint's "
+            f"the graph's accuracy is {100 * lost / verification.images:.2f} points below the {of}'s "
             f"{verification.checkpoint_accuracy:.2%}: it loses {lost:.0f} of {verification.images:,} test images, "
             f"expected at most {int(allowed + _ROUNDING)}; nothing was written"
         )
@@ -148,15 +192,30 @@ def verify_embeddings(
     expected = torch.cat(
         list(in_batches(lambda batch: classifier(batch)[1], images, torch.device("cpu")))
     ).numpy()
-    (found,) = run_graph(content, images, outputs=[EMBEDDINGS])
-    (single,) = run_graph(content, images[:_SINGLE_IMAGES], batch_size=1, outputs=[EMBEDDINGS])
+    return compare_embeddings(content, images, expected, tolerance)
+
+
+def compare_embeddings(
+    content: bytes,
+    images: NDArray[np.uint8],
+    expected: NDArray[np.float32],
+    tolerance: Tolerance,
+    *,
+    of: str = "checkpoint",
+    options: Any = None,
+) -> float:
+    """Do as `verify_embeddings` with the embeddings `expected` `[n, width]` of `images`, which `of` gave."""
+    (found,) = run_graph(content, images, outputs=[EMBEDDINGS], options=options)
+    (single,) = run_graph(
+        content, images[:_SINGLE_IMAGES], batch_size=1, outputs=[EMBEDDINGS], options=options
+    )
     differences = (found - expected, single - expected[: len(single)])
     difference = float(np.max([np.abs(values).max() for values in differences]))
     cosine, limit = float(_cosines(found, expected).mean()), tolerance.logit_difference
     allowed = np.inf if limit is None else limit * max(1.0, float(np.abs(expected).max()))
     if not (difference <= allowed and cosine >= _LEAST_COSINE):
         raise ExportError(
-            f"the graph's embeddings are not the checkpoint's: largest difference {difference:.3g} (expected at most "
+            f"the graph's embeddings are not the {of}'s: largest difference {difference:.3g} (expected at most "
             f"{allowed:.3g}), mean cosine similarity {cosine:.4f} (expected at least {_LEAST_COSINE}); "
             "nothing was written"
         )
@@ -176,15 +235,18 @@ def run_graph(
     *,
     batch_size: int = onnx_runtime.BATCH,
     outputs: Sequence[str] = OUTPUT_NAMES,
+    options: Any = None,
     progress: Progress | None = None,
 ) -> tuple[NDArray[np.float32], ...]:
-    """The `outputs` of a serialised graph for images uint8 `[n, …]`, float32 `[n, width]` each, on all cores.
+    """The `outputs` of a serialised graph for images uint8 `[n, …]`, float32 `[n, width]` each.
+
+    Without session `options` it runs on all cores.
 
     Raises:
         ExportError: the graph does not load or run.
     """
     try:
-        session = onnx_runtime.make_session(content, onnx_runtime.session_options(threads=0))
+        session = onnx_runtime.make_session(content, options or onnx_runtime.session_options(threads=0))
         parts = []
         for batch in onnx_runtime.batches(images, batch_size):
             parts.append(session.run(list(outputs), {INPUT_NAME: batch}))
