@@ -7,6 +7,7 @@ keeps stderr quiet. Errors are those of `vision_zoo.core.errors`. Nothing heavy 
 from vision_zoo.api.auditing import Audit, audit
 from vision_zoo.api.comparison import Comparison, compare
 from vision_zoo.api.inference import Classifier, LabelProbability, LabelSet, evaluate, export_html, load
+from vision_zoo.api.optimizing import optimize
 from vision_zoo.api.runs import ExportedFile, FinishedRun, export, report, resume, train
 from vision_zoo.api.sites import site
 
@@ -24,6 +25,7 @@ __all__ = [
     "export",
     "export_html",
     "load",
+    "optimize",
     "report",
     "resume",
     "site",

@@ -59,6 +59,7 @@ COMMANDS = {
     "export": "export.export",
     "reproduce": "experiments.reproduce",
     "calibrate": "calibrate.calibrate",
+    "optimize": "optimize.optimize",
     "compare": "compare.compare",
     "evaluate": "predict.evaluate",
     "bench": "bench.bench",

@@ -17,6 +17,7 @@ _HARMLESS = {
     "bench": ["--models-dir", "no-models"],
     "compare": ["--dataset", "mnist", "--data-dir", "no-data"],
     "demo": ["--models-dir", "nowhere"],
+    "optimize": ["no-model"],
     "predict": ["no-model", "no-image.png"],
     "reproduce": ["simple_cnn-mnist", "--data-dir", "no-data"],
     "serve": ["--models-dir", "nowhere"],
@@ -35,6 +36,7 @@ _ELSEWHERE = {
 
 _TEXTS = {
     ("bench", "--batch-sizes"): "{},8",
+    ("optimize", "--batch-sizes"): "{},8",
     ("train", "--crop-scale"): "{},1",
     ("compare", "--crop-scale"): "{},1",
     ("compare", "--budget"): "{}",

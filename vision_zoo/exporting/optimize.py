@@ -1,0 +1,285 @@
+"""Optimize an exported file for this machine: the fastest graph and session options that pass verification."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_zoo.artifact import manifest
+from vision_zoo.artifact.familiarity import Gaussians
+from vision_zoo.artifact.metadata import EMBEDDINGS, Metadata, file_name
+from vision_zoo.artifact.session_options import SessionOptions, TunedOptions
+from vision_zoo.core import onnx_runtime
+from vision_zoo.core.environment import has_vnni
+from vision_zoo.core.errors import DataError, ExportError, UsageError
+from vision_zoo.core.progress import Progress, SilentProgress
+from vision_zoo.core.tables import counted
+from vision_zoo.data.dataset import Split
+from vision_zoo.exporting.calibrate import calibrate_graph, described_file, read_file, with_temperature
+from vision_zoo.exporting.calibration import MIN_IMAGES
+from vision_zoo.exporting.calibration_images import images_for, require_unseen, splits_for
+from vision_zoo.exporting.export import stripped
+from vision_zoo.exporting.graph import has_branches
+from vision_zoo.exporting.quantize import to_precision
+from vision_zoo.exporting.session_search import PLAIN, Graph, Measured, SearchSettings, choose, search
+from vision_zoo.exporting.verify import (
+    FULL_PRECISION,
+    REDUCED_PRECISION,
+    Verification,
+    compare_embeddings,
+    further_images,
+    run_graph,
+    verify_logits,
+)
+
+SEVEN_BITS, EIGHT_BITS = "int8, 7-bit weights", "int8, 8-bit weights"
+"""Names of graphs in 8-bit integers: with weights of a reduced range, and of the full range."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A graph with session options, and what became of it.
+
+    `accuracy` and `argmax_agreement` (with the original file) are fractions of the test images; `milliseconds` are the
+    median of a call by batch size; `speedup` is against the original file with the usual options, in turns. The fastest
+    were measured again together, and are `final`. A graph that is left out has a `reason`, and is not measured.
+    """
+
+    graph: str
+    accuracy: float | None = None
+    argmax_agreement: float | None = None
+    options: SessionOptions | None = None
+    milliseconds: Mapping[int, float] | None = None
+    speedup: float | None = None
+    final: bool = False
+    chosen: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class OptimizedFile:
+    """The file at `path`: the first of `candidates` is the original, and one is `chosen`.
+
+    `images` is the number of test images, `options` are those that are stored, `notes` what else the user should know.
+    """
+
+    path: Path
+    replaced: bool
+    images: int
+    options: TunedOptions
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def original(self) -> Candidate:
+        """The original file with the usual options."""
+        return self.candidates[0]
+
+    @property
+    def chosen(self) -> Candidate:
+        """What was written."""
+        return next(candidate for candidate in self.candidates if candidate.chosen)
+
+    @property
+    def shown(self) -> list[Candidate]:
+        """Finalists, the fastest candidate of each other graph, and those that were left out."""
+        found: list[Candidate] = []
+        for one in sorted(self.candidates, key=lambda one: (not one.final, -(one.speedup or 0))):
+            if one.final or one.reason or one.graph not in {other.graph for other in found}:
+                found.append(one)
+        return found
+
+
+def optimize_file(
+    path: Path,
+    settings: SearchSettings,
+    *,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    output_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> OptimizedFile:
+    """Write what is fastest on this machine's CPU of an exported file, its 8-bit versions and session options.
+
+    Its 8-bit versions are verified against the file itself on the test split of its dataset, or on the pictures of
+    `dataset` `folder:PATH`, with the tolerances of `export`. A file that computes in another precision than single is not
+    quantised: only its options are chosen. The result is in `output_dir`, by default beside the file: in its place, or
+    as `<name>-int8.onnx`.
+
+    Raises:
+        UsageError, DataError: as `calibration_images.images_for`.
+        ModelError: the file is missing, damaged, foreign or not the one that its manifest lists.
+        ExportError: the file does not run.
+        StorageError: the folder cannot be written.
+    """
+    progress = progress or SilentProgress()
+    content, metadata, gaussians = read_file(path)
+    training, test = splits_for(metadata, dataset=dataset, data_dir=data_dir)
+    outputs = tuple(metadata.outputs)
+    original = Graph(metadata.precision, content, outputs, metadata.full_range)
+    judge = _Judge.of(original, training, test, progress)
+    graphs, left_out = [original], []
+    verified: dict[str, Verification] = {original.name: judge.verify(original, PLAIN, progress)}
+    for name in _names(metadata):
+        try:
+            graph = Graph(name, _quantised(content, name, training), outputs, name == EIGHT_BITS)
+            verified[name] = judge.verify(graph, PLAIN, progress)
+            graphs.append(graph)
+        except ExportError as error:
+            left_out.append(Candidate(name, reason=_reason(error)))
+    found = search(
+        graphs,
+        np.asarray(test.images),
+        settings,
+        branches=has_branches(content),
+        progress=progress,
+    )
+    chosen = choose(found, graphs)
+    while chosen.options.optimization != "all" or chosen.options.parallel:  # verified with neither
+        try:
+            verified[chosen.graph.name] = judge.verify(chosen.graph, chosen.options, progress)
+            break
+        except ExportError as error:
+            left_out.append(Candidate(chosen.graph.name, options=chosen.options, reason=_reason(error)))
+            found.remove(chosen)
+            chosen = choose(found, graphs)
+    tuned = TunedOptions.measured_here(chosen.options, settings.batch_sizes)
+    notes: list[str] = []
+    if chosen.graph is original:
+        target = (output_dir or path.parent) / path.name
+        described = replace(metadata, session_options=tuned)
+    else:
+        target = (output_dir or path.parent) / file_name(path.stem, "int8")
+        described = _described(metadata, verified[chosen.graph.name], chosen.graph.full_range)
+        content = stripped(chosen.graph.content)
+        content, described, gaussians, notes = _calibrated(content, described, metadata, dataset, data_dir)
+        described = replace(described, session_options=tuned)
+    replaced = target.exists()
+    manifest.publish(target, described_file(content, described, gaussians))
+    rows = tuple(_candidate(one, verified[one.graph.name], chosen=one is chosen) for one in found)
+    return OptimizedFile(target, replaced, len(test), tuned, (*rows, *left_out), tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """The original's answers, which other graphs are compared with."""
+
+    original: Graph
+    test: Split
+    logits: NDArray[np.float32]
+    further: tuple[NDArray[np.uint8], NDArray[np.int64]] | None
+    embeddings: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, original: Graph, training: Split, test: Split, progress: Progress) -> "_Judge":
+        options = onnx_runtime.session_options(threads=0, exact_products=original.full_range)
+        progress.start("running the original file", len(test), "images")
+        logits, *_ = run_graph(original.content, test.images, options=options, progress=progress)
+        more = None if training is test else further_images(test, training)
+        further = None
+        if more is not None:
+            images = np.asarray(more.images)
+            further = images, run_graph(original.content, images, options=options)[0].argmax(axis=1)
+        embeddings = None
+        if EMBEDDINGS in original.outputs:
+            (embeddings,) = run_graph(original.content, test.images, options=options, outputs=[EMBEDDINGS])
+        return cls(original, test, logits, further, embeddings)
+
+    def verify(self, graph: Graph, options: SessionOptions, progress: Progress) -> Verification:
+        """Compare a graph, run with the level and mode of `options` on all cores, with the original's answers.
+
+        Raises:
+            ExportError: it differs by more than `export` would allow, or there are too few images to tell.
+        """
+        images = len(self.test) + (0 if self.further is None else len(self.further[1]))
+        if graph is not self.original and images < MIN_IMAGES:
+            raise ExportError(
+                f"{counted(images, 'image')} are too few to verify it on; expected {MIN_IMAGES} or more"
+            )
+        tolerance = FULL_PRECISION if graph is self.original else REDUCED_PRECISION
+        made = graph.options(options)
+        if not options.parallel:
+            made.intra_op_num_threads = 0
+        progress.start(f"verifying {graph.name}", len(self.test), "images")
+        verification = verify_logits(
+            graph.content,
+            self.test,
+            self.logits,
+            tolerance,
+            further=None if graph is self.original else self.further,
+            of="original file",
+            options=made,
+            progress=progress,
+        )
+        if self.embeddings is not None:
+            images_of = np.asarray(self.test.images)
+            compare_embeddings(
+                graph.content, images_of, self.embeddings, tolerance, of="original file", options=made
+            )
+        return verification
+
+
+def _names(metadata: Metadata) -> Sequence[str]:
+    """The 8-bit graphs to try: with VNNI a reduced range of weights has no use."""
+    if metadata.precision != "fp32":
+        return ()
+    return (EIGHT_BITS,) if has_vnni() else (SEVEN_BITS, EIGHT_BITS)
+
+
+def _quantised(content: bytes, name: str, training: Split) -> bytes:
+    return to_precision(with_temperature(content, 1.0), "int8", training, full_range=name == EIGHT_BITS)
+
+
+def _reason(error: ExportError) -> str:
+    return str(error).removesuffix("; nothing was written")
+
+
+def _described(metadata: Metadata, verification: Verification, full_range: bool) -> Metadata:
+    """The metadata of a graph in 8-bit integers; its accuracy is the original's where no test image is left."""
+    described = replace(
+        metadata,
+        precision="int8",
+        weights="int8",
+        full_range=full_range,
+        ood_energy_threshold=round(verification.ood_energy_threshold, 4),
+        calibration=None,
+    )
+    if metadata.refitted:
+        return described
+    return replace(described, test_accuracy=verification.accuracy, test_images=verification.images)
+
+
+def _calibrated(
+    content: bytes, metadata: Metadata, former: Metadata, dataset: str | None, data_dir: Path | None
+) -> tuple[bytes, Metadata, Gaussians | None, list[str]]:
+    """The graph calibrated anew where the original was; else as it is, with a note where that is a loss."""
+    if former.calibration is None:
+        return content, metadata, None, []
+    try:
+        if metadata.refitted:
+            raise UsageError("the file was fitted to its test images, too")
+        images = images_for(metadata, dataset=dataset, data_dir=data_dir)
+        if len(images.split) < MIN_IMAGES:
+            raise UsageError(f"{counted(len(images.split), 'image')} are too few")
+        found = calibrate_graph(
+            content, images.split, calibrated_on=images.calibrated_on, full_range=metadata.full_range
+        )
+        require_unseen(metadata, images, found.accuracy)
+    except (UsageError, DataError) as error:
+        return content, metadata, None, [f"the 8-bit file is not calibrated, as the original is: {error}"]
+    return found.content, replace(metadata, calibration=found.calibration), found.gaussians, []
+
+
+def _candidate(one: Measured, verification: Verification, *, chosen: bool) -> Candidate:
+    return Candidate(
+        graph=one.graph.name,
+        accuracy=verification.accuracy,
+        argmax_agreement=verification.argmax_agreement,
+        options=one.options,
+        milliseconds={size: round(value, 4) for size, value in one.milliseconds.items()},
+        speedup=round(1 / one.ratio, 3),
+        final=one.final,
+        chosen=chosen,
+    )
