@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import RunError
-from vision_zoo.core.model_results import WebPage, WebPageResult
+from vision_zoo.core.model_results import OptimizeResult, WebPage, WebPageResult
 from vision_zoo.core.results import (
     GridResult,
     RecipeResult,
@@ -30,6 +30,7 @@ KINDS = {
     "timing": TimingResult,
     "zoo": ZooResult,
     "web_page": WebPageResult,
+    "optimize": OptimizeResult,
 }
 
 

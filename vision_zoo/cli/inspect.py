@@ -153,7 +153,7 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
         "output": f"logits, probabilities: float32 [batch, {len(described['labels'])}]"
         + (f"; embeddings: float32 [batch, {described['embeddings']}]" if "embeddings" in described else ""),
         "precision": described["precision"]
-        + (", weights of 8 bits: for processors with VNNI" if described.get("full_range") else ""),
+        + (", with weights of all 8 bits" if described.get("full_range") else ""),
         "large weights": described["weights"],
         "parameters": f"{described['parameters']:,}",
         "MACs": f"{described['macs']:,} for one image",

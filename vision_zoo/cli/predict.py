@@ -103,7 +103,9 @@ def predict(
 
     sources = _sources(images or [], files_from)
     warn_of_fallback(provider)
-    session = Session(find_model(model, models_dir), provider=provider)
+    # Several images are classified in as many calls at once as there are cores.
+    threads = 1 if len(sources) > 1 else None
+    session = Session(find_model(model, models_dir), provider=provider, threads=threads)
     if output_format != "json":
         report_model(session.path)
     width = None if embeddings is None else embedding_width(session)

@@ -1,4 +1,4 @@
-"""Results of exported files: how far their probabilities can be trusted, and their pages in a browser."""
+"""Results of exported files: honesty of their probabilities, gains by optimization, and their pages in a browser."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +114,54 @@ class UnfamiliarResult:
     kind: Literal["unfamiliar"] = "unfamiliar"
     environment: Environment
     models: Sequence[UnfamiliarModel] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedGraph:
+    """A version of a file with the session `options` that are the fastest for it.
+
+    `accuracy` and `argmax_agreement` (with the file) are fractions of its test images; `milliseconds` are the median of a
+    call by batch size; `speedup` is against the file with the usual options, in turns. One that was left out has a
+    `reason` only.
+    """
+
+    graph: str
+    options: str | None = None
+    accuracy: float | None = None
+    argmax_agreement: float | None = None
+    milliseconds: Mapping[str, float] | None = None
+    speedup: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizedModel:
+    """What `vision-zoo optimize` found for a shipped file with the hash `sha256`, judged on `images` test images."""
+
+    model: str
+    sha256: str
+    images: int
+    original: TriedGraph
+    chosen: TriedGraph
+    others: Sequence[TriedGraph] = ()
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeResult:
+    """The shipped files, optimized for one machine.
+
+    `instructions` are the vector instructions of the processor; each candidate was timed for `seconds` a batch size and
+    round.
+    """
+
+    schema: Literal[2] = 2
+    kind: Literal["optimize"] = "optimize"
+    environment: Environment
+    instructions: Sequence[str]
+    batch_sizes: Sequence[int]
+    seconds: float
+    models: Sequence[OptimizedModel] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

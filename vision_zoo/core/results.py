@@ -7,6 +7,7 @@
     results/<environment>/web_page.json          pages of `export --html` in a browser
     results/<environment>/zoo.json               the shipped files: accuracy, size, latency
     results/<environment>/uncertainty.json       calibrated copies of them: honesty of probabilities, sets and warnings
+    results/<environment>/optimize.json          the shipped files, optimized for that machine
     results/<environment>/unfamiliar.json        scores that were tried on photographs that models do not know
 Needs no torch.
 """
@@ -19,7 +20,12 @@ from typing import Any, Literal, TypeVar
 from vision_zoo.core import json_file
 from vision_zoo.core.benchmark_row import BenchmarkRow, rows_of_one_image
 from vision_zoo.core.environment import Environment
-from vision_zoo.core.model_results import UncertaintyResult, UnfamiliarResult, WebPageResult
+from vision_zoo.core.model_results import (
+    OptimizeResult,
+    UncertaintyResult,
+    UnfamiliarResult,
+    WebPageResult,
+)
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult, OwnFolderResult
 
 SCHEMA_VERSION: Literal[2] = 2
@@ -238,6 +244,7 @@ Result = TypeVar(
     GridResult,
     ZooResult,
     TimingResult,
+    OptimizeResult,
     OwnFolderAuditResult,
     OwnFolderResult,
     UncertaintyResult,

@@ -1,7 +1,7 @@
 """Images that an exported file without its run can be calibrated on: none that its network was trained on."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ def images_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None
         DataError: the data is not there, or it has other labels.
     """
     if dataset is not None:
-        return CalibrationImages(_pictures(metadata, dataset), folder_name(folder_path(dataset)), None)
+        return CalibrationImages(_pictures(metadata, dataset).test, folder_name(folder_path(dataset)), None)
     splits = _published(metadata, data_dir)
     recipe = RECIPES.find(metadata.recipe) if metadata.recipe in RECIPES else None
     if recipe is not None and recipe.data.dataset == metadata.dataset and recipe.stopping.is_validated:
@@ -53,23 +53,22 @@ def images_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None
     return CalibrationImages(splits.test.take(used), HALF_OF_TEST, splits.test.take(rest))
 
 
-def splits_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None) -> tuple[Split, Split]:
-    """What to quantise a file on, and what to verify it on: the training and the test split of its dataset.
+def splits_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None) -> Splits:
+    """What to quantise a file on, `train`, and to verify it on, `test`: those of the dataset that it was trained on.
 
     With a `dataset` `folder:PATH`, its pictures are both. Raises as `images_for`.
     """
-    if dataset is not None:
-        pictures = _pictures(metadata, dataset)
-        return pictures, pictures
-    splits = _published(metadata, data_dir)
-    return splits.train, splits.test
+    if dataset is None:
+        return _published(metadata, data_dir)
+    pictures = _pictures(metadata, dataset)
+    return replace(pictures, train=pictures.test)
 
 
-def _pictures(metadata: Metadata, dataset: str) -> Split:
+def _pictures(metadata: Metadata, dataset: str) -> Splits:
+    """Pictures of `folder:PATH` as the test split."""
     if not is_own_folder(dataset):
         raise UsageError(f"cannot take the images of {dataset}; expected folder:PATH, or no --dataset")
-    _, splits = pictures_to_score(folder_path(dataset), metadata.labels, metadata.input)
-    return splits.test
+    return pictures_to_score(folder_path(dataset), metadata.labels, metadata.input)[1]
 
 
 def _published(metadata: Metadata, data_dir: Path | None) -> Splits:

@@ -16,7 +16,7 @@ from vision_zoo.core.environment import has_vnni
 from vision_zoo.core.errors import DataError, ExportError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.tables import counted
-from vision_zoo.data.dataset import Split
+from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.exporting.calibrate import calibrate_graph, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import MIN_IMAGES
 from vision_zoo.exporting.calibration_images import images_for, require_unseen, splits_for
@@ -116,22 +116,22 @@ def optimize_file(
     """
     progress = progress or SilentProgress()
     content, metadata, gaussians = read_file(path)
-    training, test = splits_for(metadata, dataset=dataset, data_dir=data_dir)
+    splits = splits_for(metadata, dataset=dataset, data_dir=data_dir)
     outputs = tuple(metadata.outputs)
     original = Graph(metadata.precision, content, outputs, metadata.full_range)
-    judge = _Judge.of(original, training, test, progress)
+    judge = _Judge.of(original, splits, progress)
     graphs, left_out = [original], []
     verified: dict[str, Verification] = {original.name: judge.verify(original, PLAIN, progress)}
     for name in _names(metadata):
         try:
-            graph = Graph(name, _quantised(content, name, training), outputs, name == EIGHT_BITS)
+            graph = Graph(name, _quantised(content, name, splits.train), outputs, name == EIGHT_BITS)
             verified[name] = judge.verify(graph, PLAIN, progress)
             graphs.append(graph)
         except ExportError as error:
             left_out.append(Candidate(name, reason=_reason(error)))
     found = search(
         graphs,
-        np.asarray(test.images),
+        np.asarray(splits.test.images),
         settings,
         branches=has_branches(content),
         progress=progress,
@@ -152,14 +152,14 @@ def optimize_file(
         described = replace(metadata, session_options=tuned)
     else:
         target = (output_dir or path.parent) / file_name(path.stem, "int8")
-        described = _described(metadata, verified[chosen.graph.name], chosen.graph.full_range)
+        described = _described(metadata, verified[chosen.graph.name], splits.variant, chosen.graph.full_range)
         content = stripped(chosen.graph.content)
         content, described, gaussians, notes = _calibrated(content, described, metadata, dataset, data_dir)
         described = replace(described, session_options=tuned)
     replaced = target.exists()
     manifest.publish(target, described_file(content, described, gaussians))
     rows = tuple(_candidate(one, verified[one.graph.name], chosen=one is chosen) for one in found)
-    return OptimizedFile(target, replaced, len(test), tuned, (*rows, *left_out), tuple(notes))
+    return OptimizedFile(target, replaced, len(splits.test), tuned, (*rows, *left_out), tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +173,12 @@ class _Judge:
     embeddings: NDArray[np.float32] | None
 
     @classmethod
-    def of(cls, original: Graph, training: Split, test: Split, progress: Progress) -> "_Judge":
+    def of(cls, original: Graph, splits: Splits, progress: Progress) -> "_Judge":
+        test = splits.test
         options = onnx_runtime.session_options(threads=0, exact_products=original.full_range)
         progress.start("running the original file", len(test), "images")
         logits, *_ = run_graph(original.content, test.images, options=options, progress=progress)
-        more = None if training is test else further_images(test, training)
+        more = None if splits.train is test else further_images(test, splits.train)
         further = None
         if more is not None:
             images = np.asarray(more.images)
@@ -236,7 +237,7 @@ def _reason(error: ExportError) -> str:
     return str(error).removesuffix("; nothing was written")
 
 
-def _described(metadata: Metadata, verification: Verification, full_range: bool) -> Metadata:
+def _described(metadata: Metadata, verification: Verification, variant: str, full_range: bool) -> Metadata:
     """The metadata of a graph in 8-bit integers; its accuracy is the original's where no test image is left."""
     described = replace(
         metadata,
@@ -248,7 +249,12 @@ def _described(metadata: Metadata, verification: Verification, full_range: bool)
     )
     if metadata.refitted:
         return described
-    return replace(described, test_accuracy=verification.accuracy, test_images=verification.images)
+    return replace(
+        described,
+        test_accuracy=verification.accuracy,
+        test_images=verification.images,
+        data_variant=variant,
+    )
 
 
 def _calibrated(
