@@ -5,34 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.familiarity import Gaussians
-from vision_zoo.artifact.metadata import EMBEDDINGS, Metadata, file_name
+from vision_zoo.artifact.metadata import Metadata, file_name
 from vision_zoo.artifact.session_options import SessionOptions, TunedOptions
-from vision_zoo.core import onnx_runtime
 from vision_zoo.core.environment import has_vnni
 from vision_zoo.core.errors import DataError, ExportError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.tables import counted
-from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.calibrate import calibrate_graph, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import MIN_IMAGES
 from vision_zoo.exporting.calibration_images import images_for, require_unseen, splits_for
 from vision_zoo.exporting.export import stripped
 from vision_zoo.exporting.graph import has_branches
 from vision_zoo.exporting.quantize import to_precision
+from vision_zoo.exporting.reference import Reference
 from vision_zoo.exporting.session_search import PLAIN, Graph, Measured, SearchSettings, choose, search
-from vision_zoo.exporting.verify import (
-    FULL_PRECISION,
-    REDUCED_PRECISION,
-    Verification,
-    compare_embeddings,
-    further_images,
-    run_graph,
-    verify_logits,
-)
+from vision_zoo.exporting.verify import Verification
 
 SEVEN_BITS, EIGHT_BITS = "int8, 7-bit weights", "int8, 8-bit weights"
 """Names of graphs in 8-bit integers: with weights of a reduced range, and of the full range."""
@@ -117,109 +108,40 @@ def optimize_file(
     progress = progress or SilentProgress()
     content, metadata, gaussians = read_file(path)
     splits = splits_for(metadata, dataset=dataset, data_dir=data_dir)
-    outputs = tuple(metadata.outputs)
-    original = Graph(metadata.precision, content, outputs, metadata.full_range)
-    judge = _Judge.of(original, splits, progress)
-    graphs, left_out = [original], []
-    verified: dict[str, Verification] = {original.name: judge.verify(original, PLAIN, progress)}
+    original = Graph(metadata.precision, content, tuple(metadata.outputs), metadata.full_range)
+    reference = Reference.of(original, splits, progress)
+    verified = {original: reference.of_original()}
+    left_out = []
     for name in _names(metadata):
         try:
-            graph = Graph(name, _quantised(content, name, splits.train), outputs, name == EIGHT_BITS)
-            verified[name] = judge.verify(graph, PLAIN, progress)
-            graphs.append(graph)
+            graph = _quantised(original, name, splits.train)
+            verified[graph] = reference.verify(graph, PLAIN, progress)
         except ExportError as error:
             left_out.append(Candidate(name, reason=_reason(error)))
-    found = search(
-        graphs,
-        np.asarray(splits.test.images),
-        settings,
-        branches=has_branches(content),
-        progress=progress,
-    )
-    chosen = choose(found, graphs)
+    images, branches = np.asarray(splits.test.images), has_branches(content)
+    found = search(list(verified), images, settings, branches=branches, progress=progress)
+    chosen = choose(found, list(verified))
     while chosen.options.optimization != "all" or chosen.options.parallel:  # verified with neither
         try:
-            verified[chosen.graph.name] = judge.verify(chosen.graph, chosen.options, progress)
+            verified[chosen.graph] = reference.verify(chosen.graph, chosen.options, progress)
             break
         except ExportError as error:
             left_out.append(Candidate(chosen.graph.name, options=chosen.options, reason=_reason(error)))
             found.remove(chosen)
-            chosen = choose(found, graphs)
+            chosen = choose(found, list(verified))
     tuned = TunedOptions.measured_here(chosen.options, settings.batch_sizes)
-    notes: list[str] = []
-    if chosen.graph is original:
-        target = (output_dir or path.parent) / path.name
-        described = replace(metadata, session_options=tuned)
-    else:
-        target = (output_dir or path.parent) / file_name(path.stem, "int8")
-        described = _described(metadata, verified[chosen.graph.name], splits.variant, chosen.graph.full_range)
+    name, notes = path.name, list[str]()
+    if chosen.graph is not original:
+        former, name = metadata, file_name(path.stem, "int8")
+        metadata = _described(former, verified[chosen.graph], splits.variant, chosen.graph.full_range)
         content = stripped(chosen.graph.content)
-        content, described, gaussians, notes = _calibrated(content, described, metadata, dataset, data_dir)
-        described = replace(described, session_options=tuned)
+        content, metadata, gaussians, notes = _calibrated(content, metadata, former, dataset, data_dir)
+    target = (output_dir or path.parent) / name
     replaced = target.exists()
+    described = replace(metadata, session_options=tuned)
     manifest.publish(target, described_file(content, described, gaussians))
-    rows = tuple(_candidate(one, verified[one.graph.name], chosen=one is chosen) for one in found)
+    rows = tuple(_candidate(one, verified[one.graph], chosen=one is chosen) for one in found)
     return OptimizedFile(target, replaced, len(splits.test), tuned, (*rows, *left_out), tuple(notes))
-
-
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """The original's answers, which other graphs are compared with."""
-
-    original: Graph
-    test: Split
-    logits: NDArray[np.float32]
-    further: tuple[NDArray[np.uint8], NDArray[np.int64]] | None
-    embeddings: NDArray[np.float32] | None
-
-    @classmethod
-    def of(cls, original: Graph, splits: Splits, progress: Progress) -> "_Judge":
-        test = splits.test
-        options = onnx_runtime.session_options(threads=0, exact_products=original.full_range)
-        progress.start("running the original file", len(test), "images")
-        logits, *_ = run_graph(original.content, test.images, options=options, progress=progress)
-        more = None if splits.train is test else further_images(test, splits.train)
-        further = None
-        if more is not None:
-            images = np.asarray(more.images)
-            further = images, run_graph(original.content, images, options=options)[0].argmax(axis=1)
-        embeddings = None
-        if EMBEDDINGS in original.outputs:
-            (embeddings,) = run_graph(original.content, test.images, options=options, outputs=[EMBEDDINGS])
-        return cls(original, test, logits, further, embeddings)
-
-    def verify(self, graph: Graph, options: SessionOptions, progress: Progress) -> Verification:
-        """Compare a graph, run with the level and mode of `options` on all cores, with the original's answers.
-
-        Raises:
-            ExportError: it differs by more than `export` would allow, or there are too few images to tell.
-        """
-        images = len(self.test) + (0 if self.further is None else len(self.further[1]))
-        if graph is not self.original and images < MIN_IMAGES:
-            raise ExportError(
-                f"{counted(images, 'image')} are too few to verify it on; expected {MIN_IMAGES} or more"
-            )
-        tolerance = FULL_PRECISION if graph is self.original else REDUCED_PRECISION
-        made = graph.options(options)
-        if not options.parallel:
-            made.intra_op_num_threads = 0
-        progress.start(f"verifying {graph.name}", len(self.test), "images")
-        verification = verify_logits(
-            graph.content,
-            self.test,
-            self.logits,
-            tolerance,
-            further=None if graph is self.original else self.further,
-            of="original file",
-            options=made,
-            progress=progress,
-        )
-        if self.embeddings is not None:
-            images_of = np.asarray(self.test.images)
-            compare_embeddings(
-                graph.content, images_of, self.embeddings, tolerance, of="original file", options=made
-            )
-        return verification
 
 
 def _names(metadata: Metadata) -> Sequence[str]:
@@ -229,8 +151,11 @@ def _names(metadata: Metadata) -> Sequence[str]:
     return (EIGHT_BITS,) if has_vnni() else (SEVEN_BITS, EIGHT_BITS)
 
 
-def _quantised(content: bytes, name: str, training: Split) -> bytes:
-    return to_precision(with_temperature(content, 1.0), "int8", training, full_range=name == EIGHT_BITS)
+def _quantised(original: Graph, name: str, training: Split) -> Graph:
+    full_range = name == EIGHT_BITS
+    plain = with_temperature(original.content, 1.0)
+    content = to_precision(plain, "int8", training, full_range=full_range)
+    return Graph(name, content, original.outputs, full_range)
 
 
 def _reason(error: ExportError) -> str:

@@ -131,7 +131,7 @@ def verify_logits(
         max_logit_difference=difference,
         checkpoint_accuracy=float((predictions == split.labels).mean()),
         accuracy=float((logits.argmax(axis=1) == split.labels).mean()),
-        ood_energy_threshold=float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT)),
+        ood_energy_threshold=ood_energy_threshold(logits),
     )
     if not np.isfinite(logits).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4):
         raise ExportError("the graph returns non-finite values or no probabilities; nothing was written")
@@ -143,6 +143,11 @@ def verify_logits(
     largest = float(np.abs(expected).max())
     require(verification, tolerance, agreed / images, images, largest_logit=largest, of=of)
     return verification
+
+
+def ood_energy_threshold(logits: NDArray[np.float32]) -> float:
+    """The 2nd percentile of the energy of logits `[n, classes]`."""
+    return float(np.percentile(energy(logits), _UNFAMILIAR_PER_CENT))
 
 
 def require(
