@@ -32,6 +32,8 @@ def optimized(path: Path, settings: SearchSettings, data_dir: Path | None) -> Op
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder, progress_on_stderr() as progress:
         found = optimize_file(path, settings, data_dir=data_dir, output_dir=Path(folder), progress=progress)
+        for note in found.notes:
+            progress.line(f"{path.stem}: {note}")
     others: dict[str, Candidate] = {}
     for one in found.shown:  # the fastest of a graph comes first
         if one.graph not in (found.original.graph, found.chosen.graph):

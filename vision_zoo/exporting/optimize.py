@@ -22,7 +22,15 @@ from vision_zoo.exporting.export import stripped
 from vision_zoo.exporting.graph import has_branches
 from vision_zoo.exporting.quantize import to_precision
 from vision_zoo.exporting.reference import Reference
-from vision_zoo.exporting.session_search import PLAIN, Graph, Measured, SearchSettings, choose, search
+from vision_zoo.exporting.session_search import (
+    PLAIN,
+    Graph,
+    Measured,
+    SearchSettings,
+    choose,
+    search,
+    unsteady,
+)
 from vision_zoo.exporting.verify import Verification
 
 SEVEN_BITS, EIGHT_BITS = "int8, 7-bit weights", "int8, 8-bit weights"
@@ -141,7 +149,9 @@ def optimize_file(
     described = replace(metadata, session_options=tuned)
     manifest.publish(target, described_file(content, described, gaussians))
     rows = tuple(_candidate(one, verified[one.graph], chosen=one is chosen) for one in found)
-    return OptimizedFile(target, replaced, len(splits.test), tuned, (*rows, *left_out), tuple(notes))
+    return OptimizedFile(
+        target, replaced, len(splits.test), tuned, (*rows, *left_out), (*unsteady(found), *notes)
+    )
 
 
 def _names(metadata: Metadata) -> Sequence[str]:

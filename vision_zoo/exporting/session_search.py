@@ -16,6 +16,7 @@ from vision_zoo.core.bounds import require_between
 from vision_zoo.core.choices import OptimizationLevel
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import UsageError
+from vision_zoo.core.latency import STEADY_WITHIN, Latency
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.scenarios import MAX_BATCH, MAX_SECONDS, single_stream
 
@@ -28,6 +29,10 @@ _HOPELESS = 1.5
 """Times slower than the fastest graph on one thread: more threads are not tried."""
 _FINALISTS = 4
 _FEW_CORES = 4
+_UNSTEADY = (
+    f"latencies changed by more than {STEADY_WITHIN:.0%} while they were measured, as when other programs run; repeat on "
+    "an idle machine, or with a longer --duration"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +82,14 @@ class Measured:
     """Latency of a graph with session options, as the median of calls.
 
     `milliseconds` are by batch size; `ratio` is the geometric mean over batch sizes of them over those of the first graph
-    with plain options, in turns. `final` says that it was measured in the last round.
+    with plain options, in turns. `steady` is as in `core.latency`, `final` says that it was measured in the last round.
     """
 
     graph: Graph
     options: SessionOptions
     milliseconds: dict[int, float]
     ratio: float
+    steady: bool = True
     final: bool = False
 
 
@@ -141,6 +147,11 @@ def _simplest(measured: Sequence[Measured], graphs: Sequence[Graph]) -> Measured
     )
 
 
+def unsteady(found: Sequence[Measured]) -> list[str]:
+    """A note where the latency of a finalist changed while it was measured; empty where none did."""
+    return [] if all(one.steady for one in found if one.final) else [_UNSTEADY]
+
+
 def _ratio(one: Measured) -> float:
     return one.ratio
 
@@ -164,7 +175,7 @@ def _round(
     sessions = [
         onnx_runtime.make_session(graph.content, graph.options(options)) for graph, options in candidates
     ]
-    times: list[dict[int, float]] = [{} for _ in candidates]
+    times: list[dict[int, Latency]] = [{} for _ in candidates]
     for batch_size in settings.batch_sizes:
         batch = {INPUT_NAME: np.resize(images, (batch_size, *images.shape[1:]))}
         runners = {
@@ -173,10 +184,17 @@ def _round(
         }
         timed = single_stream(runners, batch_size=batch_size, seconds=settings.seconds, progress=progress)
         for own, latency in zip(times, timed.values(), strict=True):
-            own[batch_size] = float(np.median(latency.nanoseconds)) / 1e6
+            own[batch_size] = latency
+    medians = [
+        {size: float(np.median(latency.nanoseconds)) / 1e6 for size, latency in own.items()} for own in times
+    ]
     return [
         Measured(
-            graph, options, own, math.exp(np.mean([math.log(own[size] / times[0][size]) for size in own]))
+            graph,
+            options,
+            own,
+            ratio=math.exp(np.mean([math.log(own[size] / medians[0][size]) for size in own])),
+            steady=all(latency.steady is not False for latency in latencies.values()),
         )
-        for (graph, options), own in zip(candidates, times, strict=True)
+        for (graph, options), own, latencies in zip(candidates, medians, times, strict=True)
     ]
