@@ -13,6 +13,7 @@ from PIL import Image
 import vision_zoo as vz
 from vision_zoo.artifact import manifest, session_options
 from vision_zoo.artifact.session_options import SessionOptions
+from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.cli import app
 from vision_zoo.core import onnx_runtime
 from vision_zoo.core.errors import UsageError
@@ -90,6 +91,9 @@ def test_the_fastest_file_is_written_and_runs_as_it_says(
     assert metadata.calibration is not None
     assert metadata.calibration != former.metadata.calibration
     assert session.gaussians is not None
+    settings = BenchmarkSettings(providers=("cpu",), batch_sizes=(1,), seconds=0.01)
+    (row,) = benchmark([optimized.path], settings, SilentProgress())
+    assert (row.threads, row.test_accuracy) == (2, metadata.test_accuracy)
 
 
 def test_eight_bits_of_weights_never_overflow(optimized: OptimizedFile, mnist_5k: Splits) -> None:
