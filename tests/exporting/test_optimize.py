@@ -126,7 +126,7 @@ def test_options_of_another_processor_and_of_the_user_come_first(
         app(["info", str(path)], standalone_mode=False)
         printed = capsys.readouterr().out
         assert "2 threads, graph optimisation all" in printed or "3 threads" in printed
-        assert ("ignored here, on another processor" in printed) is not used
+        assert ("ignored on this machine" in printed) is not used
 
 
 def test_what_gains_nothing_leaves_the_graph_as_it_is(
@@ -193,6 +193,9 @@ def test_a_few_pictures_are_not_enough_for_another_precision(
     ] * 2
     with pytest.raises(UsageError, match="expected folder:PATH"):
         vz.optimize(exported_model, dataset="mnist", progress=False)
+    for batch_sizes in ((), (1, 8, 1)):
+        with pytest.raises(UsageError, match="expected one or more, all different"):
+            vz.optimize(exported_model, batch_sizes=batch_sizes, progress=False)
 
 
 def test_levels_are_verified_again_where_they_round_otherwise(

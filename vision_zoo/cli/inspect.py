@@ -175,7 +175,11 @@ def _overview(described: dict[str, Any]) -> list[dict[str, Any]]:
         rows["session options"] = (
             f"{stored.description}: fastest for batches of {', '.join(map(str, stored.batch_sizes))} on "
             f"{stored.measured_on}"
-            + ("" if described["session_options_used"] else "; ignored here, on another processor")
+            + (
+                ""
+                if described["session_options_used"]
+                else "; ignored on this machine, for another processor or too few cores"
+            )
         )
     if described["operators"] is not None:
         rows["operators"] = ", ".join(f"{count} {name}" for name, count in described["operators"].items())

@@ -53,8 +53,9 @@ class SearchSettings:
             require_between("threads", self.threads, 1, onnx_runtime.MAX_THREADS)
         for batch_size in self.batch_sizes:
             require_between("batch size", batch_size, 1, MAX_BATCH)
-        if len(set(self.batch_sizes)) != len(self.batch_sizes):
-            raise UsageError(f"batch sizes {self.batch_sizes} have one twice; expected different ones")
+        if not self.batch_sizes or len(set(self.batch_sizes)) != len(self.batch_sizes):
+            given = ", ".join(map(str, self.batch_sizes)) or "none"
+            raise UsageError(f"batch sizes {given} cannot be measured; expected one or more, all different")
 
     def thread_counts(self) -> list[int]:
         """Numbers of threads above one that are tried: all of a few, else powers of two and the largest."""
