@@ -3,7 +3,8 @@
     python -m benchmarks.training [RECIPE…] [--rounds 5] [--seconds 4] [--data-dir DIR]
 
 Every runner runs in a process of its own, in turns, one round after the other; medians are kept. Of the tuned loops the
-one with the best number of workers takes part, found in a round of its own. How many images a runner
+one with the best number of workers takes part, found in a round of its own. What other programs disturbed is repeated.
+How many images a runner
 trains on is chosen so that the course's loop takes `--seconds`. The rate of a large matrix product, measured in the
 same rounds, gives the time below which no loop in single precision can come on this machine.
 """
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +105,17 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
     taken: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     progress.start(recipe, options.rounds * len(names))
     rates = []
+    disturbed = 0
     for _ in range(options.rounds):
-        rates.append(_in_process(recipe, _MATRIX, images, epochs, options)["matrix_rate"])
-        for name in names:
-            taken[name].append(_in_process(recipe, name, images, epochs, options))
-            progress.advance()
+        for name in (_MATRIX, *names):
+            measure = partial(_in_process, recipe, name, images, epochs, options)
+            measured, alone = command.undisturbed(measure, progress)
+            disturbed += not alone
+            if name == _MATRIX:
+                rates.append(measured["matrix_rate"])
+            else:
+                taken[name].append(measured)
+                progress.advance()
     medians = {name: statistics.median(run["seconds"] for run in runs) for name, runs in taken.items()}
     rate = statistics.median(rates)
     floor = taken[_ENGINE][0]["work"] / rate
@@ -125,6 +133,7 @@ def _measure(recipe: str, options: argparse.Namespace, progress: Progress) -> di
         "workers_swept": {name: round(seconds, 4) for name, seconds in sweep.items()},
         "engine_over_tuned": round(tuned / medians[_ENGINE], 2),
         "engine_over_floor": round(medians[_ENGINE] / floor, 2),
+        "disturbed": disturbed,
         "arms": {
             name: {
                 "seconds": round(medians[name], 4),
