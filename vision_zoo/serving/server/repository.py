@@ -1,6 +1,8 @@
 """The served models of a folder: loaded once, and again when their files change."""
 
+import ctypes
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -71,6 +73,7 @@ class Repository:
         self._loaded: dict[str, _Loaded] = {}
         self._refused: dict[str, _Refused] = {}
         self._refreshing = threading.Lock()
+        self._has_changed = False  # in the last refresh
         self._checker = ModelChecker()
 
     @property
@@ -95,6 +98,7 @@ class Repository:
     def refresh(self) -> None:
         """Load what is new or changed in the folder; ModelError if it is gone, and what was loaded stays."""
         with self._refreshing:
+            served = list(self._loaded.values())
             found = list_models(self._models_dir, only_files=False)
             for name in self._loaded.keys() - found.keys():
                 _LOG.info("model removed", extra={"model": name})
@@ -113,6 +117,10 @@ class Repository:
                     )
             for checked in self._checker.check(list(changed)):
                 self._load(*changed[checked.path], checked)
+                _give_back_memory()
+            if self._has_changed:  # a request may have kept a former session until now
+                _give_back_memory()
+            self._has_changed = list(self._loaded.values()) != served
 
     def close(self) -> None:
         """End a `refresh` that is under way; later ones load nothing."""
@@ -152,6 +160,14 @@ class Repository:
         self._refused = {**self._refused, name: refused}
         if former is None or former.reason != reason:
             _LOG.error("model refused", extra={"model": _shown(name), "reason": reason})
+
+
+def _give_back_memory() -> None:
+    """Let glibc give back the memory of former sessions: it keeps what is free between pieces in use."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)
 
 
 def _shown(name: str) -> str:
