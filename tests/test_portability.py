@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import ROOT
-from vision_zoo.serving.server import run
+from vision_zoo.serving.server import listening
 
 _SOURCES = sorted((ROOT / "vision_zoo").rglob("*.py"))
 _POSIX_MODULES = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
@@ -70,9 +70,9 @@ def test_text_files_are_read_and_written_as_utf_8() -> None:
 def test_the_server_accepts_from_one_socket_on_windows(
     monkeypatch: pytest.MonkeyPatch, system: str, sockets: int
 ) -> None:
-    with socket.socket() as listening:
+    with socket.socket() as opened:
         monkeypatch.setattr(os, "name", system)
-        found = run._accepting(listening, 3)
+        found = listening.accepting(opened, 3)
         monkeypatch.undo()
         assert len(found) == sockets
         for other in found[1:]:

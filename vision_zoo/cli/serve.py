@@ -3,12 +3,13 @@
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vision_zoo.cli.options import ModelsDir, Provider, warn_of_fallback
 from vision_zoo.core.bounds import require_between
+from vision_zoo.core.environment import usable_cores
 
 if TYPE_CHECKING:
     from vision_zoo.serving.server.settings import ServerSettings
@@ -73,6 +74,9 @@ def serve(
         int | None,
         typer.Option(help="Threads per model (intra-op). Default: those stored in its file, else 1.", min=1),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Server processes on the port. The limits below are those of each.", min=1)
+    ] = 1,
     page: Annotated[bool, typer.Option("--demo", help="Also serve the demo page at /demo.")] = False,
     open_to_all: Annotated[
         bool, typer.Option("--open-to-all", help="Allow other machines without an API key.")
@@ -87,7 +91,8 @@ def serve(
     max_batch: Annotated[int, typer.Option(help="Largest number of images per request.")] = 256,
     max_pixels: Annotated[int, typer.Option(help="Largest image file, in pixels.")] = 16_000_000,
     max_concurrency: Annotated[
-        int | None, typer.Option(help="Requests running at once. Default: one per core.")
+        int | None,
+        typer.Option(help="Requests running at once. Default: one per core, shared out among the processes."),
     ] = None,
     max_queue: Annotated[
         int, typer.Option(help="Requests waiting at once; further ones are answered with 503.")
@@ -104,13 +109,15 @@ def serve(
     from vision_zoo.serving.server.settings import ServerSettings
 
     require_between("max body MB", max_body_mb, 0, _LARGEST_BODY_MB, above=True)
-    limits: dict[str, Any] = {} if max_concurrency is None else {"max_concurrency": max_concurrency}
+    if max_concurrency is None:
+        max_concurrency = max(1, usable_cores() // max(1, workers))
     settings = ServerSettings(
         models_dir=models_dir,
         host=host,
         port=port,
         provider=provider,
         threads=threads,
+        workers=workers,
         api_key=os.environ.get("VISION_ZOO_API_KEY") or None,
         demo=page,
         open_to_all=open_to_all,
@@ -120,12 +127,12 @@ def serve(
         max_body_bytes=math.ceil(max_body_mb * 2**20),
         max_batch=max_batch,
         max_pixels=max_pixels,
+        max_concurrency=max_concurrency,
         max_queue=max_queue,
         max_connections=max_connections,
         deadline_seconds=deadline,
         read_seconds=read_seconds,
         reload_seconds=reload,
-        **limits,
     )
     _run(settings)
 
@@ -135,6 +142,9 @@ def _run(settings: "ServerSettings") -> None:
 
     with logs.never_waiting():
         warn_of_fallback(settings.provider)
-        from vision_zoo.serving.server.run import serve as run_server
+        if settings.workers > 1:
+            from vision_zoo.serving.server.workers import serve as run_server
+        else:
+            from vision_zoo.serving.server.run import serve as run_server
 
         run_server(settings)

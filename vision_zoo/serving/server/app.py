@@ -27,6 +27,7 @@ from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestC
 from vision_zoo.serving.server.repository import Repository
 from vision_zoo.serving.server.settings import ServerSettings
 from vision_zoo.serving.server.state import State
+from vision_zoo.serving.server.worker import Link
 
 _LOG = logging.getLogger("vision_zoo.server")
 _DESCRIPTION = """Small image classifiers in ONNX Runtime.
@@ -36,8 +37,10 @@ KServe's and Triton's clients work unchanged. `/v1/classify` takes an image file
 """
 
 
-def create_app(settings: ServerSettings) -> RequestContext:
+def create_app(settings: ServerSettings, link: Link | None = None) -> RequestContext:
     """The application over the models of `settings.models_dir`, loaded already.
+
+    `link` connects it with other processes on the same port.
 
     Raises ModelError if the models folder does not exist, or there is no model for the page.
     """
@@ -50,7 +53,9 @@ def create_app(settings: ServerSettings) -> RequestContext:
     admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
     metrics = Metrics(running=lambda: admission.running, waiting=lambda: admission.waiting)
     decoders = Decoders(max_pixels=settings.max_pixels, max_files=settings.max_batch)
-    state = State(settings, repository, admission, metrics, decoders)
+    state = State(settings, repository, admission, metrics, decoders, link)
+    if link is not None:
+        link.report = state.report
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -22,6 +22,7 @@ _LONGEST_TRACEBACK = 8000
 _MAX_BYTES = 8 * 2**20
 _PAUSE_SECONDS = 0.05
 """Between two writes: under load a thread that woke at every line would slow the requests down."""
+_PIECE_BYTES = 4096
 _RETRY_SECONDS = 0.2
 _EXIT_SECONDS = 1.0
 
@@ -86,8 +87,10 @@ class LogWriter:
         written = 0
         try:
             while written < len(content):
+                # What several processes write into one pipe is mixed in pieces of this size.
+                end = content.rfind(b"\n", written, written + _PIECE_BYTES) + 1 or len(content)
                 try:
-                    written += os.write(self._descriptor, memoryview(content)[written:])
+                    written += os.write(self._descriptor, memoryview(content)[written:end])
                 except BlockingIOError:  # somebody who shares the descriptor made it so
                     select.select([], [self._descriptor], [], _RETRY_SECONDS)
         except OSError:

@@ -1,15 +1,20 @@
 """Prometheus metrics for `/metrics`."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from vision_zoo.serving.server import logs
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+_LOADED = "vision_zoo_model_loaded"
+_CREATED = "_created"
 
 
 class Metrics:
@@ -41,11 +46,10 @@ class Metrics:
         self._failures = Counter(
             "vision_zoo_model_failures", "Failed inferences.", ("model",), registry=registry
         )
-        self._models = Gauge(
-            "vision_zoo_model_loaded", "1 for every served model.", ("model", "provider"), registry=registry
-        )
+        self._models = Gauge(_LOADED, "1 for every served model.", ("model", "provider"), registry=registry)
         Gauge("vision_zoo_running", "Requests running.", registry=registry).set_function(running)
         Gauge("vision_zoo_waiting", "Requests waiting in the queue.", registry=registry).set_function(waiting)
+        Gauge("vision_zoo_processes", "Server processes.", registry=registry).set(1)
         registry.register(_DroppedLines())
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -82,3 +86,36 @@ class _DroppedLines(Collector):
         yield CounterMetricFamily(
             "vision_zoo_log_lines_dropped", "Log lines that could not be written.", value=logs.dropped_lines()
         )
+
+
+def add_pages(live: Iterable[str], ended: Iterable[str]) -> str:
+    """The pages of several processes as one: their counts together. Those that have `ended` have no gauges any more."""
+    heads: dict[str, list[str]] = {}
+    series: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for page, has_gauges in (*((page, True) for page in live), *((page, False) for page in ended)):
+        family, kind = "", ""
+        for line in page.splitlines():
+            if line.startswith("#"):
+                _, _, family, kind = line.split(" ", 3)  # of two lines, the second has the type
+                lines = heads.setdefault(family, [])
+                if line not in lines:
+                    lines.append(line)
+            elif kind != "gauge" or has_gauges or family.endswith(_CREATED):
+                name, _, value = line.rpartition(" ")
+                values = series[family]
+                values[name] = _add(family, values[name], float(value)) if name in values else float(value)
+    lines = []
+    for family, head in heads.items():
+        lines += head
+        lines += [f"{name} {_text(value)}" for name, value in series[family].items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _text(value: float) -> str:
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+
+
+def _add(family: str, first: float, second: float) -> float:
+    if family.endswith(_CREATED):
+        return min(first, second)
+    return max(first, second) if family == _LOADED else first + second

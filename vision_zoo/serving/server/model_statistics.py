@@ -5,7 +5,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _PHASES = ("compute_input", "compute_infer", "compute_output")
@@ -69,6 +69,32 @@ class Statistics:
             "batch_stats": [{"batch_size": size, **_as_json(batch)} for size, batch in batches.items()],
             "memory_usage": [],
         }
+
+
+def add_statistics(reports: Iterable[Mapping[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The statistics by model of several processes as those of one."""
+    total: dict[str, dict[str, Any]] = {}
+    for report in reports:
+        for name, entry in report.items():
+            total[name] = _added(total[name], entry) if name in total else entry
+    return total
+
+
+def _added(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Two entries, or parts of them, with the same keys: numbers are added, what is in lists is found by its size."""
+    both = dict(first)
+    for key, value in second.items():
+        if isinstance(value, dict):
+            both[key] = _added(both[key], value)
+        elif isinstance(value, list):
+            sizes = {one["batch_size"]: one for one in both[key]}
+            for one in value:
+                size = one["batch_size"]
+                sizes[size] = {**_added(sizes[size], one), "batch_size": size} if size in sizes else one
+            both[key] = [sizes[size] for size in sorted(sizes)]
+        elif isinstance(value, int):
+            both[key] = max(both[key], value) if key == "last_inference" else both[key] + value
+    return both
 
 
 class _Duration:

@@ -70,12 +70,8 @@ async def server_metadata() -> dict[str, Any]:
 @router.get("/v2/models/stats", tags=["metadata"], responses=responses(401))
 async def all_statistics(request: Request) -> dict[str, list[dict[str, Any]]]:
     """Counts and times of every model, as Triton gives them."""
-    state = state_of(request)
-    return {
-        "model_stats": [
-            state.statistics.of(name, version=VERSION) for name in sorted(state.repository.sessions)
-        ]
-    }
+    statistics = (await state_of(request).total())["statistics"]
+    return {"model_stats": [statistics[name] for name in sorted(statistics)]}
 
 
 @router.get("/v2/models/{model}/stats", tags=["metadata"], responses=_OF_A_MODEL)
@@ -84,7 +80,7 @@ async def model_statistics(request: Request, model: str, version: str = VERSION)
     """Counts and times of a model since the server began: answers, failures, and nanoseconds of each part."""
     state = state_of(request)
     session = find_session(state, model, version)
-    return {"model_stats": [state.statistics.of(session.name, version=VERSION)]}
+    return {"model_stats": [(await state.total())["statistics"][session.name]]}
 
 
 @router.get("/v2/models/{model}", tags=["metadata"], responses=_OF_A_MODEL)
@@ -182,9 +178,8 @@ def _summary(name: str, session: Session) -> dict[str, Any]:
 @router.get("/metrics", tags=["metadata"], responses=responses(401))
 async def metrics(request: Request) -> Response:
     """For Prometheus."""
-    state = state_of(request)
-    providers = {name: session.provider for name, session in state.repository.sessions.items()}
-    return Response(state.metrics.page(providers), headers={"Content-Type": CONTENT_TYPE})
+    page = (await state_of(request).total())["metrics"]
+    return Response(page, headers={"Content-Type": CONTENT_TYPE})
 
 
 def find_session(state: State, model: str, version: str = VERSION) -> Session:

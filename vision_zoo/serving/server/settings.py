@@ -1,6 +1,7 @@
 """Settings of the server, checked before anything is opened."""
 
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class ServerSettings:
         port: 0 takes a free one.
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         threads: of each model, within one operator; by default those of its file, else one.
+        workers: processes on the port, each with its own models and limits. The page takes one.
         api_key: clients send it as `Authorization: Bearer …` or `X-API-Key`. None asks for none.
         demo: serve the page to draw on, too. It asks for the key.
         collect: folder into which visitors of the page may save pictures; None lets them save none.
@@ -47,6 +49,7 @@ class ServerSettings:
     port: int = 8000
     provider: str = "auto"
     threads: int | None = None
+    workers: int = 1
     api_key: str | None = field(default=None, repr=False)
     demo: bool = False
     collect: Path | None = None
@@ -71,6 +74,10 @@ class ServerSettings:
         for name, (lowest, highest) in _RANGES.items():
             if (value := getattr(self, name)) is not None:
                 require_between(name.replace("_", " "), value, lowest, highest)
+        if self.workers > 1 and self.demo:
+            raise UsageError("the page keeps its visitors in one process; leave --workers or --demo out")
+        if self.workers > 1 and sys.platform == "win32":
+            raise UsageError("several processes cannot share a port on Windows; leave --workers out")
         self.browser_rules()
         if not _ROOT_PATH.fullmatch(self.root_path):
             raise UsageError(f"the root path {self.root_path!r} is malformed; expected for example /models")
@@ -102,6 +109,7 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
     "threads": (1, 1024),
+    "workers": (1, 256),
     "max_body_bytes": (1, 2**31),
     "max_batch": (1, 2**20),
     "max_pixels": (1, 2**31),

@@ -43,6 +43,10 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.force_exit = self.force_exit or (self.should_exit and sig == signal.SIGINT)
+        self.stop()
+
+    def stop(self) -> None:
+        """Begin to end, as a signal does."""
         self.should_exit = True
         if not self._told:
             self._told = True

@@ -17,14 +17,18 @@ from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
 from vision_zoo.serving.server.model_statistics import Statistics
-from vision_zoo.serving.server.repository import Repository
+from vision_zoo.serving.server.repository import VERSION, Repository
 from vision_zoo.serving.server.settings import ServerSettings
+from vision_zoo.serving.server.worker import Link, Report
 from vision_zoo.serving.session import Prediction, Session
 
 
 @dataclass(frozen=True)
 class State:
-    """One server's parts. `stopping` is set when it is told to stop: what never ends by itself ends then."""
+    """One server's parts. `stopping` is set when it is told to stop: what never ends by itself ends then.
+
+    `link` is that to the other processes on the port, where there are some.
+    """
 
     settings: ServerSettings
     repository: Repository
@@ -32,8 +36,20 @@ class State:
     metrics: Metrics
 
     decoders: Decoders
+    link: Link | None = None
     statistics: Statistics = field(default_factory=Statistics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def report(self) -> Report:
+        """What this process has counted."""
+        sessions = self.repository.sessions
+        providers = {name: session.provider for name, session in sessions.items()}
+        statistics = {name: self.statistics.of(name, version=VERSION) for name in sessions}
+        return {"metrics": self.metrics.page(providers).decode(), "statistics": statistics}
+
+    async def total(self) -> Report:
+        """What all processes on the port have counted; RequestError (503) if it cannot be found out."""
+        return self.report() if self.link is None else await self.link.total()
 
     @contextlib.asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[Turn]:
