@@ -89,6 +89,12 @@ def serve(
     root_path: RootPath = "",
     max_body_mb: Annotated[float, typer.Option(help="Largest request body, in MiB.")] = 16.0,
     max_batch: Annotated[int, typer.Option(help="Largest number of images per request.")] = 256,
+    max_delay_ms: Annotated[
+        float,
+        typer.Option(
+            help="Milliseconds that requests wait to run with others of the model as one batch, up to --max-batch images."
+        ),
+    ] = 0.0,
     max_pixels: Annotated[int, typer.Option(help="Largest image file, in pixels.")] = 16_000_000,
     max_concurrency: Annotated[
         int | None,
@@ -126,6 +132,7 @@ def serve(
         root_path=root_path.rstrip("/"),
         max_body_bytes=math.ceil(max_body_mb * 2**20),
         max_batch=max_batch,
+        max_delay_ms=max_delay_ms,
         max_pixels=max_pixels,
         max_concurrency=max_concurrency,
         max_queue=max_queue,

@@ -82,7 +82,8 @@ def application(options: Options) -> serve.Application:
 
     def build() -> ASGIApp:
         logs.configure(logging.WARNING)  # Ray keeps a log of requests itself
-        return _Named(create_app(settings))
+        app, _ = create_app(settings)
+        return _Named(app)
 
     replicated = serve.deployment(
         name="vision-zoo",

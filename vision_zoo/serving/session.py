@@ -44,6 +44,11 @@ class Prediction:
         """The `count` most probable class indices of each image, the best first: `[batch, count]`; all without it."""
         return ranking(self.probabilities, count)
 
+    def rows(self, first: int, last: int) -> "Prediction":
+        """The part of images `first` to `last`, without the last."""
+        embeddings = None if self.embeddings is None else self.embeddings[first:last]
+        return Prediction(self.logits[first:last], self.probabilities[first:last], embeddings)
+
     def labelled(
         self, labels: Sequence[str], count: int | None = None
     ) -> list[tuple[tuple[str, float], ...]]:
@@ -63,8 +68,9 @@ def ranking(values: NDArray[np.float32], count: int | None = None) -> NDArray[np
 class Session:
     """A model in ONNX Runtime, verified against its manifest and the artifact contract. Safe for several threads.
 
-    `metadata` is the file's, `gaussians` are those of familiar images where it has some, `provider` is the execution
-    provider that really runs, `size` and `sha256` are of the file's bytes, `verified` says whether a manifest lists them.
+    `name` is that of the file without its suffix, `metadata` is the file's, `numbers` is how many an image's outputs are,
+    `gaussians` are those of familiar images where it has some, `provider` is the execution provider that really runs,
+    `size` and `sha256` are of the file's bytes, `verified` says whether a manifest lists them.
     `options` are the session options that it runs with, `tuned` says whether they are the file's.
 
     Args:
@@ -85,6 +91,7 @@ class Session:
         if threads is not None:
             require_between("threads", threads, 1, MAX_THREADS)
         self.path = path
+        self.name = path.stem
         content, self.verified = _verified(path)
         self.size = len(content)
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -118,11 +125,8 @@ class Session:
             self._session = _load(path, content, provider, self._runtime_options())
         self._shape = self.metadata.input.shape
         self._outputs = list(self.metadata.outputs)
+        self.numbers = sum(self.metadata.outputs.values())
         self._run = self._session.run
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
 
     def predict(self, images: NDArray[np.uint8]) -> Prediction:
         """Classify images, uint8 `[batch, height, width, channels]`.

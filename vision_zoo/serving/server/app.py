@@ -18,10 +18,12 @@ from vision_zoo import __version__
 from vision_zoo.core.errors import ModelError
 from vision_zoo.serving.server import classify, infer, service
 from vision_zoo.serving.server.admission import Admission
+from vision_zoo.serving.server.batching import Batches
 from vision_zoo.serving.server.body import BODIES_BYTES, MemoryBudget
 from vision_zoo.serving.server.compression import Compression
 from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.inline import InlineInfer
 from vision_zoo.serving.server.metrics import Metrics
 from vision_zoo.serving.server.middleware import UNFORESEEN, HeadAsGet, RequestContext
 from vision_zoo.serving.server.repository import Repository
@@ -37,8 +39,8 @@ KServe's and Triton's clients work unchanged. `/v1/classify` takes an image file
 """
 
 
-def create_app(settings: ServerSettings, link: Link | None = None) -> RequestContext:
-    """The application over the models of `settings.models_dir`, loaded already.
+def create_app(settings: ServerSettings, link: Link | None = None) -> tuple[RequestContext, InlineInfer]:
+    """The application over the models of `settings.models_dir`, loaded already, and what answers some of it directly.
 
     `link` connects it with other processes on the same port.
 
@@ -53,7 +55,9 @@ def create_app(settings: ServerSettings, link: Link | None = None) -> RequestCon
     admission = Admission(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
     metrics = Metrics(running=lambda: admission.running, waiting=lambda: admission.waiting)
     decoders = Decoders(max_pixels=settings.max_pixels, max_files=settings.max_batch)
-    state = State(settings, repository, admission, metrics, decoders, link)
+    delay = settings.max_delay_ms / 1e3
+    batches = Batches(admission, delay=delay, max_images=settings.max_batch) if delay else None
+    state = State(settings, repository, admission, metrics, decoders, link, batches)
     if link is not None:
         link.report = state.report
 
@@ -88,8 +92,9 @@ def create_app(settings: ServerSettings, link: Link | None = None) -> RequestCon
         from vision_zoo.serving.demo.mount import mount_page
 
         login = mount_page(app, state)
-    return RequestContext(
-        HeadAsGet(Compression(infer.DirectInfer(app, state))),
+    direct = infer.DirectInfer(app, state)
+    context = RequestContext(
+        HeadAsGet(Compression(direct)),
         metrics=metrics,
         api_key=settings.api_key,
         login=login,
@@ -98,6 +103,7 @@ def create_app(settings: ServerSettings, link: Link | None = None) -> RequestCon
         root_path=settings.root_path,
         stopping=state.stopping,
     )
+    return context, InlineInfer(context, direct, state)
 
 
 def _without_models(settings: ServerSettings) -> None:

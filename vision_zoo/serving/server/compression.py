@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SMALLEST_BYTES = 1000
-_SHORTEST_LENGTH = len(str(_SMALLEST_BYTES))
+SMALLEST_BYTES = 1000
+_SHORTEST_LENGTH = len(str(SMALLEST_BYTES))
 _INLINE_BYTES = 32 * 2**10
 """More is compressed in a thread: this much takes a millisecond."""
 _LEVEL = 4
@@ -48,7 +48,7 @@ class Compression:
     async def _compressed(self, start: Message, message: Message) -> Message:
         """The body's message, compressed if that pays; `start` says so then."""
         body = message.get("body", b"")
-        if message.get("more_body", False) or len(body) < _SMALLEST_BYTES:
+        if message.get("more_body", False) or len(body) < SMALLEST_BYTES:
             return message
         if len(body) <= _INLINE_BYTES:
             content = gzip.compress(body, _LEVEL, mtime=0)

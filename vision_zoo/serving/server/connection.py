@@ -2,12 +2,10 @@
 
 import asyncio
 import functools
-import json
-from collections.abc import Callable
-from http import HTTPStatus
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from vision_zoo.serving.server.connection_limits import (
@@ -16,7 +14,7 @@ from vision_zoo.serving.server.connection_limits import (
     Timeouts,
 )
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
-from vision_zoo.serving.server.middleware import send_error
+from vision_zoo.serving.server.middleware import no_connection_left, refusal
 from vision_zoo.serving.server.request_reader import BETWEEN, BODY, HEAD, RequestReader
 from vision_zoo.serving.server.transport import TURNS, Answering, Turns
 
@@ -24,6 +22,7 @@ _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
 """A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
 _PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
+Inline = Callable[[Scope, bytes, Iterable[tuple[bytes, bytes]]], bytes | None]
 _BEGINNING_OF_A_PROBE = b"GET /v2/health/"
 
 
@@ -34,6 +33,7 @@ class Connection(RequestReader):
         limits: of this and all other connections.
         turns: of the requests of all connections.
         refused: told the status and the message of an answer to what is no request.
+        inline: answers some requests that have arrived, given their body and the server's headers; None for others.
     """
 
     def __init__(
@@ -42,12 +42,15 @@ class Connection(RequestReader):
         limits: ConnectionLimits,
         turns: Turns,
         refused: Callable[[int, str], None],
+        inline: Inline | None = None,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._limits = limits
         self._refused = refused
         self._turns = turns
+        self._inline = inline
+        self._unstarted: tuple[RequestResponseCycle, Any] | None = None
         self._is_spare = False
         self._stopping = False
         self._closing = False
@@ -77,6 +80,7 @@ class Connection(RequestReader):
         self._turns.leave(self)
         self.cycle = cast(Any, None)
         self.pipeline.clear()
+        self._unstarted = None
         self._kept = memoryview(b"")
         self._answering.forget()
 
@@ -134,6 +138,7 @@ class Connection(RequestReader):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+            self._take_turn()
             return
         self._flow.release()
         if self._refusal is not None:
@@ -150,16 +155,43 @@ class Connection(RequestReader):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         is_probe = cycle.scope["path"] in _PROBES
         if self._is_spare and not is_probe:
-            app = _no_connection_left
+            app = no_connection_left
         if self._is_spare or is_probe:
             super()._start_asgi_task(cycle, app)
-        elif not self._turns.take(self.loop, self, functools.partial(self._start, cycle, app)):
-            self._flow.hold()
+        else:
+            self._unstarted = cycle, app
+
+    def _feed(self, view: memoryview) -> None:
+        """Parse what has arrived, and take a turn for the request that has begun in it, if there is one."""
+        super()._feed(view)
+        self._take_turn()
+
+    def _take_turn(self) -> None:
+        if self._unstarted is not None:
+            (cycle, app), self._unstarted = self._unstarted, None
+            start = functools.partial(self._start, cycle, app)
+            if not self._turns.take(self.loop, self, start) and cycle.more_body:
+                self._flow.hold()
 
     def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
         if not self._kept:
             self._flow.release()
-        super()._start_asgi_task(cycle, app)
+        if not self._answer_inline(cycle):
+            super()._start_asgi_task(cycle, app)
+
+    def _answer_inline(self, cycle: RequestResponseCycle) -> bool:
+        """Answer a request that is short, has arrived and is well, if that is possible at once."""
+        if self._inline is None or cycle.more_body or not cycle.keep_alive:
+            return False
+        if self._stopping or self._closing or self._flow.write_paused:
+            return False
+        answer = self._inline(cast(Scope, cycle.scope), bytes(cycle.body), self.server_state.default_headers)
+        if answer is None:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        self._answering.write(answer)
+        self.on_response_complete()
+        return True
 
     def _close_when_read(self) -> None:
         """Close; where a body is still arriving, only then: the answer would be lost with the connection's end."""
@@ -192,17 +224,8 @@ class Connection(RequestReader):
     def _answer_refusal(self, status: int, message: str) -> None:
         if self._closing:
             return
-        body = json.dumps({"error": message}).encode()
-        lines = [
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),
-            *(name + b": " + value for name, value in self.server_state.default_headers),
-            b"content-type: application/json",
-            b"content-length: %d" % len(body),
-            b"x-content-type-options: nosniff",
-            b"connection: close",
-        ]
         self._closing = True
-        self._socket.write(b"\r\n".join([*lines, b"", body]))
+        self._socket.write(refusal(status, message, self.server_state.default_headers))
         self._socket.write_eof()
         self.flow.pause_reading()  # what else is sent need not be looked at
         self._wait(_LINGER_SECONDS)
@@ -270,8 +293,3 @@ class Connection(RequestReader):
     def _wait(self, seconds: float) -> None:
         """The client's turn, for so long."""
         self._timeouts.wait(self.loop.time(), seconds)
-
-
-async def _no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
-    headers = {"Connection": "close", "Retry-After": "1"}
-    await send_error(send, RequestError(503, "the server has no free connection; try again later", headers))

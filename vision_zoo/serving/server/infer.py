@@ -69,8 +69,8 @@ class DirectInfer:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        parts = scope["path"].split("/") if scope["type"] == "http" and scope["method"] == "POST" else []
-        if len(parts) != 5 or parts[1:3] != ["v2", "models"] or parts[4] != "infer":
+        model = model_of(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        if model is None:
             root_path = self._state.settings.root_path
             if root_path and scope["type"] == "http":
                 scope["path"] = root_path + scope["path"]
@@ -78,8 +78,16 @@ class DirectInfer:
             await self._app(scope, receive, send)
             return
         scope["route"] = self
-        response = await _answer(self._state, Request(scope, receive), parts[3], VERSION)
+        response = await _answer(self._state, Request(scope, receive), model, VERSION)
         await response(scope, receive, send)
+
+
+def model_of(method: str, path: str) -> str | None:
+    """The model whose inference a request asks for; None if it asks for something else."""
+    parts = path.split("/")
+    if method != "POST" or len(parts) != 5 or parts[1:3] != ["v2", "models"] or parts[4] != "infer":
+        return None
+    return parts[3]
 
 
 async def _answer(state: State, request: Request, model: str, version: str) -> Response:
@@ -103,7 +111,7 @@ async def _answer(state: State, request: Request, model: str, version: str) -> R
         encode = functools.partial(
             protocol.encode_response, parsed, prediction, session.metadata, model=model, version=VERSION
         )
-        is_small = len(parsed.images) * sum(session.metadata.outputs.values()) <= _SMALL_ANSWER
+        is_small = len(parsed.images) * session.numbers <= _SMALL_ANSWER
         content, headers = encode() if is_small else await turn.run_in_thread(encode)
     nanoseconds = time.perf_counter_ns() - began
     state.statistics.encoded(session.name, images=len(parsed.images), nanoseconds=nanoseconds)

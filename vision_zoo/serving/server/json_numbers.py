@@ -67,12 +67,22 @@ def parse(text: bytes) -> Any:
     return document
 
 
-def as_array(data: list[Any] | Numbers, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The array of `data`, uint8 of `shape`; `data` is flat or nested as `shape` says.
+def may_have_flags(text: bytes) -> bool:
+    """Whether a document may have a true or a false, which are numbers to Python, not to a client."""
+    return b"true" in text or b"false" in text
+
+
+def as_array(
+    data: list[Any] | Numbers, shape: tuple[int, ...], *, has_flags: bool = True
+) -> NDArray[np.uint8]:
+    """The array of `data`, uint8 of `shape`; `data` is flat or nested as `shape` says, and `has_flags`, or may have some.
 
     Raises RequestError for another count or nesting, or anything but whole numbers from 0 to 255.
     """
-    values = _from_text(data, shape) if isinstance(data, Numbers) else _from_list(data, shape)
+    if isinstance(data, Numbers):
+        values: bytes | bytearray = _from_text(data, shape)
+    else:
+        values = _from_list(data, shape, has_flags=has_flags)
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 
@@ -123,6 +133,8 @@ def _from_text(numbers: Numbers, shape: tuple[int, ...]) -> bytearray:
             raise _mismatch(shape)
         flat = part.translate(None, b"[]")
         values += _as_bytes(_loads(b"[%b]" % (flat if end == last else flat[:-1])))
+        if len(values) > size:
+            raise _mismatch(shape)
         done, seen = end, seen + len(brackets)
     if seen != len(expected) or len(values) != size:
         raise _mismatch(shape)
@@ -137,22 +149,24 @@ def _outline(shape: tuple[int, ...]) -> bytes:
     return outline
 
 
-def _from_list(data: list[Any], shape: tuple[int, ...]) -> bytes:
-    nested = bool(data) and type(data[0]) is list
+def _from_list(data: list[Any], shape: tuple[int, ...], *, has_flags: bool) -> bytes:
+    if not data or type(data[0]) is not list:
+        if len(data) != prod(shape):
+            raise _mismatch(shape)
+        return _as_bytes(data, has_flags=has_flags)
     level: list[Any] = [data]
-    for size in shape if nested else (prod(shape),):
+    for size in shape:
         if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
             raise _mismatch(shape)
         level = list(chain.from_iterable(level))
-    return _as_bytes(level)
+    return _as_bytes(level, has_flags=has_flags)
 
 
-def _as_bytes(values: list[Any]) -> bytes:
-    # True is a number to Python, not to a client.
-    if set(map(type, values)) <= {int}:
+def _as_bytes(values: list[Any], *, has_flags: bool = False) -> bytes:
+    if not has_flags or bool not in set(map(type, values)):
         try:
             return bytes(values)
-        except (ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError):
             pass
     raise RequestError(400, _EXPECTED)
 

@@ -120,12 +120,17 @@ class JsonFormatter(logging.Formatter):
         return _json_line(entry).decode().rstrip("\n")
 
 
-def access(**fields: Any) -> None:
+def access(status: int, error: str | None, **fields: Any) -> None:
     """Log one answered request, as a record of the logger `vision_zoo.access` would be.
 
     Written directly: a record's way through `logging` takes as long as a small model.
     """
-    _write(_json_line(_entry("info", "vision_zoo.access", "request", time.time()) | fields))
+    entry = _entry("info", "vision_zoo.access", "request", time.time())
+    entry.update(fields)
+    entry["status"] = status
+    if error is not None:
+        entry["error"] = error
+    _write(_json_line(entry))
 
 
 def _write(line: bytes) -> None:

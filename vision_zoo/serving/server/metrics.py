@@ -1,10 +1,13 @@
 """Prometheus metrics for `/metrics`."""
 
+import threading
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
@@ -22,27 +25,11 @@ class Metrics:
 
     def __init__(self, *, running: Callable[[], float], waiting: Callable[[], float]) -> None:
         self._registry = CollectorRegistry()
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._model_series: dict[tuple[str, str], tuple[Histogram, Counter]] = {}
+        self._answers: dict[tuple[str, str, int], _Times] = {}
+        self._runs: dict[tuple[str, str], _Times] = {}
+        self._lock = threading.Lock()
         registry = self._registry
-        self._requests = Counter(
-            "vision_zoo_requests", "Requests answered.", ("route", "method", "status"), registry=registry
-        )
-        self._seconds = Histogram(
-            "vision_zoo_request_seconds",
-            "Time from the arrival of a request to its response.",
-            ("route",),
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._inference = Histogram(
-            "vision_zoo_inference_seconds",
-            "Inference time of one request.",
-            ("model", "provider"),
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self._images = Counter("vision_zoo_images", "Images classified.", ("model",), registry=registry)
+        registry.register(_Counted(self._answers, self._runs))
         self._failures = Counter(
             "vision_zoo_model_failures", "Failed inferences.", ("model",), registry=registry
         )
@@ -54,20 +41,19 @@ class Metrics:
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is its pattern, not its path."""
-        series = self._series.get((route, method, status))
-        if series is None:  # looking a series up by its labels takes longer than counting
-            series = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
-            self._series[route, method, status] = series
-        series[0].inc()
-        series[1].observe(seconds)
+        times = self._answers.get((route, method, status))
+        if times is None:
+            times = self._answers[route, method, status] = _Times()
+        times.add(seconds)
 
     def inferred(self, model: str, provider: str, images: int, seconds: float) -> None:
-        series = self._model_series.get((model, provider))
-        if series is None:
-            series = self._inference.labels(model, provider), self._images.labels(model)
-            self._model_series[model, provider] = series
-        series[0].observe(seconds)
-        series[1].inc(images)
+        """A model has run; from any thread."""
+        with self._lock:
+            times = self._runs.get((model, provider))
+            if times is None:
+                times = self._runs[model, provider] = _Times()
+            times.add(seconds)
+            times.images += images
 
     def failed(self, model: str) -> None:
         self._failures.labels(model).inc()
@@ -78,6 +64,69 @@ class Metrics:
         for model, provider in models.items():
             self._models.labels(model, provider).set(1)
         return generate_latest(self._registry)
+
+
+class _Times:
+    """How many took how long: `counts` has those of each bucket."""
+
+    __slots__ = ("counts", "images", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_BUCKETS) + 1)
+        self.seconds = 0.0
+        self.images = 0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(_BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+
+class _Counted(Collector):
+    """What is counted at every request: one object for each series, instead of one for each of its numbers."""
+
+    def __init__(
+        self, answers: Mapping[tuple[str, str, int], _Times], runs: Mapping[tuple[str, str], _Times]
+    ) -> None:
+        self._answers = answers
+        self._runs = runs
+
+    def collect(self) -> Iterable[Metric]:
+        """Made when the page is asked for."""
+        requests = CounterMetricFamily(
+            "vision_zoo_requests", "Requests answered.", labels=("route", "method", "status")
+        )
+        routes: defaultdict[str, list[_Times]] = defaultdict(list)
+        for (route, method, status), times in list(self._answers.items()):
+            requests.add_metric((route, method, str(status)), sum(times.counts))
+            routes[route].append(times)
+        yield requests
+        help_text = "Time from the arrival of a request to its response."
+        seconds = HistogramMetricFamily("vision_zoo_request_seconds", help_text, labels=("route",))
+        for route, several in routes.items():
+            _add_times(seconds, (route,), several)
+        yield seconds
+        inference = HistogramMetricFamily(
+            "vision_zoo_inference_seconds", "Inference time of one request.", labels=("model", "provider")
+        )
+        images = CounterMetricFamily("vision_zoo_images", "Images classified.", labels=("model",))
+        classified: defaultdict[str, int] = defaultdict(int)
+        for labels, times in list(self._runs.items()):
+            _add_times(inference, labels, [times])
+            classified[labels[0]] += times.images
+        yield inference
+        for model, count in classified.items():
+            images.add_metric((model,), count)
+        yield images
+
+
+def _add_times(family: HistogramMetricFamily, labels: Sequence[str], several: Sequence[_Times]) -> None:
+    counts = accumulate(map(sum, zip(*(times.counts for times in several), strict=True)))
+    limits = [*map(_text, _BUCKETS), "+Inf"]
+    family.add_metric(
+        labels,
+        buckets=list(zip(limits, counts, strict=True)),
+        sum_value=sum(times.seconds for times in several),
+    )
 
 
 class _DroppedLines(Collector):

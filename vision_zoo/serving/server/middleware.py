@@ -8,7 +8,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from vision_zoo.serving.demo.login import Login
 
 _LOG = logging.getLogger("vision_zoo.server")
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _OPEN_PATHS = ("/v2/health/live", "/v2/health/ready")
 """Probes of a load balancer carry no key, and learn nothing but that there is a server."""
 
@@ -62,6 +63,7 @@ class RequestContext:
         self._login = login
         self._bodies = bodies
         self._browsers = browsers
+        self.cors_headers = browsers.cors_headers
         self._root_path = root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,11 +75,10 @@ class RequestContext:
             return
         started = time.perf_counter()
         headers, repeated = _read_headers(scope["headers"])
-        identifier = _identifier(headers)
+        identifier = self.identifier(headers)
         scope.setdefault("state", {})["arrived"] = time.monotonic()
-        if self._root_path:
-            scope["path"] = _without_prefix(scope["path"], self._root_path)
-        extra = [(b"x-request-id", identifier.encode()), *self._browsers.cors_headers(headers)]
+        scope["path"] = self.path(scope)
+        extra = [(b"x-request-id", identifier.encode()), *self.cors_headers(headers)]
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -117,7 +118,30 @@ class RequestContext:
             pass
         finally:
             message = None if failure is None else failure.message
-            self._record(scope, identifier, status, time.perf_counter() - started, message)
+            self.record(scope, identifier, status, time.perf_counter() - started, message)
+
+    def path(self, scope: Scope) -> str:
+        """The path that routes know, whether or not the proxy has taken its prefix away."""
+        path: str = scope["path"]
+        if self._root_path and (path == self._root_path or path.startswith(f"{self._root_path}/")):
+            return path[len(self._root_path) :] or "/"
+        return path
+
+    def identifier(self, headers: Mapping[bytes, bytes]) -> str:
+        """The client's own, or a new one."""
+        given = headers.get(b"x-request-id")
+        if given is not None and _ID.fullmatch(given):
+            return given.decode()
+        return f"{_PROCESS}{next(_NUMBERS):016x}"
+
+    def admits(self, scope: Scope, path: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request, none of whose headers is there twice, may be made."""
+        try:
+            self._let_in(scope, headers, None)
+            self._check_key(path, headers)
+        except RequestError:
+            return False
+        return True
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         with self._bodies.lent_to(scope):
@@ -125,7 +149,7 @@ class RequestContext:
                 self._check_key(scope["path"], headers)
                 await self._app(scope, receive, send)
 
-    def _let_in(self, scope: Scope, headers: dict[bytes, bytes], repeated: bytes | None) -> None:
+    def _let_in(self, scope: Scope, headers: Mapping[bytes, bytes], repeated: bytes | None) -> None:
         """Raises RequestError for requests that may not be made."""
         _check_framing(scope)
         if repeated is not None:
@@ -137,9 +161,9 @@ class RequestContext:
         """Count and log an answer to what was no request."""
         self._metrics.answered("other", "other", status, 0.0)
         if _LOG.isEnabledFor(logging.INFO):
-            logs.access(status=status, error=message)
+            logs.access(status, message)
 
-    def _check_key(self, path: str, headers: dict[bytes, bytes]) -> None:
+    def _check_key(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         if self._key is None or path in _OPEN_PATHS:
             return
         if self._login is not None and self._login.admits(path, headers):
@@ -151,23 +175,23 @@ class RequestContext:
         if not hmac.compare_digest(given, self._key):
             raise RequestError(401, "the API key is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
-    def _record(
-        self, scope: Scope, identifier: str, status: int, seconds: float, failure: str | None
+    def record(
+        self, scope: Scope, identifier: str, status: int, seconds: float, failure: str | None = None
     ) -> None:
+        """Count and log an answer; `status` 0 for one that has not begun."""
         route = getattr(scope.get("route"), "path", "other")
-        self._metrics.answered(
-            route, scope["method"] if scope["method"] in _METHODS else "other", status or 500, seconds
-        )
+        method = scope["method"]
+        self._metrics.answered(route, method if method in _METHODS else "other", status or 500, seconds)
         if 0 < status < 400 and not _LOG.isEnabledFor(logging.DEBUG) and route in _QUIET_ROUTES:
             return
         if _LOG.isEnabledFor(logging.INFO):
             logs.access(
+                status or 500,
+                failure,
                 request_id=identifier,
-                method=scope["method"],
+                method=method,
                 path=scope["path"],
-                status=status or 500,
                 milliseconds=round(1e3 * seconds, 3),
-                **({} if failure is None else {"error": failure}),
             )
 
 
@@ -203,13 +227,6 @@ class HeadAsGet:
         scope["route"] = routed.get("route")
 
 
-def _without_prefix(path: str, prefix: str) -> str:
-    """The path that routes know, whether or not the proxy has taken its prefix away."""
-    if path == prefix or path.startswith(f"{prefix}/"):
-        return path[len(prefix) :] or "/"
-    return path
-
-
 def _read_headers(given: Iterable[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], bytes | None]:
     """The headers that are looked at here, and one that is there twice although it may not."""
     headers: dict[bytes, bytes] = {}
@@ -240,11 +257,6 @@ def _check_framing(scope: Scope) -> None:
         raise RequestError(status, message, {"Connection": "close"})
 
 
-def _identifier(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _ID.fullmatch(given) else f"{_PROCESS}{next(_NUMBERS):016x}"
-
-
 async def send_error(send: Send, error: RequestError) -> None:
     """Answer with the protocol's JSON error object."""
     body = json.dumps({"error": error.message}).encode()
@@ -255,3 +267,23 @@ async def send_error(send: Send, error: RequestError) -> None:
     )
     await send({"type": "http.response.start", "status": error.status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body})
+
+
+async def no_connection_left(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """The application of connections that are too many."""
+    headers = {"Connection": "close", "Retry-After": "1"}
+    await send_error(send, RequestError(503, "the server has no free connection; try again later", headers))
+
+
+def refusal(status: int, message: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The whole response to what is no request, with the server's own `headers`."""
+    body = json.dumps({"error": message}).encode()
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(),
+        *(name + b": " + value for name, value in headers),
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"x-content-type-options: nosniff",
+        b"connection: close",
+    ]
+    return b"\r\n".join([*lines, b"", body])

@@ -22,22 +22,39 @@ class Statistics:
         self._models: defaultdict[str, _Model] = defaultdict(_Model)
 
     def succeeded(
-        self, model: str, *, images: int, queue: int, compute_input: int, compute_infer: int
+        self,
+        model: str,
+        *,
+        images: int,
+        batch: int | None = None,
+        queue: int,
+        compute_input: int,
+        compute_infer: int,
+        compute_output: int = 0,
     ) -> None:
-        """A model ran; the times are nanoseconds."""
+        """A model ran for a request; the times are nanoseconds. That of its output may be told later, by `encoded`.
+
+        `batch` are the images of all requests that ran together, told for one of them; 0 for the others.
+        """
         entry = self._models[model]
         entry.last = time.time_ns() // 1_000_000
         entry.images += images
-        entry.success.add(queue + compute_input + compute_infer)
+        entry.success.add(queue + compute_input + compute_infer + compute_output)
         entry.queue.add(queue)
-        for phase, nanoseconds in zip(entry.batches[images], (compute_input, compute_infer, 0), strict=True):
-            phase.add(nanoseconds)
+        if batch == 0:
+            return
+        entry.executions += 1
+        phases = entry.batches[images if batch is None else batch]
+        phases[0].add(compute_input)
+        phases[1].add(compute_infer)
+        phases[2].add(compute_output)
 
     def encoded(self, model: str, *, images: int, nanoseconds: int) -> None:
         """The answer of a run that has been counted was written in `nanoseconds`."""
         entry = self._models[model]
         entry.success.nanoseconds += nanoseconds
-        entry.batches[images][-1].nanoseconds += nanoseconds
+        if images in entry.batches:
+            entry.batches[images][-1].nanoseconds += nanoseconds
 
     def failed(self, model: str, *, nanoseconds: int) -> None:
         self._models[model].fail.add(nanoseconds)
@@ -54,7 +71,7 @@ class Statistics:
             "version": version,
             "last_inference": entry.last,
             "inference_count": entry.images,
-            "execution_count": entry.success.count,
+            "execution_count": entry.executions,
             "inference_stats": _as_json(
                 {
                     "success": entry.success,
@@ -111,6 +128,7 @@ class _Model:
     def __init__(self) -> None:
         self.last = 0
         self.images = 0
+        self.executions = 0
         self.success = _Duration()
         self.fail = _Duration()
         self.queue = _Duration()

@@ -51,8 +51,10 @@ def parse_infer_request(
     if header_length is not None and not length:
         outputs = tuple(RequestedOutput(name, binary=True) for name in metadata.outputs)
         return InferRequest(_raw_images(tail, metadata, max_batch), outputs)
-    document = _json_object(body[:length])
-    images = _images(document.get("inputs"), tail, metadata, max_batch)
+    text = body[:length]
+    document = _json_object(text)
+    has_flags = json_numbers.may_have_flags(text)
+    images = _images(document.get("inputs"), tail, metadata, max_batch, has_flags=has_flags)
     return InferRequest(images, _outputs(document, metadata), _id(document))
 
 
@@ -127,7 +129,9 @@ def _id(document: Mapping[str, Any]) -> str | None:
     return identifier or None
 
 
-def _images(inputs: Any, tail: memoryview, metadata: Metadata, max_batch: int) -> NDArray[np.uint8]:
+def _images(
+    inputs: Any, tail: memoryview, metadata: Metadata, max_batch: int, *, has_flags: bool
+) -> NDArray[np.uint8]:
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestError(400, f"inputs must be a list of one tensor, {INPUT_NAME}")
     tensor = inputs[0]
@@ -152,7 +156,7 @@ def _images(inputs: Any, tail: memoryview, metadata: Metadata, max_batch: int) -
         raise RequestError(400, "bytes follow the JSON, but no input has the parameter binary_data_size")
     if not isinstance(data, list | json_numbers.Numbers):
         raise RequestError(400, "an input has neither data nor binary_data_size; expected one of them")
-    return json_numbers.as_array(data, shape)
+    return json_numbers.as_array(data, shape, has_flags=has_flags)
 
 
 def _check_batch(size: int, max_batch: int) -> None:

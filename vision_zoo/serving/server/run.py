@@ -41,14 +41,14 @@ def serve_on(opened: socket.socket, settings: ServerSettings, link: Link | None 
     """
     logs.configure(logging.WARNING if settings.demo else logging.INFO)
     connections, backlog = listening.affordable(settings.max_connections)
-    app = create_app(settings, link)
+    app, inline = create_app(settings, link)
     if link is None:
         listening.announce(settings, opened)
     limits = connection_limits.ConnectionLimits(connections=connections, read_seconds=settings.read_seconds)
     turns = transport.Turns()
 
     def protocol(**options: Any) -> asyncio.BaseProtocol:
-        own = connection.Connection(limits=limits, turns=turns, refused=app.refused, **options)
+        own = connection.Connection(limits=limits, turns=turns, refused=app.refused, inline=inline, **options)
         return transport.Reader(own, own.reads_body)
 
     config = uvicorn.Config(

@@ -33,7 +33,8 @@ class ServerSettings:
         cors_origins: whose web pages may send requests and read answers; `*` for any.
         root_path: that a proxy puts before every path.
         max_body_bytes: of a request, before and after decompression.
-        max_batch: images of one request.
+        max_batch: images of one request, and of those that run together.
+        max_delay_ms: that a request waits for others of its model to run with; 0 runs each alone.
         max_pixels: of an image file.
         max_concurrency: requests that run at once.
         max_queue: requests that wait; more are answered 503 with Retry-After.
@@ -59,6 +60,7 @@ class ServerSettings:
     root_path: str = ""
     max_body_bytes: int = 16 * 2**20
     max_batch: int = 256
+    max_delay_ms: float = 0.0
     max_pixels: int = 16_000_000
     max_concurrency: int = field(default_factory=usable_cores)
     max_queue: int = 512
@@ -112,6 +114,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "workers": (1, 256),
     "max_body_bytes": (1, 2**31),
     "max_batch": (1, 2**20),
+    "max_delay_ms": (0, 1000),
     "max_pixels": (1, 2**31),
     "max_concurrency": (1, 1024),
     "max_queue": (0, 2**20),

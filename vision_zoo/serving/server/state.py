@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from vision_zoo.core.errors import ModelError, VisionZooError
+from vision_zoo.serving.providers import EXECUTION_PROVIDERS
 from vision_zoo.serving.server.admission import Admission, Turn
+from vision_zoo.serving.server.batching import Batches
 from vision_zoo.serving.server.decoders import Decoders
 from vision_zoo.serving.server.errors import RequestError
 from vision_zoo.serving.server.metrics import Metrics
@@ -27,7 +30,7 @@ from vision_zoo.serving.session import Prediction, Session
 class State:
     """One server's parts. `stopping` is set when it is told to stop: what never ends by itself ends then.
 
-    `link` is that to the other processes on the port, where there are some.
+    `link` is that to the other processes on the port, `batches` collects requests; both where there are some.
     """
 
     settings: ServerSettings
@@ -37,6 +40,7 @@ class State:
 
     decoders: Decoders
     link: Link | None = None
+    batches: Batches | None = None
     statistics: Statistics = field(default_factory=Statistics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -64,6 +68,29 @@ class State:
             turn.waited = turn.began - arrived
             yield turn
 
+    def predict(
+        self, session: Session, images: NDArray[np.uint8], *, counts_failure: bool = True
+    ) -> Prediction:
+        """Run a model and count it; RequestError (500) if it fails, which is not counted where it is run again."""
+        started = time.perf_counter()
+        try:
+            prediction = session.predict(images)
+            if not math.isfinite(np.add.reduce(prediction.probabilities, axis=None)):
+                raise ModelError(f"{session.path} returns non-finite values")
+        except VisionZooError as error:
+            if counts_failure:
+                self.metrics.failed(session.name)
+            raise RequestError(500, "the model failed; see the server log") from error
+        seconds = time.perf_counter() - started
+        self.metrics.inferred(session.name, session.provider, len(images), seconds)
+        return prediction
+
+    def runs_at_once(self, session: Session, images: int) -> bool:
+        """Whether a model is run on the event loop. With batches that is left to the CPU: nothing waits for it there."""
+        return self.admission.is_short(session.name, units=images) and (
+            self.batches is None or session.provider == EXECUTION_PROVIDERS["cpu"]
+        )
+
     async def run_model(
         self, turn: Turn, session: Session, images: NDArray[np.uint8], *, before: int = 0
     ) -> Prediction:
@@ -71,32 +98,28 @@ class State:
 
         Raises RequestError if the deadline passes, or the model fails.
         """
-
-        def run() -> Prediction:
-            started = time.perf_counter()
-            try:
-                prediction = session.predict(images)
-                if not np.isfinite(prediction.probabilities).all():
-                    raise ModelError(f"{session.path} returns non-finite values")
-            except VisionZooError as error:
-                self.metrics.failed(session.name)
-                raise RequestError(500, "the model failed; see the server log") from error
-            seconds = time.perf_counter() - started
-            self.metrics.inferred(session.name, session.provider, len(images), seconds)
-            return prediction
-
         began = time.perf_counter_ns()
         try:
-            prediction = await turn.run(run, kind=session.name, units=len(images))
+            batch, is_first, ran = len(images), True, began
+            if self.batches is None or self.runs_at_once(session, len(images)):
+                prediction = await turn.run(
+                    lambda: self.predict(session, images), kind=session.name, units=len(images)
+                )
+            else:
+                prediction, run_together, is_first = await self.batches.run(
+                    turn, self.predict, session, images
+                )
+                batch, ran = run_together.size, run_together.began
         except RequestError:
             self.statistics.failed(session.name, nanoseconds=time.perf_counter_ns() - began)
             raise
         self.statistics.succeeded(
             session.name,
             images=len(images),
-            queue=turn.waited,
+            batch=batch if is_first else 0,
+            queue=turn.waited + ran - began,
             compute_input=before + began - turn.began,
-            compute_infer=time.perf_counter_ns() - began,
+            compute_infer=time.perf_counter_ns() - ran,
         )
         return prediction
 
