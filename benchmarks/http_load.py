@@ -1,12 +1,15 @@
 """A client that costs little: ready-made requests over plain sockets, a thread a connection."""
 
+import contextlib
 import itertools
 import queue
+import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +50,7 @@ class Connection:
     def __init__(self, port: int) -> None:
         self._port = port
         self._socket: socket.socket | None = None
+        self._size = 0
 
     def ask(self, request: bytes) -> int:
         """Send a ready-made request and read the answer: its status, 0 where the connection broke."""
@@ -60,6 +64,13 @@ class Connection:
             self.close()
             return 0
 
+    def size_of_answer(self, request: bytes) -> int:
+        """How many bytes the answer to a request has; RuntimeError if its status is not 200."""
+        status = self.ask(request)
+        if status != 200:
+            raise RuntimeError(f"the request is answered {status}")
+        return self._size
+
     def _read_answer(self, connection: socket.socket) -> int:
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
@@ -69,7 +80,8 @@ class Connection:
             received += part
         head = received[:end].lower()
         length = int(head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0])
-        missing = end + 4 + length - len(received)
+        self._size = end + 4 + length
+        missing = self._size - len(received)
         while missing > 0:
             part = connection.recv(missing)
             if not part:
@@ -118,6 +130,35 @@ def some_requests(port: int, request: bytes, *, connections: int, requests: int)
     if load.others:
         raise RuntimeError(f"requests were refused: {load.others}")
     return len(load.nanoseconds)
+
+
+def pipelined(port: int, request: bytes, *, connections: int, depth: int, seconds: float) -> float:
+    """Requests a second of a client that costs little: a thread that asks `depth` times at once on every connection.
+
+    Answers are counted by their bytes: all have the same number, and the first is looked at.
+    """
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        first = Connection(port)
+        size = first.size_of_answer(request)
+        first.close()
+        for _ in range(connections):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT))
+            connection.sendall(request * depth)
+            selector.register(connection, selectors.EVENT_READ, [0])
+        answered, started = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - started) < seconds:
+            for key, _ in selector.select(_TIMEOUT):
+                connection = cast(socket.socket, key.fileobj)
+                part = len(connection.recv(2**20))
+                if not part:
+                    raise ConnectionResetError
+                key.data[0] += part
+                if key.data[0] >= depth * size:
+                    key.data[0] -= depth * size
+                    answered += depth
+                    connection.sendall(request * depth)
+    return answered / elapsed
 
 
 def open_loop(port: int, request: bytes, *, rate: float, connections: int, seconds: float) -> Load:

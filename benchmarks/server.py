@@ -78,13 +78,13 @@ def commands(port: int) -> dict[str, list[str]]:
 
 
 @contextmanager
-def running(runner: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    """The runner's server on a free port, answering already."""
+def running(runner: str, *arguments: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """The runner's server on a free port, answering already; `arguments` are further ones of its command."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, *commands(port)[runner]],
+        [sys.executable, *commands(port)[runner], *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=ROOT,
