@@ -94,7 +94,7 @@ def test_only_what_is_ordinary_is_answered_inline(models: Path) -> None:
     context, inline = create_app(ServerSettings(models_dir=models, reload_seconds=0, api_key=KEY))
     expected = inline._state.admission.expected
 
-    def is_answered(name: str) -> bool:
+    def content(name: str, tail: bytes = b"") -> bytes | None:
         headers, body = REQUESTS[name]
         given = {"Host": "localhost", "X-API-Key": KEY, **headers}
         scope = {
@@ -104,15 +104,19 @@ def test_only_what_is_ordinary_is_answered_inline(models: Path) -> None:
             "headers": [(key.lower().encode(), value.encode()) for key, value in given.items()],
             "state": {},
         }
-        answer = inline(scope, body, [])
-        return answer is not None and answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        answer = inline(scope, body + tail, [])
+        assert answer is None or answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        return answer and answer.partition(b"\r\n\r\n")[2]
 
-    assert not is_answered("JSON")  # nobody knows yet how long the model takes
+    assert content("JSON") is None  # nobody knows yet how long the model takes
     expected[MODEL] = 1e-6
-    ordinary = {name for name in REQUESTS if is_answered(name)}
+    answers = {name: content(name) for name in REQUESTS}
+    ordinary = {name for name, answer in answers.items() if answer is not None}
     # The connection, not what is asked here, sees that it is to be closed.
     assert ordinary == {"JSON", "binary", "raw", "an id", "compressed", "close"}
     page = context._metrics.page({}).decode()
     assert f'vision_zoo_images_total{{model="{MODEL}"}} {len(ordinary)}.0' in page
+    assert content("binary") == answers["binary"]  # of which the JSON is known now
+    assert content("binary", b"a byte too many") is None
     expected[MODEL] = 1.0
-    assert not is_answered("JSON")
+    assert content("JSON") is None

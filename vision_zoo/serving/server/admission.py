@@ -17,8 +17,8 @@ Gone = Callable[[], Awaitable[object]]
 _INLINE_SECONDS = 0.001
 """A call expected to be shorter runs on the event loop: handing it to a thread would take as long."""
 _SMOOTHING = 0.2
-_TIMED_CALLS = 7
-"""One of so many is timed, which takes two system calls."""
+_FIRST_CALLS, _TIMED_CALLS = 8, 128
+"""The first calls of a kind are timed, then one of so many: to ask the system twice may take as long as a model."""
 RETRY_SECONDS = "1"
 
 
@@ -32,7 +32,7 @@ class Admission:
         self.threads = ThreadPoolExecutor(max_concurrency, thread_name_prefix="infer")
         self.expected: dict[str, float] = {}
         self.running = 0
-        self._calls = 0
+        self._calls: dict[str, int] = {}
         self._collected = 0
 
     @property
@@ -60,8 +60,8 @@ class Admission:
 
     def timed(self, work: Callable[[], Result], kind: str, units: int) -> Result:
         """Do `work`, and learn from some of the calls of a `kind` how long they take per unit."""
-        self._calls += 1
-        if self._calls % _TIMED_CALLS and kind in self.expected:
+        calls = self._calls[kind] = self._calls.get(kind, 0) + 1
+        if calls > _FIRST_CALLS and calls % _TIMED_CALLS:
             return work()
         # This thread's own time: what it waits for a busy machine says nothing of the call.
         started = time.thread_time()

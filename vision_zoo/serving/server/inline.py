@@ -7,7 +7,10 @@ that take longer than a millisecond, and whatever comes while others wait.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
+from weakref import WeakKeyDictionary
 
+import numpy as np
 from starlette.types import Scope
 
 from vision_zoo.serving.server import protocol
@@ -16,16 +19,20 @@ from vision_zoo.serving.server.compression import SMALLEST_BYTES
 from vision_zoo.serving.server.infer import DirectInfer, model_of
 from vision_zoo.serving.server.json_numbers import SHORT_BYTES
 from vision_zoo.serving.server.middleware import RequestContext
+from vision_zoo.serving.server.protocol import InferRequest, RequestedOutput, parse_infer_request
 from vision_zoo.serving.server.repository import VERSION
 from vision_zoo.serving.server.state import State
+from vision_zoo.serving.session import Session
 
 _UNUSUAL = frozenset({b"content-encoding", b"origin", b"sec-fetch-site", b"transfer-encoding"})
 _HEADER_LENGTH = protocol.HEADER_LENGTH.lower().encode()
-_MOST_HEADS = 256
+_MOST_KEPT = 256
+_LONGEST_JSON = 1024
 _BYTES_OF_A_NUMBER = 24
 """At most, as JSON."""
 _BYTES_OF_ALL_ELSE = 300
 
+_Asked = tuple[tuple[int, ...], tuple[RequestedOutput, ...], str | None]
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -51,6 +58,8 @@ class InlineInfer:
         self._longest = min(SHORT_BYTES, state.settings.max_body_bytes)
         self._max_batch = state.settings.max_batch
         self._heads: dict[tuple[object, ...], _Head] = {}
+        # Weakly: a session that is no longer served gives its memory back.
+        self._asked: WeakKeyDictionary[Session, dict[bytes, _Asked]] = WeakKeyDictionary()
 
     def __call__(self, scope: Scope, body: bytes, headers: Headers) -> bytes | None:
         """The whole response to a request that has arrived, with the server's own `headers`; None for all others."""
@@ -70,7 +79,7 @@ class InlineInfer:
             return None
         state = self._state
         session = state.repository.session(head.model)
-        asked = protocol.parse_infer_request(body, head.length, session.metadata, max_batch=self._max_batch)
+        asked = self._parse(session, body, head.length)
         images = asked.images
         count = len(images)
         longest = count * session.numbers * _BYTES_OF_A_NUMBER + _BYTES_OF_ALL_ELSE
@@ -107,6 +116,23 @@ class InlineInfer:
         self._context.record(scope, identifier, 200, (ended - started) / 1e9)
         return answer
 
+    def _parse(self, session: Session, body: bytes, length: str | None) -> InferRequest:
+        """A request; RequestError if it is malformed. Of binary ones, clients send the same JSON again and again."""
+        end = 0 if length is None else protocol.json_length(body, length)
+        if not 0 < end <= _LONGEST_JSON:
+            return parse_infer_request(body, length, session.metadata, max_batch=self._max_batch)
+        asked_before = self._asked.setdefault(session, {})
+        before = asked_before.get(body[:end])
+        if before is not None and len(body) - end == prod(before[0]):
+            shape, outputs, identifier = before
+            return InferRequest(np.frombuffer(body, np.uint8, offset=end).reshape(shape), outputs, identifier)
+        asked = parse_infer_request(body, length, session.metadata, max_batch=self._max_batch)
+        if len(asked_before) >= _MOST_KEPT:
+            asked_before.clear()
+        if len(body) - end == asked.images.nbytes:
+            asked_before[body[:end]] = asked.images.shape, asked.outputs, asked.id
+        return asked
+
     def _read_head(self, key: tuple[object, ...], scope: Scope) -> _Head | None:
         """A head that may be answered here; None for others."""
         path = self._context.path(scope)
@@ -130,7 +156,7 @@ class InlineInfer:
                 b"%b: %b\r\n" % header for header in (*self._context.cors_headers(given), *SECURITY_HEADERS)
             ),
         )
-        if len(self._heads) >= _MOST_HEADS:
+        if len(self._heads) >= _MOST_KEPT:
             self._heads.clear()
         self._heads[key] = head
         return head
