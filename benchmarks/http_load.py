@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _TIMEOUT = 30.0
+_BETWEEN_LOOKS = 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +147,13 @@ def pipelined(port: int, request: bytes, *, connections: int, depth: int, second
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT))
             connection.sendall(request * depth)
             selector.register(connection, selectors.EVENT_READ, [0])
+        buffer = bytearray(2**16)
         answered, started = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - started) < seconds:
+            time.sleep(_BETWEEN_LOOKS)  # what has come meanwhile is taken at once
             for key, _ in selector.select(_TIMEOUT):
                 connection = cast(socket.socket, key.fileobj)
-                part = len(connection.recv(2**20))
+                part = connection.recv_into(buffer)
                 if not part:
                     raise ConnectionResetError
                 key.data[0] += part
