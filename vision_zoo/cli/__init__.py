@@ -10,7 +10,8 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -28,8 +29,10 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        paths = {name for name, hint in get_type_hints(self.callback).items() if _has_paths(hint)}
         for parameter in self.params:
-            if parameter.type.name == "path" and given.get(parameter.name or "") == "":
+            value = given.get(parameter.name or "")
+            if parameter.name in paths and "" in (value if isinstance(value, list | tuple) else [value]):
                 raise UsageError(
                     f"{parameter.opts[-1]} is empty; expected a path, or . for the current folder"
                 )
@@ -47,6 +50,10 @@ class _Command(TyperCommand):
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
+
+
+def _has_paths(hint: Any) -> bool:
+    return hint is Path or any(map(_has_paths, get_args(hint)))
 
 
 COMMANDS = {

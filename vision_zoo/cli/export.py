@@ -64,6 +64,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Export a run as one ONNX file, verified on its test split, or models as an HTML page or a Space."""
+    if "" in runs:
+        raise UsageError("the name of a run is empty; expected a run directory")
     converts = embeddings or precision != "fp32" or weights != "fp32"
     if html is not None or space is not None:
         if onnx or triton is not None or converts:

@@ -47,8 +47,7 @@ def session_options(
     Small models are fastest on one thread, and spinning threads burn a core and raise the tail latency. With `parallel`
     the threads run different operators instead of parts of one. `exact_products` is for 8-bit weights of the full range:
     x86 processors without VNNI add pairs of products in 16 bits, which overflows silently, unless they are told to take
-    slower instructions. An arena
-    makes none of them faster, and keeps the memory of a session's largest batch.
+    slower instructions. An arena makes no model faster, and keeps the memory of a session's largest batch.
     """
     onnxruntime = load()
     levels = onnxruntime.GraphOptimizationLevel

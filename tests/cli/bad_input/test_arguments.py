@@ -31,6 +31,7 @@ Cli = Callable[..., Completed]
         (["compare", "pets"], "pets does not exist; expected a folder"),
         (["train", "simple_cnn-mnist_5k", "--out", ""], "--out is empty; expected a path"),
         (["train", "simple_cnn-mnist_5k", "--data-dir="], "--data-dir is empty; expected a path"),
+        (["export", ""], "the name of a run is empty; expected a run directory"),
         (["export", "nowhere", "--onnx", "--output-dir", ""], "--output-dir is empty; expected a path"),
         (["train", "zzz"], "vision-zoo list recipes"),
         (["train"], "needs a recipe, or both --architecture and --dataset"),
