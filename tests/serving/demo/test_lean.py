@@ -1,8 +1,10 @@
 """What an event and a visitor cost the server beside the work that was asked for."""
 
 import base64
+import re
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +42,18 @@ def test_an_event_imports_nothing_large(small_page: Demo, client: httpx.Client) 
     maps = Path(f"/proc/{small_page.process.pid}/maps").read_text()
     assert "onnxruntime" in maps
     assert "matplotlib" not in maps
+
+
+def test_it_rests_while_nobody_is_there(small_page: Demo) -> None:
+    """It looks for events fifty times a second, and for its end ten times; Gradio alone would a thousand times."""
+
+    def wakings() -> int:
+        status = Path(f"/proc/{small_page.process.pid}/status").read_text()
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.MULTILINE)[1])  # type: ignore[index]
+
+    before, started = wakings(), time.monotonic()
+    time.sleep(2)
+    assert (wakings() - before) / (time.monotonic() - started) < 200
 
 
 def test_what_visitors_drew_is_not_kept(small_page: Demo, client: httpx.Client) -> None:
