@@ -60,7 +60,7 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
 
     async def explain(drawing: Any, name: Any) -> Any:
         chosen = [session for session in digit_models(sessions()) if session.name == name]
-        return await explained(runner, chosen, drawn_file(drawing), key=drawing_key(drawing))
+        return await explained(runner, chosen, drawn_file(drawing), key=drawing_key(drawing, str(name)))
 
     async def save(drawing: Any, label: Any) -> str:
         return await saved(runner, drawn_file(drawing), label, digit_models(sessions()))
@@ -71,7 +71,12 @@ def draw_tab(sessions: Callable[[], Mapping[str, Session]], runner: Runner) -> A
     # The last answer stays, faint, until the next one comes.
     pad.change(None, pad, heat, js="(drawing) => { window.visionZoo.pad(drawing); return null; }")
     pad.change(look, pad, shown, api_name="draw", show_progress="hidden", preprocess=False)
-    model.change(None, None, heat, js="() => null")
-    shows = button.click(explain, [pad, model], heat, api_name="explain_drawing", preprocess=False)
+    model.change(
+        None, model, heat, js='(chosen) => { window.visionZoo.model("digit", chosen); return null; }'
+    )
+    of_model = '(drawing, chosen) => { window.visionZoo.model("digit", chosen); return [drawing, chosen]; }'
+    shows = button.click(
+        explain, [pad, model], heat, api_name="explain_drawing", preprocess=False, js=of_model
+    )
     shows.then(**drop_late_heat("digit", heat))
     return model

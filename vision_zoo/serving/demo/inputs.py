@@ -45,9 +45,9 @@ def _content(path: Path) -> bytes:
         raise ImageError("this picture is no longer available; choose it again") from error
 
 
-def drawing_key(drawing: Any) -> str:
-    """What names a drawing in its answers, as page.js does."""
-    return _key(drawing.partition(",")[0] if isinstance(drawing, str) else "")
+def drawing_key(drawing: Any, *chosen: str) -> str:
+    """What names a drawing, and what was `chosen` beside it, in its answers, as page.js does."""
+    return _key(drawing.partition(",")[0] if isinstance(drawing, str) else "", *chosen)
 
 
 def picture_key(picture: Any, dataset: Any) -> str:

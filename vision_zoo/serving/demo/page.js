@@ -2,11 +2,13 @@
 // comes, and one of another drawing is faint: observers run before the browser paints.
 window.visionZoo = (() => {
   const present = {};
+  const models = {};  // what mattered is of the chosen model, too, where there is a choice
   const parts = (name) => ["answers", "heat"].map((part) => document.getElementById(`${name}-${part}`));
 
   const isLate = (name, url) => {
     const of = /^data:image\/png;of=([^;]*);/.exec(url ?? "");
-    return of !== null && of[1] !== present[name];
+    const chosen = name in models ? [encodeURIComponent(models[name])] : [];
+    return of !== null && of[1] !== [present[name], ...chosen].join("~");
   };
 
   // Of what depends on the coverage, the part of the chosen one, or the first where a model has no such sets.
@@ -44,7 +46,8 @@ window.visionZoo = (() => {
   };
   const pad = (drawing) => changed("digit", (drawing ?? "").split(",")[0]);
   const picture = (file, dataset) => changed("picture", file?.path?.split(/[\\/]/).at(-2) ?? "", dataset ?? "");
+  const model = (name, chosen) => { models[name] = chosen; settle(); };
   // What is left of an image that came: nothing where it is late.
   const kept = (name, image) => (isLate(name, image?.url) ? null : image);
-  return { changed, pad, picture, kept };
+  return { changed, pad, picture, model, kept };
 })();

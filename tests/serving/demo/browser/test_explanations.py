@@ -103,18 +103,36 @@ def _hold(page: Page, event: str) -> list[Route]:
     return held
 
 
-def _watch(page: Page) -> None:
+def _watch(page: Page, name: str) -> None:
     """Remember from now on what is painted of answers and of heat maps."""
     page.evaluate(
-        """() => { window.said = []; window.heats = [];
+        """(name) => { window.said = []; window.heats = [];
              const look = () => {
-               window.said.push(document.querySelector('#picture-answers').innerText);
-               const heat = document.querySelector('#picture-heat img');
+               window.said.push(document.querySelector(`#${name}-answers`).innerText);
+               const heat = document.querySelector(`#${name}-heat img`);
                if (heat !== null && getComputedStyle(heat).visibility === 'visible')
                  window.heats.push(heat.src.split(',')[0]);
                requestAnimationFrame(look); };
-             look(); }"""
+             look(); }""",
+        name,
     )
+
+
+def test_a_late_explanation_is_never_shown_beside_another_model(page: Page) -> None:
+    held = _hold(page, "explain_drawing")
+    draw(page, THREE)
+    page.get_by_role("button", name="What mattered?").click()
+    page.get_by_role("button", name="Show what mattered").click()
+    while not held:
+        page.wait_for_timeout(20)
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name="small_cnn-mnist").click()
+    _watch(page, "digit")
+    held[0].continue_()
+    _explain(page, "digit")  # which is not begun before the late one has come
+    heats = page.evaluate("window.heats")
+    assert heats
+    assert all("~small_cnn-mnist;" in heat for heat in heats)
 
 
 @pytest.mark.parametrize("event", ["classify", "explain_picture"])
@@ -132,7 +150,7 @@ def test_a_late_answer_is_never_shown_beside_a_newer_picture(page: Page, event: 
     examples.nth(2).click()
     expect(page.get_by_label("fashion-mnist", exact=True).first).to_be_checked()
     expect(page.locator("#picture-answers")).not_to_contain_text("ship")
-    _watch(page)
+    _watch(page, "picture")
     held[0].continue_()
     expect(summary).to_contain_text("Trouser")
     assert not any("ship" in text for text in page.evaluate("window.said"))
