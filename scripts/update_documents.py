@@ -56,6 +56,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "optimize": optimize.table,
     "server": server.table,
     "server_cpu": server.cpu,
+    "server_load": server.load,
     "training": training.table,
     "gpu": gpu.table,
     "modern": modern.table,

@@ -70,6 +70,44 @@ def _cpu_parts(document: dict[str, Any]) -> list[str]:
     return [markdown(rows), how]
 
 
+def load(results: Results) -> str:
+    """Several processes, dynamic batching, and a load that is held."""
+    return "\n\n".join(part for document in of_kind(results, "server_load") for part in _load_parts(document))
+
+
+def _load_parts(document: dict[str, Any]) -> list[str]:
+    one, *others = document["workers"]
+    workers = [
+        f"`--workers {row['workers']}` answers {row['requests_per_second']:,.0f} requests per second, one process "
+        f"{one['requests_per_second']:,.0f}: {row['requests_per_second'] / one['requests_per_second']:.2f} times as many "
+        "(goal: 1.6)."
+        for row in others
+    ]
+    held = document["held"]
+    kept = (
+        f"Poisson arrivals, {held['rate']:,} requests per second, {held['requests']:,} in total: "
+        f"{sum(held['others'].values())} failed, p99 {held['p99_ms']:.1f} ms, median of rounds with "
+        f"{_listed(held['rounds_p99_ms'])} ms (goal: {held['goal_p99_ms']:.0f} ms)."
+    )
+    where = (
+        f"`{document['model']}` unless another is named, client and server on the same {hardware(document)} "
+        f"({', '.join(document['instructions'])}). With {versions(environment_of(document))}."
+    )
+    rows = [
+        {
+            "model": row["model"],
+            "--max-delay-ms": row["max_delay_ms"],
+            "connections": row["connections"],
+            "requests per second": f"{row['requests_per_second']:,.0f}",
+            "rounds": f"{min(row['rounds']):,.0f} to {max(row['rounds']):,.0f}",
+            "p50 ms": f"{row['p50_ms']:.2f}",
+            "p99 ms": f"{row['p99_ms']:.2f}",
+        }
+        for row in document["batching"]
+    ]
+    return [" ".join([*workers, kept, where]), markdown(rows)]
+
+
 def _parts(document: dict[str, Any]) -> list[str]:
     rows = [
         {
