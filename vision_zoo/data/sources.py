@@ -51,8 +51,8 @@ def locate(
     except Exception as error:
         looked_at = " and ".join(str(folder) for folder in folders)
         raise DataError(
-            f"{dataset} is not under {looked_at} and could not be downloaded ({_reason(error)}); pass --data-dir "
-            f"FOLDER with {Path(dataset) / expected}, or set {ENVIRONMENT_VARIABLE} to that folder"
+            f"found no {dataset} in {looked_at}, and the data could not be downloaded ({_reason(error)}); pass "
+            f"--data-dir FOLDER with {Path(dataset) / expected}, or set {ENVIRONMENT_VARIABLE} to that folder"
         ) from error
     return target
 
