@@ -7,7 +7,6 @@ optimized files themselves are not kept.
 """
 
 import argparse
-import hashlib
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.model_results import OptimizedModel, OptimizeResult, TriedGraph
 from vision_zoo.core.progress import progress_on_stderr
 from vision_zoo.core.results import result_path, write_result
+from vision_zoo.data.cache import file_hash
 from vision_zoo.exporting.optimize import Candidate, optimize_file
 from vision_zoo.exporting.session_search import SearchSettings
 
@@ -40,7 +40,7 @@ def optimized(path: Path, settings: SearchSettings, data_dir: Path | None) -> Op
             others.setdefault(one.graph, one)
     return OptimizedModel(
         model=path.stem,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=file_hash(path),
         images=found.images,
         original=_tried(found.original),
         chosen=_tried(found.chosen),
@@ -75,8 +75,7 @@ def started(kept: OptimizeResult | None, settings: SearchSettings) -> OptimizeRe
 
 def is_kept(document: OptimizeResult, path: Path) -> bool:
     """Whether the file at `path` has been measured."""
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return (path.stem, sha256) in {(one.model, one.sha256) for one in document.models}
+    return (path.stem, file_hash(path)) in {(one.model, one.sha256) for one in document.models}
 
 
 def main() -> None:

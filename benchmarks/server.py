@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.http_load import Connection, closed_loop, http_request, open_loop, some_requests
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
@@ -33,7 +34,6 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = "simple_cnn-mnist"
 _SHAPE = (1, 28, 28, 1)
 _IMAGE = np.random.default_rng(0).integers(0, 256, _SHAPE, dtype=np.uint8)
-_TENSOR = {"name": INPUT_NAME, "datatype": "UINT8", "shape": list(_SHAPE)}
 _OUTPUTS = [{"name": OUTPUT_NAMES[1]}]
 _ROUNDS = 3
 _ROUNDS_OF_CPU = 9
@@ -44,23 +44,30 @@ def ready_requests() -> dict[str, bytes]:
     """By runner: what its clients send. "raw ASGI" takes those of ours."""
     plain = json.dumps({"shape": list(_SHAPE), "data": _IMAGE.ravel().tolist()}).encode()
     ours = json.dumps(
-        {"inputs": [{**_TENSOR, "data": _IMAGE.ravel().tolist()}], "outputs": _OUTPUTS}
+        {"inputs": [{**_tensor(_IMAGE), "data": _IMAGE.ravel().tolist()}], "outputs": _OUTPUTS}
     ).encode()
-    head = json.dumps(
-        {
-            "inputs": [{**_TENSOR, "parameters": {"binary_data_size": _IMAGE.nbytes}}],
-            "outputs": [{**_OUTPUTS[0], "parameters": {"binary_data": True}}],
-        }
-    ).encode()
-    infer = f"/v2/models/{MODEL}/infer"
     return {
-        "vision-zoo, JSON": http_request(infer, ours),
-        "vision-zoo, binary": http_request(
-            infer, head + _IMAGE.tobytes(), {"Inference-Header-Content-Length": str(len(head))}
-        ),
+        "vision-zoo, JSON": http_request(f"/v2/models/{MODEL}/infer", ours),
+        "vision-zoo, binary": binary_request(MODEL, _IMAGE),
         "plain FastAPI": http_request("/predict", plain),
         "LitServe": http_request("/predict", plain),
     }
+
+
+def binary_request(model: str, image: NDArray[np.uint8]) -> bytes:
+    """A request with an image uint8 `[1, height, width, channels]` as bytes, for probabilities as bytes."""
+    head = json.dumps(
+        {
+            "inputs": [{**_tensor(image), "parameters": {"binary_data_size": image.nbytes}}],
+            "outputs": [{**_OUTPUTS[0], "parameters": {"binary_data": True}}],
+        }
+    ).encode()
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    return http_request(f"/v2/models/{model}/infer", head + image.tobytes(), length)
+
+
+def _tensor(image: NDArray[np.uint8]) -> dict[str, Any]:
+    return {"name": INPUT_NAME, "datatype": "UINT8", "shape": list(image.shape)}
 
 
 def commands(port: int) -> dict[str, list[str]]:
@@ -120,12 +127,13 @@ def compare(seconds: float) -> list[dict[str, Any]]:
                     load = closed_loop(port, request, connections=connections, seconds=seconds)
                     rounds.setdefault((runner, connections), []).append(load.summary())
     return [
-        {"server": runner, "connections": connections, **_median(taken)}
+        {"server": runner, "connections": connections, **median_round(taken)}
         for (runner, connections), taken in rounds.items()
     ]
 
 
-def _median(taken: list[dict[str, Any]]) -> dict[str, Any]:
+def median_round(taken: list[dict[str, Any]]) -> dict[str, Any]:
+    """The round of median throughput, with the throughput of all."""
     ordered = sorted(taken, key=lambda summary: summary["requests_per_second"])
     return {**ordered[len(ordered) // 2], "rounds": [entry["requests_per_second"] for entry in ordered]}
 

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.http_load import closed_loop, http_request, pipelined
-from benchmarks.server import MODEL, ROOT, poisson, ready_requests, running
-from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
+from benchmarks.http_load import closed_loop, pipelined
+from benchmarks.server import MODEL, ROOT, binary_request, median_round, poisson, ready_requests, running
 from vision_zoo.core.environment import describe, vector_instructions
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.serving.session import Session
@@ -57,19 +56,10 @@ def batching(seconds: float) -> list[dict[str, Any]]:
                     load = closed_loop(port, request, connections=_CONNECTIONS, seconds=seconds)
                     if number:
                         taken.setdefault((model, delay), []).append(load.summary())
-    rows = []
-    for (model, delay), rounds in taken.items():
-        ordered = sorted(rounds, key=lambda summary: summary["requests_per_second"])
-        rows.append(
-            {
-                "model": model,
-                "max_delay_ms": delay,
-                "connections": _CONNECTIONS,
-                **ordered[len(ordered) // 2],
-                "rounds": [summary["requests_per_second"] for summary in ordered],
-            }
-        )
-    return rows
+    return [
+        {"model": model, "max_delay_ms": delay, "connections": _CONNECTIONS, **median_round(rounds)}
+        for (model, delay), rounds in taken.items()
+    ]
 
 
 def held(seconds: float) -> dict[str, Any]:
@@ -83,14 +73,7 @@ def _request(model: str) -> bytes:
     """One image as bytes."""
     shape = Session(ROOT / "exported" / f"{model}.onnx", provider="cpu").metadata.input.shape
     image = np.random.default_rng(0).integers(0, 256, (1, *shape), dtype=np.uint8)
-    tensor = {"name": INPUT_NAME, "datatype": "UINT8", "shape": list(image.shape)}
-    document = {
-        "inputs": [{**tensor, "parameters": {"binary_data_size": image.nbytes}}],
-        "outputs": [{"name": OUTPUT_NAMES[1], "parameters": {"binary_data": True}}],
-    }
-    head = json.dumps(document).encode()
-    length = {"Inference-Header-Content-Length": str(len(head))}
-    return http_request(f"/v2/models/{model}/infer", head + image.tobytes(), length)
+    return binary_request(model, image)
 
 
 def main() -> None:

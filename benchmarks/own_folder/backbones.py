@@ -25,7 +25,7 @@ from torch import nn
 
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import json_file, onnx_runtime
-from vision_zoo.core.environment import describe, vector_instructions
+from vision_zoo.core.environment import describe, has_vnni
 from vision_zoo.core.own_folder_result import BackboneMeasurement, BackbonesResult
 from vision_zoo.core.progress import progress_on_stderr
 from vision_zoo.core.results import result_path, write_result
@@ -54,11 +54,6 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {
 _TRAINED, _TESTED = 50, 1000  # images of a class, and of all
 _BATCH = 50
 _SECONDS = 5.0
-
-
-def has_vnni() -> bool:
-    """Whether the processor multiplies 8-bit integers by AVX-512 VNNI or AVX VNNI, as Linux tells."""
-    return any("vnni" in name for name in vector_instructions())
 
 
 def fitted(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts.figures.sources import Results, environment_of, hardware, of_kind, versions
+from scripts.figures.sources import Results, environment_of, of_kind, processor, versions
 from vision_zoo.core.tables import markdown
 
 
@@ -28,9 +28,8 @@ def _parts(document: dict[str, Any]) -> list[str]:
     large = [row for row in document["rows"] if row["macs"] > 5e6]
     far = sum(row["over_floor"] > 2 for row in large)
     environment = environment_of(document)
-    where = f"{hardware(document)} ({', '.join(document['instructions'])})"
     how = (
-        f"Median latency of one image on one thread of {where}, {document['seconds']:g} s for each engine, "
+        f"Median latency of one image on one thread of {processor(document)}, {document['seconds']:g} s for each engine, "
         f"in turn in one run, with {versions(environment, ('onnxruntime-gpu', 'onnxruntime', 'openvino'))}. {slower} of "
         f"{len(rows)} files take more than 1.15 times as long as in OpenVINO; {far} of the {len(large)} files of "
         "more than 5 million multiply-accumulate operations (MACs) take more than twice their floor."

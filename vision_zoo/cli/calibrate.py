@@ -7,14 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import DataDir, Json, ModelsDir
+from vision_zoo.cli.options import DataDir, Json, Models, ModelsDir
 
 
 def calibrate(
-    models: Annotated[
-        list[str],
-        typer.Argument(metavar="MODEL…", help="Exported models: names or .onnx files.", show_default=False),
-    ],
+    models: Models,
     dataset: Annotated[
         str | None,
         typer.Option(

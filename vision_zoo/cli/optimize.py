@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vision_zoo.cli.document import print_json
-from vision_zoo.cli.options import BatchSizes, DataDir, Json, ModelsDir, integers
+from vision_zoo.cli.options import BatchSizes, DataDir, Json, Models, ModelsDir, integers
 
 if TYPE_CHECKING:
     from vision_zoo.exporting.optimize import Candidate, OptimizedFile
 
 
 def optimize(
-    models: Annotated[
-        list[str],
-        typer.Argument(metavar="MODEL…", help="Exported models: names or .onnx files.", show_default=False),
-    ],
+    models: Models,
     dataset: Annotated[
         str | None,
         typer.Option(

@@ -33,6 +33,10 @@ Model = Annotated[
         help="Path of an .onnx file, or a name from `vision-zoo list models`.", show_default=False
     ),
 ]
+Models = Annotated[
+    list[str],
+    typer.Argument(metavar="MODEL…", help="Exported models: names or .onnx files.", show_default=False),
+]
 BatchSizes = Annotated[str, typer.Option(help="Batch sizes, comma-separated.")]
 Runtime = Annotated[
     Path | None,

@@ -143,16 +143,15 @@ def fastest_precision(
     Weights and random numbers stay as they are. Of several processes, the first decides.
     """
     candidates = _precisions(device)
-    fastest: Arithmetic = "fp32"
-    if len(candidates) > 1:
-        seconds = _step_seconds(classifier, recipe, split, device, candidates)
-        best = min(candidates, key=seconds.__getitem__)
-        fastest = best if seconds[best] <= _CLEARLY_FASTER * seconds["fp32"] else "fp32"
-        fastest = candidates[round(broadcast(candidates.index(fastest), device))]
-        ratios = ", ".join(f"{name} {seconds[name] / seconds['fp32']:.2f}" for name in candidates[1:])
-        progress.line(f"precision {fastest}: a step takes, in times of fp32, {ratios}")
-    else:
+    if len(candidates) == 1:
         progress.line(f"precision fp32: this {device.type.upper()} has no other that is fast")
+        return "fp32"
+    seconds = _step_seconds(classifier, recipe, split, device, candidates)
+    best = min(candidates, key=seconds.__getitem__)
+    chosen = best if seconds[best] <= _CLEARLY_FASTER * seconds["fp32"] else "fp32"
+    fastest = candidates[round(broadcast(candidates.index(chosen), device))]
+    ratios = ", ".join(f"{name} {seconds[name] / seconds['fp32']:.2f}" for name in candidates[1:])
+    progress.line(f"precision {fastest}: a step takes, in times of fp32, {ratios}")
     return fastest
 
 

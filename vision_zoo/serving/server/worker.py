@@ -20,6 +20,31 @@ MAX_LINE_BYTES = 64 * 2**20
 _SECONDS = 5.0
 
 
+class Questions:
+    """Questions on a link that wait for their answers, by number."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Report]] = {}
+
+    async def ask(self, writer: asyncio.StreamWriter, kind: str, seconds: float) -> Report:
+        """Send a question of this `kind`, and wait for its answer; TimeoutError if it does not come."""
+        number = next(self._numbers)
+        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        writer.write(message(kind, number))
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        finally:
+            del self._waiting[number]
+
+    def answer(self, number: int, value: Report) -> None:
+        """Take an answer; of a question that nobody waits for any more, it is dropped."""
+        if number in self._waiting and not self._waiting[number].done():
+            self._waiting[number].set_result(value)
+
+
 class Link:
     """A worker's line to its supervisor; messages are lines of JSON: a kind, a number and a value.
 
@@ -30,8 +55,7 @@ class Link:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._numbers = itertools.count()
-        self._asked: dict[int, asyncio.Future[Report]] = {}
+        self._questions = Questions()
 
     async def open(self, stop: Callable[[], None]) -> None:
         """Tell that the worker is ready, and give its reports from now on; `stop` it when the supervisor ends."""
@@ -45,25 +69,18 @@ class Link:
 
     async def total(self) -> Report:
         """What all workers report together; RequestError (503) if the supervisor does not answer."""
-        number = next(self._numbers)
-        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
-        self._writer.write(message("ask", number))
         try:
-            async with asyncio.timeout(_SECONDS):
-                return await answer
+            return await self._questions.ask(self._writer, "ask", _SECONDS)
         except TimeoutError as error:
             raise RequestError(503, "the other server processes do not answer; try again later") from error
-        finally:
-            del self._asked[number]
 
     async def _listen(self, reader: asyncio.StreamReader, stop: Callable[[], None]) -> None:
         async for line in reader:
             kind, number, value = json.loads(line)
             if kind == "report":
                 self._writer.write(message(kind, number, self.report()))
-            elif number in self._asked and not self._asked[number].done():
-                self._asked[number].set_result(value)
+            else:
+                self._questions.answer(number, value)
         stop()
 
 

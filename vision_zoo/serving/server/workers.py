@@ -1,7 +1,7 @@
 """Several server processes on one port: started, replaced when they end, and stopped together."""
 
 import asyncio
-import itertools
+import contextlib
 import json
 import logging
 import pickle
@@ -18,7 +18,7 @@ from vision_zoo.serving.server.listening import announce, listen
 from vision_zoo.serving.server.metrics import add_pages
 from vision_zoo.serving.server.model_statistics import add_statistics
 from vision_zoo.serving.server.settings import ServerSettings
-from vision_zoo.serving.server.worker import MAX_LINE_BYTES, Report, message
+from vision_zoo.serving.server.worker import MAX_LINE_BYTES, Questions, Report, message
 
 _LOG = logging.getLogger("vision_zoo.server")
 _START = (
@@ -135,8 +135,7 @@ class _Worker:
         self._total = total
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter
-        self._numbers = itertools.count()
-        self._reports: dict[int, asyncio.Future[Report]] = {}
+        self._questions = Questions()
         self._answering: set[asyncio.Future[None]] = set()
         self.ready = asyncio.Event()
         self.failure: str | None = None
@@ -174,17 +173,8 @@ class _Worker:
         """What the process reports now, or reported last if it does not answer; None if it has not begun."""
         if not self.ready.is_set():
             return None
-        number = next(self._numbers)
-        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        self._reports[number] = answer
-        self._writer.write(message("report", number))
-        try:
-            async with asyncio.timeout(_REPORT_SECONDS):
-                self.last = await answer
-        except TimeoutError:
-            pass
-        finally:
-            del self._reports[number]
+        with contextlib.suppress(TimeoutError):
+            self.last = await self._questions.ask(self._writer, "report", _REPORT_SECONDS)
         return self.last
 
     def _receive(self, kind: str, number: int, value: Any) -> None:
@@ -196,8 +186,8 @@ class _Worker:
             answering = asyncio.ensure_future(self._answer(number))
             self._answering.add(answering)
             answering.add_done_callback(self._answering.discard)
-        elif number in self._reports and not self._reports[number].done():
-            self._reports[number].set_result(value)
+        else:
+            self._questions.answer(number, value)
 
     async def _answer(self, number: int) -> None:
         self._writer.write(message("total", number, await self._total()))
