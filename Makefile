@@ -6,10 +6,10 @@ PYTHONS := 3.11 3.12 3.13
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# A file of tests a worker, in the order of tests/conftest.py, which also says how many workers; waiting threads yield
-# the core to the other workers' instead of spinning.
+# A file of tests a worker, in the order of tests/conftest.py, which also says how many workers. Each computes on one
+# core; threads that wait for work yield theirs instead of spinning.
 PYTEST := $(BIN)/pytest -p no:schemathesis -p no:hypothesispytest
-TEST := OMP_WAIT_POLICY=passive $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
+TEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(PYTEST) -n auto --dist loadfile --no-loadscope-reorder
 ALONE := $(PYTEST) $$(grep -rl mark.alone tests)
 
 # Compiled once, not by every process that the tests start.

@@ -1,6 +1,7 @@
 """Shared fixtures. What is slow (training, exporting) is done once a session, by one of its workers."""
 
 import functools
+import gc
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 from filelock import FileLock
+from xdist.scheduler import LoadFileScheduling
 
 from tests import warm
 from vision_zoo.core.environment import usable_cores
@@ -28,12 +30,13 @@ vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(dict.fromkeys(("connect", "rea
 # Each client reads all certificates again, which takes longer than most requests.
 vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.create_ssl_context)
 
+# What is imported and collected stays to the end: looking through it for garbage takes a sixth of the time it takes.
+gc.disable()
+
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
-_LONG = {
-    *("test_cli.py", "test_stopping.py", "test_train.py"),
-    *("test_drawing.py", "test_explanations.py", "test_pictures.py"),  # together, for one browser
-}
+_DEMO = "tests/serving/demo/"
+_LONG = {"test_cli.py", "test_stopping.py", "test_train.py"}
 """Files that take half a minute of many tests, none of which is slow."""
 
 
@@ -65,10 +68,26 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(usable_cores() + 1, 4)
 
 
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """A file of tests a worker, but for the demo's: they share servers and a browser, which take seconds to start."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _DEMO if nodeid.startswith(_DEMO) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with most slow tests first: what the workers share at the end is short."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: (-slow[item.path], item.path.name not in _LONG))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,9 @@
 """What the process imports from which commands are forked; see `warm`."""
 
+import gc
 from importlib import import_module
 
-from tests import warm
-from vision_zoo.core import onnx_runtime
-from vision_zoo.exporting import export
-
+gc.disable()
 for name in (
     "onnx",
     "optuna",
@@ -18,7 +16,12 @@ for name in (
     "vision_zoo.training.train",
 ):
     import_module(name)
-onnx_runtime.load()
-warm.list_operators_once()
-warm.draw_nothing()
-export.load_exporter()
+for name, function in (
+    ("vision_zoo.core.onnx_runtime", "load"),
+    ("tests.warm", "list_operators_once"),
+    ("tests.warm", "draw_nothing"),
+    ("vision_zoo.exporting.export", "load_exporter"),
+):
+    getattr(import_module(name), function)()
+gc.freeze()  # not looked through again, nor copied for it, in any process that is forked
+gc.enable()

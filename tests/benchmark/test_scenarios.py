@@ -6,6 +6,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from vision_zoo.benchmark.cold import measure_cold
 from vision_zoo.benchmark.sessions import bound_runner, cuda_graph_runner, measure_stages, placement
 from vision_zoo.core import scenarios
@@ -17,6 +18,12 @@ from vision_zoo.serving.session import Session
 
 pytestmark = pytest.mark.alone
 SILENT = SilentProgress()
+
+
+@pytest.fixture(scope="module")
+def exported_model() -> Path:
+    """A shipped file: these tests run one at a time, and are not to wait for a network to be trained."""
+    return ROOT / "exported" / "simple_cnn-mnist.onnx"
 
 
 def _sleep() -> None:

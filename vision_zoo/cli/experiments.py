@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def tune(
-    recipe: Annotated[str, typer.Argument(help="Name from `vision-zoo list recipes`.", show_default=False)],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="Name from `vision-zoo list recipes`, or a .toml file.", show_default=False),
+    ],
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,10 +73,10 @@ def tune(
 
     Run the same command again to continue. With --storage, any number of workers share the search: run it in each.
     """
-    from vision_zoo.recipes import find_recipe
+    from vision_zoo.recipes import choose_recipe
     from vision_zoo.recipes.grids import GRIDS
 
-    chosen = find_recipe(recipe).override(epochs=epochs, seed=seed)
+    chosen = choose_recipe(recipe, None, None, image_size=None, changes={"epochs": epochs, "seed": seed})
     from vision_zoo.experiments.search.search_space import parse_grid, parse_ranges
 
     searched = parse_ranges(ranges or [])

@@ -58,21 +58,33 @@ def test_a_grid_has_no_ranges(tmp_path: Path) -> None:
         ).__enter__()
 
 
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    """A recipe whose every epoch takes little."""
+    path = tmp_path / "quick.toml"
+    path.write_text('architecture = "small_cnn"\ndataset = "mnist-5k"\nbatch_size = 512\n')
+    return path
+
+
 @pytest.mark.slow
-def test_tpe_searches_ranges_prunes_by_epoch_and_stops(cli: Callable[..., Completed]) -> None:
+def test_tpe_searches_ranges_prunes_by_epoch_and_stops(
+    cli: Callable[..., Completed], recipe_file: Path
+) -> None:
     arguments = [
-        "tune",
-        "simple_cnn-mnist_5k",
-        "--sampler",
-        "tpe",
-        "--trials",
-        "4",
-        "--pruner",
-        "median",
-        "--epochs",
-        "2",
+        *(
+            "tune",
+            str(recipe_file),
+            "--sampler",
+            "tpe",
+            "--trials",
+            "4",
+            "--pruner",
+            "median",
+            "--epochs",
+            "2",
+        ),
+        *("--range", "lr=0.0005:0.05:log", "--device", "cpu", "--json"),
     ]
-    arguments += ["--range", "lr=0.0005:0.05:log", "--grid", "batch_size=512", "--device", "cpu", "--json"]
     found = cli(*arguments).json
     assert len(found["trials"]) == 4
     states = [trial["state"] for trial in found["trials"]]
@@ -106,8 +118,10 @@ def _start_workers_warm() -> None:
     vars(multiprocessing)["get_context"] = lambda _method: CONTEXT
 
 
-def test_workers_are_started_and_stopped_together(cli: Callable[..., Completed], tmp_path: Path) -> None:
-    arguments = ["tune", "simple_cnn-mnist_5k", "--grid", "lr=0.001,0.01", "--epochs", "1", "--device", "cpu"]
+def test_workers_are_started_and_stopped_together(
+    cli: Callable[..., Completed], recipe_file: Path, tmp_path: Path
+) -> None:
+    arguments = ["tune", str(recipe_file), "--grid", "lr=0.001,0.01", "--epochs", "1", "--device", "cpu"]
     arguments += ["--storage", f"journal:{tmp_path / 'j'}", "--jobs", "2"]
     shown = cli(*arguments, prepare=_start_workers_warm)
     assert shown.code == 0, shown.stderr
