@@ -73,7 +73,8 @@ postgresql:
 
 check: lint types browser quick-tests  ## format, lint, types and all but the slowest tests: before every commit
 
-test: lint types browser postgresql  ## everything that CI runs
+test: $(INSTALLED)  ## everything that CI runs
+	@$(MAKE) --no-print-directory --jobs 2 lint types browser postgresql
 	@$(TEST) -m "not alone"
 	@$(ALONE) -m alone
 

@@ -30,8 +30,8 @@ from vision_zoo.training.checkpoint import load_state
 from vision_zoo.training.distributed import World
 from vision_zoo.training.run_directory import RunDirectory
 
-_TOLERANCE = 2e-4  # of losses, relative: sums in another order, over forty steps
-_TOLERANCE_OF_MANY = 2e-3  # over two hundred
+_TOLERANCE = 5e-4  # of losses, relative: sums in another order, over twenty steps
+_TOLERANCE_OF_MANY = 1e-3  # over seventy
 _SECONDS = 240
 
 
@@ -100,7 +100,7 @@ def _losses(path: Path) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "steps"), [("small_cnn", 37), ("mobilenet", 5)])
+@pytest.mark.parametrize(("architecture", "steps"), [("small_cnn", 17), ("mobilenet", 5)])
 def test_two_processes_do_what_one_does(
     mnist_5k: Splits, tmp_path: Path, architecture: str, steps: int
 ) -> None:
@@ -139,7 +139,7 @@ def test_two_processes_do_what_one_does(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
 def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -> None:
-    arguments = _arguments(epochs=6, max_steps=200)
+    arguments = _arguments(epochs=3, max_steps=70)
     job = _launched(tmp_path / "said", tmp_path / "run", *arguments, restarts=1)
     history = tmp_path / "run" / "history.csv"
     deadline = time.monotonic() + _SECONDS
@@ -154,7 +154,7 @@ def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -
     assert "resuming after" in stderr
     run = RunDirectory.open(tmp_path / "run")
     assert [record.epoch for record in run.history()] == list(range(1, len(run.history()) + 1))
-    recipe = recipe_for("small_cnn", "mnist-5k").override(epochs=6, max_steps=200)
+    recipe = recipe_for("small_cnn", "mnist-5k").override(epochs=3, max_steps=70)
     train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
     found, expected = (_losses(tmp_path / name) for name in ("run", "one"))
     np.testing.assert_allclose(found, expected, rtol=_TOLERANCE_OF_MANY)

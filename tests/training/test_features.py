@@ -23,7 +23,7 @@ from vision_zoo.training.features import can_cache, compute_features
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weights import load_pretrained
 
-FROZEN = find_recipe("simple_cnn-mnist_5k").override(architecture="all_cnn", frozen=True)
+FROZEN = find_recipe("simple_cnn-mnist_5k").override(architecture="small_cnn", frozen=True)
 
 
 @pytest.fixture
@@ -197,7 +197,9 @@ def test_nothing_is_cached_where_something_random_comes_before() -> None:
 
 def test_frozen_layers_may_keep_their_dropout_in_training(mnist_5k: Splits) -> None:
     torch.manual_seed(0)
-    recipe = FROZEN.override(frozen_dropout=True, architecture_arguments={"batch_norm": True})
+    recipe = FROZEN.override(
+        architecture="all_cnn", frozen_dropout=True, architecture_arguments={"batch_norm": True}
+    )
     classifier = build_classifier(recipe, find_dataset("mnist-5k"))
     images = torch.from_numpy(np.array(mnist_5k.test.images[:8]))
     training = [module for module in classifier.train().feature_layers.modules() if module.training]

@@ -5,12 +5,14 @@ A page extends `base.html` and takes tables from `table.html`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_zoo.core.tables import text_of
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -26,10 +28,16 @@ class _Column:
 
 def render(template: Path, **values: Any) -> str:
     """The page that `template` makes of `values`; SVG is given as `markupsafe.Markup`."""
+    return _environment(template.parent).get_template(template.name).render(**values)
+
+
+@cache
+def _environment(folder: Path) -> "Environment":
+    """What compiles the templates of `folder`, once each."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([template.parent, _TEMPLATES]),
+        loader=FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -38,7 +46,7 @@ def render(template: Path, **values: Any) -> str:
     environment.filters["text"] = text_of
     environment.filters["percent"] = "{:.1%}".format
     environment.globals["columns_of"] = _columns
-    return environment.get_template(template.name).render(**values)
+    return environment
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
