@@ -139,7 +139,7 @@ def _summary(recipe: Recipe, found: Pooled) -> dict[str, Any]:
         "runs": len(values),
         "verdict": None if verdict is None else verdict.verdict,
         "more_runs": None if verdict is None else verdict.more_runs,
-        "train_seconds": statistics.fmean(run.all_train_seconds for run in found.main.runs)
+        "train_seconds": statistics.fmean(run.all_train_seconds for run in found.timed or found.main.runs)
         if values
         else 0.0,
     }
@@ -181,9 +181,9 @@ def _measured_cells(recipe: Recipe, found: Pooled, reported: float | None) -> di
         cells["measured"] += " (validation)"
     if main.unfinished and not values:
         cells["measured"] = f"stopped after epoch {main.unfinished[0].epochs} of {recipe.stopping.epochs}"
-    if values and main.runs_at_once is None:
-        cells["seconds, measured"] = f"{statistics.fmean(run.all_train_seconds for run in main.runs):.1f}"
-        cells["CPU"] = f"{statistics.fmean(run.cpu_seconds / run.train_seconds for run in main.runs):.1f}"
+    if values and found.timed:
+        cells["seconds, measured"] = f"{statistics.fmean(run.all_train_seconds for run in found.timed):.1f}"
+        cells["CPU"] = f"{statistics.fmean(run.cpu_seconds / run.train_seconds for run in found.timed):.1f}"
     if values and reported is not None:
         cells["difference"] = f"{100 * (statistics.fmean(values) - reported):+.2f}"
     return cells

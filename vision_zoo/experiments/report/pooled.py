@@ -25,8 +25,13 @@ class Pooled:
 
     @property
     def main(self) -> RecipeResult:
-        """The document with the most runs: times are those of its environment alone."""
+        """The document with the most runs."""
         return self.documents[0]
+
+    @property
+    def timed(self) -> Sequence[SeedResult]:
+        """The runs whose times count: of the first document whose runs ran alone, if there is one."""
+        return next((document.runs for document in self.documents if document.runs_at_once is None), ())
 
     @cached_property
     def sources(self) -> Mapping[int, tuple[RecipeResult, SeedResult]]:
@@ -43,9 +48,9 @@ class Pooled:
         return [run for _, run in self.sources.values()]
 
     def values(self, measure: str) -> list[float]:
-        """The measure of every run that has it; of times those of one environment, if its runs ran alone."""
+        """The measure of every run that has it; of times those of `timed`."""
         if measure.endswith("_seconds"):
-            return [] if self.main.runs_at_once is not None else values_of(self.main, measure)
+            return values_of(replace(self.main, runs=self.timed), measure)
         return values_of(replace(self.main, runs=self.runs), measure)
 
     @property

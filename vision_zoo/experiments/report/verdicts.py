@@ -68,7 +68,9 @@ def runs_required(recipe: Recipe, documents: Mapping[str, Iterable[RecipeResult]
         for name, found in documents.items()
         if _work(RECIPES[name]) == _work(recipe)
         for document in found
-        if document.environment.gpu is None and document.environment.cores == 2
+        if document.environment.gpu is None
+        and document.environment.cores == 2
+        and document.runs_at_once is None
         for run in document.runs
     ]
     return RUNS if seconds and statistics.fmean(seconds) >= SHORT_SECONDS else RUNS_IF_SHORT
