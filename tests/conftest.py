@@ -30,9 +30,6 @@ vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(dict.fromkeys(("connect", "rea
 # Each client reads all certificates again, which takes longer than most requests.
 vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.create_ssl_context)
 
-# What is imported and collected stays to the end: looking through it for garbage takes a sixth of the time it takes.
-gc.disable()
-
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
 _DEMO = "tests/serving/demo/"
@@ -83,6 +80,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files with most slow tests first: what the workers share at the end is short."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: (-slow[item.path], item.path.name not in _LONG))
+
+
+def pytest_collection() -> None:
+    """What is imported and collected stays to the end: to look through it for garbage takes a sixth of the time."""
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:

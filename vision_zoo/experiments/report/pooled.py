@@ -49,9 +49,8 @@ class Pooled:
 
     def values(self, measure: str) -> list[float]:
         """The measure of every run that has it; of times those of `timed`."""
-        if measure.endswith("_seconds"):
-            return values_of(replace(self.main, runs=self.timed), measure)
-        return values_of(replace(self.main, runs=self.runs), measure)
+        runs = self.timed if measure.endswith("_seconds") else self.runs
+        return values_of(replace(self.main, runs=runs), measure)
 
     @property
     def environments(self) -> dict[str, int]:
