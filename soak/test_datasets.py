@@ -1,16 +1,25 @@
-"""The dataset that takes longest to decode; `tests/data/test_datasets.py` has the others."""
+"""Imagenette at every size, and every shipped file's accuracy on its whole test split; `tests` does with a part."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.data.test_datasets import test_a_dataset_is_what_it_says
+from tests.test_real_data import ZOO, check_accuracy
+from vision_zoo.core.results import ZooModel
 from vision_zoo.data import DATASETS
 from vision_zoo.data.dataset import Splits
 
 __all__ = ["test_a_dataset_is_what_it_says"]
 
 
-@pytest.fixture
-def loaded(data_dir: Path) -> tuple[str, Splits]:
-    return "imagenette-160", DATASETS["imagenette-160"].load(data_dir)
+@pytest.fixture(params=["imagenette", "imagenette-160", "imagenette-rgb"])
+def loaded(data_dir: Path, request: pytest.FixtureRequest) -> tuple[str, Splits]:
+    splits = DATASETS[request.param].load(data_dir)
+    assert len(splits.train) == DATASETS[request.param].train_images
+    return request.param, splits
+
+
+@pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.model)
+def test_a_shipped_file_has_its_recorded_accuracy(entry: ZooModel, data_dir: Path) -> None:
+    check_accuracy(entry, DATASETS[entry.dataset].load(data_dir).test)

@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 import sys
+import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.cr
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
+_EVERY = 20  # photo of Imagenette's training split; all are decoded in soak
 _DEMO = "tests/serving/demo/"
 _LONG = {"test_cli.py", "test_stopping.py", "test_train.py"}
 """Files that take half a minute of many tests, none of which is slow."""
@@ -152,6 +154,32 @@ def data_dir() -> Path:
     if not folder:
         pytest.skip("needs the real datasets: set VISION_ZOO_DATA to a folder that has them")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def real_dataset(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Splits]:
+    """Load a real dataset by name, which one worker decodes for all; of Imagenette's training split one in twenty."""
+
+    def load(name: str) -> Splits:
+        dataset, folder = find_dataset(name), data_dir
+        if name.startswith("imagenette"):
+            folder = _made_once(
+                tmp_path_factory, "imagenette", lambda made: _write_few_photos(data_dir, made)
+            )
+            dataset = replace(dataset, train_images=None)
+        with FileLock(_shared(tmp_path_factory) / "datasets.lock"):
+            return dataset.load(folder)
+
+    return load
+
+
+def _write_few_photos(data_dir: Path, folder: Path) -> None:
+    (archive,) = (data_dir / "imagenette").glob("*.t*")
+    (folder / "imagenette").mkdir(parents=True)
+    with tarfile.open(archive) as source, tarfile.open(folder / "imagenette" / "few.tar", "w") as few:
+        for number, member in enumerate(source):
+            if member.isfile() and ("/val/" in f"/{member.name}" or number % _EVERY == 0):
+                few.addfile(member, source.extractfile(member))
 
 
 def free_port() -> int:

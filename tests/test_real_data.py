@@ -1,6 +1,6 @@
 """Figures on the full datasets, through the shipped files. They need the real data."""
 
-import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ from tests.conftest import ROOT, run_command
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import RecipeResult, ZooModel, ZooResult, load_results
 from vision_zoo.data import find_dataset
-from vision_zoo.data.dataset import Split
+from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.serving.evaluate import evaluate
 from vision_zoo.serving.session import Session
 
@@ -17,9 +17,7 @@ ZOO = [entry for document in load_results(ROOT / "results", ZooResult) for entry
 REPEATED = load_results(ROOT / "results", RecipeResult)
 
 
-@functools.cache
-def _test_split(dataset: str, data_dir: Path) -> Split:
-    return find_dataset(dataset).load(data_dir).test
+Loader = Callable[[str], Splits]
 
 
 def test_every_shipped_file_has_its_figures() -> None:
@@ -27,16 +25,21 @@ def test_every_shipped_file_has_its_figures() -> None:
     assert {entry.model for entry in ZOO} == shipped
 
 
-@pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.model)
-def test_a_shipped_file_reaches_its_recorded_accuracy(entry: ZooModel, data_dir: Path) -> None:
-    labels, test = find_dataset(entry.dataset).labels, _test_split(entry.dataset, data_dir)
-    # A part of the split, evenly spread, where an image costs much.
-    every = max(1, round(entry.macs * len(test) / 5e10))
+def check_accuracy(entry: ZooModel, test: Split, *, every: int = 1) -> None:
+    """Score the shipped file on one in `every` images of `test`, evenly spread."""
     session = Session(ROOT / "exported" / f"{entry.model}.onnx", provider="cpu")
+    labels = find_dataset(entry.dataset).labels
     score = evaluate(session, test.images[::every], test.labels[::every], labels, SilentProgress())
     variance = entry.test_accuracy * (1 - entry.test_accuracy)
     tolerance = 5e-4 if every == 1 else 4 * (variance / score.images) ** 0.5 + 1 / score.images
     assert score.accuracy == pytest.approx(entry.test_accuracy, abs=tolerance)
+
+
+@pytest.mark.parametrize("entry", ZOO, ids=lambda entry: entry.model)
+def test_a_shipped_file_reaches_its_recorded_accuracy(entry: ZooModel, real_dataset: Loader) -> None:
+    """On fewer images where one costs much; on all of them in `soak/test_datasets.py`."""
+    test = real_dataset(entry.dataset).test
+    check_accuracy(entry, test, every=max(1, round(entry.macs * len(test) / 2e10)))
 
 
 def test_the_command_line_evaluates_a_shipped_file(data_dir: Path, tmp_path: Path) -> None:
@@ -66,10 +69,10 @@ def test_figures_belong_to_the_recipes_as_they_are() -> None:
             assert document.parameters == recipe.parameters
 
 
-def test_real_image_files_are_predicted(data_dir: Path, tmp_path: Path) -> None:
+def test_real_image_files_are_predicted(real_dataset: Loader, tmp_path: Path) -> None:
     from PIL import Image
 
-    test = _test_split("mnist", data_dir)
+    test = real_dataset("mnist").test
     for index in range(20):
         Image.fromarray(test.images[index].squeeze()).save(tmp_path / f"{index}.png")
     images = [tmp_path / f"{index}.png" for index in range(20)]

@@ -99,7 +99,9 @@ def test_few_classes_and_many(
                 tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
             )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.1)))
+    monkeypatch.setattr(
+        compare, "compare", functools.partial(compare.compare, clock=Ticking(0.2 if classes == 2 else 0.1))
+    )
     arguments = [
         "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "10s",
         "--seeds", "1", "--out", "out",

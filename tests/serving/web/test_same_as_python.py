@@ -66,7 +66,7 @@ def test_what_is_no_single_digit_is_worded_as_in_python() -> None:
 
 
 def test_pictures_become_the_same_inputs(several: Page) -> None:
-    check_inputs(several, 60, Session(*shipped("simple_cnn-mnist"), provider="cpu"))
+    check_inputs(several, 30, Session(*shipped("simple_cnn-mnist"), provider="cpu"))
 
 
 def test_inputs_get_the_same_answers(several: Page, mnist_5k: Splits) -> None:

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from vision_zoo.serving.demo.collect import FORGOTTEN, labels_of, save_row, saved
+from vision_zoo.serving.demo.examples import EXAMPLES, Example
 from vision_zoo.serving.demo.inputs import chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.verdict import message
@@ -24,30 +22,6 @@ from vision_zoo.serving.session import Session
 
 _NOTHING = "Choose or drop an image."
 _PREFERRED = ("cifar10", "fashion-mnist")
-_PICTURES = Path(__file__).parent / "pictures"
-
-
-@dataclass(frozen=True)
-class Example:
-    """A picture's file, what it shows, and whose models know such things."""
-
-    file: str
-    name: str
-    dataset: str
-
-    def picture(self) -> Image.Image:
-        """The picture: gray or in colour, as its dataset's are."""
-        with Image.open(_PICTURES / self.file) as image:
-            return image.copy()
-
-
-EXAMPLES = (
-    Example("trousers.png", "trousers", "fashion-mnist"),
-    Example("t_shirt.png", "T-shirt", "fashion-mnist"),
-    Example("bag.png", "bag", "fashion-mnist"),
-    Example("ship.png", "ship", "cifar10"),
-    Example("aeroplane.png", "aeroplane", "cifar10"),
-)
 
 
 def datasets_of(sessions: Mapping[str, Session]) -> list[str]:
