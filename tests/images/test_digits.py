@@ -17,7 +17,7 @@ from vision_zoo.images.sheet import border, border_level
 from vision_zoo.serving.session import Session
 
 DIGIT = DATASETS["mnist"].input
-_DIGITS = 30
+_DIGITS = 25
 _LEAST = {"pen 16": 0.96, "pen 8": 0.96, "pen 4": 0.96}
 _SHOWN = (
     *_LEAST,

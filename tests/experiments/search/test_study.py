@@ -77,7 +77,7 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(
             "--sampler",
             "tpe",
             "--trials",
-            "4",
+            "3",
             "--pruner",
             "median",
             "--epochs",
@@ -86,7 +86,7 @@ def test_tpe_searches_ranges_prunes_by_epoch_and_stops(
         *("--range", "lr=0.0005:0.05:log", "--device", "cpu", "--json"),
     ]
     found = cli(*arguments).json
-    assert len(found["trials"]) == 4
+    assert len(found["trials"]) == 3
     states = [trial["state"] for trial in found["trials"]]
     assert set(states) <= {"complete", "pruned", "diverged"}
     assert 0.0005 <= found["chosen"]["learning_rate"] <= 0.05
