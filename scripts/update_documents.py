@@ -58,6 +58,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "server_cpu": server.cpu,
     "server_load": server.load,
     "training": training.table,
+    "training_beside_others": training.beside_others,
     "gpu": gpu.table,
     "modern": modern.table,
     "own_folder": own_folder.comparisons,

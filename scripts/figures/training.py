@@ -46,6 +46,31 @@ def picture(results: Results) -> str:
     return svg(figure, seed="training", text_as_paths=True)
 
 
+def beside_others(results: Results) -> str:
+    """The time of training beside busy loops relative to the time alone."""
+    parts = []
+    for document in of_kind(results, "training_beside_others"):
+        rows = []
+        for name, seconds in document["seconds"].items():
+            ratios = [slow / fast for fast, slow in zip(seconds["alone"], seconds["beside"], strict=True)]
+            rows.append(
+                {
+                    "architecture": f"`{name}`",
+                    "alone, s": f"{statistics.median(seconds['alone']):.2f}",
+                    "beside, s": f"{statistics.median(seconds['beside']):.2f}",
+                    "ratio": f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})",
+                }
+            )
+        rounds = len(next(iter(document["seconds"].values()))["alone"])
+        how = (
+            f"Seconds of training of `vision-zoo train` on mnist-5k, alone and beside {document['loops']} busy loops in "
+            f"turn, which at best takes twice as long: medians of {rounds} rounds on {hardware(document)}, with "
+            f"{versions(environment_of(document))}."
+        )
+        parts += [markdown(rows), how]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
 def table(results: Results) -> str:
     """Speed of the engine and of the other loops, one row per recipe."""
     parts = []

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from scripts.figures.sources import Results, read_as, versions
+from scripts.figures.sources import Results, environment_of, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import accuracy_against_latency, point_of, svg
 from vision_zoo.core.benchmark_row import BenchmarkRow
 from vision_zoo.core.results import ZooModel, ZooResult
@@ -62,6 +62,7 @@ def table(results: Results) -> str:
         eager = {
             row.model: row.ratio for row in document.benchmark if row.engine == "torch" and row.batch == 1
         }
+        floors = _over_floors(results, document)
         rows = [
             {
                 "model": f"`{entry.model}`",
@@ -73,6 +74,7 @@ def table(results: Results) -> str:
                 "computes in": entry.precision,
                 "weights": entry.weights,
                 "p50 ms": measured[entry.model].p50_ms,
+                "over the floor": floors.get(entry.model, "not measured"),
                 "p99 ms": measured[entry.model].p99_ms,
                 "eager torch, p50": f"{eager[entry.model]:.1f}x",
             }
@@ -83,8 +85,19 @@ def table(results: Results) -> str:
             "Accuracy of the exported file on the whole test split, in ONNX Runtime, from one training run each. "
             "Latency of one image, from pixels to probabilities, on one thread of "
             f"{document.environment.description}, over {min(calls):,} to {max(calls):,} calls. The last column is "
-            "the latency of eager torch relative to that of ONNX Runtime, measured alternately. "
+            "the latency of eager torch relative to that of ONNX Runtime, measured alternately. The floor is defined in "
+            "[a section below](#other-runtimes-and-the-floor), and measured in one run with the latency. "
             f"With {versions(document.environment)}."
         )
         parts += [markdown(rows), how, _COPIES]
     return "\n\n".join(parts)
+
+
+def _over_floors(results: Results, document: ZooResult) -> dict[str, str]:
+    """The latency of each model over its floor, where both were measured on hardware as in `document`."""
+    return {
+        row["model"]: f"{row['over_floor']:.1f}x"
+        for found in of_kind(results, "runtimes")
+        if environment_of(found).folder_name == document.environment.folder_name
+        for row in found["rows"]
+    }
