@@ -40,6 +40,26 @@ def test_a_signal_within_a_step_takes_effect_at_its_end(number: signal.Signals) 
     assert ended == [1]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_drops_takes_effect_at_the_next_step() -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    interrupt = DeferredInterrupt()
+    former = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with interrupt.installed():
+            Finalized()
+            with pytest.raises(KeyboardInterrupt), interrupt:
+                pytest.fail("the step was begun")
+            interrupt.caught()
+            with interrupt:
+                pass
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
 def test_a_step_that_was_left_half_way_is_not_saved() -> None:
     saves: list[int] = []
     state = state_of(QUICK)

@@ -40,11 +40,14 @@ def _faults(*arguments: str) -> tuple[bool, int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
 def test_freed_memory_is_not_mapped_again() -> None:
-    _, given_back = _faults()
-    kept, faults = _faults("keep")
-    assert kept
-    assert given_back > 500  # fewer where the system maps many pages at a time
-    assert faults < given_back / 10
+    for _ in range(3):  # on a busy machine the system takes memory back
+        _, given_back = _faults()
+        kept, faults = _faults("keep")
+        assert kept
+        assert given_back > 500  # fewer where the system maps many pages at a time
+        if faults < given_back / 10:
+            return
+    pytest.fail(f"{faults} page faults with freed memory kept, {given_back} without")
 
 
 COUNT = 1_000_003  # no multiple of the four numbers that a word gives

@@ -13,13 +13,19 @@ class DeferredInterrupt:
     """While `installed`, a signal raises KeyboardInterrupt; within a `with` block of this object, at the block's end.
 
     A second signal within the block raises at once; `torn` says then that the block was left half-way. Signals that the
-    process ignores stay ignored. Does nothing outside the main thread, which alone receives signals.
+    process ignores stay ignored. Does nothing outside the main thread, which alone receives signals. Where Python drops
+    the exception, as in a finalizer or a callback from C, the next block raises it again unless `caught` was called.
     """
 
     def __init__(self) -> None:
         self._inside = False
         self.pending = False
         self.torn = False
+        self._raised = False
+
+    def caught(self) -> None:
+        """The KeyboardInterrupt has arrived where it is handled."""
+        self._raised = False
 
     def agree(self) -> None:
         """Stop at the end of the present block, as a signal within it would."""
@@ -31,6 +37,7 @@ class DeferredInterrupt:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self._raised = False
         former = {number: signal.getsignal(number) for number in _SIGNALS}
         handled = [number for number, handler in former.items() if handler not in (signal.SIG_IGN, None)]
         for number in handled:
@@ -46,9 +53,12 @@ class DeferredInterrupt:
             self.pending = True
             return
         self.torn = self._inside
+        self._raised = True
         raise KeyboardInterrupt
 
     def __enter__(self) -> None:
+        if self._raised:
+            raise KeyboardInterrupt
         self._inside = True
 
     def __exit__(

@@ -89,6 +89,7 @@ class TrainingLoop:
                     if not self._epoch():
                         return False
             except KeyboardInterrupt:
+                self.interrupt.caught()
                 if self.state.steps and not self.interrupt.torn:
                     with self.interrupt:
                         self._save(self.state.partial or PartialEpoch())

@@ -13,8 +13,12 @@ import pytest
 
 from tests.serving.demo.conftest import Demo
 from tests.serving.demo.events import call
+from tests.serving.server import bombs
+from tests.serving.server.conftest import Server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+
+_VISITORS = 256
 
 
 @pytest.fixture
@@ -50,3 +54,16 @@ def test_it_rests_while_nobody_is_there(small_page: Demo) -> None:
     before, started = wakings(), time.monotonic()
     time.sleep(2)
     assert (wakings() - before) / (time.monotonic() - started) < 200
+
+
+def test_what_visitors_drew_is_not_kept(small_page: Demo, client: httpx.Client) -> None:
+    server = Server(0, small_page.process, small_page.log)
+
+    def visit(name: str, size: int) -> None:
+        for number in range(_VISITORS):
+            assert call(client, "draw", [_drawing(size)], session_hash=f"{name}-{number}")[0] == "complete"
+
+    visit("small", 30)
+    before = bombs.resident_mib(server)
+    visit("large", 180 * 2**10)
+    assert bombs.resident_mib(server) - before < 30

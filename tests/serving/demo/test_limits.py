@@ -62,6 +62,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 def _endless(server: Demo, client: httpx.Client) -> dict[str, Any]:
     """A picture whose decoding never ends: the process that is asked next is stopped."""
+    _until(lambda: _gauges(client) == (0, 0))  # one that was stopped before has been ended
     decoders: set[int] = set()
     while not decoders:  # on a busy machine none may have begun in time
         assert (
