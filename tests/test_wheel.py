@@ -154,7 +154,7 @@ def test_it_predicts_with_the_models_it_carries_and_without_torch(
 
 
 def test_it_has_the_pictures_of_the_page(installed: Path, tmp_path: Path) -> None:
-    code = "from vision_zoo.serving.demo.examples import EXAMPLES; print(sum(one.picture().width for one in EXAMPLES))"
+    code = "from vision_zoo.serving.demo.inputs import EXAMPLES; print(sum(one.picture().width for one in EXAMPLES))"
     assert int(_run(installed / "python", "-c", code, cwd=tmp_path)) == 5 * 192
 
 

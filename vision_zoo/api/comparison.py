@@ -55,9 +55,10 @@ def compare(
 ) -> Comparison:
     """Train architectures on a dataset within a budget, measure them, and recommend one; called again it goes on.
 
-    `budget` is the time for everything, such as `20m`; `architectures` are all without a list; `precision` is one or
-    several. Latency is the median of one image, size MiB of the file, `min_accuracy` a fraction. `changes` are settings
-    of every recipe by their names in recipe.json, such as `batch_size`, `learning_rate`, `rotation` and `group_by`.
+    `budget` is the time for everything, such as `20m`; `architectures` are all without a list, and a small network that
+    learns from a head on frozen features; `precision` is one or several. Latency is the median of one image, size MiB of
+    the file, `min_accuracy` a fraction. `changes` are settings of every recipe by their names in recipe.json, such as
+    `batch_size`, `learning_rate`, `rotation` and `group_by`.
 
     Raises:
         UsageError: arguments that are out of range.
@@ -69,10 +70,13 @@ def compare(
     from vision_zoo.architectures import REGISTRY
     from vision_zoo.experiments import compare as comparing
 
-    names, faults = REGISTRY.entries() if architectures is None else (architectures, [])
+    faults: list[str] = []
+    if architectures is None:
+        listed, faults = REGISTRY.entries()
+        architectures = [*listed, comparing.STUDENT]
     settings = comparing.settings_of(
         dataset,
-        list(names),
+        architectures,
         precision,
         seeds=seeds,
         budget=budget,

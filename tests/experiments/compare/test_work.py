@@ -1,6 +1,6 @@
 """What the budget is spent on, with networks that take as long as they are said to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +16,7 @@ from vision_zoo.experiments.compare.images import ComparedImages
 from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.experiments.compare.place import Place
 from vision_zoo.experiments.compare.reserve import exporting_seconds, measuring_seconds
-from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.experiments.compare.settings import STUDENT, ComparisonSettings
 from vision_zoo.recipes import recipe_for
 
 _EPOCHS = 20
@@ -163,6 +163,22 @@ def test_heads_come_first_and_the_quickest_is_said_at_once(
     first = world.said[0]
     assert first.startswith("ready: alexnet_finetuned: 90.00% of 60 test images right (")
     assert world.said[1].startswith("ready: efficientnet_lite0: ")
+
+
+@pytest.mark.parametrize(("start_seconds", "is_taught"), [(5.0, True), (200.0, False)])
+def test_the_student_is_taught_after_the_heads_where_half_of_the_time_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_seconds: float, is_taught: bool
+) -> None:
+    def taught(student: Candidate, *_: object, **__: object) -> Candidate:
+        return replace(student, recipe=student.recipe.override(epochs=3), start_seconds=start_seconds)
+
+    monkeypatch.setattr(work, "taught", taught)
+    world = _World(tmp_path, 240.0, **_HEADS, **{STUDENT: 1.0}, **_SMALL)
+    world.run(monkeypatch)
+    assert world.now <= 1.1 * 240
+    assert (world.trained[2] == STUDENT) is is_taught
+    assert ("learns from efficientnet_lite0" in " ".join(world.said)) is is_taught
+    assert [model.figures.architecture for model in world.work.models].count(STUDENT) == 1
 
 
 def test_a_head_whose_features_do_not_fit_is_left_out_with_the_reason(

@@ -18,7 +18,7 @@ from tests.serving.server.conftest import Server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 
-_VISITORS = 256
+_VISITORS = 128
 
 
 @pytest.fixture
@@ -66,4 +66,4 @@ def test_what_visitors_drew_is_not_kept(small_page: Demo, client: httpx.Client) 
     visit("small", 30)
     before = bombs.resident_mib(server)
     visit("large", 180 * 2**10)
-    assert bombs.resident_mib(server) - before < 30
+    assert bombs.resident_mib(server) - before < 15

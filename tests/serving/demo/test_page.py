@@ -23,8 +23,7 @@ from vision_zoo.serving.demo import compare
 from vision_zoo.serving.demo.answers import Answer, Inputs, answers
 from vision_zoo.serving.demo.compare import compared
 from vision_zoo.serving.demo.coverage import coverage_choice
-from vision_zoo.serving.demo.examples import EXAMPLES
-from vision_zoo.serving.demo.inputs import drawn_file
+from vision_zoo.serving.demo.inputs import EXAMPLES, drawn_file
 from vision_zoo.serving.demo.verdict import message, verdict
 from vision_zoo.serving.explain import heat_map, occlusion
 from vision_zoo.serving.models import list_models

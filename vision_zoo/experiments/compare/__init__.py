@@ -29,7 +29,13 @@ from vision_zoo.experiments.compare.recommend import (
     rare_classes,
     recommend,
 )
-from vision_zoo.experiments.compare.settings import ComparisonSettings, Limits, default_folder, settings_of
+from vision_zoo.experiments.compare.settings import (
+    STUDENT,
+    ComparisonSettings,
+    Limits,
+    default_folder,
+    settings_of,
+)
 from vision_zoo.experiments.compare.work import Work
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
@@ -123,4 +129,4 @@ def compare(
     return document
 
 
-__all__ = ["PAGE", "ComparisonSettings", "Limits", "compare", "default_folder", "settings_of"]
+__all__ = ["PAGE", "STUDENT", "ComparisonSettings", "Limits", "compare", "default_folder", "settings_of"]

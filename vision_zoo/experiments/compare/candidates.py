@@ -41,7 +41,7 @@ _SOLVED_IMAGES, _VALIDATED_IMAGES = 5000, 2000
 """Training images up to which a dense layer is solved, with all of them in every step; those of its cross-validation."""
 _SOLVED_PER_SECOND, _SOLVING_SHARE = 8000, 0.1
 """Images of the cross-validation times classes that a second takes, about, and the fraction of the budget for it."""
-_OF_STEPS = {
+OF_STEPS = {
     *("optimizer", "learning_rate", "momentum", "batch_size", "epochs", "patience", "label_smoothing"),
     *("class_weights", "ema_decay"),
 }
@@ -55,7 +55,8 @@ class Candidate:
 
     `start_seconds` is what has to be done once before the first epoch: frozen features. `measuring_seconds` is how long
     all this took to find out, most of it to export a file. `test_images` are what it will be scored on. Nothing is
-    exported to look at frozen features: their `p50_ms` is torch's, and their size is not known.
+    exported to look at frozen features: their `p50_ms` is torch's, and their size is not known. `teacher` is the run that
+    it learns from.
     """
 
     recipe: Recipe
@@ -65,6 +66,7 @@ class Candidate:
     epoch_seconds: float
     measuring_seconds: float
     test_images: int = 0
+    teacher: Path | None = None
 
     @property
     def architecture(self) -> str:
@@ -122,7 +124,7 @@ def recipe_of(
         changes |= {"schedule": "step", **plain}
     solving = min(training_images, _VALIDATED_IMAGES) * classes / _SOLVED_PER_SECOND
     few = training_images <= _SOLVED_IMAGES and solving <= _SOLVING_SHARE * settings.budget_seconds
-    if frozen and few and not _OF_STEPS & chosen.keys():
+    if frozen and few and not OF_STEPS & chosen.keys():
         changes |= {"optimizer": "lbfgs", "epochs": 1, "weight_decay": 0.0, "momentum": 0.0}
     return recipe.replace(**{**changes, **chosen})
 

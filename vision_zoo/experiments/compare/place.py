@@ -37,10 +37,13 @@ class Place:
         watch: Watch = lambda _record: True,
         *,
         further: bool = False,
+        teacher: Path | None = None,
     ) -> None:
         """Train a run, or go on with it, until `watch` returns False; with `further` one that was ended, too."""
         options: dict[str, Any] = {"device": self.device, "data_dir": self.data_dir, "progress": progress}
-        train.start_or_resume(recipe, self.run(recipe), watch=watch, further=further, **options)
+        train.start_or_resume(
+            recipe, self.run(recipe), watch=watch, further=further, teacher=teacher, **options
+        )
 
 
 def train_for(
@@ -66,7 +69,8 @@ def train_for(
     def watch(_record: EpochRecord) -> bool:
         return journal.spent + candidate.epoch_seconds / 2 < end
 
-    place.train(candidate.recipe, progress.part(candidate.architecture), watch, further=further)
+    inside = progress.part(candidate.architecture)
+    place.train(candidate.recipe, inside, watch, further=further, teacher=candidate.teacher)
     reached = _reached(run)
     progress.line(f"{candidate.architecture}: {_said(candidate, *reached)}")
     journal.keep(key, reached)

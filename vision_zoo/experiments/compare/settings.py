@@ -17,6 +17,8 @@ from vision_zoo.recipes.options import COMPARED
 from vision_zoo.recipes.settings import lookup
 from vision_zoo.serving.providers import PROVIDERS
 
+STUDENT = "truncated_efficientnet_lite0"
+"""The network that learns from a head on frozen features; it is compared, though no list of architectures has it."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "": 60}
 _SHORTEST = 10.0
 _LONGEST = 30 * 86_400
@@ -59,7 +61,7 @@ class ComparisonSettings:
     """
 
     dataset: str
-    architectures: tuple[str, ...] = tuple(ARCHITECTURES)
+    architectures: tuple[str, ...] = (*ARCHITECTURES, STUDENT)
     seeds: int = 3
     budget_seconds: float = 1200.0
     provider: str = "auto"

@@ -1,4 +1,4 @@
-"""Order of a comparison: heads on frozen features, then the others.
+"""Order of a comparison: heads on frozen features, a student of the best, then the others.
 
 While time is left, who was left out is trained, and then who was not trained to the end.
 """
@@ -25,7 +25,8 @@ from vision_zoo.experiments.compare.search import (
     train_head,
     with_what_is_left,
 )
-from vision_zoo.experiments.compare.settings import ComparisonSettings
+from vision_zoo.experiments.compare.settings import STUDENT, ComparisonSettings
+from vision_zoo.experiments.compare.student import MOST, can_teach, is_affordable, taught
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,8 @@ class Work:
         names = self.settings.architectures
         frozen = [name for name in names if find_architecture(name).recipe_defaults.get("frozen")]
         heads = self._heads(frozen)
-        finalists = self._others([name for name in names if name not in frozen])
+        done = [*frozen, *(self._taught(heads) if STUDENT in names else [])]
+        finalists = self._others([name for name in names if name not in done])
         self._missing_seeds(finalists)
         self._go_on()
         return {standing.candidate.architecture for standing in (*heads, *finalists)}
@@ -127,6 +129,19 @@ class Work:
             self.models[index] = refitted(self.models[index], model, self.place, splits)
         except ExportError as error:
             self.progress.line(f"{model.session.path} stays as it was scored: {error}")
+
+    def _taught(self, heads: Sequence[Standing]) -> list[str]:
+        """Let the student learn from its teacher, where there is time for it; the names of those that are done with."""
+        teacher = next((head.candidate for head in heads if can_teach(head.candidate)), None)
+        if teacher is None or (looked_at := self._look_at(STUDENT)) is None:
+            return [] if teacher is None else [STUDENT]
+        data = (self.settings, self.images, self.place)
+        student = taught(looked_at, teacher, *data, device=self.device, clock=self.clock)
+        if student is not None and is_affordable(student, MOST * self._left, self.journal):
+            self.progress.line(f"{STUDENT} learns from {teacher.architecture}")
+            self._train_alone(student, 1)
+            return [STUDENT]
+        return []
 
     def _others(self, architectures: Sequence[str]) -> list[Standing]:
         """Halve the candidates that can be afforded; then give the rest of the time to those that could not."""
@@ -207,16 +222,9 @@ class Work:
             if need <= left:
                 share = max(need, left / (len(standings) - index)) - self._measuring(candidate)
                 until = self.journal.spent + share
-                self._export_and_measure(
-                    go_on(
-                        standing,
-                        self.settings.seeds,
-                        self.place,
-                        self.journal,
-                        seconds=until,
-                        progress=self.progress,
-                    )
-                )
+                where = (self.place, self.journal)
+                further = go_on(standing, self.settings.seeds, *where, seconds=until, progress=self.progress)
+                self._export_and_measure(further)
 
     def _look_at(self, name: str) -> Candidate | None:
         """The candidate, without training it; None where it takes no part."""

@@ -7,8 +7,7 @@ from typing import Any
 import gradio as gr
 
 from vision_zoo.serving.demo.collect import FORGOTTEN, labels_of, save_row, saved
-from vision_zoo.serving.demo.examples import EXAMPLES, Example
-from vision_zoo.serving.demo.inputs import chosen_file, picture_key
+from vision_zoo.serving.demo.inputs import EXAMPLES, Example, chosen_file, picture_key
 from vision_zoo.serving.demo.runner import Runner
 from vision_zoo.serving.demo.verdict import message
 from vision_zoo.serving.demo.widgets import (

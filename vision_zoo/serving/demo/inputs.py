@@ -1,15 +1,19 @@
-"""Input of a visitor as an image file."""
+"""Input of a visitor as an image file, and the example pictures."""
 
 import binascii
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from PIL import Image
+
 from vision_zoo.core.errors import ImageError
 
+_PICTURES = Path(__file__).parent / "pictures"
 _DRAWING = re.compile(r"data:image/png;revision=\d{1,9};base64,")
 
 
@@ -57,3 +61,26 @@ def picture_key(picture: Any, dataset: Any) -> str:
 
 def _key(*values: str) -> str:
     return "~".join(quote(value, safe="!~*'()") for value in values)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture's file, what it shows, and whose models know such things."""
+
+    file: str
+    name: str
+    dataset: str
+
+    def picture(self) -> Image.Image:
+        """The picture: gray or in colour, as its dataset's are."""
+        with Image.open(_PICTURES / self.file) as image:
+            return image.copy()
+
+
+EXAMPLES = (
+    Example("trousers.png", "trousers", "fashion-mnist"),
+    Example("t_shirt.png", "T-shirt", "fashion-mnist"),
+    Example("bag.png", "bag", "fashion-mnist"),
+    Example("ship.png", "ship", "cifar10"),
+    Example("aeroplane.png", "aeroplane", "cifar10"),
+)
