@@ -23,7 +23,11 @@ def compare(
         typer.Option(help="Name from `vision-zoo list datasets`, or folder:PATH.", show_default=False),
     ] = None,
     architectures: Annotated[
-        str | None, typer.Option(help="Architectures, comma-separated. Default: all.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Architectures, comma-separated. Default: all that are listed, and truncated_efficientnet_lite0.",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each finalist, with seeds 0, 1, …")] = 3,
     budget: Annotated[str, typer.Option(help="Total time, such as 20m, 90s or 1h.")] = "20m",

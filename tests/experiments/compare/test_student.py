@@ -9,6 +9,7 @@ from tests.experiments.compare.clock import Ticking
 from tests.images.pictures import striped_picture
 from tests.training.runs import fill, trained
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.experiments.compare import student
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.candidates import Candidate, recipe_of
 from vision_zoo.experiments.compare.images import ComparedImages
@@ -79,6 +80,13 @@ def test_what_the_user_chooses_stays(own: str, tmp_path: Path) -> None:
     assert rotated.recipe.augmentation is not None
     assert rotated.recipe.augmentation.rotation == 5.0
     assert _taught(ComparisonSettings(dataset=own, changes={"learning_rate": 0.01}), tmp_path) is None
+
+
+def test_views_that_take_too_much_memory_are_not_made(
+    own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student, "_MOST_BYTES", VIEWS * 16 * 48 * 48 * 3 - 1)
+    assert _taught(ComparisonSettings(dataset=own), tmp_path) is None
 
 
 @pytest.mark.parametrize(("seconds", "decided"), [(31.0, True), (29.0, False)])

@@ -166,7 +166,7 @@ def test_heads_come_first_and_the_quickest_is_said_at_once(
 
 
 @pytest.mark.parametrize(("start_seconds", "is_taught"), [(5.0, True), (200.0, False)])
-def test_the_student_is_taught_after_the_heads_where_half_of_the_time_is_enough(
+def test_the_student_is_taught_after_the_heads_where_a_part_of_the_time_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_seconds: float, is_taught: bool
 ) -> None:
     def taught(student: Candidate, *_: object, **__: object) -> Candidate:

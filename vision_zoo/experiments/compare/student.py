@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     import torch
 
 _TEACHER = "efficientnet_lite0"
-MOST = 0.5
+MOST = 0.6
 """The part of the time after the heads that its training may take."""
 _TEACHING = "teaching"
 EPOCHS, BATCH_SIZE, VIEWS = 3, 32, 20
 AUGMENTATION = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
 """Of the views. A mirror image of another class is labelled as that: by the teacher, which sees it."""
+_MOST_BYTES = 2**30
+"""Of the views, which are in memory and on disk."""
 _AUGMENTED = 1.2
 """How many times as long as the teacher's prediction its view takes with that."""
 
@@ -46,7 +48,10 @@ def taught(
     device: "torch.device",
     clock: Callable[[], float],
 ) -> Candidate | None:
-    """`student` as one that learns from `teacher`; None where the user chose how it is trained. `clock` gives seconds."""
+    """`student` as one that learns from `teacher`; None where the user chose how it is trained, or the images are many.
+
+    `clock` gives seconds.
+    """
     dataset, splits = images.of(student.recipe)
     chosen = settings.changes.keys()
     changes: dict[str, Any] = {
@@ -59,7 +64,7 @@ def taught(
     }
     if not chosen & {field.name for field in fields(Augmentation)}:
         changes["augmentation"] = AUGMENTATION
-    if chosen & OF_STEPS:
+    if chosen & OF_STEPS or VIEWS * splits.train.images.nbytes > _MOST_BYTES:
         return None
     plain = student.recipe.replace(**changes)
     _, seconds = training_seconds(plain, build_classifier(plain, dataset), splits, device, clock)
