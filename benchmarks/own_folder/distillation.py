@@ -33,6 +33,8 @@ from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import EpochRecord, result_path, write_result
 from vision_zoo.core.scenarios import single_stream
 from vision_zoo.data.cache import cache_folder
+from vision_zoo.experiments.compare.settings import STUDENT
+from vision_zoo.experiments.compare.student import BATCH_SIZE, EPOCHS, VIEWS
 from vision_zoo.exporting.export import to_onnx
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.distillation import distilled
@@ -43,14 +45,13 @@ from vision_zoo.training.classifier import build_classifier
 from vision_zoo.training.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TEACHER, STUDENT, DISTIL = "efficientnet_lite0", "truncated_efficientnet_lite0", "distil"
+TEACHER, DISTIL = "efficientnet_lite0", "distil"
 _IMAGES = 30  # of a class
 FOLDERS = {
     "imagenette-300": partial(imagenette, images=_IMAGES, seed=0),
     "cifar10-300": partial(first, images=_IMAGES),
     "fashion_mnist-300": partial(first, images=_IMAGES, name="fashion-mnist"),
 }
-_VIEWS, _EPOCHS = 20, 3
 _SIDES = (48, 64)
 _AUGMENTATION = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
 
@@ -78,15 +79,15 @@ def student(folder: Path, side: int, seed: int, *, taught: bool) -> Recipe:
     recipe = recipe_for(STUDENT, f"folder:{folder}", image_size=side, channels="colour").replace(
         seed=seed,
         validate=False,
-        batch_size=32,
+        batch_size=BATCH_SIZE,
         ema_decay=0.0,
         schedule="one_cycle",
         augmentation=_AUGMENTATION,
-        distil_views=_VIEWS,
+        distil_views=VIEWS,
     )
     if taught:
-        return distilled(recipe, TEACHER).replace(epochs=_EPOCHS)
-    return recipe.replace(epochs=_EPOCHS * _VIEWS)
+        return distilled(recipe, TEACHER).replace(epochs=EPOCHS)
+    return recipe.replace(epochs=EPOCHS * VIEWS)
 
 
 def with_views(recipe: Recipe, teacher: Path, kept: Path, place: Path) -> None:

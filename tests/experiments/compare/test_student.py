@@ -17,7 +17,6 @@ from vision_zoo.experiments.compare.journal import Journal
 from vision_zoo.experiments.compare.place import Place, train_for
 from vision_zoo.experiments.compare.settings import STUDENT, ComparisonSettings
 from vision_zoo.experiments.compare.student import (
-    AUGMENTATION,
     EPOCHS,
     VIEWS,
     can_teach,
@@ -26,6 +25,7 @@ from vision_zoo.experiments.compare.student import (
 )
 from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.distillation import distilled
+from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training.run_directory import RunDirectory
 from vision_zoo.training.weights import Origins
 
@@ -67,7 +67,8 @@ def test_it_learns_from_the_head_on_views_as_they_were_measured(own: str, tmp_pa
         None,
         False,
     )
-    assert (recipe.distillation.distil_views, recipe.augmentation) == (VIEWS, AUGMENTATION)
+    views = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
+    assert (recipe.distillation.distil_views, recipe.augmentation) == (VIEWS, views)
     assert found.teacher == Place(tmp_path, "cpu", None).run(teacher.recipe)
     images = 0.8 * _CLASSES * _IMAGES  # a fifth is for test
     assert found.start_seconds == pytest.approx(1.2 * VIEWS * images * 0.010)

@@ -25,8 +25,6 @@ MOST = 0.6
 """The part of the time after the heads that its training may take."""
 _TEACHING = "teaching"
 EPOCHS, BATCH_SIZE, VIEWS = 3, 32, 20
-AUGMENTATION = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
-"""Of the views. A mirror image of another class is labelled as that: by the teacher, which sees it."""
 _MOST_BYTES = 2**30
 """Of the views, which are in memory and on disk."""
 _AUGMENTED = 1.2
@@ -63,7 +61,8 @@ def taught(
         "distil_views": VIEWS,
     }
     if not chosen & {field.name for field in fields(Augmentation)}:
-        changes["augmentation"] = AUGMENTATION
+        # The views of `distilled`. A mirror image of another class is labelled as that: by the teacher, which sees it.
+        changes["augmentation"] = None
     if chosen & OF_STEPS or VIEWS * splits.train.images.nbytes > _MOST_BYTES:
         return None
     plain = student.recipe.replace(**changes)

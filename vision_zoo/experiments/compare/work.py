@@ -59,6 +59,7 @@ class Work:
     refused: dict[str, str] = field(default_factory=dict)
     pace: float = 1.0
     _longest_look: float = 0.0
+    _looked_at: dict[str, Candidate] = field(default_factory=dict)
     _standings: dict[str, Standing] = field(default_factory=dict)
 
     def run(self) -> set[str]:
@@ -227,21 +228,19 @@ class Work:
                 self._export_and_measure(further)
 
     def _look_at(self, name: str) -> Candidate | None:
-        """The candidate, without training it; None where it takes no part."""
+        """The candidate, without training it, found out once; None where it takes no part."""
+        if name in self._looked_at:
+            return self._looked_at[name]
         self.progress.describe(f"looking at {name}")
-        started = self.clock()
+        started, data_dir = self.clock(), self.place.data_dir
         found = measure_candidate(
-            name,
-            self.settings,
-            self.images,
-            device=self.device,
-            data_dir=self.place.data_dir,
-            clock=self.clock,
+            name, self.settings, self.images, device=self.device, data_dir=data_dir, clock=self.clock
         )
         if isinstance(found, str):
             self.left_out[name] = found
             return None
         self._longest_look = max(self._longest_look, self.clock() - started)
+        self._looked_at[name] = found
         return found
 
     def _other_seeds(self, standings: Sequence[Standing], seconds: float) -> None:
