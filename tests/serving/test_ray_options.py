@@ -15,9 +15,16 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
         Options(**wrong)
 
 
-def test_limits_are_checked_before_anything_starts() -> None:
-    with pytest.raises(UsageError, match="max batch 0 is out of range"):
-        application(Options(max_batch=0, open_to_all=True))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (Options(max_batch=0, open_to_all=True), "max batch 0 is out of range"),
+        (Options(max_delay_ms=-1, open_to_all=True), "max delay ms -1.0 is out of range"),
+    ],
+)
+def test_limits_are_checked_before_anything_starts(options: Options, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        application(options)
 
 
 def test_a_cluster_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:

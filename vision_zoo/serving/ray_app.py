@@ -52,6 +52,7 @@ class Options(BaseModel):
     provider: str = "auto"
     threads: int | None = Field(default=None, ge=1)
     max_batch: int = 256
+    max_delay_ms: float = 0.0
     max_queue: int = 512
     deadline_seconds: float = 10.0
     open_to_all: bool = False
@@ -75,6 +76,7 @@ def application(options: Options) -> serve.Application:
         threads=options.threads,
         api_key=key,
         max_batch=options.max_batch,
+        max_delay_ms=options.max_delay_ms,
         max_concurrency=options.cpus,
         max_queue=options.max_queue,
         deadline_seconds=options.deadline_seconds,

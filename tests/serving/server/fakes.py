@@ -6,7 +6,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from vision_zoo.serving.server.connection import Connection
+from vision_zoo.serving.server.connection import Connection, Inline
 from vision_zoo.serving.server.connection_limits import ConnectionLimits
 from vision_zoo.serving.server.transport import Turns
 
@@ -35,7 +35,9 @@ class Transport(asyncio.Transport):
         return False
 
 
-def connect(app: Any, count: int) -> tuple[list[Connection], list[Transport], Turns, ServerState]:
+def connect(
+    app: Any, count: int, *, inline: Inline | None = None
+) -> tuple[list[Connection], list[Transport], Turns, ServerState]:
     """Open `count` connections to `app`, within an event loop."""
     turns, state = Turns(), ServerState()
     connections = [
@@ -46,6 +48,7 @@ def connect(app: Any, count: int) -> tuple[list[Connection], list[Transport], Tu
             limits=ConnectionLimits(connections=1000, read_seconds=60),
             turns=turns,
             refused=lambda *_: None,
+            inline=inline,
         )
         for _ in range(count)
     ]

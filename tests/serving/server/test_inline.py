@@ -1,5 +1,6 @@
 """What is answered where its last byte arrives is answered as by the application, and counted the same."""
 
+import asyncio
 import json
 import re
 import socket
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from tests.serving.server import fakes
 from tests.serving.server.conftest import INFER, MODEL, Server, running, tensor_body
 from vision_zoo.serving.server.app import create_app
+from vision_zoo.serving.server.connection import Connection
 from vision_zoo.serving.server.settings import ServerSettings
 
 KEY = "a key that is long enough"
@@ -120,3 +124,54 @@ def test_only_what_is_ordinary_is_answered_inline(models: Path) -> None:
     assert content("binary", b"a byte too many") is None
     expected[MODEL] = 1.0
     assert content("JSON") is None
+
+
+def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[bytes]:
+    """The bodies that were answered inline, and `the application` where it was started, for a request that arrives so."""
+    answered: list[bytes] = []
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        answered.append(b"the application")
+        started.set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def inline(_scope: object, body: bytes, _headers: object) -> bytes:
+        answered.append(body)
+        return b"HTTP/1.1 200 OK\r\n\r\n"
+
+    async def receive() -> None:
+        (connection,), _, turns, state = fakes.connect(application, 1, inline=inline)
+        assert isinstance(connection, Connection)
+        for piece in pieces:
+            connection.data_received(piece)
+            await asyncio.sleep(0)
+        if wait:
+            await asyncio.wait_for(started.wait(), 60)
+        if lose:
+            connection.connection_lost(None)
+            await asyncio.sleep(0.1)
+            assert len(turns) == 0
+        await asyncio.gather(*state.tasks)
+
+    started = asyncio.Event()
+    asyncio.run(receive())
+    return answered
+
+
+def test_a_short_body_that_follows_its_head_is_answered_inline() -> None:
+    head, body = _request({}, tensor_body())
+    assert _in_pieces(head + body) == [body]
+    assert _in_pieces(head, body) == [body]
+    assert _in_pieces(head, body[:1], body[1:-1], body[-1:]) == [body]
+    assert _in_pieces(head, body, head + body) == [body, body]
+    assert _in_pieces(head[:20], head[20:], body, head, body) == [body, body]
+
+
+def test_the_application_waits_for_all_other_bodies() -> None:
+    head, body = _request({}, tensor_body())
+    assert _in_pieces(head, wait=True) == [b"the application"]
+    assert _in_pieces(head, body[:-1], wait=True) == [b"the application"]
+    assert _in_pieces(_request({"Expect": "100-continue"}, body)[0], wait=True) == [b"the application"]
+    assert _in_pieces(_request({}, bytes(100_000))[0], wait=True) == [b"the application"]
+    assert _in_pieces(head, lose=True) == []

@@ -8,11 +8,7 @@ from typing import Any, cast
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from vision_zoo.serving.server.connection_limits import (
-    SPARE_CONNECTIONS,
-    ConnectionLimits,
-    Timeouts,
-)
+from vision_zoo.serving.server.connection_limits import SPARE_CONNECTIONS, ConnectionLimits, Timeouts
 from vision_zoo.serving.server.errors import REFUSAL, RequestError
 from vision_zoo.serving.server.middleware import no_connection_left, refusal
 from vision_zoo.serving.server.request_reader import BETWEEN, BODY, HEAD, RequestReader
@@ -21,6 +17,8 @@ from vision_zoo.serving.server.transport import TURNS, Answering, Turns
 _LINGER_SECONDS = 1.0
 _BODY_GRACE_SECONDS = 2.0
 """A late body is answered 408 by whoever reads it; the connection is closed where nobody does."""
+_BODY_FOLLOWS_SECONDS = 0.01
+"""Clients send a head and its short body apart: so long, the request is started only when it is complete."""
 _PROBES = frozenset({"/v2/health/live", "/v2/health/ready"})
 Inline = Callable[[Scope, bytes, Iterable[tuple[bytes, bytes]]], bytes | None]
 _BEGINNING_OF_A_PROBE = b"GET /v2/health/"
@@ -51,6 +49,7 @@ class Connection(RequestReader):
         self._turns = turns
         self._inline = inline
         self._unstarted: tuple[RequestResponseCycle, Any] | None = None
+        self._start_late: asyncio.TimerHandle | None = None
         self._is_spare = False
         self._stopping = False
         self._closing = False
@@ -81,6 +80,7 @@ class Connection(RequestReader):
         self.cycle = cast(Any, None)
         self.pipeline.clear()
         self._unstarted = None
+        self._take_turn_now()
         self._kept = memoryview(b"")
         self._answering.forget()
 
@@ -167,6 +167,16 @@ class Connection(RequestReader):
         self._take_turn()
 
     def _take_turn(self) -> None:
+        if self._unstarted is not None and self._inline is not None and self._is_short_body_missing():
+            if self._start_late is None:
+                self._start_late = self.loop.call_later(_BODY_FOLLOWS_SECONDS, self._take_turn_now)
+        else:
+            self._take_turn_now()
+
+    def _take_turn_now(self) -> None:
+        if self._start_late is not None:
+            self._start_late.cancel()
+            self._start_late = None
         if self._unstarted is not None:
             (cycle, app), self._unstarted = self._unstarted, None
             start = functools.partial(self._start, cycle, app)
@@ -181,9 +191,8 @@ class Connection(RequestReader):
 
     def _answer_inline(self, cycle: RequestResponseCycle) -> bool:
         """Answer a request that is short, has arrived and is well, if that is possible at once."""
-        if self._inline is None or cycle.more_body or not cycle.keep_alive:
-            return False
-        if self._stopping or self._closing or self._flow.write_paused:
+        is_open = not (self._stopping or self._closing or self._flow.write_paused)
+        if self._inline is None or cycle.more_body or not cycle.keep_alive or not is_open:
             return False
         answer = self._inline(cast(Scope, cycle.scope), bytes(cycle.body), self.server_state.default_headers)
         if answer is None:
@@ -285,10 +294,6 @@ class Connection(RequestReader):
         self._closing = True
         self._socket.close()
         self._wait(_LINGER_SECONDS)
-
-    def _is_unread(self) -> bool:
-        """Whether a body is late because the server does not read it."""
-        return self._reading is BODY and self._flow.waits_for_answer
 
     def _wait(self, seconds: float) -> None:
         """The client's turn, for so long."""

@@ -7,6 +7,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.json_numbers import SHORT_BYTES
 from vision_zoo.serving.server.request_head import (
     MAX_HEADER_BYTES,
     MAX_HEADERS,
@@ -61,6 +62,15 @@ class RequestReader(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
+
+    def _is_unread(self) -> bool:
+        """Whether a body is late because the server does not read it."""
+        return self._reading is BODY and self._flow.waits_for_answer
+
+    def _is_short_body_missing(self) -> bool:
+        """Whether the rest of a short body is to come, without a word from the server."""
+        missing = self._remaining if self._reading is BODY else None
+        return missing is not None and 0 < missing <= SHORT_BYTES and not self.expect_100_continue
 
     # What asyncio calls.
 
