@@ -33,7 +33,8 @@ vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.cr
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
-_EVERY = 20  # photo of Imagenette's training split; all are decoded in soak
+_FEW = {"cifar10": {"train": 10}, "imagenette": {"train": 20, "val": 4}}
+"""Of these datasets one image in so many of a split is decoded here, all of them in `soak/test_datasets.py`."""
 _DEMO = "tests/serving/demo/"
 _LONG = {"test_cli.py", "test_stopping.py", "test_train.py"}
 """Files that take half a minute of many tests, none of which is slow."""
@@ -158,27 +159,28 @@ def data_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def real_dataset(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Splits]:
-    """Load a real dataset by name, which one worker decodes for all; of Imagenette's training split one in twenty."""
+    """Load a real dataset by name, or the part of it that `_FEW` says, which one worker decodes for all."""
 
     def load(name: str) -> Splits:
-        dataset, folder = find_dataset(name), data_dir
-        if name.startswith("imagenette"):
+        dataset, folder, archive = find_dataset(name), data_dir, name.partition("-")[0]
+        if archive in _FEW:
             folder = _made_once(
-                tmp_path_factory, "imagenette", lambda made: _write_few_photos(data_dir, made)
+                tmp_path_factory, archive, lambda made: _write_few_images(data_dir / archive, made / archive)
             )
-            dataset = replace(dataset, train_images=None)
+            dataset = replace(dataset, train_images=None, test_images=None)
         with FileLock(_shared(tmp_path_factory) / "datasets.lock"):
             return dataset.load(folder)
 
     return load
 
 
-def _write_few_photos(data_dir: Path, folder: Path) -> None:
-    (archive,) = (data_dir / "imagenette").glob("*.t*")
-    (folder / "imagenette").mkdir(parents=True)
-    with tarfile.open(archive) as source, tarfile.open(folder / "imagenette" / "few.tar", "w") as few:
+def _write_few_images(dataset: Path, folder: Path) -> None:
+    (archive,) = dataset.glob("*.t*")
+    folder.mkdir(parents=True)
+    with tarfile.open(archive) as source, tarfile.open(folder / "few.tar", "w") as few:
         for number, member in enumerate(source):
-            if member.isfile() and ("/val/" in f"/{member.name}" or number % _EVERY == 0):
+            split = next((part for part in _FEW[dataset.name] if f"/{part}/" in f"/{member.name}"), "")
+            if member.isfile() and number % _FEW[dataset.name].get(split, 1) == 0:
                 few.addfile(member, source.extractfile(member))
 
 
