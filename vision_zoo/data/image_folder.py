@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core.errors import DataError, ImageError
 from vision_zoo.core.tables import counted
+from vision_zoo.core.threads import in_order
 from vision_zoo.data.cache import content_hash, decoded_once
 from vision_zoo.data.dataset import SourceFile, Split, Splits
 from vision_zoo.data.scan import (
@@ -39,6 +41,8 @@ _DAMAGED = (
     RuntimeError,  # an encrypted zip
     NotImplementedError,  # a compression that zipfile does not know
 )
+_LARGE = 32 * 2**10
+"""Bytes of a file that takes most of its time in Pillow, not in Python."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class Decoded:
     sizes: frozenset[tuple[int, int]]
 
 
+class _Image(NamedTuple):
+    """A decoded picture, and its (width, height) in the file."""
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
 def decode(pictures: Iterable[Picture], labels: Sequence[str], target: InputFormat, where: str) -> Decoded:
     """Decode the pictures of a folder or archive, which messages call `where`.
 
@@ -69,17 +80,25 @@ def decode(pictures: Iterable[Picture], labels: Sequence[str], target: InputForm
     found: dict[str, list[tuple[SourceFile, int, NDArray[np.uint8]]]] = {}
     skipped: list[SourceFile] = []
     sizes = set()
-    for picture in pictures:
-        if picture.label not in index:
-            raise DataError(f"{where} has a class {picture.label!r}; expected one of {listed(list(labels))}")
+
+    def known() -> Iterator[Picture]:
+        for picture in pictures:
+            if picture.label not in index:
+                raise DataError(
+                    f"{where} has a class {picture.label!r}; expected one of {listed(list(labels))}"
+                )
+            yield picture
+
+    def decoded(picture: Picture) -> tuple[Picture, _Image | None]:
+        return picture, _decode(picture.file, target)
+
+    for picture, image in in_order(decoded, known(), is_long=lambda picture: picture.file.size >= _LARGE):
         entries = found.setdefault(picture.split, [])
         source = SourceFile(picture.file.name, picture.sha256)
-        try:
-            image = open_image(picture.file.path if picture.file.content is None else picture.file.content)
-            entries.append((source, index[picture.label], prepare(image, target)))
-        except (ImageError, OSError):
+        if image is None:
             skipped.append(source)
         else:
+            entries.append((source, index[picture.label], image.pixels))
             sizes.add(image.size)
     if not all(found.values()):
         raise DataError(
@@ -91,6 +110,15 @@ def decode(pictures: Iterable[Picture], labels: Sequence[str], target: InputForm
         files, numbers, images = zip(*sorted(entries, key=lambda entry: entry[0].name), strict=True)
         splits[name] = Split(np.stack(images), np.array(numbers, dtype=np.int64), files)
     return Decoded(splits, tuple(skipped), frozenset(sizes))
+
+
+def _decode(file: FoundFile, target: InputFormat) -> _Image | None:
+    """The picture as `target` says; None for a file that cannot be read."""
+    try:
+        image = open_image(file.path if file.content is None else file.content)
+        return _Image(prepare(image, target), image.size)
+    except (ImageError, OSError):
+        return None
 
 
 def find_image_folder(folder: Path) -> Path | None:

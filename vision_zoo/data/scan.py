@@ -63,6 +63,16 @@ class FoundFile:
         """The path below the folder with `/` between the parts, as text that is valid everywhere."""
         return "/".join(map(portable, self.parts))
 
+    @property
+    def size(self) -> int:
+        """The file's bytes; 0 where it cannot be looked at."""
+        if self.content is not None:
+            return len(self.content)
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
 
 @dataclass
 class Found:

@@ -3,7 +3,6 @@
 import ctypes
 import io
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError, _imaging
 
 from vision_zoo.core.errors import ImageError
+from vision_zoo.core.threads import without_warnings
 from vision_zoo.images.containers import Container, exif_orientation, read_container, xmp_orientation
 from vision_zoo.images.samples import Samples, eight_bits
 
@@ -121,11 +121,12 @@ def _opened(container: Container, max_pixels: int) -> Iterator[Image.Image]:
     # Some decoders make room for the picture as soon as they are opened.
     _require_few_pixels(container.size, max_pixels)
     _silence_decoders()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(container.content), formats=DECODABLE_FORMATS) as image:
-            _require_few_pixels(image.size, max_pixels)
-            yield image
+    with (
+        without_warnings(),
+        Image.open(io.BytesIO(container.content), formats=DECODABLE_FORMATS) as image,
+    ):
+        _require_few_pixels(image.size, max_pixels)
+        yield image
 
 
 @cache

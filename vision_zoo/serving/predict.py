@@ -3,12 +3,11 @@
 import itertools
 import math
 import shlex
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,13 @@ from PIL import Image
 
 from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import ImageError, ModelError, UsageError
+from vision_zoo.core.threads import in_order, in_parts
 from vision_zoo.images.decode import upright
 from vision_zoo.images.preprocess import InputFormat, open_image, prepare
 from vision_zoo.serving.models import is_address
 from vision_zoo.serving.pictures import Source
 from vision_zoo.serving.session import Prediction, Session
 from vision_zoo.serving.uncertainty import Uncertainty, require_coverage, uncertainties
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 _BATCH = 64
 _BATCH_BYTES = 4 * 2**20
@@ -156,22 +153,10 @@ def classify_each(
     if len(sources) < 2:
         yield from answered(sources)
         return
-    from concurrent.futures import ThreadPoolExecutor
-
-    threads = usable_cores()
     largest = min(_BATCH, max(1, _BATCH_BYTES // math.prod(session.metadata.input.shape)))
-    size = min(largest, -(-len(sources) // (4 * threads)))
-    running: deque[Future[list[tuple[Source, Classified | ImageError]]]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for start in range(0, len(sources), size):
-            if len(running) == 2 * threads:
-                yield from running.popleft().result()
-            running.append(pool.submit(answered, sources[start : start + size]))
-        while running:
-            yield from running.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    size = min(largest, -(-len(sources) // (4 * usable_cores())))
+    for answers in in_order(answered, in_parts(sources, size)):
+        yield from answers
 
 
 def _finite(session: Session, pixels: NDArray[np.uint8]) -> Prediction:

@@ -6,7 +6,6 @@ Nothing in the folder is changed. Files and duplicates need numpy and Pillow alo
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core import atomic, json_file
-from vision_zoo.core.environment import usable_cores
 from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.core.installation import missing_package
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.tables import counted
+from vision_zoo.core.threads import in_order
 from vision_zoo.data.layout import check_classes, notes_of, read_layout
 from vision_zoo.data.own_folder import folder_name
 from vision_zoo.data.scan import FoundFile, listed, portable
@@ -159,18 +158,17 @@ def _inspected(
     pictures: list[Inspected] = []
     features = []
     look = partial(_inspect, side=None if network is None else label_errors.SIDE)
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for start in range(0, len(places), _AT_A_TIME):
-            progress.start("inspecting", len(places), "images")
-            progress.advance(start)
-            part = []
-            for picture in pool.map(look, places[start : start + _AT_A_TIME]):
-                part.append(picture)
-                progress.advance()
-            prepared = [picture.prepared for picture in part if picture.prepared is not None]
-            if network is not None and prepared:
-                features.append(network.of(np.stack(prepared), progress))
-            pictures += [replace(picture, prepared=None) for picture in part]
+    for start in range(0, len(places), _AT_A_TIME):
+        progress.start("inspecting", len(places), "images")
+        progress.advance(start)
+        part = []
+        for picture in in_order(look, places[start : start + _AT_A_TIME]):
+            part.append(picture)
+            progress.advance()
+        prepared = [picture.prepared for picture in part if picture.prepared is not None]
+        if network is not None and prepared:
+            features.append(network.of(np.stack(prepared), progress))
+        pictures += [replace(picture, prepared=None) for picture in part]
     return pictures, np.concatenate(features) if features else None
 
 

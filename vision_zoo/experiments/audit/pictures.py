@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vision_zoo.core.errors import ImageError
+from vision_zoo.core.threads import without_warnings
 from vision_zoo.data.scan import FoundFile
 from vision_zoo.images.containers import read_container
 from vision_zoo.images.decode import DECODABLE_FORMATS, open_image, probe_image
@@ -121,9 +121,7 @@ def _pixels(image: Image.Image) -> str:
 def _is_animated(content: bytes) -> bool:
     """Whether the file has several frames; no pixel is decoded."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=DECODABLE_FORMATS) as image:
-                return bool(getattr(image, "is_animated", False))
+        with without_warnings(), Image.open(io.BytesIO(content), formats=DECODABLE_FORMATS) as image:
+            return bool(getattr(image, "is_animated", False))
     except Exception:  # noqa: BLE001  (metadata that `open_image` leaves out may be damaged in any way)
         return False
