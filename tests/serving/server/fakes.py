@@ -1,6 +1,7 @@
 """Connections without a socket."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -36,7 +37,11 @@ class Transport(asyncio.Transport):
 
 
 def connect(
-    app: Any, count: int, *, inline: Inline | None = None
+    app: Any,
+    count: int,
+    *,
+    inline: Inline | None = None,
+    refused: Callable[[int, str], None] = lambda *_: None,
 ) -> tuple[list[Connection], list[Transport], Turns, ServerState]:
     """Open `count` connections to `app`, within an event loop."""
     turns, state = Turns(), ServerState()
@@ -47,7 +52,7 @@ def connect(
             app_state={},
             limits=ConnectionLimits(connections=1000, read_seconds=60),
             turns=turns,
-            refused=lambda *_: None,
+            refused=refused,
             inline=inline,
         )
         for _ in range(count)

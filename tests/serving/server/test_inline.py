@@ -127,7 +127,7 @@ def test_only_what_is_ordinary_is_answered_inline(models: Path) -> None:
 
 
 def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[bytes]:
-    """The bodies that were answered inline, and `the application` where it was started, for a request that arrives so."""
+    """What answered requests that arrive so: the body where it was inline, `the application`, or a refusal's status."""
     answered: list[bytes] = []
 
     async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -136,12 +136,15 @@ def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[b
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
+    def refused(status: int, _message: str) -> None:
+        answered.append(str(status).encode())
+
     def inline(_scope: object, body: bytes, _headers: object) -> bytes:
         answered.append(body)
         return b"HTTP/1.1 200 OK\r\n\r\n"
 
     async def receive() -> None:
-        (connection,), _, turns, state = fakes.connect(application, 1, inline=inline)
+        (connection,), _, turns, state = fakes.connect(application, 1, inline=inline, refused=refused)
         assert isinstance(connection, Connection)
         for piece in pieces:
             connection.data_received(piece)
@@ -173,5 +176,21 @@ def test_the_application_waits_for_all_other_bodies() -> None:
     assert _in_pieces(head, wait=True) == [b"the application"]
     assert _in_pieces(head, body[:-1], wait=True) == [b"the application"]
     assert _in_pieces(_request({"Expect": "100-continue"}, body)[0], wait=True) == [b"the application"]
+    assert _in_pieces(_request({"Connection": "close"}, body)[0], wait=True) == [b"the application"]
     assert _in_pieces(_request({}, bytes(100_000))[0], wait=True) == [b"the application"]
-    assert _in_pieces(head, lose=True) == []
+    long_head, long_body = _request({}, bytes(40_000))
+    assert _in_pieces(long_head, long_body[:32_000], wait=True) == [b"the application"]
+
+
+def test_a_client_that_leaves_while_its_body_is_awaited_is_counted() -> None:
+    head, body = _request({}, tensor_body())
+    assert _in_pieces(head, lose=True) == [b"499"]
+    assert _in_pieces(head, body[:10], lose=True) == [b"499"]
+
+
+def test_requests_that_come_together_wait_for_their_own_bodies_alone() -> None:
+    head, body = _request({}, tensor_body())
+    chunked = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+    whole = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    assert _in_pieces(chunked + whole + head, body) == [body, body]
+    assert _in_pieces(chunked, whole[:-1], whole[-1:] + head, body, wait=True) == [b"the application", body]

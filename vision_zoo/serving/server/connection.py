@@ -50,11 +50,8 @@ class Connection(RequestReader):
         self._inline = inline
         self._unstarted: tuple[RequestResponseCycle, Any] | None = None
         self._start_late: asyncio.TimerHandle | None = None
-        self._is_spare = False
-        self._stopping = False
-        self._closing = False
-        self._first = True
-        self._is_new = True
+        self._is_spare = self._stopping = self._closing = False
+        self._first = self._is_new = True
         self._timeouts = Timeouts()
 
     # What asyncio calls.
@@ -79,6 +76,8 @@ class Connection(RequestReader):
         self._turns.leave(self)
         self.cycle = cast(Any, None)
         self.pipeline.clear()
+        if self._start_late is not None:
+            self._refused(499, "the client closed the connection")
         self._unstarted = None
         self._take_turn_now()
         self._kept = memoryview(b"")
@@ -167,11 +166,12 @@ class Connection(RequestReader):
         self._take_turn()
 
     def _take_turn(self) -> None:
-        if self._unstarted is not None and self._inline is not None and self._is_short_body_missing():
-            if self._start_late is None:
-                self._start_late = self.loop.call_later(_BODY_FOLLOWS_SECONDS, self._take_turn_now)
-        else:
+        missing = self._unstarted is not None and self._is_short_body_missing(self._unstarted[0])
+        if self._inline is None or not missing:
             self._take_turn_now()
+        elif self._start_late is None:
+            self._flow.release()  # the request before may have paused it
+            self._start_late = self.loop.call_later(_BODY_FOLLOWS_SECONDS, self._take_turn_now)
 
     def _take_turn_now(self) -> None:
         if self._start_late is not None:

@@ -67,10 +67,12 @@ class RequestReader(HttpToolsProtocol):
         """Whether a body is late because the server does not read it."""
         return self._reading is BODY and self._flow.waits_for_answer
 
-    def _is_short_body_missing(self) -> bool:
-        """Whether the rest of a short body is to come, without a word from the server."""
-        missing = self._remaining if self._reading is BODY else None
-        return missing is not None and 0 < missing <= SHORT_BYTES and not self.expect_100_continue
+    def _is_short_body_missing(self, cycle: RequestResponseCycle) -> bool:
+        """Whether inference waits for the rest of a short body, which comes without a word from the server."""
+        if not (cycle.more_body and cycle.keep_alive and cycle.scope["path"].endswith("/infer")):
+            return False
+        length = None if self._remaining is None else len(cycle.body) + self._remaining
+        return length is not None and length <= SHORT_BYTES and not self.expect_100_continue
 
     # What asyncio calls.
 
