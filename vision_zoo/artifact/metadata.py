@@ -78,6 +78,7 @@ _LEFT_OUT = {
     "calibration": None,
     "full_range": False,
     "session_options": None,
+    "settings": None,
 }
 """Fields that are left out of JSON at these values: files without them stay as they always were."""
 _FIELD_NAMES = {key: name for name, key in _JSON_NAMES.items()}
@@ -94,7 +95,7 @@ class Metadata:
     the width of the output of that name, None without one. `refitted` says that the file was fitted to the test images,
     too, after those two were measured without them. `calibration` is None for files that were not calibrated.
     `full_range` says that 8-bit weights have all 8 bits, `session_options` how the file runs fastest, where that was
-    measured.
+    measured. `settings` are those of the recipe that it was trained with, without defaults; None in older files.
     """
 
     recipe: str
@@ -118,6 +119,7 @@ class Metadata:
     calibration: Calibration | None = None
     full_range: bool = False
     session_options: TunedOptions | None = None
+    settings: Mapping[str, Any] | None = None
 
     @cached_property
     def outputs(self) -> dict[str, int]:

@@ -37,6 +37,7 @@ from vision_zoo.exporting.verify import (
     verify_embeddings,
     verify_graph,
 )
+from vision_zoo.recipes.options import without_paths
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs, count_parameters
 from vision_zoo.training.loader import training_splits
@@ -157,6 +158,7 @@ def export_onnx(
         calibration=None if calibrated is None else calibrated.calibration,
         data_variant=splits.variant,
         versions=environment.versions() | ARCHITECTURES.package_of(recipe.architecture),
+        settings=without_paths(recipe.settings(), data.name),
     )
     path = output_dir / file_name(recipe.name, precision)
     replaced = path.exists()

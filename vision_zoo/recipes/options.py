@@ -1,6 +1,11 @@
 """The settings of a recipe that commands offer as options, and all of them as a table."""
 
-from vision_zoo.recipes.recipe import FIELD_NAMES, SETTINGS, Recipe
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vision_zoo.data.scan import portable
+from vision_zoo.recipes.recipe import FIELD_NAMES, SETTINGS
 
 OPTIONS = {name: setting for name, setting in SETTINGS.items() if setting.help}
 """Those that are options of `train`; the numbers among them are what `tune` can search."""
@@ -30,9 +35,20 @@ def option_name(setting: str) -> str:
     return _SHORT.get(setting, setting).replace("_", "-")
 
 
-def settings_table(recipe: Recipe) -> list[dict[str, str]]:
-    """A row for each setting of a recipe, by the name that people use."""
+def without_paths(settings: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """A recipe's settings as a file may tell them: without paths of this machine, and of the dataset its name alone."""
+    told = {**settings, "dataset": dataset}
+    for name in ("split", "group_by"):  # how the images of a folder were divided
+        told.pop(name, None)
+    for name in ("distil_from", "pretrained", "transfer_from"):
+        if name in told:
+            told[name] = portable(Path(told[name]).name)
+    return told
+
+
+def settings_table(settings: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A row for each of a recipe's settings, by the name that people use."""
     return [
         {"setting": FIELD_NAMES.get(key, key).replace("_", " "), "value": f"{value}"}
-        for key, value in recipe.settings().items()
+        for key, value in settings.items()
     ]

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from tests.conftest import ROOT, Completed
 from vision_zoo.architectures import ARCHITECTURES, find_architecture
 from vision_zoo.experiments.report.model_card import limitations, model_card
+from vision_zoo.recipes.options import without_paths
 from vision_zoo.serving.session import Session
 
 SHIPPED = sorted((ROOT / "exported").glob("*.onnx"))
@@ -34,6 +35,28 @@ def test_another_file_of_a_shipped_name_has_no_latency_of_it(exported_model: Pat
     (tmp_path / "simple_cnn-mnist.onnx").write_bytes(exported_model.read_bytes())
     assert "p50 ms" in model_card(ROOT / "exported" / "simple_cnn-mnist.onnx", ROOT / "results")
     assert "p50 ms" not in model_card(tmp_path / "simple_cnn-mnist.onnx", ROOT / "results")
+
+
+def test_a_card_tells_the_settings_that_the_file_was_trained_with(exported_model: Path) -> None:
+    text = model_card(exported_model, ROOT / "results")
+    assert "| epochs | 2 |" in text  # of ten in its recipe
+    earlier = model_card(ROOT / "exported" / "alexnet_finetuned-cifar10.onnx", ROOT / "results")
+    assert "trained with earlier settings of it" in earlier
+    assert "| setting |" not in earlier
+    known = model_card(ROOT / "exported" / "basic_cnn-mnist.onnx", ROOT / "results")
+    assert "| optimizer | sgd |" in known
+
+
+def test_settings_in_a_file_name_no_paths_of_the_machine() -> None:
+    settings = {
+        "dataset": "folder:/home/a",
+        "split": "/b.csv",
+        "group_by": "x",
+        "pretrained": "/c/d.pt",
+        "epochs": 3,
+    }
+    told = {"dataset": "folder-a", "pretrained": "d.pt", "epochs": 3}
+    assert without_paths(settings, "folder-a") == told
 
 
 def test_a_calibrated_file_says_how_it_tells_unfamiliar_images(calibrated_model: Path) -> None:

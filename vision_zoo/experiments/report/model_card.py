@@ -3,6 +3,9 @@
 Everything in it comes from the exported file, the dataset's entry, the recipe and `results/`.
 """
 
+import math
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,12 @@ from vision_zoo.architectures import find_architecture
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.benchmark_row import BenchmarkRow, row_of_file
 from vision_zoo.core.errors import VisionZooError
-from vision_zoo.core.results import ZooResult, load_results
+from vision_zoo.core.results import RecipeResult, ZooResult, load_results
 from vision_zoo.core.tables import markdown
 from vision_zoo.data import REGISTRY as DATASETS
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.options import settings_table
-from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.serving.session import Session
 
 _LICENCE = "mit"
@@ -60,7 +62,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
         _use(session, path),
         _data(metadata, dataset),
         _pretrained(metadata),
-        _training(RECIPES.get(metadata.recipe)),
+        _training(metadata, known_settings(session, results_dir)),
         _figures(session, results_dir),
         f"## Limitations\n\n{limitations(metadata, gaussians=session.gaussians is not None)}",
     ]
@@ -141,12 +143,41 @@ def pretrained_terms(metadata: Metadata) -> str:
     )
 
 
-def _training(recipe: Recipe | None) -> str:
-    if recipe is None:
-        return ""
-    report = f" An experiment of report {recipe.report}." if recipe.report else ""
-    remark = f" {recipe.remark}" if recipe.remark else ""
-    return f"## Training\n\nRecipe `{recipe.name}`.{report}{remark}\n\n{markdown(settings_table(recipe))}"
+def known_settings(session: Session, results_dir: Path | None) -> Mapping[str, Any] | None:
+    """The settings that a file was trained with, without defaults, as it says itself.
+
+    Of older files those of their recipe, if `results_dir` has a run of it with their accuracy; None where nobody knows.
+    """
+    metadata, recipe = session.metadata, RECIPES.get(session.metadata.recipe)
+    if metadata.settings is not None or recipe is None or results_dir is None:
+        return metadata.settings
+    accuracies = [
+        entry.checkpoint_accuracy
+        for document in load_results(results_dir, ZooResult)
+        for entry in document.models
+        if (entry.model, entry.bytes, entry.test_accuracy)
+        == (session.name, session.size, metadata.test_accuracy)
+    ]
+    for document in load_results(results_dir, RecipeResult):
+        if document.recipe == recipe.name and recipe.has_settings(document.settings):
+            found = [run.test_accuracy for run in document.runs]
+            if any(math.isclose(*pair, rel_tol=1e-9) for pair in product(found, accuracies)):
+                return recipe.settings()
+    return None
+
+
+def _training(metadata: Metadata, settings: Mapping[str, Any] | None) -> str:
+    recipe = RECIPES.get(metadata.recipe)
+    if settings is None:
+        earlier = (
+            "" if recipe is None else " The file was trained with earlier settings of it, which it does not record."
+        )
+        return f"## Training\n\nRecipe `{metadata.recipe}`.{earlier}"
+    is_current = recipe is not None and recipe.settings() == settings
+    report = f" An experiment of report {recipe.report}." if recipe is not None and recipe.report else ""
+    remark = f" {recipe.remark}" if recipe is not None and is_current and recipe.remark else ""
+    about = f"Recipe `{metadata.recipe}`.{report}{remark} Settings that differ from the defaults:"
+    return f"## Training\n\n{about}\n\n{markdown(settings_table(settings))}"
 
 
 def _figures(session: Session, results_dir: Path | None) -> str:

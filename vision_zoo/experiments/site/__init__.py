@@ -71,7 +71,7 @@ def write_site(
         entries = []
         progress.start("writing", len(models), "models")
         for path in models:
-            entries.append(_write_model(target, path, names[path.stem], benchmarks))
+            entries.append(_write_model(target, path, names[path.stem], benchmarks, results_dir))
             progress.advance()
         for entry in entries:
             atomic.write_text(target / "models" / f"{entry.file_name}.html", pages.card(entry, title))
@@ -85,7 +85,9 @@ def _write_runtime(path: Path, runtime_folder: Path | None) -> None:
     atomic.write_text(path, f"/* {web_page.runtime_licence()} */\n{web_page.block_script(blocks)}")
 
 
-def _write_model(target: Path, path: Path, name: str, benchmarks: Sequence[Benchmark]) -> SiteModel:
+def _write_model(
+    target: Path, path: Path, name: str, benchmarks: Sequence[Benchmark], results_dir: Path
+) -> SiteModel:
     """Write the page to try a model on, and the model for it."""
     session = Session(path, provider="cpu")
     blocks = web_page.model_blocks([session])
@@ -97,4 +99,4 @@ def _write_model(target: Path, path: Path, name: str, benchmarks: Sequence[Bench
         links={"About": f"../models/{name}.html", "All models": "../index.html"},
     )
     atomic.write_text(target / "try" / f"{name}.html", text)
-    return entry_of(session, name, benchmarks)
+    return entry_of(session, name, benchmarks, results_dir)

@@ -1,8 +1,10 @@
 """The models of a site: what their files, their datasets and the benchmarks say of them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.benchmark_row import BenchmarkRow, row_of_file
@@ -10,7 +12,7 @@ from vision_zoo.core.environment import Environment
 from vision_zoo.core.statistics import Interval, accuracy_interval
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.data.own_folder import FOLDER_NAME
-from vision_zoo.experiments.report.model_card import dataset_of, licence_of, weights_of
+from vision_zoo.experiments.report.model_card import dataset_of, known_settings, licence_of, weights_of
 from vision_zoo.experiments.site.measurements import Benchmark
 from vision_zoo.serving.session import Session
 
@@ -29,7 +31,7 @@ class Measured:
 class SiteModel:
     """A model of the site. `file_name` is that of its pages, without a suffix; `size` is in bytes.
 
-    `gaussians` tells whether the file has those of familiar images.
+    `gaussians` tells whether the file has those of familiar images; `settings` are what it was trained with, if known.
     """
 
     name: str
@@ -40,6 +42,7 @@ class SiteModel:
     gaussians: bool
     measured: tuple[Measured, ...]
     dataset: Dataset | None = field(repr=False)
+    settings: Mapping[str, Any] | None
 
     @property
     def of(self) -> str:
@@ -75,7 +78,9 @@ class SiteModel:
         return next((one.row.p50_ms for one in self.measured if one.environment == environment), None)
 
 
-def entry_of(session: Session, file_name: str, benchmarks: Sequence[Benchmark]) -> SiteModel:
+def entry_of(
+    session: Session, file_name: str, benchmarks: Sequence[Benchmark], results_dir: Path
+) -> SiteModel:
     """The entry of a loaded model."""
     accuracy = session.metadata.test_accuracy
     rows = (
@@ -91,6 +96,7 @@ def entry_of(session: Session, file_name: str, benchmarks: Sequence[Benchmark]) 
         gaussians=session.gaussians is not None,
         measured=tuple(Measured(environment, row) for environment, row in rows if row is not None),
         dataset=dataset_of(session.metadata),
+        settings=known_settings(session, results_dir),
     )
 
 

@@ -14,7 +14,6 @@ from vision_zoo.experiments.report.model_card import limitations, pretrained_ter
 from vision_zoo.experiments.site import picture
 from vision_zoo.experiments.site.entries import SiteModel, common_environment
 from vision_zoo.experiments.site.measurements import Benchmark
-from vision_zoo.recipes import RECIPES
 from vision_zoo.recipes.options import settings_table
 
 _FOLDER = Path(__file__).parent
@@ -42,7 +41,6 @@ def index(entries: Sequence[SiteModel], benchmarks: Sequence[Benchmark], title: 
 def card(entry: SiteModel, title: str) -> str:
     """The page of one model."""
     metadata = entry.metadata
-    recipe = RECIPES.get(metadata.recipe)
     image = metadata.input
     latency = next((one for one in entry.measured if one.row.p50_ms is not None), None)
     return _render(
@@ -70,7 +68,7 @@ def card(entry: SiteModel, title: str) -> str:
             "Written by": ", ".join(f"{name} {version}" for name, version in metadata.versions.items()),
         },
         measured=[_measured_row(one.environment, one.row) for one in entry.measured],
-        settings=[] if recipe is None else settings_table(recipe),
+        settings=settings_table(entry.settings or {}),
         pretrained=pretrained_terms(metadata),
         limitations=limitations(metadata, gaussians=entry.gaussians),
         command_name=shlex.quote(f"{entry.name}.onnx"),

@@ -108,7 +108,7 @@ def report_page(
         interval=accuracy_interval(int(found.right.sum()), len(found.labels)),
         facts=_facts(recipe, dataset, metrics, environment),
         pretrained=bool(find_architecture(recipe.architecture).weights),
-        settings=settings_table(recipe),
+        settings=settings_table(recipe.settings()),
         curves=charts.curves(history),
         history=[_epoch(record) for record in history],
         matrix=_matrix(matrix, dataset.labels, cells) if len(matrix) <= _LARGEST_MATRIX else [],
