@@ -64,8 +64,8 @@ def beside_others(results: Results) -> str:
         rounds = len(next(iter(document["seconds"].values()))["alone"])
         how = (
             f"Seconds of training of `vision-zoo train` on mnist-5k, alone and beside {document['loops']} busy loops in "
-            f"turn, which at best takes twice as long: medians of {rounds} rounds on {hardware(document)}, with "
-            f"{versions(environment_of(document))}."
+            f"turn, where a fair share of the cores makes it take twice as long: medians of {rounds} rounds on "
+            f"{hardware(document)}, with {versions(environment_of(document))}."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts) or "Not measured yet."
@@ -94,8 +94,9 @@ def table(results: Results) -> str:
             f"{versions(environment_of(document))}, {loops}. The columns of other loops show their time relative to the "
             "engine. *Floor*: the recipe's arithmetic at the speed of a large matrix product, measured in the same "
             "rounds. ¹ The engine computes frozen features once, the other loops in every epoch. *Time to "
-            "report*: seconds until the test accuracy first reaches the reported one, with the engine and with the "
-            "course loop; the mean over the runs in docs/RESULTS.md that reach it."
+            "report*: estimated seconds to the reported accuracy, with the engine and with the course loop, at the speed "
+            "measured here: the mean number of steps after which runs of this machine in docs/RESULTS.md first reach "
+            "it, without those that never do."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts)

@@ -86,18 +86,33 @@ def table(results: Results) -> str:
             "Latency of one image, from pixels to probabilities, on one thread of "
             f"{document.environment.description}, over {min(calls):,} to {max(calls):,} calls. The last column is "
             "the latency of eager torch relative to that of ONNX Runtime, measured alternately. The floor is defined in "
-            "[a section below](#other-runtimes-and-the-floor), and measured in one run with the latency. "
+            "[a section below](#other-runtimes-and-the-floor); that column is from another run"
+            f"{_floors_where(results, document)}. "
             f"With {versions(document.environment)}."
         )
         parts += [markdown(rows), how, _COPIES]
     return "\n\n".join(parts)
 
 
+def _floors_where(results: Results, document: ZooResult) -> str:
+    """Which instructions the floors were measured with; latencies beside them may be of other ones."""
+    found = [", ".join(entry["instructions"]) for entry in _floor_documents(results, document)]
+    return f" with {' and '.join(found)}, whose latencies differ from those in this table" if found else ""
+
+
+def _floor_documents(results: Results, document: ZooResult) -> list[dict[str, Any]]:
+    """Measurements of other runtimes and floors on hardware as in `document`."""
+    return [
+        found
+        for found in of_kind(results, "runtimes")
+        if environment_of(found).folder_name == document.environment.folder_name
+    ]
+
+
 def _over_floors(results: Results, document: ZooResult) -> dict[str, str]:
     """The latency of each model over its floor, where both were measured on hardware as in `document`."""
     return {
         row["model"]: f"{row['over_floor']:.1f}x"
-        for found in of_kind(results, "runtimes")
-        if environment_of(found).folder_name == document.environment.folder_name
+        for found in _floor_documents(results, document)
         for row in found["rows"]
     }

@@ -23,7 +23,7 @@ def export(
         ),
     ],
     onnx: Annotated[
-        bool, typer.Option("--onnx", help="Write an ONNX file and its manifest with --triton, too.")
+        bool, typer.Option("--onnx", help="With --triton, also write an ONNX file and its manifest.")
     ] = False,
     triton: Annotated[
         Path | None,

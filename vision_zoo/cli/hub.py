@@ -13,7 +13,7 @@ from vision_zoo.cli.options import Json, Model, ModelsDir
 def push(
     model: Model,
     repository: Annotated[
-        str, typer.Argument(help="OWNER/REPOSITORY; made if it does not exist.", show_default=False)
+        str, typer.Argument(help="OWNER/REPOSITORY; created if it does not exist.", show_default=False)
     ],
     private: Annotated[bool, typer.Option("--private", help="Make a new repository a private one.")] = False,
     models_dir: ModelsDir = None,

@@ -98,7 +98,7 @@ def serve(
     max_pixels: Annotated[int, typer.Option(help="Largest image file, in pixels.")] = 16_000_000,
     max_concurrency: Annotated[
         int | None,
-        typer.Option(help="Requests running at once. Default: one per core, shared out among the processes."),
+        typer.Option(help="Requests running at once. Default: one per core, divided among the processes."),
     ] = None,
     max_queue: Annotated[
         int, typer.Option(help="Requests waiting at once; further ones are answered with 503.")

@@ -169,7 +169,7 @@ RECIPES = (
     _FROM_SCRATCH.variant(
         "all_cnn_batch_norm-cifar10_gray",
         remark=(
-            f"{BATCH_NORM_REMARK} Ends after about 900 steps, as many as the report's 30 minutes allowed at 32 x 32 "
+            f"{BATCH_NORM_REMARK} Ends after 900 steps, about as many as the report's 30 minutes allowed at 32 x 32 "
             "pixels."
         ),
         title="AllCNN with batch normalisation from scratch on grayscale CIFAR-10",

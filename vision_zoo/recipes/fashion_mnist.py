@@ -16,8 +16,8 @@ _AS_THEY_ARE = (
     "The report does not say which networks were trained with augmentation; this one is trained without."
 )
 _SLOW_DECAY = (
-    "The report states no gamma; with 0.5 instead of 0.1, the learning rate falls to a quarter "
-    "instead of a hundredth."
+    "The report states no gamma; with 0.5 instead of 0.1, the learning rate is halved instead of divided by ten "
+    "after every third of the epochs."
 )
 
 _SMALL_ALEXNET = Recipe(

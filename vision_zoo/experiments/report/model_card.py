@@ -170,7 +170,9 @@ def _training(metadata: Metadata, settings: Mapping[str, Any] | None) -> str:
     recipe = RECIPES.get(metadata.recipe)
     if settings is None:
         earlier = (
-            "" if recipe is None else " The file was trained with earlier settings of it, which it does not record."
+            ""
+            if recipe is None
+            else " The file was trained with earlier settings of it, which it does not record."
         )
         return f"## Training\n\nRecipe `{metadata.recipe}`.{earlier}"
     is_current = recipe is not None and recipe.settings() == settings

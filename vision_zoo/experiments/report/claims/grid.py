@@ -53,7 +53,7 @@ class BestOfGrid:
         )
         figures = (
             f"Grid of `{self.recipe}`: {counted(runs, 'run')} per point; {better} of {len(points)} other "
-            f"points have a higher mean{f'; {hardware}' if hardware else ''}."
+            f"points have a higher accuracy{f'; {hardware}' if hardware else ''}."
         )
         if runs < required:
             more = f"{required - runs} more seeds at every point of the grid of `{self.recipe}`"
