@@ -46,5 +46,5 @@ def test_files_are_measured_once_an_environment(tmp_path: Path, monkeypatch: pyt
     )
     assert "| 1 → 0.5 | 6 → 3 | 2.00x | 99.00% → 98.50% | 98.76% of 1,000 |" in text
     assert "| int8, 7-bit weights: the graph loses too much |" in text
-    assert "1 of the 1 in single precision are faster in 8-bit integers" in text
+    assert "8-bit integers are chosen for 1 of the 1 in single precision" in text
     assert "the largest loss of accuracy is 0.50 points" in text
