@@ -169,12 +169,10 @@ def known_settings(session: Session, results_dir: Path | None) -> Mapping[str, A
 def _training(metadata: Metadata, settings: Mapping[str, Any] | None) -> str:
     recipe = RECIPES.get(metadata.recipe)
     if settings is None:
-        earlier = (
-            ""
-            if recipe is None
-            else " The file was trained with earlier settings of it, which it does not record."
-        )
-        return f"## Training\n\nRecipe `{metadata.recipe}`.{earlier}"
+        told = "The file does not record its settings"
+        if recipe is not None:
+            told += ", and no kept run of the recipe as it is now has its accuracy"
+        return f"## Training\n\nRecipe `{metadata.recipe}`. {told}."
     is_current = recipe is not None and recipe.settings() == settings
     report = f" An experiment of report {recipe.report}." if recipe is not None and recipe.report else ""
     remark = f" {recipe.remark}" if recipe is not None and is_current and recipe.remark else ""
