@@ -1,6 +1,7 @@
 """The shipped models: accuracy, size, latency."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from scripts.figures.sources import Results, environment_of, of_kind, read_as, versions
@@ -62,7 +63,10 @@ def table(results: Results) -> str:
         eager = {
             row.model: row.ratio for row in document.benchmark if row.engine == "torch" and row.batch == 1
         }
-        floors = _over_floors(results, document)
+        measured_floors = _floor_documents(results, document)
+        floors = {
+            row["model"]: f"{row['over_floor']:.1f}x" for found in measured_floors for row in found["rows"]
+        }
         rows = [
             {
                 "model": f"`{entry.model}`",
@@ -87,16 +91,16 @@ def table(results: Results) -> str:
             f"{document.environment.description}, over {min(calls):,} to {max(calls):,} calls. The last column is "
             "the latency of eager torch relative to that of ONNX Runtime, measured alternately. The floor is defined in "
             "[a section below](#other-runtimes-and-the-floor); that column is from another run"
-            f"{_floors_where(results, document)}. "
+            f"{_floors_where(measured_floors)}. "
             f"With {versions(document.environment)}."
         )
         parts += [markdown(rows), how, _COPIES]
     return "\n\n".join(parts)
 
 
-def _floors_where(results: Results, document: ZooResult) -> str:
+def _floors_where(documents: Sequence[dict[str, Any]]) -> str:
     """Which instructions the floors were measured with; latencies beside them may be of other ones."""
-    found = [", ".join(entry["instructions"]) for entry in _floor_documents(results, document)]
+    found = [", ".join(document["instructions"]) for document in documents]
     return f" with {' and '.join(found)}, whose latencies differ from those in this table" if found else ""
 
 
@@ -107,12 +111,3 @@ def _floor_documents(results: Results, document: ZooResult) -> list[dict[str, An
         for found in of_kind(results, "runtimes")
         if environment_of(found).folder_name == document.environment.folder_name
     ]
-
-
-def _over_floors(results: Results, document: ZooResult) -> dict[str, str]:
-    """The latency of each model over its floor, where both were measured on hardware as in `document`."""
-    return {
-        row["model"]: f"{row['over_floor']:.1f}x"
-        for found in _floor_documents(results, document)
-        for row in found["rows"]
-    }

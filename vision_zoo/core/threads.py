@@ -35,9 +35,8 @@ def in_order(
     if threads == 1:
         yield from map(function, items)
         return
-    from concurrent.futures import (
-        ThreadPoolExecutor,
-    )  # which costs every start of a command some milliseconds
+    # Here, since it costs every start of a command some milliseconds.
+    from concurrent.futures import ThreadPoolExecutor
 
     running: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads)

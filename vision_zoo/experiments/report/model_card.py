@@ -4,7 +4,7 @@ Everything in it comes from the exported file, the dataset's entry, the recipe a
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -153,10 +153,9 @@ def known_settings(session: Session, results_dir: Path | None) -> Mapping[str, A
         return metadata.settings
     accuracies = [
         entry.checkpoint_accuracy
-        for document in load_results(results_dir, ZooResult)
+        for document, _ in _measured(session, results_dir)
         for entry in document.models
-        if (entry.model, entry.bytes, entry.test_accuracy)
-        == (session.name, session.size, metadata.test_accuracy)
+        if entry.model == session.name
     ]
     for document in load_results(results_dir, RecipeResult):
         if document.recipe == recipe.name and recipe.has_settings(document.settings):
@@ -181,18 +180,25 @@ def _training(metadata: Metadata, settings: Mapping[str, Any] | None) -> str:
 
 
 def _figures(session: Session, results_dir: Path | None) -> str:
-    rows: list[dict[str, Any]] = []
-    for document in [] if results_dir is None else load_results(results_dir, ZooResult):
-        accuracy = session.metadata.test_accuracy
-        row = row_of_file(document.benchmark, session.name, size=session.size, test_accuracy=accuracy)
-        if row is not None:
-            rows.append({"hardware": document.environment.description, **_figure_row(row)})
+    rows = [
+        {"hardware": document.environment.description, **_figure_row(row)}
+        for document, row in ([] if results_dir is None else _measured(session, results_dir))
+    ]
     own = (
         f"Accuracy {session.metadata.test_accuracy:.2%} on {session.metadata.test_images:,} test images; "
         f"{session.size / 2**20:.2f} MiB; {session.metadata.macs:,} multiply-accumulate operations per image; "
         f"precision {session.metadata.precision}, large weights in {session.metadata.weights}."
     )
     return f"## Results\n\n{own}" + (f"\n\n{markdown(rows)}" if rows else "")
+
+
+def _measured(session: Session, results_dir: Path) -> Iterator[tuple[ZooResult, BenchmarkRow]]:
+    """The measurements of shipped files in which this very file is, and its row in each."""
+    accuracy = session.metadata.test_accuracy
+    for document in load_results(results_dir, ZooResult):
+        row = row_of_file(document.benchmark, session.name, size=session.size, test_accuracy=accuracy)
+        if row is not None:
+            yield document, row
 
 
 def _figure_row(row: BenchmarkRow) -> dict[str, Any]:

@@ -76,10 +76,10 @@ class Connection(RequestReader):
         self._turns.leave(self)
         self.cycle = cast(Any, None)
         self.pipeline.clear()
-        if self._start_late is not None:
-            self._refused(499, "the client closed the connection")
         self._unstarted = None
-        self._take_turn_now()
+        if self._start_late is not None:
+            self._start_late.cancel()
+            self._refused(499, "the client closed the connection")
         self._kept = memoryview(b"")
         self._answering.forget()
 
