@@ -33,7 +33,15 @@ MODEL = "simple_cnn-mnist"
 def pictures(tmp_path: Path) -> Path:
     """A folder of digits, with names that need care, and files that are none."""
     folder = tmp_path / "pictures"
-    for name in ("b.png", "a,b.png", 'new\nline "quoted".png', "sub/c.png", "sub/deep/.hidden.png"):
+    names = (
+        "b.png",
+        "a,b.png",
+        'new\nline "quoted".png',
+        "one\rtwo.png",
+        "sub/c.png",
+        "sub/deep/.hidden.png",
+    )
+    for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(DIGIT, folder / name)
     (folder / "notes.txt").write_text("no picture")
@@ -49,15 +57,17 @@ def _rows(done: Completed) -> list[dict[str, str]]:
 
 
 def test_a_folder_is_its_images_in_the_order_of_their_names(cli: Cli, pictures: Path) -> None:
-    names = [f"pictures/{name}" for name in ("a,b.png", "b.png", 'new\nline "quoted".png', "sub/c.png")]
+    found = ("a,b.png", "b.png", 'new\nline "quoted".png', "one\rtwo.png", "sub/c.png")
+    names = [f"pictures/{name}" for name in found]
     done = cli("predict", MODEL, "pictures", "--format", "csv")
     assert done.code == 0, done.stderr
-    assert [row["image"] for row in _rows(done)] == names
+    # The standard output is read with every line break as \n.
+    assert [row["image"] for row in _rows(done)] == [name.replace("\r", "\n") for name in names]
     assert {row["label"] for row in _rows(done)} == {"5"}
     assert list(_rows(done)[0]) == ["image", "label", "probability"]
     assert [entry["image"] for entry in cli("predict", MODEL, "pictures", "--json").json] == names
     text = cli("predict", MODEL, "pictures").stdout.splitlines()
-    assert len(text) == 4
+    assert len(text) == 5
     assert text[2].startswith(r"""'pictures/new\nline "quoted".png': 5: """)
 
 
@@ -167,24 +177,32 @@ def test_no_more_images_are_read_than_are_asked_for(
 
 
 def test_a_folder_that_cannot_be_read_is_one_input_of_several(tmp_path: Path) -> None:
-    (tmp_path / "loop").mkdir()
-    (tmp_path / "loop" / "again").symlink_to(tmp_path / "loop")
-    loop, digit = find_pictures([str(tmp_path / "loop"), str(DIGIT)])
+    """Neither the pictures beside it nor those of other inputs are lost, and links to nothing are named."""
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    (folder / "again").symlink_to(folder)
+    (folder / "itself.png").symlink_to(folder / "itself.png")
+    (folder / "lost.png").symlink_to(folder / "nowhere.png")
+    shutil.copy(DIGIT, folder / "five.png")
+    *found, loop, digit = find_pictures([str(folder), str(DIGIT)])
+    assert found == [Source(str(folder / name)) for name in ("five.png", "itself.png", "lost.png")]
     assert "are the same folder, by a link" in str(loop.content)
     assert digit == Source(str(DIGIT))
+    answers = [answer for _, answer in classify_each(Session(find_model(MODEL), provider="cpu"), found)]
+    assert [isinstance(answer, ImageError) for answer in answers] == [False, True, True]
 
 
 def test_heat_maps_lie_where_their_images_do(cli: Cli, pictures: Path, tmp_path: Path) -> None:
     (pictures / "b.jpg").write_bytes(DIGIT.read_bytes())
     done = cli("predict", MODEL, "pictures", "missing.png", "--explain", "maps", "--json")
-    assert "1 of 6 images" in done.error
+    assert "1 of 7 images" in done.error
     maps = [entry["explanation"] for entry in done.json]
     assert maps[:3] == ["maps/pictures/a,b.png", "maps/pictures/b.png", "maps/pictures/b-2.png"]
     for path in maps:
         with Image.open(tmp_path / path) as shown:
             assert (shown.size, shown.mode) == ((336, 336), "RGB")
             assert len(shown.convert("HSV").getchannel("H").getcolors() or ()) > 1
-    assert sum(path.is_file() for path in (tmp_path / "maps").rglob("*")) == len(maps) == 5
+    assert sum(path.is_file() for path in (tmp_path / "maps").rglob("*")) == len(maps) == 6
     (tmp_path / "file").touch()
     assert "cannot write file" in cli("predict", MODEL, DIGIT, "--explain", "file").error
 

@@ -8,15 +8,17 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal
 
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.familiarity import Gaussians, vectors_of
+from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import DataError, ExportError, ModelError, UsageError
-from vision_zoo.data.dataset import Splits
+from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.exporting import calibration_images, export
-from vision_zoo.exporting.calibrate import calibrate_file, with_temperature
+from vision_zoo.exporting.calibrate import calibrate_file, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import (
     FALSE_ALARMS,
     fit_calibration,
@@ -184,6 +186,41 @@ def test_what_cannot_be_calibrated_is_refused(
     with pytest.raises(ModelError, match="not an ONNX file"):
         calibrate_file(tmp_path / "no.onnx")
     assert not list(tmp_path.glob("*mnist*"))
+
+
+def _folder(path: Path, images: Split) -> str:
+    """The images as files in class folders, as a dataset's name."""
+    for index, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
+        (path / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.squeeze()).save(path / str(label) / f"{index}.png")
+    return f"folder:{path}"
+
+
+def test_images_that_a_file_was_trained_on_do_not_calibrate_it(
+    exported_model: Path, mnist_5k: Splits, tmp_path: Path
+) -> None:
+    """Neither by the folder's name nor, where that was changed, by how many of them it has learnt."""
+    content, metadata, _ = read_file(exported_model)
+    photos = _folder(tmp_path / "photos", mnist_5k.train.spread(200))
+    other = _folder(tmp_path / "other", mnist_5k.test.spread(200))
+
+    def calibrate(dataset: str | None, **changes: object) -> Metadata:
+        path = tmp_path / "model.onnx"
+        changed = replace(metadata, dataset="folder-photos", **changes)  # type: ignore[arg-type]
+        manifest.publish(path, described_file(content, changed, None))
+        done = calibrate_file(path, dataset=dataset, output_dir=tmp_path / "done").path
+        return Session(done, provider="cpu").metadata
+
+    with pytest.raises(DataError, match=r"trained on a folder of this name.*with another name"):
+        calibrate(photos)
+    with pytest.raises(DataError, match=r"other correctly.*it was trained on the former"):
+        calibrate(other, test_accuracy=0.5)
+    for refitted in (False, True):  # which has no test images left, but these are new
+        calibrated = calibrate(other, refitted=refitted)
+        assert calibrated.calibration is not None
+        assert calibrated.calibration.calibrated_on == "folder-other"
+    with pytest.raises(UsageError, match=r"fitted to its test images.*pass --dataset folder:PATH"):
+        calibrate(None, refitted=True)
 
 
 def test_images_held_out_by_the_recipe_are_used(data_dir: Path, exported_model: Path) -> None:

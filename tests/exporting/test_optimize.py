@@ -191,11 +191,33 @@ def test_a_few_pictures_are_not_enough_for_another_precision(
     assert [one.reason for one in done.candidates if one.reason] == [
         "20 images are too few to verify it on; expected 100 or more"
     ] * 2
+    assert not any("trained on" in note for note in done.notes)
     with pytest.raises(UsageError, match="expected folder:PATH"):
         vz.optimize(exported_model, dataset="mnist", progress=False)
     for batch_sizes in ((), (1, 8, 1)):
         with pytest.raises(UsageError, match="expected one or more, all different"):
             vz.optimize(exported_model, batch_sizes=batch_sizes, progress=False)
+
+
+def test_the_accuracy_on_training_images_is_not_written_into_the_file(
+    exported_model: Path, mnist_5k: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_search, "_round", _taking(_eight_bits_on_two_threads))
+    images = mnist_5k.test.spread(100)
+    for number, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
+        folder = tmp_path / "own" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.squeeze()).save(folder / f"{number}.png")
+    content, metadata, _ = read_file(exported_model)
+    for changes in ({"dataset": "folder-own"}, {"test_accuracy": 0.5}):
+        path = tmp_path / "model.onnx"
+        changed = replace(metadata, **changes)
+        manifest.publish(path, described_file(content, changed, None))
+        done = optimize_file(path, SearchSettings(), dataset=f"folder:{tmp_path / 'own'}")
+        assert done.chosen.graph == EIGHT_BITS
+        written = Session(done.path, provider="cpu").metadata
+        assert (written.test_accuracy, written.test_images) == (changed.test_accuracy, 1000)
+        assert any("probably trained on these images" in note for note in done.notes)
 
 
 def test_levels_are_verified_again_where_they_round_otherwise(

@@ -1,5 +1,6 @@
 """Downloads into the user's cache: whole or not at all."""
 
+import io
 import sys
 import urllib.error
 import urllib.request
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import torch
 import torch.hub
 
-from vision_zoo.core.errors import DataError
+import vision_zoo as vz
+from vision_zoo.core.errors import DataError, UsageError
 from vision_zoo.data import DATASETS, find_dataset
 from vision_zoo.data.sources import locate
 from vision_zoo.recipes import find_recipe
@@ -46,6 +49,30 @@ def test_a_failed_download_of_weights_leaves_nothing(cache: Path) -> None:
         with pytest.raises(DataError, match=r"could not be downloaded.*pass a file with --pretrained FILE"):
             load_pretrained(classifier, name, path=None, data_dir=None)
     assert not list(cache.iterdir())
+
+
+def test_a_download_says_so_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = io.BytesIO()
+    torch.save({}, content)
+
+    def downloaded(_url: str, path: str, *_arguments: Any, **_options: Any) -> None:
+        Path(path).write_bytes(content.getvalue())
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", downloaded)
+    recipe = find_recipe("alexnet_finetuned-mnist")
+    classifier = build_classifier(recipe, find_dataset(recipe.data.dataset))
+    with pytest.raises(DataError, match="holds the weights of another network"):
+        load_pretrained(classifier, str(recipe.pretrained), path=None, data_dir=None)
+    said = capsys.readouterr()
+    assert (said.out, said.err.startswith("Downloading: ")) == ("", True)
+
+
+def test_weights_that_a_network_does_not_take_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="lenet starts from random weights; omit --pretrained"):
+        vz.train("lenet-fashion_mnist", pretrained=tmp_path / "no.pth", out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_in_a_package_that_is_missing_say_how_it_is_installed(

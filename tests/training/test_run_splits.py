@@ -12,6 +12,7 @@ from PIL import Image
 from tests.conftest import Completed
 from tests.images.pictures import striped_picture
 from tests.training.runs import CLASSES, fill
+from vision_zoo.core.errors import DataError
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data.split_rule import LEFT_OUT, read_split_file
 from vision_zoo.recipes import choose_recipe, recipe_for
@@ -19,7 +20,7 @@ from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.serving.session import Session
 from vision_zoo.training.loader import training_splits
-from vision_zoo.training.run_data import load_for_run
+from vision_zoo.training.run_data import data_to_record, load_for_run, read_recorded
 from vision_zoo.training.run_directory import RunDirectory
 
 
@@ -126,6 +127,34 @@ def test_groups_are_kept_together_in_the_validation_split_as_well(folder: Path) 
     ]
     assert sum(map(len, patients)) == len(set.union(*patients)) == 5
     assert all(patients)
+
+
+@pytest.mark.parametrize(("count", "fraction"), [(3, 0.1), (5, 0.99), (4, 0.5)])
+def test_validation_leaves_every_class_an_image(tmp_path: Path, count: int, fraction: float) -> None:
+    recipe = recipe_for("small_cnn", f"folder:{fill(tmp_path / 'few', range(count))}", image_size=8)
+    parts = training_splits(dataset_of(recipe.data).load(), recipe.override(validation_fraction=fraction))
+    assert set(parts["train"].labels.tolist()) == {0, 1, 2}
+    assert len(parts["validation"])
+
+
+def test_one_training_image_of_each_class_is_not_taken_away(tmp_path: Path) -> None:
+    recipe = recipe_for("small_cnn", f"folder:{fill(tmp_path / 'pairs', range(2))}", image_size=8)
+    splits = dataset_of(recipe.data).load()
+    with pytest.raises(DataError, match=r"every class has one training image.*or pass --no-validate"):
+        training_splits(splits, recipe.override(validate=True))
+    assert len(training_splits(splits, recipe.override(validate=False))["train"]) == 3
+
+
+def test_names_with_line_breaks_come_back(folder: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(("a\nb.png", "a\rb.png", 'a\r\n",b.png')):
+        (folder / CLASSES[0] / f"{number}.png").rename(folder / CLASSES[0] / name)
+    recipe = recipe_for("small_cnn", f"folder:{folder}", image_size=8)
+    dataset = dataset_of(recipe.data)
+    recorded = data_to_record(dataset, dataset.load(), recipe)
+    run = RunDirectory(tmp_path / "run")
+    recorded.save(run)
+    assert read_recorded(run) == recorded
+    assert len(read_split_file(run.split_file)) == 30
 
 
 def test_a_split_in_a_toml_file_is_relative_to_it_and_a_gray_recipe_says_so(

@@ -50,7 +50,7 @@ def audit(
     """
     from vision_zoo.experiments import audit as auditing
 
-    source = Path(folder)
+    source = Path(str(folder).removeprefix("folder:"))
     place = optional_path(out) or auditing.default_folder(source)
     with progress_shown(progress) as shown:
         document = auditing.audit(source, out=place, lists=optional_path(lists), progress=shown)

@@ -1,7 +1,5 @@
 """What `predict` prints of each image: a line of text, a row of CSV, or an entry of a JSON document."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vision_zoo.artifact.calibration import UNKNOWN
 from vision_zoo.cli.document import print_document, print_json
+from vision_zoo.core.tables import csv_lines
 
 if TYPE_CHECKING:
     from vision_zoo.serving.predict import Classified
@@ -88,6 +87,4 @@ def _csv_row(image: str, label: str, ranked: Ranked, labels: Sequence[str] | Non
 
 
 def _csv(row: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(row)
-    return text.getvalue()
+    return csv_lines([row]).removesuffix("\n")

@@ -1,6 +1,5 @@
 """`calibrate`: make the probabilities of exported models those of being right, without their runs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,13 +31,17 @@ def calibrate(
 
     Predictions do not change. `vision-zoo export` calibrates by itself if the run held out images.
     """
+    from vision_zoo.core.progress import progress_on_stderr
     from vision_zoo.exporting.calibrate import calibrate_file
     from vision_zoo.serving.models import find_model
 
     done: list[dict[str, Any]] = []
     for path in [find_model(model, models_dir) for model in models]:
-        print(f"calibrating {path}", file=sys.stderr)
-        found = calibrate_file(path, dataset=dataset, data_dir=data_dir, output_dir=output_dir)
+        with progress_on_stderr() as progress:
+            progress.line(f"calibrating {path}")
+            found = calibrate_file(
+                path, dataset=dataset, data_dir=data_dir, output_dir=output_dir, progress=progress
+            )
         calibration = found.calibration
         done.append(
             {

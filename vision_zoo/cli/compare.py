@@ -60,7 +60,7 @@ def compare(
     if (folder is None) == (dataset is None):
         raise UsageError("compare takes either FOLDER or --dataset NAME; see `vision-zoo list datasets`")
     if dataset is None:
-        dataset = f"folder:{folder}"
+        dataset = f"folder:{str(folder).removeprefix('folder:')}"
     warn_of_fallback(provider)
     from vision_zoo import api
     from vision_zoo.core.tables import counted, render

@@ -197,6 +197,8 @@ def reproduce(
     from vision_zoo.experiments.reproduce import Folders, reproduce_all
 
     folders = Folders(runs=runs_dir, results=results_dir, data=data_dir)
+    report.require_replaceable(document)
+    before = _changes(results_dir)
     try:
         with progress_on_stderr() as progress:
             paths = reproduce_all(
@@ -207,11 +209,19 @@ def reproduce(
                 device=device,
                 progress=progress,
             )
-    finally:
-        report.write(document, results_dir)
+    except BaseException:  # Ctrl-C too
+        if _changes(results_dir) != before:
+            report.write(document, results_dir)
+        raise
+    report.write(document, results_dir)
     names = [recipe.name for recipe in chosen]
     if as_json:
         print_json(report.measured(results_dir, names))
         return
     print(report.terminal_table(results_dir, names))
     print(f"\nmetrics: {', '.join(sorted({str(path.parent) for path in paths}))}; report: {document}")
+
+
+def _changes(folder: Path) -> dict[Path, int]:
+    """When the metrics in `folder` were last written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.json")}

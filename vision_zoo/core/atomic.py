@@ -141,6 +141,17 @@ def make_folder(path: Path) -> None:
         raise storage_error(path, error) from error
 
 
+def require_writable(folder: Path) -> None:
+    """Raise StorageError where `folder` can be neither made nor written to: before the work whose result it gets."""
+    existing = folder
+    while not os.access(existing, os.F_OK) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise storage_error(folder, NotADirectoryError(errno.ENOTDIR, "not a folder"))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise storage_error(folder, PermissionError(errno.EACCES, "no permission"))
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """The one-line error for an operating system's refusal to write `path`."""
     remedy = _REMEDIES.get(error.errno or 0, error.strerror or str(error))

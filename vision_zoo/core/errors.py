@@ -79,6 +79,9 @@ class StorageError(VisionZooError):
     """A folder or file that cannot be written."""
 
 
+SAME_COMMAND = "run the same command again to continue"
+
+
 class Interrupted(VisionZooError):  # noqa: N818  (stopping on request is no error)
     """Stopped by the user; the message says what is saved and how to go on."""
 

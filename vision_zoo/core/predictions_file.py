@@ -4,7 +4,6 @@ label,prediction,confidence,label_confidence,label_rank,file
 """
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from vision_zoo.core import atomic
 from vision_zoo.core.errors import RunError
 from vision_zoo.core.statistics import softmax
+from vision_zoo.core.tables import csv_lines
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,11 +77,9 @@ def write_predictions(path: Path, found: ImagePredictions) -> None:
     if found.label_confidences is not None and found.label_ranks is not None:
         columns["label_confidence"] = [f"{value:.4f}" for value in found.label_confidences]
         columns["label_rank"] = found.label_ranks.tolist()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, "file"])
-    writer.writerows(zip(*columns.values(), found.files, strict=True))
-    atomic.write_text(path, text.getvalue())
+    atomic.write_text(
+        path, csv_lines([[*columns, "file"], *zip(*columns.values(), found.files, strict=True)])
+    )
 
 
 def read_predictions(path: Path) -> ImagePredictions:

@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vision_zoo.core.choices import TableFormat
@@ -33,12 +33,19 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
+def csv_lines(rows: Iterable[Iterable[object]]) -> str:
+    """`rows` as CSV, each ended by a line feed; a cell with a line break of either kind is quoted."""
+    lines = []
+    for row in rows:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\r\n").writerow(row)  # what it quotes depends on this
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
+
+
 def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
+    columns = list(rows[0]) if rows else []
+    return csv_lines([columns, *([row[column] for column in columns] for row in rows)]).rstrip("\n")
 
 
 def _terminal(rows: Sequence[Row], title: str) -> str:

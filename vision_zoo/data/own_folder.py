@@ -48,6 +48,19 @@ def folder_path(name: str) -> Path:
         raise UsageError(f"{name!r} names no folder: {error}; expected folder:PATH") from error
 
 
+def require_outside(dataset: str | Path, written: Path, option: str = "--out") -> None:
+    """Raise UsageError where `written` is in the folder that `dataset` is or names: it would count as a class."""
+    if isinstance(dataset, str):
+        if not is_own_folder(dataset):
+            return
+        dataset = folder_path(dataset)
+    if written.resolve().is_relative_to(dataset.resolve()):
+        raise UsageError(
+            f"{portable(str(written))} is inside {portable(str(dataset))}, which must not change: its sub-folders are "
+            f"the classes; choose a folder outside it with {option}"
+        )
+
+
 def own_folder(
     path: Path,
     image_size: int | None = None,

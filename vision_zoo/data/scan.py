@@ -124,12 +124,14 @@ def subfolders(folder: Path) -> list[Path]:
     ]
 
 
-def look_through(root: Path, folders: Iterable[Path] | None = None) -> Found:
+def look_through(
+    root: Path, folders: Iterable[Path] | None = None, *, refused: dict[Path, DataError] | None = None
+) -> Found:
     """All that lies below `root`, or below those of its `folders` only.
 
     Raises:
         DataError: a folder cannot be read, or links make a folder appear twice: a picture would count twice, in
-            training and in test even.
+            training and in test even. With `refused` such folders are put there, and the others are gone through.
     """
     found = Found()
     seen: dict[str, Path] = {}
@@ -140,12 +142,14 @@ def look_through(root: Path, folders: Iterable[Path] | None = None) -> Found:
         waiting.extend((folder, (folder.name,)) for folder in folders)
     while waiting:
         folder, parts = waiting.pop()
-        same = seen.setdefault(os.path.realpath(folder), folder)
-        if same is not folder:
-            raise DataError(
-                f"{portable(str(folder))} and {portable(str(same))} are the same folder, by a link; remove one of them"
-            )
-        for entry in _entries(folder):
+        try:
+            entries = _entries_of_new(folder, seen)
+        except DataError as error:
+            if refused is None:
+                raise
+            refused[folder] = error
+            continue
+        for entry in entries:
             inside = (*parts, entry.name)
             if is_ignored(entry.name):
                 found.ignored.append("/".join(inside))
@@ -159,6 +163,15 @@ def look_through(root: Path, folders: Iterable[Path] | None = None) -> Found:
     found.others.sort(key=lambda file: file.name)
     found.ignored.sort()
     return found
+
+
+def _entries_of_new(folder: Path, seen: dict[str, Path]) -> list[os.DirEntry[str]]:
+    same = seen.setdefault(os.path.realpath(folder), folder)
+    if same is not folder:
+        raise DataError(
+            f"{portable(str(folder))} and {portable(str(same))} are the same folder, by a link; remove one of them"
+        )
+    return _entries(folder)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -177,12 +190,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_picture_file(entry: os.DirEntry[str]) -> bool:
+    called_so = Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
     try:
-        if not entry.is_file():
-            return False
-        if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+        if not entry.is_file():  # a link to nothing is a picture that cannot be read
+            return called_so and entry.is_symlink() and not Path(entry.path).exists()
+        if called_so:
             return True
         with Path(entry.path).open("rb") as file:
             return is_picture(entry.name, file.read(_SIGNATURE_LENGTH))
-    except OSError:  # not ours to read
-        return False
+    except OSError:  # not ours to read, or a link to itself
+        return called_so

@@ -17,10 +17,11 @@ from vision_zoo.core.class_metrics import ClassMetrics, class_metrics, class_tab
 from vision_zoo.core.environment import Environment
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.statistics import mean_interval
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import train
-from vision_zoo.training.run_directory import RunDirectory, RunMetrics
+from vision_zoo.training.run_directory import RunDirectory, RunMetrics, refuse_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,8 @@ def cross_validate(
     """
     dataset_of(recipe.replace(fold=(1, folds)).data)  # its errors come before anything starts
     out = out or train.default_path(recipe.replace(name=f"{recipe.name}-folds"))
+    require_outside(recipe.data.dataset, out)
+    refuse_run(out)
     runs = []
     for number in range(1, folds + 1):
         run = RunDirectory(out / f"fold-{number}")

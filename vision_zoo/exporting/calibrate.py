@@ -11,8 +11,9 @@ from vision_zoo.artifact import manifest
 from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.familiarity import FAMILIARITY_KEY, Gaussians
 from vision_zoo.artifact.metadata import METADATA_KEY, OUTPUT_NAMES, Metadata, metadata_of
-from vision_zoo.core import onnx_runtime, regular_file
+from vision_zoo.core import atomic, onnx_runtime, regular_file
 from vision_zoo.core.errors import ExportError, ModelError, UsageError
+from vision_zoo.core.progress import Progress
 from vision_zoo.core.statistics import softmax
 from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.calibration import MIN_IMAGES, fit_calibration, fit_familiarity
@@ -84,24 +85,27 @@ def calibrate_graph(
 
 
 def calibrate_file(
-    path: Path, *, dataset: str | None = None, data_dir: Path | None = None, output_dir: Path | None = None
+    path: Path,
+    *,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    output_dir: Path | None = None,
+    progress: Progress | None = None,
 ) -> CalibratedFile:
     """Calibrate an exported file without its run, on the images of `images_for`: in place, or into `output_dir`.
 
     Its logits and predictions stay; only what it takes for probabilities and says of them is new.
 
     Raises:
-        UsageError: there are fewer images than `MIN_IMAGES`, the file was fitted to its test images, too, or as
-            `images_for`.
+        UsageError: there are fewer images than `MIN_IMAGES`, or as `images_for`.
         DataError: as `images_for`, or the file was trained on the images.
         ModelError: the file is missing, damaged, foreign or not the one that its manifest lists.
         ExportError: the graph does not run, or would predict something else; nothing is written.
         StorageError: the folder cannot be written.
     """
+    atomic.require_writable(output_dir or path.parent)
     content, metadata, _ = read_file(path)
-    if metadata.refitted:
-        raise UsageError(f"{path} was fitted to its test images, too; none is left to calibrate it on")
-    images = images_for(metadata, dataset=dataset, data_dir=data_dir)
+    images = images_for(metadata, dataset=dataset, data_dir=data_dir, progress=progress)
     if len(images.split) < MIN_IMAGES:
         raise UsageError(
             f"{len(images.split)} images are too few to calibrate {path} on; expected {MIN_IMAGES} or more"

@@ -8,8 +8,9 @@ import numpy as np
 
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import DataError, UsageError
+from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.data import REGISTRY as DATASETS
-from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.data.dataset import Split, Splits, report_skipped
 from vision_zoo.data.folder_contents import pictures_to_score
 from vision_zoo.data.own_folder import folder_name, folder_path, is_own_folder
 from vision_zoo.data.split import stratified_holdout
@@ -32,7 +33,9 @@ class CalibrationImages:
     rest: Split | None
 
 
-def images_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None) -> CalibrationImages:
+def images_for(
+    metadata: Metadata, *, dataset: str | None, data_dir: Path | None, progress: Progress | None = None
+) -> CalibrationImages:
     """What to calibrate a file on.
 
     With a `dataset` `folder:PATH`, its pictures: those of its test split, else all. Without one, of the dataset that the
@@ -40,11 +43,25 @@ def images_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None
     the test split, every class in proportion: then only the other half can tell how good the calibration is.
 
     Raises:
-        UsageError: the dataset is not at hand by name, or `dataset` is no folder.
-        DataError: the data is not there, or it has other labels.
+        UsageError: the dataset is not at hand by name, the file was fitted to its test images, too, or `dataset` is no
+            folder.
+        DataError: the data is not there, it has other labels, or the folder has the name of the one that the file was
+            trained on.
     """
     if dataset is not None:
-        return CalibrationImages(_pictures(metadata, dataset).test, folder_name(folder_path(dataset)), None)
+        pictures, seen = _pictures(metadata, dataset, progress)
+        if seen:
+            raise DataError(
+                f"{metadata.recipe} was trained on a folder of this name ({metadata.dataset}), and what it has seen "
+                "cannot calibrate it; expected a folder with other images, or with test/, and with another name if it "
+                "is not that folder"
+            )
+        return CalibrationImages(pictures.test, folder_name(folder_path(dataset)), None)
+    if metadata.refitted:
+        raise UsageError(
+            f"{metadata.recipe} was fitted to its test images, too, and none is left to calibrate it on; pass --dataset "
+            "folder:PATH with images that it was not trained on"
+        )
     splits = _published(metadata, data_dir)
     recipe = RECIPES.find(metadata.recipe) if metadata.recipe in RECIPES else None
     if recipe is not None and recipe.data.dataset == metadata.dataset and recipe.stopping.is_validated:
@@ -53,22 +70,28 @@ def images_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None
     return CalibrationImages(splits.test.take(used), HALF_OF_TEST, splits.test.take(rest))
 
 
-def splits_for(metadata: Metadata, *, dataset: str | None, data_dir: Path | None) -> Splits:
+def splits_for(
+    metadata: Metadata, *, dataset: str | None, data_dir: Path | None, progress: Progress | None = None
+) -> tuple[Splits, bool]:
     """What to quantise a file on, `train`, and to verify it on, `test`: those of the dataset that it was trained on.
 
-    With a `dataset` `folder:PATH`, its pictures are both. Raises as `images_for`.
+    With a `dataset` `folder:PATH`, its pictures are both. The second value tells whether the file may have been trained
+    on the latter. Raises as `images_for` for the dataset.
     """
     if dataset is None:
-        return _published(metadata, data_dir)
-    pictures = _pictures(metadata, dataset)
-    return replace(pictures, train=pictures.test)
+        return _published(metadata, data_dir), metadata.refitted
+    pictures, seen = _pictures(metadata, dataset, progress)
+    return replace(pictures, train=pictures.test), seen
 
 
-def _pictures(metadata: Metadata, dataset: str) -> Splits:
-    """Pictures of `folder:PATH` as the test split."""
+def _pictures(metadata: Metadata, dataset: str, progress: Progress | None) -> tuple[Splits, bool]:
+    """Pictures of `folder:PATH` as the test split, and whether they are, by its name, what the file was trained on."""
     if not is_own_folder(dataset):
         raise UsageError(f"cannot take the images of {dataset}; expected folder:PATH, or no --dataset")
-    return pictures_to_score(folder_path(dataset), metadata.labels, metadata.input)[1]
+    path = folder_path(dataset)
+    name, pictures = pictures_to_score(path, metadata.labels, metadata.input)
+    report_skipped(pictures, progress or SilentProgress())
+    return pictures, folder_name(path) == metadata.dataset and (name == "all" or metadata.refitted)
 
 
 def _published(metadata: Metadata, data_dir: Path | None) -> Splits:
@@ -87,16 +110,23 @@ def _published(metadata: Metadata, data_dir: Path | None) -> Splits:
 
 
 def require_unseen(metadata: Metadata, images: CalibrationImages, accuracy: float) -> None:
-    """Raise DataError where a file is so much better on held-out images that it was trained on them.
+    """Raise DataError where the file's `accuracy` on `images` tells that it was trained on them.
 
-    Its run may have had another seed than the recipe, and so have held out others.
+    Its run may have had another seed than the recipe, and so have held out others; a folder may have been renamed.
     """
-    if images.calibrated_on != HELD_OUT:
+    if images.calibrated_on == HALF_OF_TEST or not looks_seen(metadata, len(images.split), accuracy):
         return
+    where, remedy = "the images that its recipe holds out", "export its run again"
+    if images.calibrated_on != HELD_OUT:
+        where, remedy = f"the images in {images.calibrated_on}", "pass images that it has not seen"
+    raise DataError(
+        f"{metadata.recipe} classifies {accuracy:.2%} of {where} correctly, and {metadata.test_accuracy:.2%} of the test "
+        f"images: it was trained on the former; {remedy}"
+    )
+
+
+def looks_seen(metadata: Metadata, images: int, accuracy: float) -> bool:
+    """Whether a file is so much better on `images` images than on its test images that it was trained on them."""
     expected = metadata.test_accuracy
-    variance = expected * (1 - expected) * (1 / len(images.split) + 1 / metadata.test_images)
-    if accuracy > expected + _STANDARD_ERRORS * math.sqrt(variance):
-        raise DataError(
-            f"{metadata.recipe} gets {accuracy:.2%} of the images that its recipe holds out right, and {expected:.2%} of "
-            "the test images: it was trained on the former; export its run again"
-        )
+    variance = expected * (1 - expected) * (1 / images + 1 / metadata.test_images)
+    return accuracy > expected + _STANDARD_ERRORS * math.sqrt(variance)

@@ -21,11 +21,12 @@ from vision_zoo.artifact.metadata import (
     Metadata,
     file_name,
 )
-from vision_zoo.core import environment
+from vision_zoo.core import atomic, environment
 from vision_zoo.core.choices import Precision
 from vision_zoo.core.errors import ExportError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.data.dataset import Dataset, Splits
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.exporting.calibrate import Calibrated, calibrate_graph, described_file
 from vision_zoo.exporting.calibration import MIN_IMAGES
 from vision_zoo.exporting.embeddings import WithEmbeddings
@@ -107,7 +108,9 @@ def export_onnx(
         )
     run = RunDirectory.open(run_path)
     run.require_finished()
+    atomic.require_writable(output_dir)
     recipe = run.recipe()
+    require_outside(dataset or recipe.data.dataset, output_dir, "--output-dir")
     data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
     classifier = build_classifier(recipe, data).eval()
     embedding = WithEmbeddings(classifier, data.input.shape) if embeddings else None

@@ -10,6 +10,7 @@ from vision_zoo.artifact import manifest
 from vision_zoo.artifact.familiarity import Gaussians
 from vision_zoo.artifact.metadata import Metadata, file_name
 from vision_zoo.artifact.session_options import SessionOptions, TunedOptions
+from vision_zoo.core import atomic
 from vision_zoo.core.environment import has_vnni
 from vision_zoo.core.errors import DataError, ExportError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
@@ -17,7 +18,7 @@ from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.calibrate import calibrate_graph, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import MIN_IMAGES
-from vision_zoo.exporting.calibration_images import images_for, require_unseen, splits_for
+from vision_zoo.exporting.calibration_images import images_for, looks_seen, require_unseen, splits_for
 from vision_zoo.exporting.export import stripped
 from vision_zoo.exporting.graph import has_branches
 from vision_zoo.exporting.quantize import to_precision
@@ -114,11 +115,13 @@ def optimize_file(
         StorageError: the folder cannot be written.
     """
     progress = progress or SilentProgress()
+    atomic.require_writable(output_dir or path.parent)
     content, metadata, gaussians = read_file(path)
-    splits = splits_for(metadata, dataset=dataset, data_dir=data_dir)
+    splits, seen = splits_for(metadata, dataset=dataset, data_dir=data_dir, progress=progress)
     original = Graph(metadata.precision, content, tuple(metadata.outputs), metadata.full_range)
     reference = Reference.of(original, splits, progress)
     verified = {original: reference.of_original()}
+    seen = seen or looks_seen(metadata, len(splits.test), verified[original].accuracy)
     left_out = []
     for name in _names(metadata):
         try:
@@ -141,7 +144,8 @@ def optimize_file(
     name, notes = path.name, list[str]()
     if chosen.graph is not original:
         former, name = metadata, file_name(path.stem, "int8")
-        metadata = _described(former, verified[chosen.graph], splits.variant, chosen.graph.full_range)
+        variant = None if seen else splits.variant
+        metadata = _described(former, verified[chosen.graph], variant, chosen.graph.full_range)
         content = stripped(chosen.graph.content)
         content, metadata, gaussians, notes = _calibrated(content, metadata, former, dataset, data_dir)
     target = (output_dir or path.parent) / name
@@ -149,6 +153,10 @@ def optimize_file(
     described = replace(metadata, session_options=tuned)
     manifest.publish(target, described_file(content, described, gaussians))
     rows = tuple(_candidate(one, verified[one.graph], chosen=one is chosen) for one in found)
+    if seen:
+        notes.append(
+            "the file was probably trained on these images: accuracies on them say nothing about new images"
+        )
     return OptimizedFile(
         target, replaced, len(splits.test), tuned, (*rows, *left_out), (*unsteady(found), *notes)
     )
@@ -172,8 +180,10 @@ def _reason(error: ExportError) -> str:
     return str(error).removesuffix("; nothing was written")
 
 
-def _described(metadata: Metadata, verification: Verification, variant: str, full_range: bool) -> Metadata:
-    """The metadata of a graph in 8-bit integers; its accuracy is the original's where no test image is left."""
+def _described(
+    metadata: Metadata, verification: Verification, variant: str | None, full_range: bool
+) -> Metadata:
+    """The metadata of a graph in 8-bit integers; its accuracy is the original's without the test images' `variant`."""
     described = replace(
         metadata,
         precision="int8",
@@ -182,7 +192,7 @@ def _described(metadata: Metadata, verification: Verification, variant: str, ful
         ood_energy_threshold=round(verification.ood_energy_threshold, 4),
         calibration=None,
     )
-    if metadata.refitted:
+    if variant is None:
         return described
     return replace(
         described,
@@ -199,8 +209,6 @@ def _calibrated(
     if former.calibration is None:
         return content, metadata, None, []
     try:
-        if metadata.refitted:
-            raise UsageError("the file was fitted to its test images, too")
         images = images_for(metadata, dataset=dataset, data_dir=data_dir)
         if len(images.split) < MIN_IMAGES:
             raise UsageError(f"{counted(len(images.split), 'image')} are too few")

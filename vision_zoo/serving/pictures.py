@@ -79,11 +79,10 @@ def _on_stdin() -> bytes | ImageError:
 def _in_folder(folder: str) -> list[Source]:
     from vision_zoo.data.scan import IMAGE_SUFFIXES, look_through, portable
 
-    try:
-        files = look_through(Path(folder)).pictures
-    except DataError as error:
-        return [Source(folder, ImageError(str(error)))]
-    if not files:
+    refused: dict[Path, DataError] = {}
+    files = look_through(Path(folder), refused=refused).pictures
+    if not files and not refused:
         expected = ", ".join(sorted(IMAGE_SUFFIXES))
         return [Source(folder, ImageError(f"{portable(folder)} has no image files; expected {expected}"))]
-    return [Source(str(file.path)) for file in files]
+    unread = [Source(str(path), ImageError(str(error))) for path, error in refused.items()]
+    return [*(Source(str(file.path)) for file in files), *unread]

@@ -37,7 +37,14 @@ def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
     """Indices of the images that are kept for training, and of those for validation."""
     labels, fraction = np.asarray(train.labels), recipe.stopping.validation_fraction
     if recipe.data.group_by is None:
-        return stratified_holdout(labels, max(1, round(len(train) * fraction)), seed=recipe.seed)
+        to_spare = len(labels) - len(np.unique(labels))  # every class keeps one
+        if not to_spare:
+            raise DataError(
+                "no image can be held out for validation: every class has one training image; add images, or pass "
+                "--no-validate"
+            )
+        held_out = min(max(1, round(len(train) * fraction)), to_spare)
+        return stratified_holdout(labels, held_out, seed=recipe.seed)
     groups = group_keys([file.name for file in train.files], recipe.data.group_by)
     try:
         out = grouped_holdout(labels, groups, fraction=fraction, seed=recipe.seed, at_most=_LARGEST_GROUP)

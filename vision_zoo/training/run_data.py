@@ -5,7 +5,6 @@ split.csv     every image's split, file (or index), label, and the hash of its c
 """
 
 import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from vision_zoo.core import atomic, json_file
 from vision_zoo.core.errors import DataError, RunError
+from vision_zoo.core.tables import csv_lines
 from vision_zoo.data import refuse_path
 from vision_zoo.data.dataset import Dataset, Splits, require_folder
 from vision_zoo.data.differences import FileRow, differences
@@ -57,13 +57,9 @@ class RecordedData(_LabelsFile):
         Raises:
             StorageError: they cannot be written.
         """
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(self.rows)
         about = json_file.fields_of(self)
         del about["rows"]
-        atomic.write_text(run.split_file, text.getvalue())
+        atomic.write_text(run.split_file, csv_lines([_COLUMNS, *self.rows]))
         json_file.write(run.labels_file, about, indent=2)
 
 

@@ -6,7 +6,6 @@ checkpoints/{best,refitted}.safetensors  checkpoints/{last,previous}.pt  checkpo
 """
 
 import csv
-import io
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from vision_zoo.core.environment import Environment
 from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, StorageError
 from vision_zoo.core.predictions_file import ImagePredictions, read_predictions
 from vision_zoo.core.results import DataUsed, EpochRecord, Metrics
-from vision_zoo.core.tables import counted
+from vision_zoo.core.tables import counted, csv_lines
 from vision_zoo.recipes.recipe import Recipe
 
 _LOCK_NAME = ".lock"
@@ -72,11 +71,48 @@ def run_name(recipe: str, seed: int) -> str:
     return recipe if seed == 0 else f"{recipe}-seed{seed}"
 
 
-class RunDirectory:
-    """The paths of a run, and reading and writing of its small files."""
+def refuse_run(folder: Path) -> None:
+    """Raise RunError where `folder`, which is for many runs, holds a single one."""
+    if (folder / "recipe.json").exists():
+        raise RunError(f"{folder} holds a single run; choose another folder with --out")
 
-    def __init__(self, path: Path) -> None:
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in `folder`, which is made if need be, and remove what they left half-written.
+
+    Raises:
+        RunInUseError: another process is training there.
+        StorageError: the folder cannot be written.
+    """
+    atomic.make_folder(folder)
+    lock = FileLock(folder / _LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunInUseError(
+            f"{folder} is in use by another training process; wait for it or choose another --out"
+        ) from error
+    except OSError as error:
+        raise atomic.storage_error(folder, error) from error
+    try:
+        atomic.sweep(folder)
+        yield
+    finally:
+        lock.release()
+
+
+class RunDirectory:
+    """The paths of a run, and reading and writing of its small files.
+
+    `resume_hint` says how to go on; a command of many runs is itself what goes on with them.
+    """
+
+    def __init__(self, path: Path, *, resume_hint: str | None = None) -> None:
         self.path = path
+        self.resume_hint = (
+            resume_hint or f"continue with `vision-zoo train --resume {shlex.quote(str(path))}`"
+        )
         self.recipe_file = path / "recipe.json"
         self.environment_file = path / "environment.json"
         self.labels_file = path / "labels.json"
@@ -142,28 +178,10 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training in the same folder, which is made if need be.
-
-        Raises:
-            RunInUseError: another process is training there.
-            StorageError: the folder cannot be written.
-        """
-        atomic.make_folder(self.path)
-        lock = FileLock(self.path / _LOCK_NAME, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise RunInUseError(
-                f"{self.path} is in use by another training process; wait for it or choose another --out"
-            ) from error
-        except OSError as error:
-            raise atomic.storage_error(self.path, error) from error
-        try:
-            for folder in (self.path, self.last.parent):
-                atomic.sweep(folder)
+        """`locked`, for the folder of the run; raises as that does."""
+        with locked(self.path):
+            atomic.sweep(self.last.parent)
             yield
-        finally:
-            lock.release()
 
     def wait_until_free(self) -> None:
         """Wait for a process that is training in this folder."""
@@ -217,11 +235,6 @@ class RunDirectory:
     def finished(self) -> bool:
         return self.metrics_file.is_file()
 
-    @property
-    def resume_hint(self) -> str:
-        """How to go on, in words."""
-        return f"continue with `vision-zoo train --resume {shlex.quote(str(self.path))}`"
-
     @contextmanager
     def saying_how_to_resume(self, epochs: int) -> Iterator[None]:
         """Add it to what ends a training of `epochs` and leaves something to go on with."""
@@ -249,12 +262,10 @@ class RunDirectory:
 
     def write_history(self, history: Sequence[EpochRecord]) -> None:
         """One line per epoch; the columns are what was measured in the first."""
-        text = io.StringIO()
         rows = [json_file.fields_of(record) for record in history]
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        atomic.write_text(self.history_file, text.getvalue())
+        columns = list(rows[0])
+        lines = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+        atomic.write_text(self.history_file, csv_lines(lines))
 
     def history(self) -> list[EpochRecord]:
         """What `write_history` wrote, rounded to five digits.

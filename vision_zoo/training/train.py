@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.errors import RunError, UsageError
+from vision_zoo.core.errors import SAME_COMMAND, RunError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.results import DataUsed, EpochRecord
 from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Splits, report_skipped
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import Recipe, StoppingSettings
 from vision_zoo.training import distributed
@@ -116,7 +117,7 @@ def start_or_resume(
         RunError: `path` holds a run of another recipe, among other reasons.
         DataError, DeviceError, StorageError, TrainingError, UsageError, Interrupted
     """
-    run = RunDirectory(path)
+    run = RunDirectory(path, resume_hint=SAME_COMMAND)
     if run.recipe_file.is_file():
         run.require_recipe(recipe)
         _resume(run, device, data_dir, None, progress, watch, recipe.stopping.epochs if further else None)
@@ -152,6 +153,9 @@ def _start(
             run.require_recipe(recipe)
             _continue(run, chosen, origins.data_dir, None, progress, watch)
             return
+        if origins.pretrained is not None and recipe.pretrained is None:
+            raise UsageError(f"{recipe.architecture} starts from random weights; omit --pretrained")
+        require_outside(recipe.data.dataset, run.path)
         run.require_free()
         dataset = dataset_of(recipe.data)
         with distributed.first_process_first():

@@ -1,14 +1,16 @@
 """Weights: saved, pretrained, and initial ones."""
 
+import contextlib
 import hashlib
 import importlib
 import io
 import pickle
 import re
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -57,14 +59,13 @@ def load_weights(path: Path, network: nn.Module) -> None:
         ) from error
 
 
-if TYPE_CHECKING:
-    from vision_zoo.training.classifier import ImageClassifier
-
+PRETRAINED_HINT = "; or pass a file with --pretrained FILE"
+"""The end of an error of `load_pretrained`, for commands that have the option."""
 _FEATURES = "features."
 
 
 def load_pretrained(
-    classifier: "ImageClassifier", name: str, *, path: Path | None, data_dir: Path | None
+    classifier: ImageClassifier, name: str, *, path: Path | None, data_dir: Path | None
 ) -> None:
     """Load the published weights `name` into the network: of its feature layers alone where it ends in `-features`.
 
@@ -111,7 +112,7 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def load_features_of_run(classifier: "ImageClassifier", path: Path) -> None:
+def load_features_of_run(classifier: ImageClassifier, path: Path) -> None:
     """Load the feature layers of the finished run in `path`.
 
     Raises:
@@ -151,7 +152,7 @@ def _find(name: str, data_dir: Path | None) -> Path:
             expected=file,
         )
     except DataError as error:
-        raise DataError(f"{error}; or pass a file with --pretrained FILE") from error
+        raise DataError(f"{error}{PRETRAINED_HINT}") from error
     return folder / file
 
 
@@ -161,7 +162,8 @@ def _download(folder: Path, file: str) -> None:
     network = file.removeprefix(TORCHVISION_WEIGHTS).split("-")[0].removesuffix(".safetensors")
     published = get_model_weights(network)
     entry = published.DEFAULT if file.startswith(TORCHVISION_WEIGHTS) else published.IMAGENET1K_V1
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    # torch tells of a download on standard output, which is the command's.
+    with tempfile.TemporaryDirectory(dir=folder) as temporary, contextlib.redirect_stdout(sys.stderr):
         weights: dict[str, Tensor] = entry.get_state_dict(
             progress=False, check_hash=True, model_dir=temporary, weights_only=True
         )

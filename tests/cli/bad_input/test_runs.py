@@ -4,7 +4,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Completed
+from vision_zoo.experiments import report
 
 Cli = Callable[..., Completed]
 
@@ -47,3 +50,22 @@ def test_reproduce_refuses_a_run_with_other_settings(cli: Cli, finished_run: Pat
     shutil.copytree(finished_run, tmp_path / "runs" / "simple_cnn-mnist_5k")
     assert "holds a run with other settings" in cli("reproduce", "simple_cnn-mnist_5k").error
     assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "docs").exists()
+
+
+@pytest.mark.parametrize("content", ["# My results\n", None])
+def test_reproduce_leaves_a_document_that_is_not_its_own(
+    cli: Cli, tmp_path: Path, content: str | None
+) -> None:
+    mine = tmp_path / "docs" / "RESULTS.md"
+    mine.parent.mkdir()
+    mine.mkdir() if content is None else mine.write_text(content)
+    refused = cli("reproduce", "simple_cnn-mnist_5k")
+    assert "was not written by `vision-zoo reproduce`; choose another file with --document" in refused.error
+    assert content is None or mine.read_text() == content
+    (tmp_path / "runs").write_text("")  # where a run cannot be made
+    mine.rename(tmp_path / "docs" / "other")
+    report.write(mine, tmp_path / "results")
+    before = mine.stat().st_mtime_ns
+    assert "cannot write" in cli("reproduce", "simple_cnn-mnist_5k").error
+    assert mine.stat().st_mtime_ns == before

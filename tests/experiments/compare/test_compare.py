@@ -13,11 +13,13 @@ from tests.conftest import Completed
 from tests.experiments.compare.clock import Ticking
 from tests.images.pictures import striped_picture
 from vision_zoo.cli import app
-from vision_zoo.core.errors import Interrupted, VisionZooError
-from vision_zoo.core.progress import progress_on_stderr
+from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, VisionZooError
+from vision_zoo.core.progress import SilentProgress, progress_on_stderr
 from vision_zoo.experiments import compare
 from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.experiments.compare.work import Work
+from vision_zoo.training.run_directory import locked
 
 _ARCHITECTURES = "small_cnn,simple_cnn"
 
@@ -85,7 +87,31 @@ def test_from_a_folder_to_a_recommendation(
     assert "finished" in again.stderr
     other = cli(*arguments[:-3], "--out", "own", "--seeds", "3")
     assert other.code == 1
-    assert "holds a comparison with other settings; choose another folder with --out" in other.stderr
+    assert "holds a comparison with other settings (seeds); choose another folder with --out" in other.stderr
+
+
+def test_an_interrupted_comparison_says_how_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not how one of its runs would."""
+
+    def stopped(_: object) -> set[str]:
+        raise Interrupted("interrupted; continue with `vision-zoo train --resume out/runs/small_cnn`")
+
+    monkeypatch.setattr(Work, "run", stopped)
+    settings = ComparisonSettings(dataset="mnist-5k", architectures=("small_cnn",))
+    with pytest.raises(Interrupted, match=r"^interrupted; run the same command again to continue$"):
+        compare.compare(settings, out=tmp_path / "out", data_dir=None, progress=SilentProgress())
+
+
+def test_the_folder_of_a_run_or_of_another_process_is_left_alone(tmp_path: Path, finished_run: Path) -> None:
+    settings = ComparisonSettings(dataset="mnist-5k", architectures=("small_cnn",))
+    before = sorted(finished_run.rglob("*"))
+    with pytest.raises(RunError, match=r"holds a single run; choose another folder with --out"):
+        compare.compare(settings, out=finished_run, data_dir=None, progress=SilentProgress())
+    assert sorted(finished_run.rglob("*")) == before
+    with locked(tmp_path), pytest.raises(RunInUseError, match="in use by another training process"):
+        compare.compare(settings, out=tmp_path, data_dir=None, progress=SilentProgress())
 
 
 @pytest.mark.parametrize("classes", [2, 30])

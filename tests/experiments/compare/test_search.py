@@ -146,11 +146,11 @@ def test_the_journal_goes_on_where_the_last_call_stopped(tmp_path: Path) -> None
     first.keep("rung 0 lenet", [3, 0.5])
     now[0] = 500.0
     again = Journal(path, {"dataset": "mnist-5k"}, lambda: now[0])
-    assert again.same
+    assert not again.differing
     assert again.done("rung 0 lenet") == [3, 0.5]
     now[0] = 502.0
     assert again.spent == 9.5
-    assert not Journal(path, {"dataset": "mnist"}).same
+    assert Journal(path, {"dataset": "mnist"}).differing
 
 
 def test_a_head_is_trained_where_its_features_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.core import atomic, json_file
-from vision_zoo.core.errors import DataError, UsageError
+from vision_zoo.core.errors import DataError
 from vision_zoo.core.installation import missing_package
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.tables import counted
 from vision_zoo.core.threads import in_order
 from vision_zoo.data.layout import check_classes, notes_of, read_layout
-from vision_zoo.data.own_folder import folder_name
+from vision_zoo.data.own_folder import folder_name, require_outside
 from vision_zoo.data.scan import FoundFile, listed, portable
 from vision_zoo.data.split_rule import LEFT_OUT, SPLIT_FILE, read_split_file, require_listed, split_file_in
 from vision_zoo.experiments.audit import label_errors
@@ -64,10 +64,8 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
     """
     started, used = time.perf_counter(), time.process_time()
     for name, target in (("--out", out), ("--list", lists)):
-        if target is not None and target.resolve().is_relative_to(folder.resolve()):
-            raise UsageError(
-                f"{target} is inside the audited folder, which must not change; choose another with {name}"
-            )
+        if target is not None:
+            require_outside(folder, target, name)
     layout = read_layout(folder, training=False)
     labels = check_classes(layout, at_least=1)
     found = layout.look_through()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vision_zoo.core.errors import DataError, Interrupted, RunError
+from vision_zoo.core.errors import SAME_COMMAND, DataError, Interrupted, RunError
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import write_result
 from vision_zoo.data.dataset import report_skipped
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.experiments.compare.budget import BudgetProgress
 from vision_zoo.experiments.compare.document import ComparedData, ComparisonResult
 from vision_zoo.experiments.compare.images import ComparedImages
@@ -39,6 +40,7 @@ from vision_zoo.experiments.compare.settings import (
 from vision_zoo.experiments.compare.work import Work
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
+from vision_zoo.training.run_directory import locked, refuse_run
 from vision_zoo.training.speedups import keep_freed_memory
 
 PAGE = "comparison.html"
@@ -58,14 +60,31 @@ def compare(
     Call it again after an interruption: it goes on. `clock` gives the seconds that estimates and the budget go by.
 
     Raises:
-        RunError: `out` holds another comparison.
+        RunError: `out` holds another comparison or a run, or another process is at work there.
+        UsageError: `out` is in the folder of images.
         VisionZooError: whatever a run meets; no architecture can be trained.
     """
+    require_outside(settings.dataset, out)
+    refuse_run(out)
+    with locked(out):
+        return _compare(settings, out, data_dir, progress, clock)
+
+
+def _compare(
+    settings: ComparisonSettings,
+    out: Path,
+    data_dir: Path | None,
+    progress: Progress,
+    clock: Callable[[], float],
+) -> ComparisonResult:
     device = choose_device(settings.device)
     limit_threads()
     journal = Journal(out / "journal.json", settings.to_json(), clock)
-    if not journal.same:
-        raise RunError(f"{out} holds a comparison with other settings; choose another folder with --out")
+    if journal.differing:
+        raise RunError(
+            f"{out} holds a comparison with other settings ({', '.join(journal.differing)}); choose another folder with "
+            "--out"
+        )
     images = ComparedImages(settings, data_dir)
     dataset, splits = images.at(settings.image_size)
     report_skipped(splits, progress)
@@ -89,8 +108,8 @@ def compare(
     work = Work(settings, images, place, journal, bar, device, clock)
     try:
         finalists = work.run()
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; run the same command again to continue") from error
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted(f"interrupted; {SAME_COMMAND}") from error
     models, left_out, refused = work.models, {**work.left_out, **work.no_time}, work.refused
     if not models:
         name, reason = next(iter({**left_out, **refused}.items()))

@@ -27,7 +27,7 @@ from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier
 from vision_zoo.training.features import can_cache
-from vision_zoo.training.weights import load_pretrained
+from vision_zoo.training.weights import PRETRAINED_HINT, load_pretrained
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,7 @@ def measure_candidate(
             load_pretrained(classifier, recipe.pretrained, path=None, data_dir=data_dir)
         candidate = _measured(recipe, classifier, dataset, splits, device, clock)
     except (UsageError, DataError, RunError, ExportError) as error:
-        return str(error)
+        return str(error).removesuffix(PRETRAINED_HINT)
     except ModuleNotFoundError as error:
         missing = missing_package(error)  # that holds weights: the others can be compared without it
         if missing is None:

@@ -35,9 +35,11 @@ class Journal:
         """Seconds of earlier calls."""
 
     @property
-    def same(self) -> bool:
-        """Whether the folder's comparison was begun with these settings."""
-        return self._content.settings == self._settings
+    def differing(self) -> list[str]:
+        """Names of the settings that the folder's comparison was begun with other values of."""
+        then, now = self._content.settings, self._settings
+        names = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
+        return [name.removesuffix("_seconds").replace("_", " ") for name in names]
 
     @property
     def spent(self) -> float:

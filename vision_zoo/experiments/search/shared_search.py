@@ -14,18 +14,19 @@ from typing import Any, Literal
 from vision_zoo.core import json_file
 from vision_zoo.core.bounds import MAX_JOBS, require_between
 from vision_zoo.core.environment import Environment, usable_cores
-from vision_zoo.core.errors import Interrupted, RunError, VisionZooError
+from vision_zoo.core.errors import SAME_COMMAND, Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.experiments.search.search_space import Range, Space
 from vision_zoo.experiments.search.study import Place, StudySettings, TrialResult, open_study, trials_of, work
 from vision_zoo.recipes.folder_settings import dataset_of
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
+from vision_zoo.training.run_directory import refuse_run
 
 _GRACE_SECONDS = 10
-_GO_ON = "run the same command again to continue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ def search_together(
         VisionZooError: whatever a worker meets.
     """
     require_between("jobs", jobs, 1, MAX_JOBS)
+    require_outside(recipe.data.dataset, place.out)
+    refuse_run(place.out)
     with open_study(recipe, space, settings, place.storage):
         pass  # its errors come before anything starts
     dataset = dataset_of(recipe.data)
@@ -154,7 +157,7 @@ def _work_in_processes(
         deadline = time.monotonic() + _GRACE_SECONDS
         for worker in workers.values():  # a terminal told them too, and they save what they have
             worker.join(max(0.0, deadline - time.monotonic()))
-        raise Interrupted(f"interrupted; {_GO_ON}") from error
+        raise Interrupted(f"interrupted; {SAME_COMMAND}") from error
     finally:
         for worker in workers.values():
             worker.terminate()
@@ -163,7 +166,7 @@ def _work_in_processes(
     codes = [worker.exitcode for worker in workers.values()]
     if all(codes):
         raise RunError(
-            f"all workers were lost (exit code {codes[0]}), perhaps for lack of memory; {_GO_ON}, with fewer --jobs"
+            f"all workers were lost (exit code {codes[0]}), perhaps for lack of memory; {SAME_COMMAND}, with fewer --jobs"
         )
 
 
@@ -190,4 +193,4 @@ def _work_in_process(
         except VisionZooError as error:
             sender.send(error)
         except KeyboardInterrupt:
-            sender.send(Interrupted(f"interrupted; {_GO_ON}"))
+            sender.send(Interrupted(f"interrupted; {SAME_COMMAND}"))

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from vision_zoo.core.bounds import require_between
 from vision_zoo.core.choices import DeviceName, Pruner, Sampler
 from vision_zoo.core.errors import (
+    SAME_COMMAND,
     Interrupted,
     StorageError,
     TrainingError,
@@ -103,7 +104,7 @@ def work(
         except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(
                 f"interrupted; {len(study.get_trials(deepcopy=False, states=_ENDED))} points are finished: "
-                "run the same command again to continue"
+                f"{SAME_COMMAND}"
             ) from error
 
 
