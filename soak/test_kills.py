@@ -1,9 +1,15 @@
-"""Training that is killed at sixty moments ends bit for bit as it does alone; a search goes on without a worker."""
+"""Processes that are killed: a run ends bit for bit as it does alone, a search goes on, torchrun starts again."""
 
 import multiprocessing
+import os
+import re
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests import warm
@@ -14,17 +20,23 @@ from tests.experiments.search.test_study_workers import (
     kill_one_with_a_checkpoint,
 )
 from tests.serving.server.test_stopping import end_while_it_starts
-from tests.training.runs import write_few_digits
+from tests.training.runs import state_of, write_few_digits
+from tests.training.test_distributed import ended, launched, losses
 from tests.training.test_resume import kill_again_and_again
 from vision_zoo.cli import main
+from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data import find_dataset
 from vision_zoo.recipes import recipe_for
+from vision_zoo.training import train
+from vision_zoo.training.checkpoint import load_state
+from vision_zoo.training.run_directory import RunDirectory
 
-_SECONDS = 180
+_SECONDS = 240
+_TOLERANCE = 1e-3  # of losses, relative: sums in another order, over seventy steps
 
 
 def test_a_server_is_ended_while_it_starts(models: Path, tmp_path: Path) -> None:
-    end_while_it_starts(models, tmp_path, moments=12)
+    end_while_it_starts(tmp_path, "serve", "--demo", "--models-dir", str(models), moments=12)
 
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "patch_lstm", "vit"])
@@ -72,3 +84,59 @@ def test_workers_of_one_call_go_on_without_the_one_that_is_killed(tmp_path: Path
     assert "warning: a worker was lost (exit code -9); the others continue" in stderr
     assert "chosen on validation: learning rate" in (tmp_path / "stdout").read_text()
     assert len(list(out.glob("*/metrics.json"))) == 3
+
+
+def _torchrun(path: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--monitor-interval", "0.1"]
+    command += ["-m", "vision_zoo", "train", "--device", "cpu", "--out", str(path), *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def _arguments(*, epochs: int, max_steps: int) -> list[str]:
+    given = {"architecture": "small_cnn", "dataset": "mnist-5k", "epochs": epochs, "max-steps": max_steps}
+    return [text for name, value in given.items() for text in (f"--{name}", str(value))]
+
+
+def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -> None:
+    arguments = _arguments(epochs=3, max_steps=70)
+    job = launched(tmp_path / "said", tmp_path / "run", *arguments, restarts=1)
+    history = tmp_path / "run" / "history.csv"
+    deadline = time.monotonic() + _SECONDS
+    while not history.exists():
+        assert job.exitcode is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = [int(child) for child in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
+    assert len(workers) >= 2
+    os.kill(workers[-1], signal.SIGKILL)
+    _, stderr = ended(job, tmp_path / "said")
+    assert "resuming after" in stderr
+    run = RunDirectory.open(tmp_path / "run")
+    assert [record.epoch for record in run.history()] == list(range(1, len(run.history()) + 1))
+    recipe = recipe_for("small_cnn", "mnist-5k").override(epochs=3, max_steps=70)
+    train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
+    found, expected = (losses(tmp_path / name) for name in ("run", "one"))
+    np.testing.assert_allclose(found, expected, rtol=_TOLERANCE)
+
+
+def test_ctrl_c_stops_all_processes_after_the_same_step(tmp_path: Path) -> None:
+    arguments = _arguments(epochs=200, max_steps=6000)
+    job = _torchrun(tmp_path / "run", *arguments)
+    run = RunDirectory(tmp_path / "run")
+    deadline = time.monotonic() + _SECONDS
+    while not run.history_file.exists():
+        assert job.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(job.pid, signal.SIGINT)  # as a terminal does, to torchrun and its processes
+    _, stderr = job.communicate(timeout=_SECONDS)
+    assert job.returncode != 0
+    (said,) = set(re.findall(r"error: interrupted; (.*)", stderr))
+    assert said.endswith(f"are saved: continue with `vision-zoo train --resume {run.path}`")
+    recipe = run.recipe()
+    state = state_of(recipe)
+    assert load_state(run.last, run.previous, state, recipe) is None
+    assert said.startswith(state.reached)

@@ -1,7 +1,8 @@
 """Which addresses processes listen on, from Linux's own tables."""
 
+import contextlib
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _LISTENING = "0A"
@@ -12,15 +13,19 @@ def session_of(process: Path) -> int:
     return int((process / "stat").read_text().rpartition(")")[2].split()[3])
 
 
+def _open_files(process: Path) -> Iterator[str]:
+    for entry in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            yield str(entry.readlink())
+
+
 def listening(chosen: Callable[[Path], bool]) -> dict[int, str]:
     """Addresses by port on which processes listen; `chosen` takes a process's folder in /proc."""
     sockets = set()
     for process in Path("/proc").glob("[0-9]*"):
-        try:
+        with contextlib.suppress(OSError):  # it has just ended
             if chosen(process):
-                sockets |= {str(entry.readlink()) for entry in (process / "fd").iterdir()}
-        except OSError:
-            continue  # it has just ended
+                sockets |= set(_open_files(process))
     found = {}
     for table in ("tcp", "tcp6"):
         for line in Path("/proc/net", table).read_text().splitlines()[1:]:

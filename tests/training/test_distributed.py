@@ -1,11 +1,6 @@
-"""Several processes under torchrun: what one process does, shared; a lost process costs an epoch at most."""
+"""Several processes as torchrun starts them: what one process does, shared. `soak/test_kills.py` loses one."""
 
-import os
-import re
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -17,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests import warm
-from tests.training.runs import state_of, write_few_digits
+from tests.training.runs import write_few_digits
 from tests.warm import CONTEXT
 from vision_zoo.core.errors import UsageError
 from vision_zoo.core.progress import SilentProgress
@@ -26,22 +21,11 @@ from vision_zoo.recipes import recipe_for
 from vision_zoo.recipes.recipe import Augmentation
 from vision_zoo.training import train
 from vision_zoo.training.augment import augment
-from vision_zoo.training.checkpoint import load_state
 from vision_zoo.training.distributed import World
 from vision_zoo.training.run_directory import RunDirectory
 
 _TOLERANCE = 5e-4  # of losses, relative: sums in another order, over twenty steps
-_TOLERANCE_OF_MANY = 1e-3  # over seventy
 _SECONDS = 240
-
-
-def _torchrun(path: Path, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--monitor-interval", "0.1"]
-    command += ["-m", "vision_zoo", "train", "--device", "cpu", "--out", str(path), *arguments]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
 
 
 def _launch(output: Path, arguments: Sequence[str], restarts: int) -> None:
@@ -73,7 +57,7 @@ def _command(arguments: list[str]) -> None:
             raise
 
 
-def _launched(output: Path, path: Path, *arguments: str, restarts: int = 0) -> ForkServerProcess:
+def launched(output: Path, path: Path, *arguments: str, restarts: int = 0) -> ForkServerProcess:
     """`vision-zoo train` in two processes."""
     output.mkdir()
     command = ["train", "--device", "cpu", "--out", str(path), *arguments]
@@ -82,19 +66,14 @@ def _launched(output: Path, path: Path, *arguments: str, restarts: int = 0) -> F
     return job
 
 
-def _ended(job: ForkServerProcess, output: Path) -> tuple[str, str]:
+def ended(job: ForkServerProcess, output: Path) -> tuple[str, str]:
     job.join(_SECONDS)
     stdout, stderr = ((output / name).read_text() for name in ("stdout", "stderr"))
     assert job.exitcode == 0, stderr
     return stdout, stderr
 
 
-def _arguments(*, epochs: int, max_steps: int) -> list[str]:
-    given = {"architecture": "small_cnn", "dataset": "mnist-5k", "epochs": epochs, "max-steps": max_steps}
-    return [text for name, value in given.items() for text in (f"--{name}", str(value))]
-
-
-def _losses(path: Path) -> list[float]:
+def losses(path: Path) -> list[float]:
     run = RunDirectory.open(path)
     return [*(record.train_loss for record in run.history()), run.metrics().test_loss]
 
@@ -117,14 +96,14 @@ def test_two_processes_do_what_one_does(
         "15",
         "--no-validate",
     )
-    shared = _launched(tmp_path / "said", tmp_path / "two", *options, "--max-steps", str(steps))
-    stdout, _ = _ended(shared, tmp_path / "said")
+    shared = launched(tmp_path / "said", tmp_path / "two", *options, "--max-steps", str(steps))
+    stdout, _ = ended(shared, tmp_path / "said")
     assert stdout.count(" test accuracy after ") == 1  # one of the processes speaks
     recipe = recipe_for(architecture, dataset, image_size=28).override(
         batch_size=15, max_steps=steps, validate=False
     )
     alone = train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
-    found, expected = (_losses(tmp_path / run) for run in ("two", "one"))
+    found, expected = (losses(tmp_path / run) for run in ("two", "one"))
     np.testing.assert_allclose(found, expected, rtol=_TOLERANCE)
     if architecture == "small_cnn":
         # Elsewhere batch normalisation takes away a weight's scale, and Adam makes steps of rounding.
@@ -134,52 +113,6 @@ def test_two_processes_do_what_one_does(
     metrics = RunDirectory.open(tmp_path / "two").metrics()
     assert metrics.test_accuracy == pytest.approx(alone.test_accuracy, abs=0.002)
     assert RunDirectory.open(tmp_path / "two").environment().processes == 2
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
-def test_a_killed_process_is_started_again_and_the_run_goes_on(tmp_path: Path) -> None:
-    arguments = _arguments(epochs=3, max_steps=70)
-    job = _launched(tmp_path / "said", tmp_path / "run", *arguments, restarts=1)
-    history = tmp_path / "run" / "history.csv"
-    deadline = time.monotonic() + _SECONDS
-    while not history.exists():
-        assert job.exitcode is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    workers = [int(child) for child in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
-    assert len(workers) >= 2
-    os.kill(workers[-1], signal.SIGKILL)
-    _, stderr = _ended(job, tmp_path / "said")
-    assert "resuming after" in stderr
-    run = RunDirectory.open(tmp_path / "run")
-    assert [record.epoch for record in run.history()] == list(range(1, len(run.history()) + 1))
-    recipe = recipe_for("small_cnn", "mnist-5k").override(epochs=3, max_steps=70)
-    train.start(recipe, tmp_path / "one", device="cpu", data_dir=None, progress=SilentProgress())
-    found, expected = (_losses(tmp_path / name) for name in ("run", "one"))
-    np.testing.assert_allclose(found, expected, rtol=_TOLERANCE_OF_MANY)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="sends a signal to a group of processes")
-def test_ctrl_c_stops_all_processes_after_the_same_step(tmp_path: Path) -> None:
-    arguments = _arguments(epochs=200, max_steps=6000)
-    job = _torchrun(tmp_path / "run", *arguments)
-    run = RunDirectory(tmp_path / "run")
-    deadline = time.monotonic() + _SECONDS
-    while not run.history_file.exists():
-        assert job.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.killpg(job.pid, signal.SIGINT)  # as a terminal does, to torchrun and its processes
-    _, stderr = job.communicate(timeout=_SECONDS)
-    assert job.returncode != 0
-    (said,) = set(re.findall(r"error: interrupted; (.*)", stderr))
-    assert said.endswith(f"are saved: continue with `vision-zoo train --resume {run.path}`")
-    recipe = run.recipe()
-    state = state_of(recipe)
-    assert load_state(run.last, run.previous, state, recipe) is None
-    assert said.startswith(state.reached)
 
 
 def test_augmentation_of_a_share_is_the_share_of_the_augmentation() -> None:

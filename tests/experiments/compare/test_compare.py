@@ -75,6 +75,7 @@ def test_from_a_folder_to_a_recommendation(
     page = (tmp_path / "own" / "comparison.html").read_text()
     assert f"Recommended: {name}" in page
     assert "vision-zoo serve --models-dir own/models" in page
+    assert "worst classes" not in page
     assert "<script" not in page
     assert not re.search(r'(src|href)="(?!#)', page)  # namespaces are names, not addresses
 
@@ -114,13 +115,12 @@ def test_the_folder_of_a_run_or_of_another_process_is_left_alone(tmp_path: Path,
         compare.compare(settings, out=tmp_path, data_dir=None, progress=SilentProgress())
 
 
-@pytest.mark.parametrize("classes", [2, 30])
 @pytest.mark.slow
-def test_few_classes_and_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], classes: int
+def test_of_many_classes_the_worst_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for label in range(classes):
-        for number in range(10 if classes == 2 else 4):
+    for label in range(30):
+        for number in range(4):
             striped_picture(
                 tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
             )
@@ -134,9 +134,9 @@ def test_few_classes_and_many(
     said = capsys.readouterr().out
     assert "recommended: small_cnn-folder_own" in said
     document = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert document["data"]["classes"] == classes
+    assert document["data"]["classes"] == 30
     page = (tmp_path / "out" / "comparison.html").read_text()
-    assert ("worst classes" in page) == (classes == 30)
+    assert "worst classes" in page
     warning = document["recommendation"]["warning"]  # ten seconds may teach it nothing
     assert ("warning" in said) == (warning is not None) == ('class="warning"' in page)
 

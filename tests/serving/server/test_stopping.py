@@ -22,27 +22,18 @@ _QUIET = {0, 128 + signal.SIGTERM, -signal.SIGTERM}
 
 
 def test_it_ends_quietly_while_it_starts(models: Path, tmp_path: Path) -> None:
-    end_while_it_starts(models, tmp_path, moments=3)
+    """With the page, which takes longer to start, in `soak/test_kills.py`."""
+    end_while_it_starts(tmp_path, "serve", "--models-dir", str(models), moments=3)
 
 
-def end_while_it_starts(models: Path, tmp_path: Path, *, moments: int) -> None:
+def end_while_it_starts(tmp_path: Path, *arguments: str, moments: int) -> None:
     """Start a server several times, and end it at another moment each time."""
     started = time.monotonic()
-    with demo.running(tmp_path, "serve", "--demo", "--models-dir", models):
+    with demo.running(tmp_path, *arguments):
         seconds = time.monotonic() - started
     for moment in range(moments):
         log = tmp_path / f"log-{moment}"
-        command = [
-            sys.executable,
-            "-m",
-            "vision_zoo",
-            "serve",
-            "--demo",
-            "--port",
-            "0",
-            "--models-dir",
-            str(models),
-        ]
+        command = [sys.executable, "-m", "vision_zoo", *arguments, "--port", "0"]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output)
         time.sleep(seconds * moment / moments)
