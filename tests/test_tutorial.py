@@ -45,7 +45,7 @@ def _environment(model: str = "") -> dict[str, str]:
 
 
 def _tick() -> None:
-    compare.compare = functools.partial(compare.compare, clock=Ticking())
+    compare.compare = functools.partial(compare.compare, clock=Ticking(0.12))
 
 
 def test_the_notebook_holds_code_without_outputs() -> None:

@@ -18,7 +18,8 @@ def main() -> None:
 
         run_command_line()
     except KeyboardInterrupt:
-        sys.exit("error: interrupted")
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

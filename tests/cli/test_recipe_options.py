@@ -15,7 +15,15 @@ from vision_zoo.recipes.recipe import SETTINGS, Recipe
 from vision_zoo.recipes.settings import Setting
 
 _NAME = "simple_cnn-mnist_5k"
-_NEEDED = {"momentum": {"optimizer": "sgd"}}
+_NEEDED: dict[str, dict[str, Any]] = {
+    "momentum": {"optimizer": "sgd"},
+    "validation_fraction": {"patience": 2},
+    "feature_lr_factor": {"fine_tune": "all"},
+    "warmup_fraction": {"schedule": "one_cycle"},
+    "gamma": {"step_epochs": 2},
+    "crop_tries": {"crop_scale": (0.5, 1.0)},
+}
+"""What a setting has no effect without."""
 _CHOSEN = {"optimizer": "sgd"}  # the last of the choices is not for every recipe
 _GROUP: Any = typer.main.get_command(app)
 
@@ -50,13 +58,31 @@ def test_an_option_changes_its_setting_alone(name: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(api, "train", _choose)
     words, value = _example(OPTIONS[name])
     needed = _NEEDED.get(name, {})
-    for other, text in needed.items():
+    for other, given in needed.items():
+        text = ",".join(map(str, given)) if isinstance(given, tuple) else str(given)
         words += [f"--{option_name(other)}", text]
     with pytest.raises(_Chosen) as caught:
         app(["train", _NAME, *words], standalone_mode=False)
     plain = find_recipe(_NAME).override(**needed)
     assert OPTIONS[name].of(caught.value.recipe) == value
     assert caught.value.recipe == plain.override(**{name: value}) != plain
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--gamma", "0.5"], "gamma 0.5 has no effect without step epochs"),
+        (["--schedule", "one_cycle", "--gamma", "0.5"], "gamma 0.5 has no effect"),
+        (["--warmup-fraction", "0.1"], "warmup fraction 0.1 has no effect with the schedule step"),
+        (["--patience", "3", "--no-validate"], "validate False has no effect with patience 3"),
+        (["--no-validate", "--kept-weights", "best"], "kept weights best has no effect without validation"),
+        (["--validation-fraction", "0.2"], "validation fraction 0.2 has no effect without validation"),
+        (["--crop-tries", "5"], "crop tries 5 has no effect without a crop scale"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        app(["train", _NAME, *words], standalone_mode=False)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "epochs"])

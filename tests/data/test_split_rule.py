@@ -176,7 +176,7 @@ def test_folds_that_cannot_be_are_one_line(folder: Path, tmp_path: Path) -> None
         _load(folder, fold=(1, 5), file=tmp_path / "s.csv")
     with pytest.raises(DataError, match="fold 5 of 5 has no image"):
         _load(fill(tmp_path / "few", range(2), CLASSES[:2]), fold=(5, 5))
-    with pytest.raises(UsageError, match="split can be chosen only for folder:PATH"):
+    with pytest.raises(UsageError, match="folds can be chosen only for folder:PATH"):
         find_dataset("mnist-5k", split=SplitRule(fold=(1, 5)))
 
 

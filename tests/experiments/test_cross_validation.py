@@ -52,7 +52,7 @@ def test_every_picture_is_tested_once_and_finished_folds_are_kept(
 @pytest.mark.parametrize(
     ("dataset", "folds", "says"),
     [
-        ("mnist-5k", "3", "split can be chosen only for folder:PATH"),
+        ("mnist-5k", "3", "folds can be chosen only for folder:PATH"),
         ("folder:scans", "1", "fold 1 of 1 is out of range; expected 2 to 20 folds"),
         ("folder:split", "3", "--folds makes its own splits"),
     ],

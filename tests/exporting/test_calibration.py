@@ -168,7 +168,7 @@ def test_what_cannot_be_calibrated_is_refused(
     few = calibration_images.CalibrationImages(mnist_5k.test.spread(99), "pictures", None)
     with monkeypatch.context() as patch:
         patch.setattr("vision_zoo.exporting.calibrate.images_for", lambda *_, **__: few)
-        with pytest.raises(UsageError, match="99 images are too few"):
+        with pytest.raises(UsageError, match="cannot be calibrated on 99 images"):
             calibrate_file(exported_model, output_dir=tmp_path)
     seen = replace(few, split=mnist_5k.test, calibrated_on=calibration_images.HELD_OUT)
     with pytest.raises(DataError, match="it was trained on the former"):

@@ -1,10 +1,16 @@
 """What the functions of the API have in common."""
 
 import functools
-from collections.abc import Callable, Iterator
+import inspect
+import numbers
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from types import GenericAlias, UnionType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args, get_origin
+
+from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vision_zoo.core.progress import Progress
@@ -13,13 +19,30 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def saying_which_extra(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Raise MissingExtraError where a package is missing that an extra brings."""
+def checked(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Raise UsageError for an argument of another type than annotated, MissingExtraError where an extra is missing.
+
+    Whole numbers may be numpy's, numbers whole, and lists any sequence. Annotations that are text are not checked.
+    """
+    signature = inspect.signature(function)
+    annotations = {
+        name: GenericAlias(tuple, (parameter.annotation, ...))
+        if parameter.kind is parameter.VAR_POSITIONAL
+        else parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+        and parameter.annotation is not parameter.empty
+        and not isinstance(parameter.annotation, str)
+    }
 
     @functools.wraps(function)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        bound = signature.bind(*args, **kwargs)
+        for name, annotation in annotations.items():
+            if name in bound.arguments:
+                bound.arguments[name] = _as_annotated(name, bound.arguments[name], annotation)
         try:
-            return function(*args, **kwargs)
+            return function(*bound.args, **bound.kwargs)
         except ModuleNotFoundError as error:
             from vision_zoo.core.installation import missing_package
 
@@ -29,6 +52,32 @@ def saying_which_extra(function: Callable[Parameters, Result]) -> Callable[Param
             raise missing from error
 
     return wrapped
+
+
+_WORDS = {str: "text", Path: "a path", bool: "True or False", int: "a whole number", float: "a number"}
+
+
+def _as_annotated(name: str, value: Any, annotation: Any) -> Any:
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    lists = [kind for kind in kinds if get_origin(kind) is not None]
+    plain = tuple(kind for kind in kinds if kind not in lists)
+    if isinstance(value, bool):  # a whole number to Python
+        if bool in plain:
+            return value
+    elif isinstance(value, plain):
+        return value
+    elif Path in plain and isinstance(value, os.PathLike):
+        return Path(value)
+    elif int in plain and isinstance(value, numbers.Integral):
+        return int(value)
+    elif float in plain and isinstance(value, numbers.Real):
+        return float(value)
+    for kind in lists:
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            inner = get_args(kind)[0]
+            return [_as_annotated(name, entry, inner) for entry in value]
+    expected = [_WORDS[kind] for kind in plain if kind in _WORDS] + ["a list"] * len(lists)
+    raise UsageError(f"{name} is {value!r:.60}; expected {' or '.join(expected)}")
 
 
 @contextmanager

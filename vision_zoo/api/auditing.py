@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.api.arguments import checked, optional_path, progress_shown
 
 if TYPE_CHECKING:
     from vision_zoo.experiments.audit.document import AuditResult, Finding
@@ -30,7 +30,7 @@ class Audit:
         return {finding.name: finding for finding in self.document.findings}
 
 
-@saying_which_extra
+@checked
 def audit(
     folder: str | Path,
     *,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.api.arguments import checked, optional_path, progress_shown
 from vision_zoo.core.bounds import require_choice
 from vision_zoo.core.choices import DEVICES
 
@@ -34,7 +34,7 @@ class Comparison:
     document: "ComparisonResult"
 
 
-@saying_which_extra
+@checked
 def compare(
     dataset: str,
     *,

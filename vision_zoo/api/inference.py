@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.api.arguments import checked, optional_path, progress_shown
 from vision_zoo.core.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class Classifier:
     @overload
     def classify(self, image: list[Any] | tuple[Any, ...], *, coverage: float) -> list[LabelSet]: ...
 
+    @checked
     def classify(
         self,
         image: "Picture | list[Any] | tuple[Any, ...]",
@@ -150,6 +151,7 @@ class Classifier:
         embeddings = embed(self._session, pictures)
         return embeddings if pictures is image else embeddings[0]
 
+    @checked
     def classify_files(
         self, *inputs: str | Path, top: int | None = None
     ) -> Iterator[tuple[str, tuple[LabelProbability, ...] | ImageError]]:
@@ -178,6 +180,7 @@ def _require_top(top: int | None) -> None:
         raise UsageError(f"top {top} is out of range; expected 1 or more")
 
 
+@checked
 def load(
     model: str | Path,
     *,
@@ -204,7 +207,7 @@ def load(
     )
 
 
-@saying_which_extra
+@checked
 def evaluate(
     model: str | Path | Classifier,
     dataset: str | None = None,
@@ -243,6 +246,7 @@ def evaluate(
         )
 
 
+@checked
 def export_html(
     models: str | Path | Sequence[str | Path],
     file: str | Path,

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.api.arguments import checked, optional_path, progress_shown
 
 if TYPE_CHECKING:
     from vision_zoo.exporting.optimize import OptimizedFile
 
 
-@saying_which_extra
+@checked
 def optimize(
     model: str | Path,
     output_dir: str | Path | None = None,

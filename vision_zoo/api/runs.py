@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.api.arguments import checked, optional_path, progress_shown
 from vision_zoo.core.bounds import require_choice
 from vision_zoo.core.choices import DEVICES
 
@@ -80,7 +80,7 @@ def _finished(result: "TrainResult") -> FinishedRun:
     )
 
 
-@saying_which_extra
+@checked
 def train(
     recipe: "str | Path | Recipe | None" = None,
     *,
@@ -161,7 +161,7 @@ def chosen_recipe(
     return chosen
 
 
-@saying_which_extra
+@checked
 def resume(
     run: str | Path,
     *,
@@ -196,7 +196,7 @@ def resume(
     return _finished(result)
 
 
-@saying_which_extra
+@checked
 def export(
     run: str | Path,
     output_dir: str | Path = "exported",
@@ -253,7 +253,7 @@ def export(
     )
 
 
-@saying_which_extra
+@checked
 def report(
     run: str | Path,
     out: str | Path | None = None,

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vision_zoo.api.arguments import optional_path, progress_shown, saying_which_extra
+from vision_zoo.api.arguments import checked, optional_path, progress_shown
+from vision_zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     from vision_zoo.experiments.site import Site
 
 
-@saying_which_extra
+@checked
 def site(
     folder: str | Path,
     *,
@@ -28,6 +29,7 @@ def site(
     `path`, `page`, `size` in bytes and the names `models`. Needs no torch.
 
     Raises:
+        UsageError: `results_dir` is no folder.
         StorageError: `folder` has files that are no part of a site, or cannot be written; it stays as it was.
         WebRuntimeError: ONNX Runtime Web cannot be fetched, or `runtime` does not hold it.
         MissingExtraError: it has to be fetched, and there is no npm.
@@ -38,12 +40,17 @@ def site(
     from vision_zoo.experiments.site import write_site
     from vision_zoo.serving.models import find_models
 
+    results = optional_path(results_dir)
+    if results is not None and not results.is_dir():
+        raise UsageError(
+            f"{results} is not a folder; expected one with results, as `vision-zoo reproduce` writes"
+        )
     with progress_shown(progress) as shown:
         return write_site(
             Path(folder),
             find_models([], optional_path(models_dir)),
             shown,
-            results_dir=optional_path(results_dir) or shipped_results(),
+            results_dir=results or shipped_results(),
             bench_file=optional_path(bench),
             title=title,
             runtime_folder=optional_path(runtime),

@@ -57,5 +57,7 @@ class BenchmarkSettings:
             require_between("batch size", batch_size, 1, MAX_BATCH)
         if self.rate is not None:
             require_between("rate", self.rate, 0, _MAX_RATE, above=True)
+            if "server" not in self.scenarios:
+                raise UsageError("a rate is for the scenario server; add it, or omit the rate")
         if "cuda-graph" in self.against and not {"cuda", "auto"} & set(self.providers):
             raise UsageError("cuda-graph needs --provider cuda")

@@ -133,7 +133,7 @@ def main() -> None:
     except VisionZooError as error:
         _fail(str(error), error.exit_code)
     except TyperException as error:
-        text = error.format_message()
+        text = " ".join(error.format_message().split())
         _fail(f"{text[:1].lower()}{text[1:].rstrip('.')} (see {_program()} --help)", 2)
     except ModuleNotFoundError as error:
         from vision_zoo.core.installation import missing_package

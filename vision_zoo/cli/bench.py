@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vision_zoo.cli.document import json_text, print_document, reserve_stdout
-from vision_zoo.cli.options import BatchSizes, Json, ModelsDir, integers, report_model, warn_of_fallback
+from vision_zoo.cli.options import (
+    BatchSizes,
+    Json,
+    ModelsDir,
+    integers,
+    json_or,
+    report_model,
+    warn_of_fallback,
+)
 from vision_zoo.core.errors import Interrupted
 from vision_zoo.core.tables import counted
 
@@ -57,7 +65,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure latency and throughput of exported models."""
-    table_format = "json" if as_json else table_format
+    table_format = json_or(table_format, "table", as_json=as_json)
     reserve_stdout(context, table_format != "table")
     from vision_zoo.benchmark import BenchmarkSettings, benchmark
     from vision_zoo.core.environment import describe, gpu_name, installed

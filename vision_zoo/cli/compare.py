@@ -30,7 +30,9 @@ def compare(
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each finalist, with seeds 0, 1, …")] = 3,
-    budget: Annotated[str, typer.Option(help="Total time, such as 20m, 90s or 1h.")] = "20m",
+    budget: Annotated[
+        str, typer.Option(help="Total time, such as 20m, 90s or 1h; in minutes without a unit.")
+    ] = "20m",
     precision: Annotated[
         str, typer.Option(help="Precisions of the exported files, comma-separated: fp32, fp16, int8.")
     ] = "fp32",

@@ -207,7 +207,7 @@ def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:
     for folder in folders:
         here = [path for path in paths if path.parent == folder]
         broken = [errors[path] for path in here if path in errors]
-        findings += [Finding("models", "problem", error) for error in broken]
+        findings += [Finding("models", "problem", error, "export it again, or remove it") for error in broken]
         findings.append(
             Finding("models", "ok", f"{len(here) - len(broken)} of {len(here)} in {folder} are usable")
         )

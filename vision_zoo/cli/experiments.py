@@ -185,7 +185,9 @@ def reproduce(
 
     Finished runs are kept.
     """
-    if everything == bool(recipes):
+    if everything and recipes:
+        raise UsageError("reproduce takes recipes or --all, not both")
+    if not everything and not recipes:
         raise UsageError("reproduce needs recipes or --all; `vision-zoo list recipes` lists recipes")
     from vision_zoo.experiments import report
     from vision_zoo.recipes import RECIPES, find_recipe

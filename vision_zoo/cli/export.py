@@ -40,9 +40,9 @@ def export(
         typer.Option(help="Folder for a Hugging Face Space with models: a Gradio app.", metavar="DIR"),
     ] = None,
     runtime: Runtime = None,
-    output_dir: Annotated[Path, typer.Option(help="Folder for the model and its manifest.")] = Path(
-        "exported"
-    ),
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder for the model and its manifest. Default: exported.")
+    ] = None,
     precision: Annotated[Precision, typer.Option(help="Precision of the computation.")] = "fp32",
     weights: Annotated[Precision, typer.Option(help="Storage of large weights in an fp32 model.")] = "fp32",
     embeddings: Annotated[
@@ -68,15 +68,19 @@ def export(
         raise UsageError("the name of a run is empty; expected a run directory")
     converts = embeddings or precision != "fp32" or weights != "fp32"
     if html is not None or space is not None:
-        if onnx or triton is not None or converts:
+        if onnx or triton is not None or output_dir is not None or converts:
             raise UsageError(
                 f"--{'space' if html is None else 'html'} takes exported models unchanged; omit --onnx, --triton, "
-                "--embeddings, --precision and --weights, or use them in a separate export"
+                "--output-dir, --embeddings, --precision and --weights, or use them in a separate export"
             )
         _export_models(runs, html, space, runtime, models_dir, as_json=as_json)
         return
     if runtime is not None:
         raise UsageError("--runtime is for --html FILE; give both or neither")
+    if output_dir is not None and triton is not None and not onnx:
+        raise UsageError(
+            "--output-dir is for the ONNX file; omit it with --triton, or add --onnx to write both"
+        )
     if len(runs) > 1:
         raise UsageError(
             f"export takes one RUN, not {len(runs)}; only --html FILE and --space DIR take several models"
@@ -88,16 +92,7 @@ def export(
             raise UsageError(
                 f"{run} is not a run directory; --onnx, --embeddings, --precision and --weights need one"
             )
-        from vision_zoo.serving.models import find_model
-        from vision_zoo.serving.triton import add_model
-
-        path = find_model(run, models_dir)
-        added = add_model(triton, path)
-        report_model(path)
-        if as_json:
-            print_json({"triton": str(added)})
-        else:
-            print(f"{added} is ready for Triton")
+        _add_to_triton(triton, run, models_dir, as_json=as_json)
         return
     from vision_zoo import api
 
@@ -105,7 +100,7 @@ def export(
     with tempfile.TemporaryDirectory() as scratch:
         exported = api.export(
             run,
-            output_dir if onnx else scratch,
+            (output_dir or "exported") if onnx else scratch,
             precision=precision,
             weights=weights,
             embeddings=embeddings,
@@ -139,6 +134,20 @@ def export(
         print("the file is fitted to these images, too; its accuracy was measured before, without them")
     if onnx and target is not None:
         print(f"{target} is ready for Triton")
+
+
+def _add_to_triton(repository: Path, model: str, models_dir: Path | None, *, as_json: bool) -> None:
+    """Add a finished file to a Triton model repository."""
+    from vision_zoo.serving.models import find_model
+    from vision_zoo.serving.triton import add_model
+
+    path = find_model(model, models_dir)
+    added = add_model(repository, path)
+    report_model(path)
+    if as_json:
+        print_json({"triton": str(added)})
+    else:
+        print(f"{added} is ready for Triton")
 
 
 def _export_models(

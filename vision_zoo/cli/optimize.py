@@ -64,7 +64,7 @@ def optimize(
             )
             done.append(_document(path, found))
             if not as_json:
-                title = f"{path}: median latency on {found.options.measured_on}"
+                title = f"{path}: median latency on {found.options.measured_on}, and speed-up within rounds"
                 print(render([_row(one, settings.batch_sizes) for one in found.shown], "table", title=title))
                 print(f"\n{_summary(found)}")
             for note in found.notes:

@@ -4,7 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_origin
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vision_zoo.core.class_metrics import ClassMetrics
     from vision_zoo.recipes.settings import Setting
 
+Format = TypeVar("Format", bound=str)
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder with the datasets. Default: VISION_ZOO_DATA, then the cache, then a download."),
@@ -45,6 +46,13 @@ Runtime = Annotated[
         metavar="DIR",
     ),
 ]
+
+
+def json_or(chosen: Format, default: Format, *, as_json: bool) -> "Format | Literal['json']":
+    """The output format; UsageError where `--json` and another `--format` are given."""
+    if as_json and chosen not in (default, "json"):
+        raise UsageError(f"--json and --format {chosen} contradict each other; omit one of them")
+    return "json" if as_json else chosen
 
 
 def tell_of_fetching(runtime: Path | None) -> None:

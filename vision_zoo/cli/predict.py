@@ -18,6 +18,7 @@ from vision_zoo.cli.options import (
     Model,
     ModelsDir,
     Provider,
+    json_or,
     print_classes,
     report_model,
     warn_of_fallback,
@@ -92,7 +93,7 @@ def predict(
     Exit status: 0 if an image has a label, 3 if all are `unknown`, 1 if an image cannot be used (all others
     are classified), 2 for wrong arguments.
     """
-    output_format = "json" if as_json else output_format
+    output_format = json_or(output_format, "text", as_json=as_json)
     _require_usable(threshold, coverage, embeddings)
     lines_are_seen = output_format != "json" and sys.stdout.isatty()
     reserve_stdout(context, wanted=True)  # a progress bar would take what is printed to stderr

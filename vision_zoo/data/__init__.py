@@ -64,13 +64,21 @@ def find_dataset(
     for option, chosen in (
         ("crop", crop != "centre"),
         ("channels", channels == "gray"),
-        ("split", split not in (None, SplitRule())),
+        *(() if split is None else _chosen(split)),
     ):
         if chosen:
             raise UsageError(
                 f"{name} has fixed images and splits; {option} can be chosen only for folder:PATH"
             )
     return dataset
+
+
+def _chosen(split: SplitRule) -> tuple[tuple[str, bool], ...]:
+    return (
+        ("split", split.file is not None),
+        ("group by", split.group_by is not None),
+        ("folds", split.fold is not None),
+    )
 
 
 def refuse_path(name: str) -> None:

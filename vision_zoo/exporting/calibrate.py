@@ -15,6 +15,7 @@ from vision_zoo.core import atomic, onnx_runtime, regular_file
 from vision_zoo.core.errors import ExportError, ModelError, UsageError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.statistics import softmax
+from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Split
 from vision_zoo.exporting.calibration import MIN_IMAGES, fit_calibration, fit_familiarity
 from vision_zoo.exporting.calibration_images import images_for, require_unseen
@@ -108,7 +109,7 @@ def calibrate_file(
     images = images_for(metadata, dataset=dataset, data_dir=data_dir, progress=progress)
     if len(images.split) < MIN_IMAGES:
         raise UsageError(
-            f"{len(images.split)} images are too few to calibrate {path} on; expected {MIN_IMAGES} or more"
+            f"{path} cannot be calibrated on {counted(len(images.split), 'image')}; expected {MIN_IMAGES} or more"
         )
     found = calibrate_graph(
         content, images.split, calibrated_on=images.calibrated_on, full_range=metadata.full_range

@@ -145,10 +145,34 @@ def choose_recipe(
             from vision_zoo.data import refuse_path
 
             refuse_path(dataset)
+        if recipe is not None:
+            raise UsageError("a recipe names its architecture and dataset; omit --architecture and --dataset")
         raise UsageError(
             "train needs a recipe, or both --architecture and --dataset; `vision-zoo list recipes` lists recipes"
         )
-    return chosen.override(**{**changes, "channels": None})
+    changed = chosen.override(**{**changes, "channels": None})
+    for name, value in changes.items():
+        lacking = None if value is None else _what_it_lacks(changed, name, value)
+        if lacking is not None:
+            raise UsageError(f"{name.replace('_', ' ')} {value} has no effect {lacking}; omit one of them")
+    return changed
+
+
+def _what_it_lacks(recipe: Recipe, name: str, value: object) -> str | None:
+    """Why a setting that a user gives has no part in a run of `recipe`; None where it has."""
+    schedule, stopping = recipe.schedule, recipe.stopping
+    crops = recipe.augmentation is not None and recipe.augmentation.crop_scale is not None
+    lacking = {
+        "gamma": (schedule.step_epochs is None, "without step epochs"),
+        "warmup_fraction": (schedule.kind != "one_cycle", f"with the schedule {schedule.kind}"),
+        "validate": (not value and stopping.is_validated, f"with patience {stopping.patience}"),
+        "kept_weights": (value == "best" and not stopping.is_validated, "without validation"),
+        "validation_fraction": (not stopping.is_validated, "without validation"),
+        "crop_tries": (not crops, "without a crop scale"),
+        "feature_lr_factor": (recipe.fine_tune is None, "without fine-tuning"),
+    }
+    missing, said = lacking.get(name, (False, ""))
+    return said if missing else None
 
 
 @contextmanager

@@ -109,7 +109,9 @@ def lookup(known: Mapping[str, Setting], name: str, prefix: str = "") -> Setting
         UsageError: there is none.
     """
     if name not in known:
-        near = near_misses(name, known) or "; expected a field of a recipe, such as epochs"
+        initials = [full for full in known if "".join(word[0] for word in full.split("_")) == name.lower()]
+        near = f": did you mean {initials[0]!r}" if initials else near_misses(name, known)
+        near = near or "; expected a field of a recipe, such as epochs"
         raise UsageError(f"unknown key {prefix + name!r}{near}")
     return known[name]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from vision_zoo.core import regular_file
 from vision_zoo.core.errors import DataError, ImageError, UsageError
 from vision_zoo.images.decode import MAX_BYTES
 
@@ -52,11 +51,7 @@ def read_names(path: str) -> list[str]:
     Raises UsageError where it cannot be read.
     """
     try:
-        content = (
-            sys.stdin.buffer.read(_MAX_LIST_BYTES)
-            if path == STDIN
-            else regular_file.read(Path(path), max_bytes=_MAX_LIST_BYTES)
-        )
+        content = sys.stdin.buffer.read(_MAX_LIST_BYTES) if path == STDIN else _first_bytes(path)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror or error}; expected a text file with one file name per line"
@@ -65,8 +60,15 @@ def read_names(path: str) -> list[str]:
     return [os.fsdecode(name) for name in names if name]
 
 
+def _first_bytes(path: str) -> bytes:
+    with Path(path).open("rb") as file:  # which may be a pipe: `--files-from <(find …)`
+        return file.read(_MAX_LIST_BYTES)
+
+
 def _on_stdin() -> bytes | ImageError:
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed:
+        return ImageError("- reads an image from standard input, which is closed; pipe a file into it")
+    if sys.stdin.isatty():
         return ImageError("- reads an image from standard input, which is a terminal; pipe a file into it")
     content = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

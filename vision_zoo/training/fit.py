@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vision_zoo.core.errors import Interrupted, RunError
 from vision_zoo.core.interrupt import DeferredInterrupt, SharedInterrupt
 from vision_zoo.core.progress import Progress
+from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Dataset, Split, Splits
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training import distributed
@@ -81,7 +82,7 @@ def fit(
         with distributed.first_process_first():
             views = views_of(run, recipe, dataset, splits, classifier.scale.device, progress)
         progress.line(
-            f"training {recipe.architecture} on {len(parts['train']):,} images of {dataset.name} into {run.path}"
+            f"training {recipe.architecture} on {counted(len(parts['train']), 'image')} of {dataset.name} into {run.path}"
         )
         if recipe.optimizer.kind == "lbfgs":
             solution = solve_head(run, recipe, state, model, inputs["train"], progress)
@@ -209,7 +210,7 @@ def _run_loop(
         ).run()
     except KeyboardInterrupt as error:
         raise Interrupted(
-            f"interrupted; {saved} (of {recipe.stopping.epochs} epochs) are saved: {run.resume_hint}"
+            f"interrupted; {saved} (of {counted(recipe.stopping.epochs, 'epoch')}) are saved: {run.resume_hint}"
         ) from error
 
 

@@ -162,7 +162,7 @@ def test_an_interrupted_search_finishes_every_point_when_it_is_called_again(
 
     monkeypatch.setattr(train, "start_or_resume", interrupted)
     progress = _InterruptAt(1) if moment == "after the first point" else SilentProgress()
-    with pytest.raises(Interrupted, match="1 points are finished"):
+    with pytest.raises(Interrupted, match="finished 1 point: run the same command again"):
         search(recipe, space, StudySettings("x"), place, jobs=1, progress=progress)
     monkeypatch.undo()
     document = search(recipe, space, StudySettings("x"), place, jobs=1, progress=SilentProgress())

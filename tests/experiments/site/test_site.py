@@ -62,6 +62,7 @@ def written(models: Path, web_runtime: Path, tmp_path_factory: pytest.TempPathFa
 def write(models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Site]:
     """Write a site quickly, without what makes its models run, and with no results."""
     monkeypatch.setattr(runtime, "load_runtime", lambda _folder: Runtime(b"", b""))
+    (tmp_path / "no results").mkdir()
 
     def run(folder: Path, **options: object) -> Site:
         defaults = {"models_dir": models, "results_dir": tmp_path / "no results", "progress": False}

@@ -66,11 +66,14 @@ def audit(folder: Path, *, out: Path, lists: Path | None, progress: Progress) ->
     for name, target in (("--out", out), ("--list", lists)):
         if target is not None:
             require_outside(folder, target, name)
+            atomic.require_writable(target)
     layout = read_layout(folder, training=False)
     labels = check_classes(layout, at_least=1)
     found = layout.look_through()
     places = [(file, place) for file in found.pictures if (place := layout.place(file)) is not None]
     notes = [*notes_of(layout, found)]
+    if len(labels) < 2:
+        notes.append(f"there is one class, {labels[0]}; training needs at least two")
     table = split_file_in(folder)
     if table is not None:
         places, unknown = _placed_by(table, places)

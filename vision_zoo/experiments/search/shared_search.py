@@ -17,6 +17,7 @@ from vision_zoo.core.environment import Environment, usable_cores
 from vision_zoo.core.errors import SAME_COMMAND, Interrupted, RunError, VisionZooError
 from vision_zoo.core.progress import Progress
 from vision_zoo.core.results import SCHEMA_VERSION
+from vision_zoo.core.tables import counted
 from vision_zoo.data.own_folder import require_outside
 from vision_zoo.experiments.search.search_space import Range, Space
 from vision_zoo.experiments.search.study import Place, StudySettings, TrialResult, open_study, trials_of, work
@@ -94,7 +95,7 @@ def search_together(
     sizes = [len(values) for values in space.values() if not isinstance(values, Range)]
     points = math.prod(sizes) if settings.sampler == "grid" else MAX_COUNT
     points = min(points, settings.trials or points)
-    progress.start(f"{points} points", points)
+    progress.start(counted(points, "point"), points)
     told: set[str] = set()
 
     def tell(text: str) -> None:

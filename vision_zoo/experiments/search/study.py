@@ -30,6 +30,7 @@ from vision_zoo.core.errors import (
 )
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import EpochRecord, Point
+from vision_zoo.core.tables import counted
 from vision_zoo.experiments.search.search_space import Range, Space, describe, folder_name, is_whole, tuned
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.experiments.shared_run import start_or_resume_shared
@@ -102,10 +103,8 @@ def work(
             while not _has_ended(study, settings):
                 study.optimize(objective, callbacks=callbacks)
         except (Interrupted, KeyboardInterrupt) as error:
-            raise Interrupted(
-                f"interrupted; {len(study.get_trials(deepcopy=False, states=_ENDED))} points are finished: "
-                f"{SAME_COMMAND}"
-            ) from error
+            ended = len(study.get_trials(deepcopy=False, states=_ENDED))
+            raise Interrupted(f"interrupted; finished {counted(ended, 'point')}: {SAME_COMMAND}") from error
 
 
 @contextmanager
