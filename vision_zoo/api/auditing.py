@@ -48,9 +48,10 @@ def audit(
         UsageError: `out` or `lists` is in `folder`.
         StorageError: a result cannot be written.
     """
+    from vision_zoo.data.own_folder import folder_path, is_own_folder
     from vision_zoo.experiments import audit as auditing
 
-    source = Path(str(folder).removeprefix("folder:"))
+    source = folder_path(str(folder)) if is_own_folder(str(folder)) else Path(folder)
     place = optional_path(out) or auditing.default_folder(source)
     with progress_shown(progress) as shown:
         document = auditing.audit(source, out=place, lists=optional_path(lists), progress=shown)

@@ -13,7 +13,7 @@ from tests.conftest import Completed
 from tests.experiments.compare.clock import Ticking
 from tests.images.pictures import striped_picture
 from vision_zoo.cli import app
-from vision_zoo.core.errors import Interrupted, RunError, RunInUseError, VisionZooError
+from vision_zoo.core.errors import DataError, Interrupted, RunError, RunInUseError, VisionZooError
 from vision_zoo.core.progress import SilentProgress, progress_on_stderr
 from vision_zoo.experiments import compare
 from vision_zoo.experiments.compare.journal import Journal
@@ -103,6 +103,13 @@ def test_an_interrupted_comparison_says_how_it_goes_on(
     settings = ComparisonSettings(dataset="mnist-5k", architectures=("small_cnn",))
     with pytest.raises(Interrupted, match=r"^interrupted; run the same command again to continue$"):
         compare.compare(settings, out=tmp_path / "out", data_dir=None, progress=SilentProgress())
+
+
+def test_images_that_are_not_there_leave_no_folder(tmp_path: Path) -> None:
+    settings = ComparisonSettings(dataset=f"folder:{tmp_path / 'nowhere'}")
+    with pytest.raises(DataError, match="does not exist"):
+        compare.compare(settings, out=tmp_path / "out", data_dir=None, progress=SilentProgress())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_folder_of_a_run_or_of_another_process_is_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,6 +44,9 @@ from vision_zoo.training.run_data import require_runs_on
 from vision_zoo.training.run_directory import locked, refuse_run
 from vision_zoo.training.speedups import keep_freed_memory
 
+if TYPE_CHECKING:
+    import torch
+
 PAGE = "comparison.html"
 _DOCUMENT, _ENDED = "comparison.json", "ended"
 
@@ -66,17 +70,6 @@ def compare(
     """
     require_outside(settings.dataset, out)
     refuse_run(out)
-    with locked(out):
-        return _compare(settings, out, data_dir, progress, clock)
-
-
-def _compare(
-    settings: ComparisonSettings,
-    out: Path,
-    data_dir: Path | None,
-    progress: Progress,
-    clock: Callable[[], float],
-) -> ComparisonResult:
     device = choose_device(settings.device)
     limit_threads()
     journal = Journal(out / "journal.json", settings.to_json(), clock)
@@ -86,8 +79,23 @@ def _compare(
             "--out"
         )
     images = ComparedImages(settings, data_dir)
+    report_skipped(images.at(settings.image_size)[1], progress)
+    with locked(out):
+        place = Place(out, settings.device, data_dir)
+        return _compared(settings, images, place, journal, progress, device, clock)
+
+
+def _compared(
+    settings: ComparisonSettings,
+    images: ComparedImages,
+    place: Place,
+    journal: Journal,
+    progress: Progress,
+    device: "torch.device",
+    clock: Callable[[], float],
+) -> ComparisonResult:
     dataset, splits = images.at(settings.image_size)
-    report_skipped(splits, progress)
+    out = place.folder
     require_runs_on(out / "runs", images.of)
     ended = journal.done(_ENDED)
     if ended is not None and not splits.has_content(ended):
@@ -102,7 +110,6 @@ def _compare(
         progress.line(
             f"going on with the comparison in {out}: {journal.before:.0f} of {settings.budget_seconds:.0f} s are spent"
         )
-    place = Place(out, settings.device, data_dir)
     bar = BudgetProgress(progress, lambda: journal.spent, settings.budget_seconds)
     keep_freed_memory()
     work = Work(settings, images, place, journal, bar, device, clock)
