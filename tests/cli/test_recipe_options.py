@@ -73,8 +73,11 @@ def test_an_option_changes_its_setting_alone(name: str, monkeypatch: pytest.Monk
     [
         (["--gamma", "0.5"], "gamma 0.5 has no effect without step epochs"),
         (["--schedule", "one_cycle", "--gamma", "0.5"], "gamma 0.5 has no effect"),
-        (["--warmup-fraction", "0.1"], "warmup fraction 0.1 has no effect with the schedule step"),
-        (["--patience", "3", "--no-validate"], "validate False has no effect with patience 3"),
+        (["--warmup-fraction", "0.1"], "warmup fraction 0.1 has no effect without the schedule one_cycle"),
+        (
+            ["--patience", "3", "--no-validate"],
+            "patience 3 needs validation; omit one of patience and no validation",
+        ),
         (["--no-validate", "--kept-weights", "best"], "kept weights best has no effect without validation"),
         (["--validation-fraction", "0.2"], "validation fraction 0.2 has no effect without validation"),
         (["--crop-tries", "5"], "crop tries 5 has no effect without a crop scale"),

@@ -43,7 +43,10 @@ def test_nothing_is_written_into_the_folder(photos: Path, arguments: tuple[str, 
     recipe.write_text('architecture = "lenet"\ndataset = "folder:photos"\nimage_size = 16\n')
     names = [str(recipe) if name == "own.toml" else name for name in arguments]
     before = sorted(photos.rglob("*"))
-    with pytest.raises(UsageError, match=r"is inside .*sub-folders are the classes.*outside it with --out"):
+    with pytest.raises(
+        UsageError,
+        match=r"is inside .*choose a place outside it with --out",
+    ):
         app(names, standalone_mode=False)
     assert sorted(photos.rglob("*")) == before
 
@@ -60,4 +63,6 @@ def test_a_run_beside_it_is_exported_beside_it(photos: Path) -> None:
     )
     with pytest.raises(UsageError, match="outside it with --output-dir"):
         vz.export(run.path, "models")
+    with pytest.raises(UsageError, match="outside it with --out"):
+        vz.report(run.path, "cat/report.html")
     assert {path.name for path in photos.iterdir()} == {"cat", "dog"}

@@ -16,6 +16,7 @@ from vision_zoo.artifact import manifest
 from vision_zoo.artifact.familiarity import Gaussians, vectors_of
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import DataError, ExportError, ModelError, UsageError
+from vision_zoo.core.progress import SilentProgress
 from vision_zoo.data.dataset import Split, Splits
 from vision_zoo.exporting import calibration_images, export
 from vision_zoo.exporting.calibrate import calibrate_file, described_file, read_file, with_temperature
@@ -171,7 +172,7 @@ def test_what_cannot_be_calibrated_is_refused(
         with pytest.raises(UsageError, match="cannot be calibrated on 99 images"):
             calibrate_file(exported_model, output_dir=tmp_path)
     seen = replace(few, split=mnist_5k.test, calibrated_on=calibration_images.HELD_OUT)
-    with pytest.raises(DataError, match="it was trained on the former"):
+    with pytest.raises(DataError, match="it was trained on what its recipe holds out now"):
         calibration_images.require_unseen(replace(metadata, test_accuracy=0.9), seen, 0.99)
     calibration_images.require_unseen(replace(metadata, test_accuracy=0.9), seen, 0.91)
     with pytest.raises(UsageError, match="expected folder:PATH"):
@@ -199,28 +200,43 @@ def _folder(path: Path, images: Split) -> str:
 def test_images_that_a_file_was_trained_on_do_not_calibrate_it(
     exported_model: Path, mnist_5k: Splits, tmp_path: Path
 ) -> None:
-    """Neither by the folder's name nor, where that was changed, by how many of them it has learnt."""
+    """The folder's name and the accuracy on them together tell; another folder may be called so, or be easier."""
     content, metadata, _ = read_file(exported_model)
     photos = _folder(tmp_path / "photos", mnist_5k.train.spread(200))
     other = _folder(tmp_path / "other", mnist_5k.test.spread(200))
+    said: list[str] = []
+
+    class Lines(SilentProgress):
+        def line(self, text: str) -> None:
+            said.append(text)
 
     def calibrate(dataset: str | None, **changes: object) -> Metadata:
         path = tmp_path / "model.onnx"
         changed = replace(metadata, dataset="folder-photos", **changes)  # type: ignore[arg-type]
         manifest.publish(path, described_file(content, changed, None))
-        done = calibrate_file(path, dataset=dataset, output_dir=tmp_path / "done").path
+        said.clear()
+        done = calibrate_file(path, dataset=dataset, output_dir=tmp_path / "done", progress=Lines()).path
         return Session(done, provider="cpu").metadata
 
-    with pytest.raises(DataError, match=r"trained on a folder of this name.*with another name"):
-        calibrate(photos)
-    with pytest.raises(DataError, match=r"other correctly.*it was trained on the former"):
-        calibrate(other, test_accuracy=0.5)
-    for refitted in (False, True):  # which has no test images left, but these are new
-        calibrated = calibrate(other, refitted=refitted)
-        assert calibrated.calibration is not None
-        assert calibrated.calibration.calibrated_on == "folder-other"
+    with pytest.raises(DataError, match=r"was trained on a folder of this name.*or another name if"):
+        calibrate(photos, test_accuracy=0.5)
+    for dataset, accuracy, warned in ((photos, 0.99, True), (other, 0.5, True), (other, 0.99, False)):
+        for refitted in (False, True):  # which has no test images left, but these may be new
+            calibration = calibrate(dataset, test_accuracy=accuracy, refitted=refitted).calibration
+            assert calibration is not None
+            assert calibration.images == 200
+            assert any("if it was trained on these, its sets contain" in line for line in said) is warned
     with pytest.raises(UsageError, match=r"fitted to its test images.*pass --dataset folder:PATH"):
         calibrate(None, refitted=True)
+    with pytest.raises(UsageError, match="outside it with --output-dir"):
+        calibrate_file(exported_model, dataset=other, output_dir=tmp_path / "other" / "done")
+
+
+def test_a_few_test_images_tell_little(exported_model: Path) -> None:
+    metadata = Session(exported_model, provider="cpu").metadata
+    few = replace(metadata, test_accuracy=0.0, test_images=2)
+    assert not calibration_images.looks_seen(few, 120, 0.33)
+    assert calibration_images.looks_seen(replace(few, test_images=1000), 120, 0.33)
 
 
 def test_images_held_out_by_the_recipe_are_used(data_dir: Path, exported_model: Path) -> None:

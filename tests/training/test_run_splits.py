@@ -140,7 +140,7 @@ def test_validation_leaves_every_class_an_image(tmp_path: Path, count: int, frac
 def test_one_training_image_of_each_class_is_not_taken_away(tmp_path: Path) -> None:
     recipe = recipe_for("small_cnn", f"folder:{fill(tmp_path / 'pairs', range(2))}", image_size=8)
     splits = dataset_of(recipe.data).load()
-    with pytest.raises(DataError, match=r"every class has one training image.*or pass --no-validate"):
+    with pytest.raises(DataError, match=r"every class has one training image.*or train without validation"):
         training_splits(splits, recipe.override(validate=True))
     assert len(training_splits(splits, recipe.override(validate=False))["train"]) == 3
 

@@ -4,7 +4,7 @@ import functools
 import inspect
 import numbers
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import GenericAlias, UnionType
@@ -37,7 +37,10 @@ def checked(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
 
     @functools.wraps(function)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}() {error}") from None
         for name, annotation in annotations.items():
             if name in bound.arguments:
                 bound.arguments[name] = _as_annotated(name, bound.arguments[name], annotation)
@@ -61,9 +64,9 @@ def _as_annotated(name: str, value: Any, annotation: Any) -> Any:
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     lists = [kind for kind in kinds if get_origin(kind) is not None]
     plain = tuple(kind for kind in kinds if kind not in lists)
-    if isinstance(value, bool):  # a whole number to Python
+    if isinstance(value, bool) or getattr(value, "dtype", None) == "bool":  # a whole number to Python
         if bool in plain:
-            return value
+            return bool(value)
     elif isinstance(value, plain):
         return value
     elif Path in plain and isinstance(value, os.PathLike):
@@ -73,9 +76,9 @@ def _as_annotated(name: str, value: Any, annotation: Any) -> Any:
     elif float in plain and isinstance(value, numbers.Real):
         return float(value)
     for kind in lists:
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
             inner = get_args(kind)[0]
-            return [_as_annotated(name, entry, inner) for entry in value]
+            return [_as_annotated(f"an entry of {name}", entry, inner) for entry in value]
     expected = [_WORDS[kind] for kind in plain if kind in _WORDS] + ["a list"] * len(lists)
     raise UsageError(f"{name} is {value!r:.60}; expected {' or '.join(expected)}")
 

@@ -40,7 +40,7 @@ def compare(
     *,
     architectures: Sequence[str] | None = None,
     seeds: int = 3,
-    budget: str = "20m",
+    budget: str | float = "20m",
     precision: str | Sequence[str] = "fp32",
     max_latency_ms: float | None = None,
     max_size_mb: float | None = None,
@@ -55,10 +55,10 @@ def compare(
 ) -> Comparison:
     """Train architectures on a dataset within a budget, measure them, and recommend one; called again it goes on.
 
-    `budget` is the time for everything, such as `20m`; `architectures` are all without a list, and a small network that
-    learns from a head on frozen features; `precision` is one or several. Latency is the median of one image, size MiB of
-    the file, `min_accuracy` a fraction. `changes` are settings of every recipe by their names in recipe.json, such as
-    `batch_size`, `learning_rate`, `rotation` and `group_by`.
+    `budget` is the time for everything, such as `20m`, or minutes; `architectures` are all without a list, and a small
+    network that learns from a head on frozen features; `precision` is one or several. Latency is the median of one image,
+    size MiB of the file, `min_accuracy` a fraction. `changes` are settings of every recipe by their names in recipe.json,
+    such as `batch_size`, `learning_rate`, `rotation` and `group_by`.
 
     Raises:
         UsageError: arguments that are out of range.
@@ -79,7 +79,7 @@ def compare(
         architectures,
         precision,
         seeds=seeds,
-        budget=budget,
+        budget=str(budget),
         provider=provider,
         limits=comparing.Limits(
             max_latency_ms=max_latency_ms, max_size_mb=max_size_mb, min_accuracy=min_accuracy

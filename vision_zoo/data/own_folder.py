@@ -56,8 +56,8 @@ def require_outside(dataset: str | Path, written: Path, option: str = "--out") -
         dataset = folder_path(dataset)
     if written.resolve().is_relative_to(dataset.resolve()):
         raise UsageError(
-            f"{portable(str(written))} is inside {portable(str(dataset))}, which must not change: its sub-folders are "
-            f"the classes; choose a folder outside it with {option}"
+            f"{portable(str(written))} is inside {portable(str(dataset))}, whose folders are classes or splits; "
+            f"choose a place outside it with {option}"
         )
 
 

@@ -131,7 +131,8 @@ def look_through(
 
     Raises:
         DataError: a folder cannot be read, or links make a folder appear twice: a picture would count twice, in
-            training and in test even. With `refused` such folders are put there, and the others are gone through.
+            training and in test even. With `refused` such folders are put there, the others
+            are gone through, and links that lead nowhere count as pictures.
     """
     found = Found()
     seen: dict[str, Path] = {}
@@ -155,7 +156,7 @@ def look_through(
                 found.ignored.append("/".join(inside))
             elif _is_folder(entry):
                 waiting.append((Path(entry.path), inside))
-            elif _is_picture_file(entry):
+            elif _is_picture_file(entry) or (refused is not None and _is_broken_link(entry)):
                 found.pictures.append(FoundFile(Path(entry.path), inside))
             else:
                 found.others.append(FoundFile(Path(entry.path), inside))
@@ -190,13 +191,18 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_picture_file(entry: os.DirEntry[str]) -> bool:
-    called_so = Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
     try:
-        if not entry.is_file():  # a link to nothing is a picture that cannot be read
-            return called_so and entry.is_symlink() and not Path(entry.path).exists()
-        if called_so:
+        if not entry.is_file():
+            return False
+        if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
             return True
         with Path(entry.path).open("rb") as file:
             return is_picture(entry.name, file.read(_SIGNATURE_LENGTH))
-    except OSError:  # not ours to read, or a link to itself
-        return called_so
+    except OSError:  # not ours to read
+        return False
+
+
+def _is_broken_link(entry: os.DirEntry[str]) -> bool:
+    """Whether it is called as a picture and leads nowhere."""
+    called_so = Path(entry.name).suffix.lower() in IMAGE_SUFFIXES
+    return called_so and entry.is_symlink() and not os.access(entry.path, os.F_OK)

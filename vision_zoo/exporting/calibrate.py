@@ -17,6 +17,7 @@ from vision_zoo.core.progress import Progress
 from vision_zoo.core.statistics import softmax
 from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Split
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.exporting.calibration import MIN_IMAGES, fit_calibration, fit_familiarity
 from vision_zoo.exporting.calibration_images import images_for, require_unseen
 from vision_zoo.exporting.verify import run_graph
@@ -105,6 +106,8 @@ def calibrate_file(
         StorageError: the folder cannot be written.
     """
     atomic.require_writable(output_dir or path.parent)
+    if dataset is not None and output_dir is not None:
+        require_outside(dataset, output_dir, "--output-dir")
     content, metadata, _ = read_file(path)
     images = images_for(metadata, dataset=dataset, data_dir=data_dir, progress=progress)
     if len(images.split) < MIN_IMAGES:
@@ -114,7 +117,9 @@ def calibrate_file(
     found = calibrate_graph(
         content, images.split, calibrated_on=images.calibrated_on, full_range=metadata.full_range
     )
-    require_unseen(metadata, images, found.accuracy)
+    doubt = require_unseen(metadata, images, found.accuracy)
+    if doubt is not None and progress is not None:
+        progress.line(f"warning: {doubt}")
     target = path if output_dir is None else output_dir / path.name
     described = replace(metadata, calibration=found.calibration)
     manifest.publish(target, described_file(found.content, described, found.gaussians))

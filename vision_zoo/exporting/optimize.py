@@ -16,6 +16,7 @@ from vision_zoo.core.errors import DataError, ExportError, UsageError
 from vision_zoo.core.progress import Progress, SilentProgress
 from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Split
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.exporting.calibrate import calibrate_graph, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import MIN_IMAGES
 from vision_zoo.exporting.calibration_images import images_for, looks_seen, require_unseen, splits_for
@@ -116,6 +117,8 @@ def optimize_file(
     """
     progress = progress or SilentProgress()
     atomic.require_writable(output_dir or path.parent)
+    if dataset is not None and output_dir is not None:
+        require_outside(dataset, output_dir, "--output-dir")
     content, metadata, gaussians = read_file(path)
     splits, seen = splits_for(metadata, dataset=dataset, data_dir=data_dir, progress=progress)
     original = Graph(metadata.precision, content, tuple(metadata.outputs), metadata.full_range)
@@ -155,7 +158,8 @@ def optimize_file(
     rows = tuple(_candidate(one, verified[one.graph], chosen=one is chosen) for one in found)
     if seen:
         notes.append(
-            "the file was probably trained on these images: accuracies on them say nothing about new images"
+            "the file may have been trained on these images: accuracies on them say nothing about new images then, and "
+            "the accuracy in the file stays as it was"
         )
     return OptimizedFile(
         target, replaced, len(splits.test), tuned, (*rows, *left_out), (*unsteady(found), *notes)
@@ -215,10 +219,11 @@ def _calibrated(
         found = calibrate_graph(
             content, images.split, calibrated_on=images.calibrated_on, full_range=metadata.full_range
         )
-        require_unseen(metadata, images, found.accuracy)
+        doubt = require_unseen(metadata, images, found.accuracy)
     except (UsageError, DataError) as error:
         return content, metadata, None, [f"the 8-bit file is not calibrated, as the original is: {error}"]
-    return found.content, replace(metadata, calibration=found.calibration), found.gaussians, []
+    notes = [] if doubt is None else [doubt]
+    return found.content, replace(metadata, calibration=found.calibration), found.gaussians, notes
 
 
 def _candidate(one: Measured, verification: Verification, *, chosen: bool) -> Candidate:

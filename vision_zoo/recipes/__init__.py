@@ -151,28 +151,31 @@ def choose_recipe(
             "train needs a recipe, or both --architecture and --dataset; `vision-zoo list recipes` lists recipes"
         )
     changed = chosen.override(**{**changes, "channels": None})
-    for name, value in changes.items():
-        lacking = None if value is None else _what_it_lacks(changed, name, value)
-        if lacking is not None:
-            raise UsageError(f"{name.replace('_', ' ')} {value} has no effect {lacking}; omit one of them")
+    require_effects(changed, changes)
     return changed
 
 
-def _what_it_lacks(recipe: Recipe, name: str, value: object) -> str | None:
-    """Why a setting that a user gives has no part in a run of `recipe`; None where it has."""
+def require_effects(recipe: Recipe, changes: Mapping[str, Any]) -> None:
+    """Raise UsageError where one of `changes`, which `recipe` has, plays no part in its runs; None is no change."""
     schedule, stopping = recipe.schedule, recipe.stopping
     crops = recipe.augmentation is not None and recipe.augmentation.crop_scale is not None
-    lacking = {
-        "gamma": (schedule.step_epochs is None, "without step epochs"),
-        "warmup_fraction": (schedule.kind != "one_cycle", f"with the schedule {schedule.kind}"),
-        "validate": (not value and stopping.is_validated, f"with patience {stopping.patience}"),
-        "kept_weights": (value == "best" and not stopping.is_validated, "without validation"),
-        "validation_fraction": (not stopping.is_validated, "without validation"),
-        "crop_tries": (not crops, "without a crop scale"),
-        "feature_lr_factor": (recipe.fine_tune is None, "without fine-tuning"),
+    missing = {
+        "gamma": "step epochs" * (schedule.step_epochs is None),
+        "warmup_fraction": "the schedule one_cycle" * (schedule.kind != "one_cycle"),
+        "kept_weights": "validation" * (changes.get("kept_weights") == "best" and not stopping.is_validated),
+        "validation_fraction": "validation" * (not stopping.is_validated),
+        "crop_tries": "a crop scale" * (not crops),
+        "feature_lr_factor": "fine-tuning" * (recipe.fine_tune is None),
     }
-    missing, said = lacking.get(name, (False, ""))
-    return said if missing else None
+    for name, value in changes.items():
+        if value is not None and missing.get(name):
+            raise UsageError(
+                f"{name.replace('_', ' ')} {value} has no effect without {missing[name]}; omit it"
+            )
+    if changes.get("validate") is False and stopping.is_validated:
+        raise UsageError(
+            f"patience {stopping.patience} needs validation; omit one of patience and no validation"
+        )
 
 
 @contextmanager

@@ -40,8 +40,8 @@ def _held_out(train: Split, recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[
         to_spare = len(labels) - len(np.unique(labels))  # every class keeps one
         if not to_spare:
             raise DataError(
-                "no image can be held out for validation: every class has one training image; add images, or pass "
-                "--no-validate"
+                "no image can be held out for validation: every class has one training image; add images, or train "
+                "without validation"
             )
         held_out = min(max(1, round(len(train) * fraction)), to_spare)
         return stratified_holdout(labels, held_out, seed=recipe.seed)

@@ -34,6 +34,7 @@ from vision_zoo.core.tables import counted
 from vision_zoo.experiments.search.search_space import Range, Space, describe, folder_name, is_whole, tuned
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.experiments.shared_run import start_or_resume_shared
+from vision_zoo.recipes import require_effects
 from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
 from vision_zoo.training.run_directory import RunDirectory
 
@@ -125,7 +126,7 @@ def open_study(recipe: Recipe, space: Space, settings: StudySettings, storage: s
         )
     for field, values in space.items():
         for value in (values.low, values.high) if isinstance(values, Range) else values:
-            recipe.override(**{field: value})  # raises UsageError before a worker meets it
+            require_effects(recipe.override(**{field: value}), {field: value})  # before a worker meets it
     sampler: optuna.samplers.BaseSampler
     if settings.sampler == "grid":
         listed = {field: values for field, values in space.items() if not isinstance(values, Range)}

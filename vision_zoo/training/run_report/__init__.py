@@ -21,6 +21,7 @@ from vision_zoo.core.results import EpochRecord
 from vision_zoo.core.statistics import accuracy_interval, calibration_error
 from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Dataset, Split
+from vision_zoo.data.own_folder import require_outside
 from vision_zoo.recipes.options import settings_table
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.run_data import load_for_run
@@ -70,11 +71,14 @@ def write_report(
     Raises:
         RunError: no finished run is there, it is damaged, or the data is not what it was trained on.
         DataError: the data is not there.
+        UsageError: `out` is in the folder of images.
         StorageError: the page cannot be written.
     """
     run = RunDirectory.open(path)
     run.require_finished()
     recipe, metrics = run.recipe(), run.metrics()
+    if out is not None:
+        require_outside(dataset or recipe.data.dataset, out)
     data, splits = load_for_run(run, recipe, data_dir=data_dir, dataset=dataset)
     page = report_page(
         recipe, data, splits.test, run.history(), run.predictions(), metrics, run.environment()
