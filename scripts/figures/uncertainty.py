@@ -20,11 +20,15 @@ _READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy")
 def table(results: Results) -> str:
     """A row for every model, and a table of the scores by kind of foreign data."""
     parts = []
-    for document in read_as(results, "uncertainty", UncertaintyResult):
-        parts += [markdown([_row(model) for model in document.models]), _said(document)]
-        parts.append(markdown(_scores(document.models)))
-        if document.latency is not None:
-            parts.append(_latency(document.latency))
+    documents = sorted(
+        read_as(results, "uncertainty", UncertaintyResult), key=lambda one: -len(one.models)
+    )  # the environment of most models first
+    of_model = {model.model: model for document in reversed(documents) for model in document.models}
+    models = [of_model[name] for name in sorted(of_model)]
+    if models:
+        parts += [markdown([_row(model) for model in models]), _said(models, documents)]
+        parts.append(markdown(_scores(models)))
+    parts += [_latency(document.latency) for document in documents if document.latency is not None]
     for tried in read_as(results, "unfamiliar", UnfamiliarResult):
         parts.append(markdown(_tried(tried.models)))
     return "\n\n".join(parts) or "Not measured yet."
@@ -49,16 +53,25 @@ def _row(model: CalibratedModel) -> dict[str, Any]:
     }
 
 
-def _said(document: UncertaintyResult) -> str:
-    rates = [found for model in document.models for found in model.coverage]
+def _said(models: Sequence[CalibratedModel], documents: Sequence[UncertaintyResult]) -> str:
+    rates = [found for model in models for found in model.coverage]
     outside = sum(not found.is_within for found in rates)
-    where = f"{document.environment.description}; {versions(document.environment, _READ_WITH)}"
+    first, *others = (
+        f"{document.environment.description}; {versions(document.environment, _READ_WITH)}"
+        for document in documents
+    )
+    told = {model.model for model in documents[0].models}
+    where = [first]
+    for document, environment in zip(documents[1:], others, strict=True):
+        only = [f"`{model.model}`" for model in document.models if model.model not in told]
+        told |= {model.model for model in document.models}
+        where += [f"{', '.join(only)} on {environment}"] if only else []
     return (
         "*Calibration error*: expected calibration error in 15 bins of equal width, before and after. *Coverage*: of the "
         "threshold alone, then of the sets as they are given, never empty, with their mean number of labels. ² Outside "
         "the 95 % band of calibrations and test splits of this size (beta-binomial), as "
         f"{outside} of {len(rates)} are; about {0.05 * len(rates):.0f} are by chance, and models of one dataset share "
-        f"their images. *Detected*: of 2,000 foreign test images. Measured on {where}."
+        f"their images. *Detected*: of 2,000 foreign test images. Measured on {'; '.join(where)}."
     )
 
 
