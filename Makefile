@@ -20,7 +20,7 @@ VISION_ZOO_DATA ?= $(abspath ../shared/data)
 export VISION_ZOO_DATA
 endif
 
-.PHONY: test-all-pythons quick-tests browser postgresql site help install quickstart demo bench check test soak format lint types docs lock results zoo clean
+.PHONY: test-all-pythons quick-tests most-tests browser postgresql site help install quickstart demo bench check test soak format lint types docs lock results zoo clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -74,9 +74,12 @@ postgresql:
 check: lint types browser quick-tests  ## format, lint, types and all but the slowest tests: before every commit
 
 test: $(INSTALLED)  ## everything that CI runs
-	@$(MAKE) --no-print-directory --jobs 2 lint types browser postgresql
-	@$(TEST) -m "not alone"
+	@$(MAKE) --no-print-directory --jobs 2 browser postgresql
+	@$(MAKE) --no-print-directory --jobs 3 lint types most-tests
 	@$(ALONE) -m alone
+
+most-tests: $(INSTALLED)
+	@$(TEST) -m "not alone"
 
 # Other environments are in build/; uv finds an interpreter of each version, or says that there is none.
 test-all-pythons: $(INSTALLED) browser  ## the tests of make check on every supported Python
