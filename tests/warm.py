@@ -8,6 +8,7 @@ import functools
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess, SpawnProcess
@@ -88,6 +89,7 @@ def run(arguments: list[str], *, seconds: float, **options: Any) -> int:
 def _command(
     arguments: list[str], cwd: Path, env: dict[str, str], output: Path, prepare: Callable[[], None] | None
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     redirect(output)
     os.chdir(cwd)
     os.environ.clear()

@@ -102,8 +102,8 @@ def find_models(models: Sequence[str], models_dir: Path | None = None) -> list[P
         return [find_model(model, models_dir) for model in models]
     paths = list(list_models(models_dir).values())
     if not paths and models_dir is not None:
-        kind = "contains no exported models" if models_dir.is_dir() else "is not a folder"
-        raise ModelError(f"{models_dir} {kind}; expected .onnx files with their manifest")
+        kind = "contains no exported models" if models_dir.is_dir() else "is not a folder of models"
+        raise ModelError(f"{models_dir} {kind}; train one and export it there, or pass another --models-dir")
     if not paths:
         raise ModelError("there are no exported models; train one and export it, or pass --models-dir")
     return paths
