@@ -33,7 +33,7 @@ vars(httpx._transports.default)["create_ssl_context"] = functools.cache(httpx.cr
 
 ROOT = Path(__file__).resolve().parent.parent
 _SECONDS = 300
-_FEW = {"cifar10": {"train": 10}, "imagenette": {"train": 20, "val": 4}}
+_FEW = {"cifar10": {"train": 20}, "imagenette": {"train": 20, "val": 4}}
 """Of these datasets one image in so many of a split is decoded here, all of them in `soak/test_datasets.py`."""
 _DEMO = "tests/serving/demo/"
 _LONG = {"test_cli.py", "test_stopping.py", "test_train.py"}
