@@ -56,16 +56,15 @@ def _row(model: CalibratedModel) -> dict[str, Any]:
 def _said(models: Sequence[CalibratedModel], documents: Sequence[UncertaintyResult]) -> str:
     rates = [found for model in models for found in model.coverage]
     outside = sum(not found.is_within for found in rates)
-    first, *others = (
-        f"{document.environment.description}; {versions(document.environment, _READ_WITH)}"
-        for document in documents
-    )
-    told = {model.model for model in documents[0].models}
-    where = [first]
-    for document, environment in zip(documents[1:], others, strict=True):
-        only = [f"`{model.model}`" for model in document.models if model.model not in told]
-        told |= {model.model for model in document.models}
-        where += [f"{', '.join(only)} on {environment}"] if only else []
+    where: list[str] = []
+    told: set[str] = set()
+    for document in documents:
+        environment = f"{document.environment.description}; {versions(document.environment, _READ_WITH)}"
+        new = [model.model for model in document.models if model.model not in told]
+        if new:
+            models_of_it = ", ".join(f"`{name}`" for name in new)
+            where.append(f"{models_of_it} on {environment}" if told else environment)
+        told |= set(new)
     return (
         "*Calibration error*: expected calibration error in 15 bins of equal width, before and after. *Coverage*: of the "
         "threshold alone, then of the sets as they are given, never empty, with their mean number of labels. ² Outside "

@@ -8,16 +8,16 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.optimize import minimize_scalar
 from scipy.stats import multivariate_normal
 
+from tests.images.pictures import write_class_folders
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.familiarity import Gaussians, vectors_of
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import DataError, ExportError, ModelError, UsageError
 from vision_zoo.core.progress import SilentProgress
-from vision_zoo.data.dataset import Split, Splits
+from vision_zoo.data.dataset import Splits
 from vision_zoo.exporting import calibration_images, export
 from vision_zoo.exporting.calibrate import calibrate_file, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import (
@@ -189,21 +189,13 @@ def test_what_cannot_be_calibrated_is_refused(
     assert not list(tmp_path.glob("*mnist*"))
 
 
-def _folder(path: Path, images: Split) -> str:
-    """The images as files in class folders, as a dataset's name."""
-    for index, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
-        (path / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.squeeze()).save(path / str(label) / f"{index}.png")
-    return f"folder:{path}"
-
-
 def test_images_that_a_file_was_trained_on_do_not_calibrate_it(
     exported_model: Path, mnist_5k: Splits, tmp_path: Path
 ) -> None:
     """The folder's name and the accuracy on them together tell; another folder may be called so, or be easier."""
     content, metadata, _ = read_file(exported_model)
-    photos = _folder(tmp_path / "photos", mnist_5k.train.spread(200))
-    other = _folder(tmp_path / "other", mnist_5k.test.spread(200))
+    photos = write_class_folders(tmp_path / "photos", mnist_5k.train.spread(200))
+    other = write_class_folders(tmp_path / "other", mnist_5k.test.spread(200))
     said: list[str] = []
 
     class Lines(SilentProgress):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from PIL import Image
 
 import vision_zoo as vz
+from tests.images.pictures import write_class_folders
 from vision_zoo.artifact import manifest, session_options
 from vision_zoo.artifact.session_options import SessionOptions
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
@@ -180,13 +180,8 @@ def test_a_few_pictures_are_not_enough_for_another_precision(
     exported_model: Path, mnist_5k: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_search, "_round", _taking(lambda *_: 1.0))
-    for number in range(20):
-        folder = tmp_path / "pictures" / str(mnist_5k.test.labels[number])
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(mnist_5k.test.images[number].squeeze()).save(folder / f"{number}.png")
-    done = vz.optimize(
-        exported_model, tmp_path / "out", dataset=f"folder:{tmp_path / 'pictures'}", progress=False
-    )
+    pictures = write_class_folders(tmp_path / "pictures", mnist_5k.test.take(np.arange(20)))
+    done = vz.optimize(exported_model, tmp_path / "out", dataset=pictures, progress=False)
     assert {one.graph for one in done.candidates if one.options} == {"fp32"}
     assert [one.reason for one in done.candidates if one.reason] == [
         "20 images are too few to verify it on; expected 100 or more"
@@ -203,17 +198,13 @@ def test_the_accuracy_on_training_images_is_not_written_into_the_file(
     exported_model: Path, mnist_5k: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_search, "_round", _taking(_eight_bits_on_two_threads))
-    images = mnist_5k.test.spread(100)
-    for number, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
-        folder = tmp_path / "own" / str(label)
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.squeeze()).save(folder / f"{number}.png")
+    own = write_class_folders(tmp_path / "own", mnist_5k.test.spread(100))
     content, metadata, _ = read_file(exported_model)
     for changes in ({"dataset": "folder-own"}, {"test_accuracy": 0.5}):
         path = tmp_path / "model.onnx"
         changed = replace(metadata, **changes)
         manifest.publish(path, described_file(content, changed, None))
-        done = optimize_file(path, SearchSettings(), dataset=f"folder:{tmp_path / 'own'}")
+        done = optimize_file(path, SearchSettings(), dataset=own)
         assert done.chosen.graph == EIGHT_BITS
         written = Session(done.path, provider="cpu").metadata
         assert (written.test_accuracy, written.test_images) == (changed.test_accuracy, 1000)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vision_zoo.core.errors import ImageError
+from vision_zoo.data.dataset import Split
 from vision_zoo.images.decode import open_image, probe_image
 
 
@@ -126,3 +127,11 @@ def saved(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format=form, **options)
     return buffer.getvalue()
+
+
+def write_class_folders(path: Path, images: Split) -> str:
+    """Write the images as files in class folders; the folder as a dataset's name."""
+    for index, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
+        (path / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.squeeze()).save(path / str(label) / f"{index}.png")
+    return f"folder:{path}"
