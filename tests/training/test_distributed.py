@@ -143,7 +143,7 @@ def test_batch_normalisation_over_processes_is_torchs_own_in_one(monkeypatch: py
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     dist.init_process_group(
         "gloo",
-        store=torch.distributed.HashStore(),  # type: ignore[attr-defined]
+        store=torch.distributed.HashStore(),
         rank=0,
         world_size=1,
     )
