@@ -1,6 +1,5 @@
 """The tutorial's commands, run as they are printed, on pictures that are learnt sooner than photographs."""
 
-import functools
 import json
 import os
 import re
@@ -15,9 +14,8 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, Completed, free_port
-from tests.experiments.compare.clock import Ticking
+from tests.experiments.compare.clock import compare_by_looks
 from tests.images.pictures import striped_picture
-from vision_zoo.experiments import compare
 
 _LESS = "--budget 15s --seeds 1 --architectures simple_cnn --image-size 24"
 
@@ -45,7 +43,7 @@ def _environment(model: str = "") -> dict[str, str]:
 
 
 def _tick() -> None:
-    compare.compare = functools.partial(compare.compare, clock=Ticking(0.12))
+    compare_by_looks(pytest.MonkeyPatch(), 0.12)
 
 
 def test_the_notebook_holds_code_without_outputs() -> None:

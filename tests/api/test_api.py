@@ -1,7 +1,6 @@
 """`import vision_zoo as vz`: what the commands do, from Python."""
 
 import dataclasses
-import functools
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from PIL import Image
 
 import vision_zoo as vz
 from tests.conftest import Completed
-from tests.experiments.compare.clock import Ticking
+from tests.experiments.compare.clock import compare_by_looks
 from vision_zoo.core.errors import (
     BlankImageError,
     DeviceError,
@@ -25,7 +24,6 @@ from vision_zoo.core.errors import (
     UsageError,
 )
 from vision_zoo.data.dataset import Splits
-from vision_zoo.experiments import compare
 from vision_zoo.recipes import find_recipe
 from vision_zoo.serving.predict import classify_file
 from vision_zoo.serving.session import Session
@@ -225,7 +223,7 @@ def test_what_is_wrong_is_the_commands_message(
 
 
 def test_architectures_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.2)))
+    compare_by_looks(monkeypatch, 0.2)
     compared = vz.compare(
         "mnist-5k", architectures=["small_cnn"], seeds=1, budget="10s", device="cpu", provider="cpu", out=tmp_path,
         progress=False,

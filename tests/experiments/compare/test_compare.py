@@ -1,6 +1,5 @@
 """`vision-zoo compare` as a user has it: a folder of pictures, one command, a page and a served model."""
 
-import functools
 import json
 import re
 import shutil
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Completed
-from tests.experiments.compare.clock import Ticking
+from tests.experiments.compare.clock import compare_by_looks
 from tests.images.pictures import striped_picture
 from vision_zoo.cli import app
 from vision_zoo.core.errors import DataError, Interrupted, RunError, RunInUseError, VisionZooError
@@ -50,7 +49,7 @@ def test_from_a_folder_to_a_recommendation(
         "--seeds", "2", "--max-latency-ms", "200", "--out", "own", "--json",
     ]  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.14)))
+    compare_by_looks(monkeypatch, 0.12)
     app(arguments, standalone_mode=False)
     done = capsys.readouterr()
     assert "broken.png" in done.err
@@ -133,7 +132,7 @@ def test_of_many_classes_the_worst_are_shown(
                 tmp_path / "own" / f"class{label:03d}" / f"{number}.png", label, 1000 * label + number
             )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "compare", functools.partial(compare.compare, clock=Ticking(0.18)))
+    compare_by_looks(monkeypatch, 0.18)
     arguments = [
         "compare", "--dataset", "folder:own", "--image-size", "24", "--architectures", "small_cnn", "--budget", "10s",
         "--seeds", "1", "--out", "out",
