@@ -68,6 +68,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(usable_cores() + 1, 4)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all workers of a session fork their commands from one process."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        warm.use_shared_server()
+    elif config.getoption("numprocesses", None):
+        warm.share_server()
+
+
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
     """A file of tests a worker, but for the demo's: they share servers and a browser, which take seconds to start."""
 
