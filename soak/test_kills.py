@@ -19,7 +19,7 @@ from tests.experiments.search.test_study_workers import (
     four_workers_of_which_one_is_killed,
     kill_one_with_a_checkpoint,
 )
-from tests.serving.server.test_stopping import end_while_it_starts
+from tests.serving.server.test_stopping import end_while_it_decodes, end_while_it_starts
 from tests.training.runs import state_of, write_few_digits
 from tests.training.test_distributed import ended, launched, losses
 from tests.training.test_resume import kill_again_and_again
@@ -37,6 +37,19 @@ _TOLERANCE = 1e-3  # of losses, relative: sums in another order, over seventy st
 
 def test_a_server_is_ended_while_it_starts(models: Path, tmp_path: Path) -> None:
     end_while_it_starts(tmp_path, "serve", "--demo", "--models-dir", str(models), moments=12)
+
+
+@pytest.mark.parametrize(
+    ("number", "signals", "deadline"),
+    [
+        (signal.SIGTERM, 1, "6"),
+        (signal.SIGINT, 3, "60"),  # which end what runs sooner than the server would
+    ],
+)
+def test_a_server_is_ended_while_it_decodes(
+    models: Path, tmp_path: Path, number: signal.Signals, signals: int, deadline: str
+) -> None:
+    end_while_it_decodes(models, tmp_path, number, signals, deadline=deadline)
 
 
 @pytest.mark.parametrize("architecture", ["small_cnn", "patch_lstm", "vit"])
