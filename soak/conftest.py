@@ -9,17 +9,23 @@ from tests.conftest import (
     mnist_5k,
     web_runtime,
 )
-from tests.serving.demo.conftest import few_models
+from tests.serving.demo.browser.conftest import browser, desktop, page
+from tests.serving.demo.conftest import demo, few_models, served
 from tests.serving.server.conftest import models
 
 __all__ = [
     "_isolated_cache",
+    "browser",
     "data_dir",
+    "demo",
+    "desktop",
     "digit_png",
     "exported_model",
     "few_models",
     "finished_run",
     "mnist_5k",
     "models",
+    "page",
+    "served",
     "web_runtime",
 ]
