@@ -1,45 +1,48 @@
 import math
-import statistics
+import subprocess
 import sys
-from multiprocessing.connection import Connection
 
 import pytest
 import torch
 from torch import nn
 
-from tests.warm import CONTEXT
 from vision_zoo.architectures import build
-from vision_zoo.training.speedups import FastDropout, apply_speedups, keep_freed_memory, with_fast_dropout
+from vision_zoo.training.speedups import FastDropout, apply_speedups, with_fast_dropout
+
+_CHURN = """
+import resource, statistics, sys
+from vision_zoo.training.speedups import keep_freed_memory
+
+kept = "keep" in sys.argv and keep_freed_memory()
+import torch
+
+def churn():
+    torch.ones(16 * 2**20)  # 64 MiB, freed at once
+
+for _ in range(3):
+    churn()
+faults = []
+for _ in range(5):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    churn()
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(int(kept), 5 * statistics.median(faults))  # beside other work the system takes memory back once
+"""
 
 
-def _count_faults(results: "Connection", *, keep: bool) -> None:
-    """In a process of its own: whether freed memory is kept, and page faults of memory asked for and freed five times."""
-    import resource
-
-    kept = keep and keep_freed_memory()
-    faults = []
-    for number in range(8):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.ones(16 * 2**20)  # 64 MiB, freed at once
-        if number > 2:
-            faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    results.send((kept, 5 * statistics.median(faults)))  # beside other work the system takes memory back once
-
-
-def _faults(*, keep: bool) -> tuple[bool, float]:
-    results, sent = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_count_faults, args=(sent,), kwargs={"keep": keep})
-    process.start()
-    found: tuple[bool, float] = results.recv()
-    process.join()
-    return found
+def _faults(*arguments: str) -> tuple[bool, int]:
+    done = subprocess.run(
+        [sys.executable, "-c", _CHURN, *arguments], capture_output=True, text=True, check=True
+    )
+    kept, faults = done.stdout.split()
+    return kept == "1", int(faults)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
 def test_freed_memory_is_not_mapped_again() -> None:
     for _ in range(3):  # on a busy machine the system takes memory back
-        _, given_back = _faults(keep=False)
-        kept, faults = _faults(keep=True)
+        _, given_back = _faults()
+        kept, faults = _faults("keep")
         assert kept
         assert given_back > 500  # fewer where the system maps many pages at a time
         if faults < given_back / 10:
