@@ -9,6 +9,7 @@ from tests.conftest import (
     mnist_5k,
     web_runtime,
 )
+from tests.exporting.test_kinds import kinds
 from tests.serving.demo.browser.conftest import browser, desktop, page
 from tests.serving.demo.conftest import demo, few_models, served
 from tests.serving.server.conftest import models
@@ -23,6 +24,7 @@ __all__ = [
     "exported_model",
     "few_models",
     "finished_run",
+    "kinds",
     "mnist_5k",
     "models",
     "page",

@@ -10,39 +10,27 @@ from vision_zoo.architectures import build
 from vision_zoo.training.speedups import FastDropout, apply_speedups, with_fast_dropout
 
 _CHURN = """
-import resource, statistics, sys
+import resource, statistics
+import torch
 from vision_zoo.training.speedups import keep_freed_memory
 
-kept = "keep" in sys.argv and keep_freed_memory()
-import torch
+def faults():
+    counts = []
+    for _ in range(8):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(16 * 2**20)  # 64 MiB, freed at once
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return 5 * statistics.median(counts[3:])  # beside other work the system takes memory back once
 
-def churn():
-    torch.ones(16 * 2**20)  # 64 MiB, freed at once
-
-for _ in range(3):
-    churn()
-faults = []
-for _ in range(5):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    churn()
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(int(kept), 5 * statistics.median(faults))  # beside other work the system takes memory back once
+print(faults(), int(keep_freed_memory()), faults())
 """
-
-
-def _faults(*arguments: str) -> tuple[bool, int]:
-    done = subprocess.run(
-        [sys.executable, "-c", _CHURN, *arguments], capture_output=True, text=True, check=True
-    )
-    kept, faults = done.stdout.split()
-    return kept == "1", int(faults)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
 def test_freed_memory_is_not_mapped_again() -> None:
     for _ in range(3):  # on a busy machine the system takes memory back
-        _, given_back = _faults()
-        kept, faults = _faults("keep")
+        done = subprocess.run([sys.executable, "-c", _CHURN], capture_output=True, text=True, check=True)
+        given_back, kept, faults = map(float, done.stdout.split())
         assert kept
         assert given_back > 500  # fewer where the system maps many pages at a time
         if faults < given_back / 10:

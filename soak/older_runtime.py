@@ -4,10 +4,11 @@ import sys
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 
 def main() -> None:
+    import onnxruntime
+
     output, *models = sys.argv[1:]
     answers: dict[str, Any] = {"version": np.array(onnxruntime.__version__)}
     for model in models:
