@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess, SpawnProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,23 +22,22 @@ from vision_zoo.core import atomic
 if sys.platform == "win32":
     CONTEXT = multiprocessing.get_context("spawn")
 else:
-    from multiprocessing import forkserver
-
     CONTEXT = multiprocessing.get_context("forkserver")
     CONTEXT.set_forkserver_preload(["tests.warm_imports"])
 _ADDRESS = "TESTS_FORKSERVER"
+_SHARED = sys.platform != "win32" and sys.version_info < (3, 14)  # whose server asks for a key
 
 
 def share_server() -> None:
     """Start the process to fork from now, for the processes that this one starts as well."""
-    if sys.platform != "win32":
+    if _SHARED:
         forkserver.ensure_running()
         os.environ[_ADDRESS] = vars(forkserver)["_forkserver"]._forkserver_address
 
 
 def use_shared_server() -> None:
     """Fork from the process that `share_server` started, if it did: to import everything takes 8 s."""
-    if sys.platform != "win32" and _ADDRESS in os.environ:
+    if _SHARED and _ADDRESS in os.environ:
         server = vars(forkserver)["_forkserver"]
         server._forkserver_address = os.environ[_ADDRESS]
         server._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)  # a pipe that only its starter has
