@@ -59,7 +59,9 @@ def test_the_notebook_holds_code_without_outputs() -> None:
 
 
 @pytest.mark.slow
-def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., Completed]) -> None:
+def test_its_commands_run(
+    commands: list[str], folder: Path, web_runtime: Path, cli: Callable[..., Completed]
+) -> None:
     def run(line: str, model: str = "") -> str:
         program, *arguments = shlex.split(line.replace("$MODEL", model))
         assert program == "vision-zoo"
@@ -100,9 +102,12 @@ def test_its_commands_run(commands: list[str], folder: Path, cli: Callable[..., 
             assert answer["label"] in {"chair", "lamp", "table"}
         finally:
             server.terminate()
-    (card,) = (run(line, model) for line in after)
+    describe, hand_out = after
+    card = run(describe, model)
     assert "chair, lamp, table" in card
     assert "license:" not in card  # the pictures are not ours
+    run(f"{hand_out} --runtime {web_runtime}", model)
+    assert model in (folder / "model.html").read_text()
 
 
 def _until_ready(port: int) -> None:
