@@ -17,9 +17,10 @@ def noise(where):
     sys.stdout.write("no line end " + where)
     os.write(1, f"descriptor {where}\\n".encode())
     subprocess.run(["echo", "child " + where], check=True)
-    thread = threading.Thread(target=print, args=("thread " + where,))
-    thread.start()
-    thread.join()
+    if where == "during" or sys.version_info[:2] != (3, 12):  # which begins no thread while it exits
+        thread = threading.Thread(target=print, args=("thread " + where,))
+        thread.start()
+        thread.join()
 
 real = start._listing
 def noisy(*arguments):
@@ -48,7 +49,8 @@ def test_nothing_but_the_document_is_on_stdout(tmp_path: Path) -> None:
     assert "simple_cnn-mnist" in [entry["name"] for entry in json.loads(done.stdout)]
     for where in ("during", "at exit"):
         for source in ("print", "no line end", "descriptor", "child", "thread"):
-            assert f"{source} {where}" in done.stderr
+            if (source, where) != ("thread", "at exit") or sys.version_info[:2] != (3, 12):
+                assert f"{source} {where}" in done.stderr
 
 
 def test_an_error_is_still_one_line_and_nothing_is_on_stdout(tmp_path: Path) -> None:

@@ -62,11 +62,16 @@ class Server(uvicorn.Server):
 
 
 def _end_process(seconds: float) -> None:
-    time.sleep(seconds)
-    # The log may be a pipe that nobody reads.
-    said = threading.Thread(
-        target=_LOG.error, args=("giving up work that does not end: exiting",), daemon=True
-    )
+    due = threading.Event()
+    # The log may be a pipe that nobody reads. Begun now: Python 3.12 begins no thread while it exits.
+    said = threading.Thread(target=_say_when, args=(due,), daemon=True)
     said.start()
+    time.sleep(seconds)
+    due.set()
     said.join(timeout=1)
     os._exit(0)
+
+
+def _say_when(due: threading.Event) -> None:
+    due.wait()
+    _LOG.error("giving up work that does not end: exiting")
