@@ -10,16 +10,12 @@ from tests.conftest import (
     web_runtime,
 )
 from tests.exporting.test_kinds import kinds
-from tests.serving.demo.browser.conftest import browser, desktop, page
-from tests.serving.demo.conftest import demo, few_models, served
+from tests.serving.demo.conftest import few_models
 from tests.serving.server.conftest import models
 
 __all__ = [
     "_isolated_cache",
-    "browser",
     "data_dir",
-    "demo",
-    "desktop",
     "digit_png",
     "exported_model",
     "few_models",
@@ -27,7 +23,5 @@ __all__ = [
     "kinds",
     "mnist_5k",
     "models",
-    "page",
-    "served",
     "web_runtime",
 ]

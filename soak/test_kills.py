@@ -43,7 +43,7 @@ def test_a_server_is_ended_while_it_starts(models: Path, tmp_path: Path) -> None
     ("number", "signals", "deadline"),
     [
         (signal.SIGTERM, 1, "6"),
-        (signal.SIGINT, 3, "60"),  # which end what runs sooner than the server would
+        (signal.SIGINT, 3, "60"),  # repeated signals end what runs sooner than the deadline
     ],
 )
 def test_a_server_is_ended_while_it_decodes(

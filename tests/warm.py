@@ -25,7 +25,7 @@ else:
     CONTEXT = multiprocessing.get_context("forkserver")
     CONTEXT.set_forkserver_preload(["tests.warm_imports"])
 _ADDRESS = "TESTS_FORKSERVER"
-_SHARED = sys.platform != "win32" and sys.version_info < (3, 14)  # whose server asks for a key
+_SHARED = sys.platform != "win32" and sys.version_info < (3, 14)  # whose server authenticates its clients
 
 
 def share_server() -> None:

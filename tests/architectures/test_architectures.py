@@ -22,7 +22,7 @@ SIZES = [(1, 28, 10), (3, 32, 7)]
 _SMALL = {"efficientnet_lite0": {"resolution": 32}}
 """Arguments with which an architecture is as quick as the others."""
 SLOW_TO_EXPORT = ("efficientnet_lite0", "patch_lstm", "row_lstm")
-"""Exported in `soak/test_exports.py`; others here have the same layers."""
+"""Exported in `soak/test_exports.py`; a recurrent network of few steps in `tests/exporting/test_export.py`."""
 
 
 def _build(name: str, *, channels: int = 1, size: int = 28, classes: int = 10) -> torch.nn.Module:

@@ -137,13 +137,12 @@ def test_weights_in_fewer_bits_shrink_the_file_and_keep_the_accuracy(
 
 def test_the_matrices_of_a_recurrent_layer_take_eight_bits(mnist_5k: Splits) -> None:
     classifier = build_classifier(find_recipe("row_lstm-mnist"), find_dataset("mnist")).eval()
-    rows = replace(
-        mnist_5k.test, images=mnist_5k.test.images[:, ::4]
-    )  # every row is a step of the exported graph
+    # Every row is a step of the exported graph: one in four.
+    test = replace(mnist_5k.test, images=mnist_5k.test.images[:, ::4])
     content = to_onnx(classifier, (7, 28, 1))
     stored = store_weights(content, "int8")
     assert len(content) - len(stored) > 2.9 * count_parameters(classifier)  # bytes, of four a parameter
-    verification = verify_graph(stored, classifier, rows, Tolerance(0.0, None, accuracy_loss=1.0))
+    verification = verify_graph(stored, classifier, test, Tolerance(0.0, None, accuracy_loss=1.0))
     assert 0 < verification.max_logit_difference < 0.01  # of logits around 0.1, with random weights
 
 

@@ -62,16 +62,10 @@ class Server(uvicorn.Server):
 
 
 def _end_process(seconds: float) -> None:
-    due = threading.Event()
-    # The log may be a pipe that nobody reads. Begun now: Python 3.12 begins no thread while it exits.
-    said = threading.Thread(target=_say_when, args=(due,), daemon=True)
+    # In a thread, as the log may be a pipe that nobody reads. Begun now: Python 3.12 begins none while it exits.
+    said = threading.Timer(seconds, _LOG.error, args=("giving up work that does not end: exiting",))
+    said.daemon = True
     said.start()
     time.sleep(seconds)
-    due.set()
     said.join(timeout=1)
     os._exit(0)
-
-
-def _say_when(due: threading.Event) -> None:
-    due.wait()
-    _LOG.error("giving up work that does not end: exiting")

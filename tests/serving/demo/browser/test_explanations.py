@@ -1,4 +1,4 @@
-"""What mattered in an input, which never stands beside another one; late answers in `soak/test_late_answers.py`."""
+"""What mattered in an input, which never stands beside another one; late answers in `soak/page/test_late_answers.py`."""
 
 import contextlib
 from pathlib import Path
