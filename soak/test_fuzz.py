@@ -19,7 +19,7 @@ _BROKEN = 500
 
 @pytest.fixture(scope="module")
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(models, tmp_path_factory.mktemp("soak") / "log", "--read-seconds", "2") as started:
+    with running(models, tmp_path_factory.mktemp("soak") / "log", "--read-seconds", "2", own=True) as started:
         yield started
 
 

@@ -21,7 +21,7 @@ _LARGEST_MIB = 200
 
 @pytest.fixture
 def server(models: Path, tmp_path: Path) -> Iterator[Server]:
-    with running(models, tmp_path / "log") as started:
+    with running(models, tmp_path / "log", own=True) as started:
         yield started
 
 
@@ -60,7 +60,7 @@ def test_memory_is_held_while_all_models_of_digits_are_reloaded_under_traffic(tm
             statuses.update(connection.ask(one) for one in asked[first:] + asked[:first])
         connection.close()
 
-    with running(folder, tmp_path / "log", "--reload", "0.2") as started:
+    with running(folder, tmp_path / "log", "--reload", "0.2", own=True) as started:
         asking = [threading.Thread(target=ask, args=(started.port, first)) for first in range(3)]
         for thread in asking:
             thread.start()

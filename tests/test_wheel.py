@@ -87,6 +87,23 @@ def test_a_file_with_another_hash_than_the_lock_lists_is_not_installed(tmp_path:
     assert "Hash mismatch" in done.stderr
 
 
+def test_it_predicts_with_the_models_it_carries_and_without_torch(
+    installed: Path, digit_png: Path, tmp_path: Path
+) -> None:
+    packages = json.loads(
+        _run(_UV, "pip", "list", "--python", installed / "python", "--format", "json", cwd=tmp_path)
+    )
+    assert not {"torch", "torchvision", "onnx"} & {package["name"] for package in packages}
+    listed = json.loads(_run(installed / "vision-zoo", "list", "models", "--json", cwd=tmp_path))
+    assert {entry["name"] for entry in listed} == {path.stem for path in (ROOT / "exported").glob("*.onnx")}
+    assert not [entry for entry in listed if "error" in entry]
+    digits = [entry["name"] for entry in listed if entry["dataset"] == "mnist"]
+    output = _run(installed / "vision-zoo", "predict", digits[0], digit_png, "--json", cwd=tmp_path)
+    assert json.loads(output)[0]["label"] == "7"
+    code = "import sys, vision_zoo as vz; print({vz.load(name).classify(sys.argv[1])[0].label for name in sys.argv[2:]})"
+    assert _run(installed / "python", "-c", code, digit_png, *digits, cwd=tmp_path) == "{'7'}\n"
+
+
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv, to be refused what is read-only")
 def test_it_serves_without_a_home_and_where_nothing_but_tmp_can_be_written(
     installed: Path, digit_png: Path, tmp_path: Path
@@ -135,23 +152,6 @@ def _until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> Non
 
 def _files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
-
-
-def test_it_predicts_with_the_models_it_carries_and_without_torch(
-    installed: Path, digit_png: Path, tmp_path: Path
-) -> None:
-    packages = json.loads(
-        _run(_UV, "pip", "list", "--python", installed / "python", "--format", "json", cwd=tmp_path)
-    )
-    assert not {"torch", "torchvision", "onnx"} & {package["name"] for package in packages}
-    listed = json.loads(_run(installed / "vision-zoo", "list", "models", "--json", cwd=tmp_path))
-    assert {entry["name"] for entry in listed} == {path.stem for path in (ROOT / "exported").glob("*.onnx")}
-    assert not [entry for entry in listed if "error" in entry]
-    digits = [entry["name"] for entry in listed if entry["dataset"] == "mnist"]
-    output = _run(installed / "vision-zoo", "predict", digits[0], digit_png, "--json", cwd=tmp_path)
-    assert json.loads(output)[0]["label"] == "7"
-    code = "import sys, vision_zoo as vz; print({vz.load(name).classify(sys.argv[1])[0].label for name in sys.argv[2:]})"
-    assert _run(installed / "python", "-c", code, digit_png, *digits, cwd=tmp_path) == "{'7'}\n"
 
 
 def test_it_has_the_pictures_of_the_page(installed: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing import forkserver, resource_tracker
@@ -82,13 +83,45 @@ def start(
     output: Path,
     prepare: Callable[[], None] | None = None,
 ) -> ForkServerProcess | SpawnProcess:
-    """Start `vision-zoo`; `output` is a folder for its `stdout` and `stderr`.
+    """Start `vision-zoo`; `output` is a folder for its `stdout` and `stderr`, or a file for all it prints.
 
     `prepare` is called in its process first.
     """
     process = CONTEXT.Process(target=_command, args=(arguments, cwd, env, output, prepare))
     process.start()
     return process
+
+
+class Process:
+    """A forked process with those methods of `subprocess.Popen` that tests of servers use."""
+
+    def __init__(self, process: ForkServerProcess | SpawnProcess) -> None:
+        self._process = process
+        assert process.pid is not None
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("vision-zoo", timeout or 0.0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self._process.exitcode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def run(arguments: list[str], *, seconds: float, **options: Any) -> int:
@@ -123,6 +156,8 @@ def _command(
 
 
 def redirect(output: Path) -> None:
-    """Let what this process prints go to the files `stdout` and `stderr` of a folder."""
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    """Let what this process prints go to the files `stdout` and `stderr` of a folder, or to one file."""
+    places = [output / "stdout", output / "stderr"] if output.is_dir() else [output]
+    opened = [os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for place in places]
+    os.dup2(opened[0], 1)
+    os.dup2(opened[-1], 2)

@@ -11,6 +11,7 @@ for name in (
     "torch._dynamo",  # torch imports it when the first optimizer is made
     "torch.utils.tensorboard",
     "vision_zoo.cli",
+    "vision_zoo.serving.server.run",
     "vision_zoo.training.plots",
     "vision_zoo.training.run_outputs",
     "vision_zoo.training.train",
@@ -23,5 +24,7 @@ for name, function in (
     ("vision_zoo.exporting.export", "load_exporter"),
 ):
     getattr(import_module(name), function)()
+import_module("vision_zoo.serving.demo.mount").import_gradio("")
+import_module("vision_zoo.serving.demo.page")
 gc.freeze()  # not looked through again, nor copied for it, in any process that is forked
 gc.enable()

@@ -21,7 +21,7 @@ NAMES = sorted(ARCHITECTURES)
 SIZES = [(1, 28, 10), (3, 32, 7)]
 _SMALL = {"efficientnet_lite0": {"resolution": 32}}
 """Arguments with which an architecture is as quick as the others."""
-SLOW_TO_EXPORT = ("efficientnet_lite0", "patch_lstm", "row_lstm")
+SLOW_TO_EXPORT = ("alexnet_finetuned", "efficientnet_lite0", "patch_lstm", "row_lstm")
 """Exported in `soak/test_exports.py`; a recurrent network of few steps in `tests/exporting/test_export.py`."""
 
 

@@ -5,8 +5,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.conftest import ROOT
+from tests.serving.server.conftest import ServerProcess, started
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.metadata import metadata_of
@@ -33,7 +32,7 @@ class Demo:
     """A running server with the page: its address, its process, and its log."""
 
     url: str
-    process: "subprocess.Popen[bytes]"
+    process: ServerProcess
     log: Path
 
     def examples(self) -> list[str]:
@@ -49,17 +48,19 @@ SECRET = f"secret-{secrets.token_hex(16)}"
 
 @contextmanager
 def running(
-    folder: Path, *arguments: str | Path, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+    folder: Path,
+    *arguments: str | Path,
+    env: dict[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    own: bool = False,
 ) -> Iterator[Demo]:
     """`vision-zoo` with `arguments` on a free port, told to stop at the end; its log lies in `folder`.
 
-    `prefix` is a command that runs it.
+    `prefix` and `own` are as for a server without the page.
     """
     log = folder / "log"
-    command = [*prefix, sys.executable, "-m", "vision_zoo", *map(str, arguments), "--port", "0"]
-    environment = {**os.environ, "VISION_ZOO_SECRET": SECRET, **(env or {})}
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env=environment)
+    command = [*map(str, arguments), "--port", "0"]
+    process = started(command, log, {"VISION_ZOO_SECRET": SECRET, **(env or {})}, prefix, own=own)
     try:
         yield Demo(_address(process, log), process, log)
     finally:
@@ -84,8 +85,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     for name in _OF_EVERY_DATASET:
         shutil.copy(ROOT / "exported" / f"{name}.onnx", models)
     _calibrate(models / "airbench-mnist.onnx", {"80": 0.5, "99": 0.0})
-    with running(folder, "demo", "--models-dir", models) as started:
-        yield started
+    with running(folder, "demo", "--models-dir", models, own=True) as server:
+        yield server
 
 
 def _calibrate(path: Path, thresholds: dict[str, float]) -> None:
@@ -129,11 +130,11 @@ def small_page(few_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     (folder / "sitecustomize.py").write_text(_STUBS_ARE_LOGGED)
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     arguments = ("serve", "--demo", "--models-dir", few_models, "--max-body-mb", "1")
-    with running(folder, *arguments, env={"PYTHONPATH": path}) as started:
-        yield started
+    with running(folder, *arguments, env={"PYTHONPATH": path}, own=True) as server:
+        yield server
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _address(process: ServerProcess, log: Path) -> str:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()

@@ -13,15 +13,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import numpy as np
 import pytest
 
+from tests import warm
+
 MODEL = "simple_cnn-mnist_5k"
 INFER = f"/v2/models/{MODEL}/infer"
 CLASSIFY = f"/v1/classify/{MODEL}"
+
+
+ServerProcess: TypeAlias = "subprocess.Popen[bytes] | warm.Process"
 
 
 @dataclass
@@ -29,7 +34,7 @@ class Server:
     """A running server: its address, its process, and its log."""
 
     port: int
-    process: "subprocess.Popen[bytes]"
+    process: ServerProcess
     log: Path
 
     @property
@@ -75,27 +80,17 @@ def running(
     env: dict[str, str] | None = None,
     limits: Mapping[int, tuple[int, int]] | None = None,
     prefix: tuple[str, ...] = (),
+    own: bool = False,
 ) -> Iterator[Server]:
     """`vision-zoo serve` on a free port, stopped at the end.
 
-    `limits` are resource limits of its process, `prefix` is a command that runs it.
+    `limits` are resource limits of its process, `prefix` is a command that runs it. It is forked from a process that
+    has imported everything, but for one with limits, a prefix, or that is to be an interpreter of its `own`.
     """
-    command = [
-        *prefix,
-        sys.executable,
-        "-m",
-        "vision_zoo",
-        "serve",
-        "--port",
-        "0",
-        "--models-dir",
-        str(models),
-        *arguments,
-    ]
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(command, stderr=stderr, env={**os.environ, **(env or {})})
-        for limit, values in (limits or {}).items():
-            resource.prlimit(process.pid, limit, values)
+    command = ["serve", "--port", "0", "--models-dir", str(models), *arguments]
+    process = started(command, log, env or {}, prefix, own=own or bool(limits))
+    for limit, values in (limits or {}).items():
+        resource.prlimit(process.pid, limit, values)
     try:
         yield Server(_port(process, log), process, log)
     finally:
@@ -103,7 +98,20 @@ def running(
         process.wait()
 
 
-def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+def started(
+    arguments: list[str], log: Path, env: Mapping[str, str], prefix: tuple[str, ...] = (), *, own: bool
+) -> ServerProcess:
+    """`vision-zoo` in an interpreter of its own or a forked process; `log` gets what it prints on stderr."""
+    environment = {**os.environ, **env}
+    log.touch()
+    if not own and not prefix:
+        return warm.Process(warm.start(arguments, cwd=Path.cwd(), env=environment, output=log))
+    with log.open("wb") as stderr:
+        command = [*prefix, sys.executable, "-m", "vision_zoo", *arguments]
+        return subprocess.Popen(command, stderr=stderr, env=environment)
+
+
+def _port(process: ServerProcess, log: Path) -> int:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         text = log.read_text()
@@ -127,8 +135,8 @@ def models(exported_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all tests that do not break it."""
-    with running(models, tmp_path_factory.mktemp("server") / "log") as started:
-        yield started
+    with running(models, tmp_path_factory.mktemp("server") / "log", own=True) as server:
+        yield server
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ def test_a_server_that_is_ended_while_it_checks_an_endless_model(
     odd = "what? 'it's' \"50%2F\" größe #1"
     shutil.copy(folder / "good.onnx", folder / f"{odd}.onnx")
     shutil.copy(folder / "good.onnx", folder / "broken\n.onnx")
-    with running(folder, tmp_path / "log", "--reload", "0.1") as started:
+    with running(folder, tmp_path / "log", "--reload", "0.1", own=True) as started:
         _is_served_and_listed(started, odd)
         (folder / "another.onnx").write_bytes(endless)
         until(lambda: bool(_children(started.process.pid)))

@@ -56,7 +56,7 @@ def end_while_it_decodes(
 ) -> None:
     """Send a server so many signals while it decodes for longer than its deadline allows."""
     limits = ("--deadline", deadline, "--max-concurrency", "1")
-    with running(models, tmp_path / "log", *limits) as server:
+    with running(models, tmp_path / "log", *limits, own=True) as server:
         asking = [threading.Thread(target=_ask_for_long_decoding, args=(server,)) for _ in range(4)]
         for thread in asking:
             thread.start()
@@ -73,7 +73,7 @@ def end_while_it_decodes(
 
 
 def test_signals_while_the_process_exits_do_nothing(models: Path, tmp_path: Path) -> None:
-    with running(models, tmp_path / "log") as server:
+    with running(models, tmp_path / "log", own=True) as server:
         while server.process.poll() is None:
             server.process.send_signal(signal.SIGINT)
             time.sleep(0.001)

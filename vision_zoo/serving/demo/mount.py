@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,12 +36,14 @@ _POLL_SECONDS = 0.02
 _NEVER = 2**62
 
 
-def _set_environment(folder: str) -> None:
-    """Set what Gradio reads when it is imported. It keeps its files in `folder`."""
+def import_gradio(folder: str) -> None:
+    """Import Gradio, which keeps its files in `folder`, without what it does not need for this page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(_NEVER)  # else a table is made after every event
     os.environ["GRADIO_TEMP_DIR"] = folder
+    with _without_stubs():
+        import_module("gradio")
 
 
 @contextmanager
@@ -103,9 +106,8 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
     settings = state.settings
     collection = None if settings.collect is None else Collection(settings.collect)
     files = PageFiles(settings.max_body_bytes)
-    _set_environment(str(files.folder))
-    with _without_stubs():
-        import gradio
+    import_gradio(str(files.folder))
+    import gradio
 
     from vision_zoo.serving.demo.page import build_page, mount_options
 

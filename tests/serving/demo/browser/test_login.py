@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def keyed(few_models: Path, folder: Path) -> Iterator[Demo]:
     """`vision-zoo demo` with a key, and a folder of its own for temporary files."""
     environment = {"VISION_ZOO_API_KEY": KEY, "TMPDIR": str(folder)}
-    with running(folder, "demo", "--models-dir", few_models, env=environment) as started:
+    with running(folder, "demo", "--models-dir", few_models, env=environment, own=True) as started:
         yield started
 
 
