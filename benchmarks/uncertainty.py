@@ -195,29 +195,30 @@ def _judged(
 
 
 def latency_ratio(path: Path, folder: Path, *, seconds: float) -> LatencyRatio:
-    """Time the file at `path` and a copy of it in `folder` with a temperature, single calls in turns.
+    """Time two copies of the file at `path` in `folder`, without and with a temperature, single calls in turns.
 
     Other work on the machine only adds to times: low quantiles feel it least. How a session lies in memory matters,
     too: it is loaded again for every round.
     """
-    scaled = folder / path.name
-    scaled.write_bytes(with_temperature(path.read_bytes(), _TEMPERATURE))
+    plain, scaled = folder / "plain.onnx", folder / "scaled.onnx"
+    for copy, temperature in ((plain, 1.0), (scaled, _TEMPERATURE)):
+        copy.write_bytes(with_temperature(path.read_bytes(), temperature))
     ratios, deciles, calls = [], [], 0
     for number in range(_ROUNDS):
-        files = [path, scaled][:: -1 if number % 2 else 1]
+        files = [plain, scaled][:: -1 if number % 2 else 1]
         sessions = {file: Session(file, provider="cpu", threads=1) for file in files}
-        image = np.zeros((1, *sessions[path].metadata.input.shape), dtype=np.uint8)
+        image = np.zeros((1, *sessions[plain].metadata.input.shape), dtype=np.uint8)
         times: dict[Path, list[int]] = {file: [] for file in files}
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(times[path]) < _FEWEST_CALLS:
+        while time.perf_counter() < end or len(times[plain]) < _FEWEST_CALLS:
             for file, session in sessions.items():
                 begun = time.perf_counter_ns()
                 session.predict(image)
                 times[file].append(time.perf_counter_ns() - begun)
-        plain, other = (float(np.quantile(times[file], 0.1)) for file in (path, scaled))
-        ratios.append(other / plain)
-        deciles.append(plain / 1e6)
-        calls += len(times[path])
+        without, other = (float(np.quantile(times[file], 0.1)) for file in (plain, scaled))
+        ratios.append(other / without)
+        deciles.append(without / 1e6)
+        calls += len(times[plain])
     return LatencyRatio(
         model=path.stem,
         ratio=round(float(np.median(ratios)), 4),

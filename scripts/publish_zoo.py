@@ -4,7 +4,7 @@ Of several recipes the one with the highest mean accuracy in `results/` is expor
 that no seed is picked by its test score. A model that 8 bits make at least 1.4 times faster, without losing more than the
 verification allows, computes in them; other large models store their weights in fewer bits. The accuracy that is kept in
 `results/<environment>/zoo.json` is the file's own, in ONNX Runtime. A file that is there stays where no run of a better
-recipe is at hand, and all of them are timed anew together.
+recipe is at hand. All of them are calibrated that are not, and timed anew together.
 
     python scripts/publish_zoo.py --runs-dir runs
 """
@@ -28,6 +28,7 @@ from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress, progress_on_stderr
 from vision_zoo.core.results import RecipeResult, ZooModel, ZooResult, load_results, result_path, write_result
 from vision_zoo.core.scenarios import single_stream
+from vision_zoo.exporting.calibrate import calibrate_file
 from vision_zoo.exporting.export import ExportedModel, export_onnx
 from vision_zoo.recipes import find_recipe
 from vision_zoo.serving.session import Session
@@ -139,6 +140,13 @@ def left_in_place(models_dir: Path, former: Sequence[ZooModel], new: Sequence[Zo
     return found
 
 
+def calibrate(path: Path, data_dir: Path | None) -> None:
+    """Calibrate the file at `path`, if neither its export nor an earlier call did."""
+    if Session(path, provider="cpu").metadata.calibration is None:
+        done = calibrate_file(path, data_dir=data_dir).calibration
+        print(f"{path}: temperature {done.temperature:.3f}, on {done.calibrated_on}", file=sys.stderr)
+
+
 def entry(published: Published) -> ZooModel:
     """What `zoo.json` keeps of a file."""
     session = Session(published.exported.path, provider="cpu")
@@ -190,6 +198,11 @@ def main() -> None:
                 key=lambda one: one.model,
             )
             shipped = [options.models_dir / f"{one.model}{SUFFIX}" for one in models]
+            for path in shipped:
+                calibrate(path, options.data_dir)
+            models = [
+                replace(one, bytes=path.stat().st_size) for one, path in zip(models, shipped, strict=True)
+            ]
             settings = BenchmarkSettings(providers=("cpu",), against=("torch",), seconds=options.seconds)
             rows = list(benchmark(shipped, settings, progress))
         write_result(place, ZooResult(environment=describe(), models=models, benchmark=rows))

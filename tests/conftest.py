@@ -72,8 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let all workers of a session fork their commands from one process."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         warm.use_shared_server()
-    elif config.getoption("numprocesses", None):
-        warm.share_server()
+    elif config.getoption("numprocesses", None) and warm.share_server():
+        config.option.tx = [f"popen//python={sys.executable} -m tests.worker"] * len(config.option.tx)
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]

@@ -29,11 +29,12 @@ _ADDRESS = "TESTS_FORKSERVER"
 _SHARED = sys.platform != "win32" and sys.version_info < (3, 14)  # whose server authenticates its clients
 
 
-def share_server() -> None:
-    """Start the process to fork from now, for the processes that this one starts as well."""
+def share_server() -> bool:
+    """Start the process to fork from now, for the processes that this one starts as well; whether that can be."""
     if _SHARED:
         forkserver.ensure_running()
         os.environ[_ADDRESS] = vars(forkserver)["_forkserver"]._forkserver_address
+    return _SHARED
 
 
 def use_shared_server() -> None:

@@ -7,7 +7,6 @@ gc.disable()
 for name in (
     "onnx",
     "optuna",
-    "tests.conftest",
     "torch._dynamo",  # torch imports it when the first optimizer is made
     "torch.utils.tensorboard",
     "vision_zoo.cli",

@@ -5,13 +5,13 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Completed, free_port
+from tests.conftest import ROOT, free_port, run_command
 from vision_zoo.artifact import manifest
 from vision_zoo.core.errors import HubError, ModelError, UsageError, VisionZooError
 from vision_zoo.experiments import hub
@@ -212,12 +212,15 @@ def test_each_refusal_says_what_to_do(
         hub.push(_MODEL, "somebody/new", endpoint=standing.url)
 
 
-def test_without_a_token_nothing_is_pushed(cli: Callable[..., Completed], tmp_path: Path) -> None:
-    done = cli("push", _MODEL, _REPOSITORY, env={"HF_HOME": str(tmp_path), "HF_TOKEN": ""})
+def test_without_a_token_nothing_is_pushed(tmp_path: Path) -> None:
+    """In an interpreter of its own, as below: the Hub's library reads the environment when it is imported."""
+    environment = {"HF_HOME": str(tmp_path), "HF_TOKEN": ""}
+    done = run_command("push", _MODEL, _REPOSITORY, env=environment, cwd=tmp_path)
     assert "there is no token for the Hub; log in with `hf auth login`, or set HF_TOKEN" in done.error
 
 
-def test_the_command_pulls_into_a_folder(cli: Callable[..., Completed], pushed: _Hub, tmp_path: Path) -> None:
-    done = cli("pull", _REPOSITORY, "--output-dir", "zoo", "--json", env={"HF_ENDPOINT": pushed.url})
+def test_the_command_pulls_into_a_folder(pushed: _Hub, tmp_path: Path) -> None:
+    arguments = ("pull", _REPOSITORY, "--output-dir", "zoo", "--json")
+    done = run_command(*arguments, env={"HF_ENDPOINT": pushed.url}, cwd=tmp_path)
     assert done.json["model"] == "zoo/small_cnn-mnist.onnx"
     assert (tmp_path / done.json["model"]).is_file()
