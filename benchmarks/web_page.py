@@ -7,14 +7,12 @@ Opens a page with each MODEL from disk in headless Chromium, each time in a new 
 """
 
 import argparse
-import shutil
 import statistics
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Playwright, sync_playwright
-
 import vision_zoo as vz
+from scripts.browser import chromium
 from vision_zoo.core import json_file
 from vision_zoo.core.environment import describe
 from vision_zoo.core.model_results import WebPage, WebPageResult
@@ -40,20 +38,17 @@ _FIRST_ANSWER = """async () => {
 }"""
 
 
-def measure(playwright: Playwright, model: str, repetitions: int) -> tuple[WebPage, str]:
+def measure(model: str, repetitions: int) -> tuple[WebPage, str]:
     """Size and times of the page with `model`, and the browser's version."""
     with tempfile.TemporaryDirectory() as folder:
         page = vz.export_html(model, Path(folder) / "page.html")
         found = []
         for _ in range(repetitions):
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
-            )
-            opened = browser.new_page()
-            opened.goto(page.path.as_uri())
-            found.append(opened.evaluate(_FIRST_ANSWER))
-            version = browser.version
-            browser.close()
+            with chromium() as browser:
+                opened = browser.new_page()
+                opened.goto(page.path.as_uri())
+                found.append(opened.evaluate(_FIRST_ANSWER))
+                version = browser.version
     first = [one["first"] for one in found]
     measured = WebPage(
         models=page.models,
@@ -74,8 +69,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=_REPETITIONS)
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     options = parser.parse_args()
-    with sync_playwright() as playwright:
-        measured = [measure(playwright, model, options.repetitions) for model in options.models]
+    measured = [measure(model, options.repetitions) for model in options.models]
     environment = describe()
     document = WebPageResult(
         environment=environment, browser=measured[0][1], pages=[page for page, _ in measured]

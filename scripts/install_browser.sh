@@ -3,14 +3,14 @@
 #   scripts/install_browser.sh PYTHON
 set -eu
 python=$1
-if command -v chromium > /dev/null; then
+if command -v chromium-headless-shell > /dev/null; then
   exit 0
 fi
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
   echo 'installing Chromium from Debian, for the tests of the page' >&2
   apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core > /dev/null
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium-headless-shell fonts-dejavu-core > /dev/null
 else
   echo 'downloading a browser with Playwright, for the tests of the page' >&2
-  "$python" -m playwright install chromium
+  "$python" -m playwright install --only-shell chromium
 fi

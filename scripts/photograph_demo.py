@@ -4,12 +4,12 @@ vision-zoo demo --port 7861 &
 python -m scripts.photograph_demo http://127.0.0.1:7861
 """
 
-import shutil
 import sys
 from pathlib import Path
 
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page, ViewportSize
 
+from scripts.browser import chromium
 from scripts.drawing import THREE, draw, wait_for_pad
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
@@ -26,8 +26,7 @@ def draw_a_three(page: Page) -> None:
 
 def main() -> None:
     url = f"{sys.argv[1]}/demo/"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with chromium() as browser:
         desktop = browser.new_page(viewport=_DESKTOP)
         desktop.goto(url)
         draw_a_three(desktop)

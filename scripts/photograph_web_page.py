@@ -4,14 +4,14 @@ python -m scripts.photograph_web_page
 """
 
 import io
-import shutil
 import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import vision_zoo as vz
+from scripts.browser import chromium
 from scripts.drawing import THREE, draw
 from vision_zoo.core import atomic
 
@@ -44,8 +44,7 @@ def photograph(browser: Browser, model: str, picture: Path | None, file: Path) -
 
 
 def main() -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    with chromium() as browser:
         photograph(browser, "airbench-mnist", None, IMAGES / "html_digit.png")
         photograph(browser, "airbench_large-cifar10-int8", _PICTURE, IMAGES / "html_picture.png")
         browser.close()

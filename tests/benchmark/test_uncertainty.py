@@ -23,13 +23,12 @@ def test_ratios_of_one_environment_are_kept_together() -> None:
     assert [one.model for one in uncertainty.with_ratio(both, first, other).models] == ["b"]
 
 
-def test_a_ratio_is_of_the_file_and_a_copy_with_a_temperature(
+def test_a_ratio_is_of_the_file_without_and_with_a_temperature(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uncertainty, "_FEWEST_CALLS", 3)
-    plain = ROOT / "exported" / "small_cnn-mnist.onnx"
-    found = uncertainty.latency_ratio(plain, tmp_path, seconds=0.0)
+    found = uncertainty.latency_ratio(ROOT / "exported" / "small_cnn-mnist.onnx", tmp_path, seconds=0.0)
     assert (found.model, found.rounds, found.calls) == ("small_cnn-mnist", 5, 15)
     assert found.ratio > 0
-    (copy,) = tmp_path.iterdir()
-    assert copy.stat().st_size > plain.stat().st_size
+    plain, scaled = (tmp_path / f"{name}.onnx" for name in ("plain", "scaled"))
+    assert scaled.stat().st_size > plain.stat().st_size

@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 import onnx
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
+from scripts.browser import chromium
 from tests.conftest import ROOT
 from tests.serving.server.conftest import ServerProcess, started
 from vision_zoo.artifact import manifest
@@ -148,17 +149,6 @@ def _address(process: ServerProcess, log: Path) -> str:
                 return found.group(1)
         time.sleep(0.1)
     raise AssertionError(log.read_text())
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, or Playwright's own: `scripts/install_browser.sh` brings one of them."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")  # while it is open, this process has a running event loop

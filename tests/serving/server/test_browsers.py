@@ -1,7 +1,6 @@
 """What web pages of other origins can do to a server on this machine: nothing, unless they are named."""
 
 import http.server
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,8 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from scripts.browser import chromium
 from tests.serving.server.conftest import INFER, MODEL, Server, infer_request, running
 from vision_zoo.core.errors import UsageError
 from vision_zoo.serving.server.errors import RequestError
@@ -205,13 +205,8 @@ def test_every_answer_has_the_headers_that_browsers_obey(client: httpx.Client, p
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Names of other machines lead to this one, as after DNS rebinding."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.test 127.0.0.1"],
-        )
+    with chromium("--host-resolver-rules=MAP *.test 127.0.0.1") as opened:
         yield opened
-        opened.close()
 
 
 class _EmptyPage(http.server.BaseHTTPRequestHandler):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from scripts.browser import chromium
 from scripts.drawing import wait_for_pad
-from tests.serving.demo.conftest import chromium
 
 
 @pytest.fixture(scope="package")  # while it is open, this process has a running event loop
