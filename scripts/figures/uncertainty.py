@@ -12,6 +12,7 @@ from vision_zoo.core.model_results import (
     UnfamiliarModel,
     UnfamiliarResult,
 )
+from vision_zoo.core.results import ZooResult
 from vision_zoo.core.tables import markdown
 
 _READ_WITH = ("onnxruntime-gpu", "onnxruntime", "numpy")
@@ -23,7 +24,13 @@ def table(results: Results) -> str:
     documents = sorted(
         read_as(results, "uncertainty", UncertaintyResult), key=lambda one: -len(one.models)
     )  # the environment of most models first
-    of_model = {model.model: model for document in reversed(documents) for model in document.models}
+    shipped = {entry.model for zoo in read_as(results, "zoo", ZooResult) for entry in zoo.models}
+    of_model = {
+        model.model: model
+        for document in reversed(documents)
+        for model in document.models
+        if model.model in shipped
+    }
     models = [of_model[name] for name in sorted(of_model)]
     if models:
         parts += [markdown([_row(model) for model in models]), _said(models, documents)]

@@ -112,5 +112,5 @@ def test_predict_says_so_in_json(cli: Cli, tmp_path: Path, exported_model: Path,
     shutil.copy(exported_model, tmp_path / "exported" / f"{_SHIPPED}.onnx")
     done = cli("predict", _SHIPPED, digit_png, "--json")
     assert [entry["model"] for entry in done.json] == [f"exported/{_SHIPPED}.onnx"]
-    shipped = f"{ROOT / 'exported' / 'vit-mnist.onnx'}"
-    assert f"using {shipped} (verified)" in cli("predict", "vit-mnist", digit_png).stderr
+    shipped = f"{ROOT / 'exported' / 'vit_augmented-mnist.onnx'}"
+    assert f"using {shipped} (verified)" in cli("predict", "vit_augmented-mnist", digit_png).stderr

@@ -18,6 +18,7 @@ from tests.serving.hostile_models import with_metadata
 from tests.serving.web.conftest import browser, opened
 from vision_zoo.core.errors import ModelError, RunError, StorageError, UsageError
 from vision_zoo.core.progress import SilentProgress
+from vision_zoo.core.results import ZooResult, load_results
 from vision_zoo.experiments.site import Site, picture, write_site
 from vision_zoo.experiments.site.entries import file_names
 from vision_zoo.serving.web import runtime
@@ -110,10 +111,13 @@ def test_the_table_says_what_the_files_and_the_results_say(written: Site) -> Non
     index = written.page.read_text()
     (row,) = re.findall(r"<tr><th[^>]*><a href=\"models/small_cnn-mnist.html\">.*?</tr>", index, re.DOTALL)
     cells = dict(re.findall(r'<td data-label="([^"]*)"[^>]*>([^<]*)</td>', row))
+    (zoo,) = load_results(ROOT / "results", ZooResult)
+    (entry,) = (one for one in zoo.models if one.model == "small_cnn-mnist")
+    size = (ROOT / "exported" / "small_cnn-mnist.onnx").stat().st_size
     assert cells == {
-        "accuracy": "98.50%",
-        "p50 ms": "0.0152",
-        "MiB": "0.04",
+        "accuracy": f"{entry.test_accuracy:.2%}",
+        "p50 ms": str(zoo.rows_of_one_image()[entry.model].p50_ms),
+        "MiB": f"{size / 2**20:.2f}",
         "parameters": "9,098",
         "test images": "10,000",
         "licence": "MIT",

@@ -70,7 +70,7 @@ def running(
 
 
 _OF_EVERY_DATASET = (
-    "airbench-mnist", "simple_cnn-mnist", "small_cnn-mnist", "vit-mnist", "basic_cnn-mnist", "mobilenet-mnist",
+    "airbench-mnist", "simple_cnn-mnist", "small_cnn-mnist", "vit_augmented-mnist", "basic_cnn-mnist", "mobilenet-mnist",
     "simple_cnn-fashion_mnist", "lenet-fashion_mnist",
     "simple_cnn-cifar10", "all_cnn-cifar10_gray-int8", "all_cnn_20_epochs-imagenette-int8",
 )  # fmt: skip

@@ -64,3 +64,13 @@ def test_the_best_model_reads_drawn_digits(
 def test_it_is_the_preprocessing_that_does_it(accuracies: dict[str, tuple[float, float]]) -> None:
     for name, (prepared, squeezed) in accuracies.items():
         assert 1 - prepared < (1 - squeezed) / 2, name
+
+
+def test_few_drawn_digits_are_found_unlike_the_training_data(
+    tiles: tuple[list[Image.Image], np.ndarray], digit_models: list[Session]
+) -> None:
+    for session in digit_models:
+        images = np.stack([prepare(tile, session.metadata.input) for tile in tiles[0]])
+        familiar = session.are_familiar(images, session.predict(images).logits)
+        assert familiar is not None
+        assert familiar.mean() >= 0.8, session.name
