@@ -26,6 +26,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import betabinom
 
 from vision_zoo.artifact.calibration import Calibration
+from vision_zoo.artifact.familiarity import FALSE_ALARMS
 from vision_zoo.artifact.metadata import energy
 from vision_zoo.core.environment import Environment, describe, vector_instructions
 from vision_zoo.core.json_file import read_if_present
@@ -41,7 +42,6 @@ from vision_zoo.core.results import result_path, write_result
 from vision_zoo.core.statistics import calibration_error, softmax
 from vision_zoo.data import find_dataset
 from vision_zoo.exporting.calibrate import calibrate_file, with_temperature
-from vision_zoo.exporting.calibration import FALSE_ALARMS
 from vision_zoo.exporting.calibration_images import images_for
 from vision_zoo.images.preprocess import InputFormat, prepare
 from vision_zoo.serving.session import Session

@@ -21,12 +21,12 @@ from scipy.spatial import cKDTree
 from scipy.special import logsumexp
 
 from benchmarks.uncertainty import ROOT, foreign_images
-from vision_zoo.artifact.familiarity import vectors_of
+from vision_zoo.artifact.familiarity import FALSE_ALARMS, vectors_of
 from vision_zoo.core.environment import describe
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.model_results import ScoreMeasurement, UnfamiliarModel, UnfamiliarResult
 from vision_zoo.core.results import result_path, write_result
-from vision_zoo.exporting.calibration import FALSE_ALARMS, fit_familiarity
+from vision_zoo.exporting.calibration import fit_familiarity
 from vision_zoo.exporting.calibration_images import images_for
 from vision_zoo.exporting.verify import run_graph
 from vision_zoo.serving.session import Session

@@ -47,7 +47,6 @@ def main() -> None:
         phone.goto(url)
         draw_a_three(phone)
         phone.screenshot(path=IMAGES / "demo_phone.png")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,6 @@ def main() -> None:
     with chromium() as browser:
         photograph(browser, "airbench-mnist", None, IMAGES / "html_digit.png")
         photograph(browser, "airbench_large-cifar10-int8", _PICTURE, IMAGES / "html_picture.png")
-        browser.close()
 
 
 if __name__ == "__main__":

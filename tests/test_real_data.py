@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import ROOT, run_command
@@ -42,6 +43,19 @@ def test_a_shipped_file_reaches_its_recorded_accuracy(entry: ZooModel, real_data
     """On fewer images where one costs much; on all of them in `soak/test_datasets.py`."""
     test = real_dataset(entry.dataset).test
     check_accuracy(entry, test, every=max(1, round(entry.macs * len(test) / 1e10)))
+
+
+@pytest.mark.parametrize("name", ["airbench-mnist", "mobilenet-mnist", "simple_cnn-mnist", "small_cnn-mnist"])
+def test_a_model_of_digits_finds_clothes_unfamiliar(name: str, real_dataset: Loader) -> None:
+    session = Session(ROOT / "exported" / f"{name}.onnx", provider="cpu")
+    unlike = []
+    for dataset in ("fashion-mnist", "mnist"):
+        images = np.asarray(real_dataset(dataset).test.spread(1000).images)
+        familiar = session.are_familiar(images, session.predict_all(images).logits)
+        assert familiar is not None
+        unlike.append(1 - familiar.mean())
+    assert unlike[0] >= 0.95
+    assert unlike[1] <= 0.02
 
 
 def test_the_command_line_evaluates_a_shipped_file(data_dir: Path, tmp_path: Path) -> None:

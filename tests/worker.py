@@ -34,7 +34,7 @@ def _work(streams: _Streams, folder: Path, environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    from tests.worker import _Streams, _work
+    from tests.worker import _Streams, _work  # the forked process has another module called __main__
 
     warm.use_shared_server()
     process = warm.CONTEXT.Process(target=_work, args=(_Streams(), Path.cwd(), dict(os.environ)))

@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 from tests.images.pictures import write_class_folders
 from vision_zoo.artifact import manifest
-from vision_zoo.artifact.familiarity import Gaussians, vectors_of
+from vision_zoo.artifact.familiarity import FALSE_ALARMS, Gaussians, vectors_of
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.errors import DataError, ExportError, ModelError, UsageError
 from vision_zoo.core.progress import SilentProgress
@@ -21,7 +21,6 @@ from vision_zoo.data.dataset import Splits
 from vision_zoo.exporting import calibration_images, export
 from vision_zoo.exporting.calibrate import calibrate_file, described_file, read_file, with_temperature
 from vision_zoo.exporting.calibration import (
-    FALSE_ALARMS,
     fit_calibration,
     fit_familiarity,
     fit_temperature,

@@ -19,6 +19,9 @@ FAMILIARITY_KEY = "vision_zoo_familiarity"
 MAX_CLASSES = 20
 """Of a file with Gaussians: one takes about half the square of the number of classes."""
 
+FALSE_ALARMS = 0.05
+"""Of the images that a file is calibrated on, the fraction that is found unlike them."""
+
 STATISTICS = 8
 MIN_SIDE = 4
 """Pixels of a side that has statistics."""
@@ -32,12 +35,13 @@ _PIXELS = 2**20
 class Gaussians:
     """`means` float32 `[k, d]`, `factors` `[k, d, d]` with the inverse covariance F' F, for d logits and statistics.
 
-    An image whose score is below `threshold` is unlike those of the calibration.
+    An image whose score is below `threshold` is unlike those of the calibration: so is a fraction `false_alarms` of them.
     """
 
     means: NDArray[np.float32]
     factors: NDArray[np.float32]
     threshold: float
+    false_alarms: float = FALSE_ALARMS
 
     def scores(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """The largest log-density, but for a constant, of vectors `[n, d]`: `[n]`."""
@@ -62,6 +66,7 @@ class Gaussians:
             {
                 "gaussians": len(self.means),
                 "threshold": self.threshold,
+                "false_alarms": self.false_alarms,
                 "values": base64.b64encode(values.tobytes()).decode(),
             }
         )
@@ -73,7 +78,8 @@ class Gaussians:
         try:
             entry = json.loads(text)
             count, threshold = int(entry["gaussians"]), float(entry["threshold"])
-            if not (0 < count <= classes <= MAX_CLASSES and np.isfinite(threshold)):
+            false_alarms = float(entry.get("false_alarms", FALSE_ALARMS))
+            if not (0 < count <= classes <= MAX_CLASSES and np.isfinite(threshold) and 0 < false_alarms < 1):
                 raise ValueError
             values = np.frombuffer(base64.b64decode(entry["values"], validate=True), dtype="<f4")
             values = values.reshape(count, width + width * (width + 1) // 2)
@@ -86,7 +92,7 @@ class Gaussians:
             raise ModelError(
                 f"{name} has unreadable metadata of familiar images; export the model again"
             ) from error
-        return cls(values[:, :width], factors, threshold)
+        return cls(values[:, :width], factors, threshold, false_alarms)
 
 
 def vectors_of(images: NDArray[np.uint8], logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vision_zoo.artifact import manifest
 from vision_zoo.artifact.calibration import Calibration
-from vision_zoo.artifact.familiarity import FAMILIARITY_KEY, Gaussians
+from vision_zoo.artifact.familiarity import FALSE_ALARMS, FAMILIARITY_KEY, Gaussians
 from vision_zoo.artifact.metadata import METADATA_KEY, OUTPUT_NAMES, Metadata, metadata_of
 from vision_zoo.core import atomic, onnx_runtime, regular_file
 from vision_zoo.core.errors import ExportError, ModelError, UsageError
@@ -55,11 +55,13 @@ def calibrate_graph(
     calibrated_on: str,
     logits: NDArray[np.float32] | None = None,
     full_range: bool = False,
+    false_alarms: float = FALSE_ALARMS,
 ) -> Calibrated:
     """Calibrate a serialised graph on labelled `images` that its network was not trained on, at least `MIN_IMAGES`.
 
     `logits`, `[images, classes]`, are those of other networks of its kind, where the graph has seen the images and they
-    have not; by default they are the graph's. `full_range` as in the metadata of its file.
+    have not; by default they are the graph's. `full_range` as in the metadata of its file, `false_alarms` as for
+    `fit_familiarity`.
 
     Raises:
         ExportError: the graph does not run, or would predict something else; nothing is written.
@@ -83,7 +85,9 @@ def calibrate_graph(
     ):
         raise ExportError("the calibrated graph does not give the logits that it gave; nothing was written")
     accuracy = float((logits.argmax(axis=1) == labels).mean())
-    return Calibrated(changed, calibration, fit_familiarity(pixels, logits), accuracy)
+    return Calibrated(
+        changed, calibration, fit_familiarity(pixels, logits, false_alarms=false_alarms), accuracy
+    )
 
 
 def calibrate_file(
@@ -93,10 +97,12 @@ def calibrate_file(
     data_dir: Path | None = None,
     output_dir: Path | None = None,
     progress: Progress | None = None,
+    false_alarms: float = FALSE_ALARMS,
 ) -> CalibratedFile:
     """Calibrate an exported file without its run, on the images of `images_for`: in place, or into `output_dir`.
 
-    Its logits and predictions stay; only what it takes for probabilities and says of them is new.
+    Its logits and predictions stay; only what it takes for probabilities and says of them is new. `false_alarms` as for
+    `fit_familiarity`.
 
     Raises:
         UsageError: there are fewer images than `MIN_IMAGES`, or as `images_for`.
@@ -115,7 +121,11 @@ def calibrate_file(
             f"{path} cannot be calibrated on {counted(len(images.split), 'image')}; expected {MIN_IMAGES} or more"
         )
     found = calibrate_graph(
-        content, images.split, calibrated_on=images.calibrated_on, full_range=metadata.full_range
+        content,
+        images.split,
+        calibrated_on=images.calibrated_on,
+        full_range=metadata.full_range,
+        false_alarms=false_alarms,
     )
     doubt = require_unseen(metadata, images, found.accuracy)
     if doubt is not None and progress is not None:

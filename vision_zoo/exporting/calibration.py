@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_zoo.artifact.calibration import COVERAGES, Calibration
-from vision_zoo.artifact.familiarity import MAX_CLASSES, MIN_SIDE, Gaussians, vectors_of
+from vision_zoo.artifact.familiarity import FALSE_ALARMS, MAX_CLASSES, MIN_SIDE, Gaussians, vectors_of
 from vision_zoo.core.statistics import softmax
 
 MIN_IMAGES = 100
 """Labelled images that a calibration takes: a set of 99 % needs 99."""
-
-FALSE_ALARMS = 0.05
-"""Part of the familiar images that are said to be unfamiliar."""
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 _SIGNIFICANT = 6.63
@@ -72,10 +69,13 @@ def set_threshold(given: NDArray[np.float32], coverage: float) -> float:
     return float(np.sort(given)[rank - 1]) if rank else 0.0
 
 
-def fit_familiarity(images: NDArray[np.uint8], logits: NDArray[np.float32]) -> Gaussians | None:
+def fit_familiarity(
+    images: NDArray[np.uint8], logits: NDArray[np.float32], *, false_alarms: float = FALSE_ALARMS
+) -> Gaussians | None:
     """Fit Gaussians to images uint8 `[n, height, width, channels]` and their logits `[n, classes]`.
 
-    The threshold is of scores by Gaussians that have not seen the image, from ten folds. None for more than
+    The threshold is of scores by Gaussians that have not seen the image, from ten folds; the fraction `false_alarms` of
+    them lies below. None for more than
     `MAX_CLASSES` classes or images too small for statistics.
     """
     if logits.shape[1] > MAX_CLASSES or min(images.shape[1:3]) < MIN_SIDE:
@@ -86,9 +86,9 @@ def fit_familiarity(images: NDArray[np.uint8], logits: NDArray[np.float32]) -> G
     for fold in range(_FOLDS):
         out = folds == fold
         scores[out] = _fitted(vectors[~out], classes[~out]).scores(vectors[out])
-    rank = max(1, math.floor((len(scores) + 1) * FALSE_ALARMS))
+    rank = max(1, math.floor((len(scores) + 1) * false_alarms))
     fitted = _fitted(vectors, classes)
-    return Gaussians(fitted.means, fitted.factors, round(float(np.sort(scores)[rank - 1]), 4))
+    return Gaussians(fitted.means, fitted.factors, round(float(np.sort(scores)[rank - 1]), 4), false_alarms)
 
 
 def _fitted(vectors: NDArray[np.float64], classes: NDArray[np.int64]) -> Gaussians:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_zoo.architectures import find_architecture
+from vision_zoo.artifact.familiarity import Gaussians
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.benchmark_row import BenchmarkRow, row_of_file
 from vision_zoo.core.errors import VisionZooError
@@ -64,7 +65,7 @@ def model_card(path: Path, results_dir: Path | None) -> str:
         _pretrained(metadata),
         _training(metadata, known_settings(session, results_dir)),
         _figures(session, results_dir),
-        f"## Limitations\n\n{limitations(metadata, gaussians=session.gaussians is not None)}",
+        f"## Limitations\n\n{limitations(metadata, gaussians=session.gaussians)}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -211,8 +212,8 @@ def _figure_row(row: BenchmarkRow) -> dict[str, Any]:
     }
 
 
-def limitations(metadata: Metadata, *, gaussians: bool) -> str:
-    """What a model cannot do, in sentences; `gaussians` tells whether its file has those of familiar images."""
+def limitations(metadata: Metadata, *, gaussians: Gaussians | None) -> str:
+    """What a model cannot do, in sentences; `gaussians` are those of familiar images, where its file has them."""
     return (
         "The model assigns every image to one of its classes, possibly with high confidence, even "
         f"if the image belongs to none.{_uncertainty(metadata, gaussians)} The accuracy was measured on test images "
@@ -221,7 +222,7 @@ def limitations(metadata: Metadata, *, gaussians: bool) -> str:
     )
 
 
-def _uncertainty(metadata: Metadata, gaussians: bool) -> str:
+def _uncertainty(metadata: Metadata, gaussians: Gaussians | None) -> str:
     calibration = metadata.calibration
     said = ""
     if calibration is not None:
@@ -229,8 +230,9 @@ def _uncertainty(metadata: Metadata, gaussians: bool) -> str:
             f" Its probabilities and prediction sets are calibrated on {calibration.images:,} images "
             f"({calibration.calibrated_on})."
         )
-    if gaussians:
-        return f"{said} An image that is less like those than 95 % of them is flagged as unlike them."
+    if gaussians is not None:
+        share = 100 * (1 - gaussians.false_alarms)
+        return f"{said} An image that is less like those than {share:g} % of them is flagged as unlike them."
     if metadata.ood_energy_threshold is None:
         return said
     return f"{said} An image whose energy score is worse than that of 98 % of the test images is flagged as unlike them."

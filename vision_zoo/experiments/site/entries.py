@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vision_zoo.artifact.familiarity import Gaussians
 from vision_zoo.artifact.metadata import Metadata
 from vision_zoo.core.benchmark_row import BenchmarkRow, row_of_file
 from vision_zoo.core.environment import Environment
@@ -31,7 +32,7 @@ class Measured:
 class SiteModel:
     """A model of the site. `file_name` is that of its pages, without a suffix; `size` is in bytes.
 
-    `gaussians` tells whether the file has those of familiar images; `settings` are what it was trained with, if known.
+    `gaussians` are those of familiar images, where the file has them; `settings` are what it was trained with, if known.
     """
 
     name: str
@@ -39,7 +40,7 @@ class SiteModel:
     metadata: Metadata
     size: int
     verified: bool
-    gaussians: bool
+    gaussians: Gaussians | None
     measured: tuple[Measured, ...]
     dataset: Dataset | None = field(repr=False)
     settings: Mapping[str, Any] | None
@@ -93,7 +94,7 @@ def entry_of(
         metadata=session.metadata,
         size=session.size,
         verified=session.verified,
-        gaussians=session.gaussians is not None,
+        gaussians=session.gaussians,
         measured=tuple(Measured(environment, row) for environment, row in rows if row is not None),
         dataset=dataset_of(session.metadata),
         settings=known_settings(session, results_dir),
