@@ -58,7 +58,7 @@ def test_strokes_are_undone_redone_and_cleared(page: Page) -> None:
     expect(shown).to_contain_text("Draw a digit")
     for key in (*["ArrowUp"] * 7, "Space", *["ArrowDown"] * 14, "Space"):
         page.keyboard.press(key)
-    expect(summary).to_contain_text("says 1")
+    expect(summary).to_contain_text(re.compile("(says|guesses) 1"))  # no hand draws as straight a line
 
 
 def test_a_stroke_is_one_request(page: Page) -> None:
