@@ -75,8 +75,7 @@ def fit_familiarity(
     """Fit Gaussians to images uint8 `[n, height, width, channels]` and their logits `[n, classes]`.
 
     The threshold is of scores by Gaussians that have not seen the image, from ten folds; the fraction `false_alarms` of
-    them lies below. None for more than
-    `MAX_CLASSES` classes or images too small for statistics.
+    them lies below. None for more than `MAX_CLASSES` classes or images too small for statistics.
     """
     if logits.shape[1] > MAX_CLASSES or min(images.shape[1:3]) < MIN_SIDE:
         return None

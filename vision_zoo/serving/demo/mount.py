@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from fastapi import FastAPI
@@ -36,14 +36,14 @@ _POLL_SECONDS = 0.02
 _NEVER = 2**62
 
 
-def import_gradio(folder: str) -> None:
-    """Import Gradio, which keeps its files in `folder`, without what it does not need for this page."""
+def import_gradio(folder: str) -> ModuleType:
+    """Gradio, which keeps its files in `folder`, imported without what it does not need for this page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(_NEVER)  # else a table is made after every event
     os.environ["GRADIO_TEMP_DIR"] = folder
     with _without_stubs():
-        import_module("gradio")
+        return import_module("gradio")
 
 
 @contextmanager
@@ -106,9 +106,7 @@ def mount_page(app: FastAPI, state: State) -> Login | None:
     settings = state.settings
     collection = None if settings.collect is None else Collection(settings.collect)
     files = PageFiles(settings.max_body_bytes)
-    import_gradio(str(files.folder))
-    import gradio
-
+    gradio = import_gradio(str(files.folder))
     from vision_zoo.serving.demo.page import build_page, mount_options
 
     page = build_page(lambda: state.repository.sessions, Runner(state, collection))

@@ -56,9 +56,10 @@ def test_strokes_are_undone_redone_and_cleared(page: Page) -> None:
     expect(summary).to_contain_text("says 7")
     page.keyboard.press("Escape")
     expect(shown).to_contain_text("Draw a digit")
-    for key in (*["ArrowUp"] * 7, "Space", *["ArrowDown"] * 14, "Space"):
+    leaning = [*["ArrowDown"] * 4, "ArrowLeft"] * 3
+    for key in (*["ArrowUp"] * 6, "ArrowRight", "Space", *leaning, "Space"):
         page.keyboard.press(key)
-    expect(summary).to_contain_text(re.compile("(says|guesses) 1"))  # no hand draws as straight a line
+    expect(summary).to_contain_text("says 1")
 
 
 def test_a_stroke_is_one_request(page: Page) -> None:
