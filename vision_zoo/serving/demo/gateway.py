@@ -4,6 +4,7 @@ Gradio has far more paths than the page needs, and opens any file that a request
 answered here, and every event is written anew from what has been checked.
 """
 
+import gc
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from vision_zoo.serving.demo.upload_form import UploadForm
 from vision_zoo.serving.demo.uploads import PageFiles
 from vision_zoo.serving.server.body import read_body, stream_body
 from vision_zoo.serving.server.errors import RequestError
+from vision_zoo.serving.server.repository import give_back_memory
 
 _API = "/gradio_api"
 _PAGE_HEADERS = {
@@ -50,6 +52,8 @@ _MEDIA_TYPES = {
     ".avif": "image/avif",
 }
 _LARGEST_EVENT = 256 * 1024
+_LOOSE_BYTES = 4 * 2**20
+"""Events of so many bytes are left in memory at most: Gradio leaves some in cycles, and all in pieces."""
 
 
 class Gateway:
@@ -71,6 +75,7 @@ class Gateway:
         self._files = files
         self._max_body_bytes = max_body_bytes
         self._read_seconds = read_seconds
+        self._loose_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -102,8 +107,17 @@ class Gateway:
             async with self._sessions.asking(session):
                 self._sessions.make_room(session)
                 await self._app(_with_body(scope, event), _replayed(event, receive), send)
+            await self._tidy(len(event))
             return None
         raise _nothing()
+
+    async def _tidy(self, taken: int) -> None:
+        """Free the memory of events that were answered, from time to time."""
+        self._loose_bytes += taken
+        if self._loose_bytes > _LOOSE_BYTES:
+            self._loose_bytes = 0
+            gc.collect()
+            await anyio.to_thread.run_sync(give_back_memory)
 
     async def _get(self, request: Request, path: str, send: Send) -> Response | None:
         scope, receive = request.scope, request.receive

@@ -117,9 +117,9 @@ class Repository:
                     )
             for checked in self._checker.check(list(changed)):
                 self._load(*changed[checked.path], checked)
-                _give_back_memory()
+                give_back_memory()
             if self._has_changed:  # a request may have kept a former session until now
-                _give_back_memory()
+                give_back_memory()
             self._has_changed = list(self._loaded.values()) != served
 
     def close(self) -> None:
@@ -162,8 +162,8 @@ class Repository:
             _LOG.error("model refused", extra={"model": _shown(name), "reason": reason})
 
 
-def _give_back_memory() -> None:
-    """Let glibc give back the memory of former sessions: it keeps what is free between pieces in use."""
+def give_back_memory() -> None:
+    """Let glibc give back freed memory, of former sessions for example: it keeps what lies between pieces in use."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
         if trim is not None:
