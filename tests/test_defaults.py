@@ -35,11 +35,14 @@ def test_a_new_field_in_any_group_changes_nothing(tmp_path: Path) -> None:
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tmp_path / name)
-    file = tmp_path / "vision_zoo" / "recipes" / "recipe.py"
-    *between, last = re.split(r"(?<=\(Group\):\n)|(?<=\(FolderSettings\):\n)", file.read_text())
-    assert len(between) == 6
-    fields = [f"    of_tomorrow_{number}: float = 0.5\n\n" for number in range(6)]
-    file.write_text("".join(itertools.chain(*zip(between, fields, strict=True))) + last)
+    numbers = itertools.count()
+    for module in ("recipe", "training_settings"):
+        file = tmp_path / "vision_zoo" / "recipes" / f"{module}.py"
+        text = file.read_text()
+        for line in re.findall(r"^class \w+\((?:Group|FolderSettings)\):\n", text, re.MULTILINE):
+            text = text.replace(line, f"{line}    of_tomorrow_{next(numbers)}: float = 0.5\n\n")
+        file.write_text(text)
+    assert next(numbers) == 6
     done = subprocess.run(
         [sys.executable, "-m", "scripts.update_documents", "--check"],
         cwd=tmp_path,

@@ -5,26 +5,25 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from vision_zoo.architectures import revision_of
-from vision_zoo.core.choices import Arithmetic, FineTuning, Interpolation, Optimizer
+from vision_zoo.core.choices import Arithmetic, FineTuning, Interpolation
 from vision_zoo.core.errors import RunError, UsageError
 from vision_zoo.recipes.distillation import DistillationSettings
 from vision_zoo.recipes.folder_settings import FolderSettings
 from vision_zoo.recipes.settings import Group, grouped, refuse, settings_of, without_defaults
-
-MAX_COUNT = 1_000_000_000
-"""Epochs, steps, minutes, images per step or pixels per side above which a number is a slip."""
-_MAX_RATE = 1e38
-"""About the largest number in single precision."""
-
-_Count: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
-_Pixels: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-_Rate: TypeAlias = Annotated[float, Meta(gt=0, le=_MAX_RATE)]
-_Part: TypeAlias = Annotated[float, Meta(gt=0, lt=1)]
+from vision_zoo.recipes.training_settings import (
+    MAX_RATE,
+    Count,
+    OptimizerSettings,
+    Pixels,
+    Rate,
+    ScheduleSettings,
+    StoppingSettings,
+)
 
 # Fields that have no part in what a run computes.
 _DESCRIPTIONS = {"name", "title", "remark", "report", "reported", "companion_of", "parameters", "test_curve"}
@@ -39,91 +38,14 @@ class DataSettings(FolderSettings):
     """
 
     dataset: str
-    mean: tuple[Annotated[float, Meta(ge=-_MAX_RATE, le=_MAX_RATE)], ...]
-    std: tuple[_Rate, ...]
-    image_size: _Count | None = None
+    mean: tuple[Annotated[float, Meta(ge=-MAX_RATE, le=MAX_RATE)], ...]
+    std: tuple[Rate, ...]
+    image_size: Count | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not len(self.mean) == len(self.std) > 0:
             raise refuse("mean", self.mean, "one value per channel, as std")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoppingSettings(Group):
-    """When training ends. `max_steps` and `max_minutes` (of training and validation) may be within an epoch.
-
-    With `validate` or `patience`, `validation_fraction` of the training split is held out (the data's own validation
-    split, where it has one) and scored after every epoch, and the best epoch's weights are kept and scored unless
-    `kept_weights` says `last`; without them the last epoch's are. With `patience`, training stops after that many epochs
-    without a lower validation loss.
-    """
-
-    epochs: Annotated[_Count, "Passes over the training split."] = 10
-    max_steps: Annotated[_Count | None, "Stop after this many optimizer steps."] = None
-    max_minutes: Annotated[
-        Annotated[float, Meta(gt=0, le=MAX_COUNT)] | None, "Stop after this many minutes of training."
-    ] = None
-    patience: Annotated[_Count | None, "Stop after this many epochs without a lower validation loss."] = None
-    validate: Annotated[bool, "Score a validation split after every epoch, even without --patience."] = False
-    kept_weights: Annotated[Literal["best", "last"], "Epoch whose weights are kept."] = "best"
-    validation_fraction: Annotated[_Part, "Fraction of the training split for validation."] = 0.1
-
-    @property
-    def is_validated(self) -> bool:
-        """Whether a validation split is held out and scored."""
-        return self.validate or self.patience is not None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerSettings(Group):
-    """How weights change. `momentum` is SGD's, in Nesterov's form.
-
-    Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it. Feature
-    layers that are fine-tuned have `feature_lr_factor` times the learning rate. With `ema_decay`, the exponential moving
-    average of the weights is scored and kept; after n steps its decay is at most (1 + n) / (10 + n).
-    """
-
-    kind: Annotated[Optimizer, "Optimizer."] = "adam"
-    learning_rate: Annotated[_Rate, "Learning rate."] = 1e-3
-    weight_decay: Annotated[float, Meta(ge=0, le=_MAX_RATE), "Weight decay."] = 0.0
-    momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD."] = 0.0
-    bias_lr_factor: Annotated[_Rate, "Factor of the learning rate for batch-normalisation biases."] = 1.0
-    feature_lr_factor: Annotated[_Rate, "Factor of the learning rate for fine-tuned feature layers."] = 0.1
-    ema_decay: Annotated[
-        float, Meta(ge=0, lt=1), "Decay of the moving average of the weights that is kept; 0 for none."
-    ] = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.momentum and self.kind != "sgd":
-            raise refuse("momentum", self.momentum, f"none with {self.kind}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleSettings(Group):
-    """How the learning rate changes.
-
-    `step` multiplies it by `gamma` every `step_epochs`. `one_cycle` lets it rise from 0 over the fraction
-    `warmup_fraction` of the training and fall to 0 at its end, both along straight lines, anew in every step.
-    """
-
-    kind: Annotated[Literal["step", "one_cycle"], "Schedule of the learning rate."] = "step"
-    warmup_fraction: Annotated[_Part, "Rising part of the one_cycle schedule."] = 0.25
-    step_epochs: Annotated[_Count | None, "Epochs between two steps of the learning rate."] = None
-    gamma: Annotated[float, Meta(gt=0, le=1), "Factor of the learning rate at each step."] = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.step_epochs is not None and self.kind != "step":
-            raise refuse("step_epochs", self.step_epochs, f"none with {self.kind}")
-
-    def factor(self, epoch: float, epochs: int) -> float:
-        """What the learning rate is multiplied by when `epoch` of `epochs` are done."""
-        if self.kind == "one_cycle":
-            done = epoch / epochs
-            return max(0.0, min(done / self.warmup_fraction, (1 - done) / (1 - self.warmup_fraction)))
-        return self.gamma ** (0 if self.step_epochs is None else int(epoch) // self.step_epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +60,7 @@ class Augmentation(Group):
     """
 
     rotation: Annotated[float, Meta(ge=0, le=180), "Largest rotation either way, in degrees."] = 0.0
-    shift: Annotated[_Pixels, "Largest shift, in whole pixels."] = 0
+    shift: Annotated[Pixels, "Largest shift, in whole pixels."] = 0
     translate: Annotated[
         float, Meta(ge=0, le=1), "Largest shift, as a fraction of the side, rounded to pixels."
     ] = 0.0
@@ -149,7 +71,7 @@ class Augmentation(Group):
     ] = None
     crop_tries: Annotated[int, Meta(ge=1, le=100), "Random crops to draw at most until one fits."] = 1
     interpolation: Annotated[Interpolation, "Resampling filter of rotations and shifts."] = "bilinear"
-    cutout: Annotated[_Pixels, "Side of a square painted in the mean colour, in pixels."] = 0
+    cutout: Annotated[Pixels, "Side of a square painted in the mean colour, in pixels."] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -175,15 +97,15 @@ class _Fields(Group):
     companion_of: str | None = None
     parameters: int | None = None
     architecture_arguments: Mapping[str, Any] = field(default_factory=dict)
-    stopping: StoppingSettings = StoppingSettings()
-    batch_size: Annotated[_Count, "Images per step."] = 128
-    optimizer: OptimizerSettings = OptimizerSettings()
+    stopping: StoppingSettings = field(default_factory=StoppingSettings)
+    batch_size: Annotated[Count, "Images per step."] = 128
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     label_smoothing: Annotated[float, Meta(ge=0, lt=1), "Probability spread evenly over all classes."] = 0.0
     class_weights: Annotated[bool, "Weight the training loss by the inverse frequency of classes."] = False
     test_time_flip: Annotated[bool, "Average the predictions for an image and its mirror image."] = False
     softmax_before_loss: bool = False
     precision: Annotated[Arithmetic, "Precision of training steps; auto measures the fastest."] = "fp32"
-    schedule: ScheduleSettings = ScheduleSettings()
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     augmentation: Augmentation | None = None
     distillation: DistillationSettings = field(default_factory=DistillationSettings)
     pretrained: str | None = None

@@ -15,7 +15,8 @@ from vision_zoo.core.tables import counted
 from vision_zoo.data.dataset import Splits, report_skipped
 from vision_zoo.data.own_folder import require_outside
 from vision_zoo.recipes.folder_settings import dataset_of
-from vision_zoo.recipes.recipe import Recipe, StoppingSettings
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.training_settings import StoppingSettings
 from vision_zoo.training import distributed
 from vision_zoo.training.checkpoint import has_state
 from vision_zoo.training.classifier import build_classifier

@@ -22,7 +22,8 @@ from vision_zoo.data.own_folder import require_outside
 from vision_zoo.experiments.search.search_space import Range, Space
 from vision_zoo.experiments.search.study import Place, StudySettings, TrialResult, open_study, trials_of, work
 from vision_zoo.recipes.folder_settings import dataset_of
-from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.training_settings import MAX_COUNT
 from vision_zoo.training.device import choose_device, describe_environment, limit_threads
 from vision_zoo.training.run_data import require_runs_on
 from vision_zoo.training.run_directory import refuse_run

@@ -35,7 +35,8 @@ from vision_zoo.experiments.search.search_space import Range, Space, describe, f
 from vision_zoo.experiments.search.study_storage import opened, raise_for_storage, shown
 from vision_zoo.experiments.shared_run import start_or_resume_shared
 from vision_zoo.recipes import require_effects
-from vision_zoo.recipes.recipe import MAX_COUNT, Recipe
+from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.training_settings import MAX_COUNT
 from vision_zoo.training.run_directory import RunDirectory
 
 _SEARCHED, _DIVERGED = "searched", "diverged"  # attributes of a study and of a trial
