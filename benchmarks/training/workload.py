@@ -91,6 +91,7 @@ def _require_plain(recipe: Recipe) -> None:
     augmentation = recipe.augmentation
     moved = augmentation is not None and (augmentation.shift or augmentation.translate or augmentation.cutout)
     settings = (
+        recipe.optimizer.kind == "muon",
         recipe.optimizer.momentum,
         recipe.label_smoothing,
         recipe.test_time_flip,

@@ -17,6 +17,7 @@ from vision_zoo.recipes.settings import Setting
 _NAME = "simple_cnn-mnist_5k"
 _NEEDED: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": "sgd"},
+    "muon_learning_rate": {"optimizer": "muon"},
     "validation_fraction": {"patience": 2},
     "feature_lr_factor": {"fine_tune": "all"},
     "warmup_fraction": {"schedule": "one_cycle"},

@@ -11,7 +11,7 @@ ProviderName = Literal["auto", "cpu", "cuda", "tensorrt"]
 """ONNX Runtime's execution provider; `auto` is CUDA where it can run, else the CPU."""
 
 Interpolation = Literal["bilinear", "nearest"]
-Optimizer = Literal["adam", "adamw", "sgd", "lbfgs"]
+Optimizer = Literal["adam", "adamw", "sgd", "muon", "lbfgs"]
 """`lbfgs` solves a dense layer on frozen features to its minimum, and chooses a weight decay of 0 by
 cross-validation; the others take steps of one batch."""
 

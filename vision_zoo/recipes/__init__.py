@@ -166,6 +166,7 @@ def require_effects(recipe: Recipe, changes: Mapping[str, Any]) -> None:
         "validation_fraction": "validation" * (not stopping.is_validated),
         "crop_tries": "a crop scale" * (not crops),
         "feature_lr_factor": "fine-tuning" * (recipe.fine_tune is None),
+        "muon_learning_rate": "the optimizer muon" * (recipe.optimizer.kind != "muon"),
     }
     for name, value in changes.items():
         if value is not None and missing.get(name):

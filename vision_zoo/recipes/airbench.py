@@ -39,6 +39,26 @@ _REGULARISED: dict[str, Any] = {
     "augmentation": Augmentation(shift=2, horizontal_flip=0.5, cutout=12),
 }
 
+_SMALL_CIFAR10 = _CIFAR10.override(
+    name="airbench_small-cifar10",
+    title="A modern small network: CIFAR-10, narrow, in few epochs",
+    architecture_arguments={"widths": [32, 64, 64]},
+    parameters=146_744,
+    epochs=8,
+    bias_lr_factor=64.0,
+    precision="fp32",
+)
+
+_MUON: dict[str, Any] = {
+    "optimizer": "muon",
+    "muon_learning_rate": 0.15,
+    "momentum": 0.6,
+    "learning_rate": 1.1,
+    "bias_lr_factor": 64.0,
+    "weight_decay": 0.0024,
+    "warmup_fraction": 0.1,
+}
+
 RECIPES = (
     Recipe(
         name="airbench-mnist",
@@ -68,6 +88,12 @@ RECIPES = (
         **_SETTINGS,
     ),
     _CIFAR10,
+    _SMALL_CIFAR10,
+    _SMALL_CIFAR10.override(
+        name="airbench_small_muon-cifar10",
+        title="A modern small network: CIFAR-10, narrow, in few epochs, with Muon",
+        **_MUON,
+    ),
     _CIFAR10.override(
         name="airbench_cutout-cifar10",
         title="A modern small network: CIFAR-10, with cutout and a higher learning rate for biases",

@@ -27,7 +27,7 @@ COMPARED = {
     if name not in _OF_SEARCH and setting.group != "distillation"
 }
 """Those that `compare` takes, too: its budget and its search decide the others."""
-_SHORT = {"learning_rate": "lr"}
+_SHORT = {"learning_rate": "lr", "muon_learning_rate": "muon-lr"}
 
 
 def option_name(setting: str) -> str:

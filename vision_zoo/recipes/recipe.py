@@ -127,6 +127,8 @@ class _Fields(Group):
         steady = self.frozen and not (self.frozen_dropout or self.fine_tune or self.augmentation)
         if self.optimizer.kind == "lbfgs" and not steady:
             raise refuse("optimizer", "lbfgs", "adam, adamw or sgd: lbfgs is for frozen features as they are")
+        if self.optimizer.kind == "muon" and self.frozen:
+            raise refuse("optimizer", "muon", "adam, adamw or sgd: muon sets the length of filters")
         self.distillation.check(self)
 
 

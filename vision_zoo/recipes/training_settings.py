@@ -47,8 +47,9 @@ class StoppingSettings(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Group):
-    """How weights change. `momentum` is SGD's, in Nesterov's form.
+    """How weights change. `momentum` is SGD's and Muon's, in Nesterov's form.
 
+    With `muon`, filters of convolutions have Muon's steps with the rate `muon_learning_rate`; everything else has SGD's.
     Biases of batch normalisations have `bias_lr_factor` times the learning rate, and the weight decay over it. Feature
     layers that are fine-tuned have `feature_lr_factor` times the learning rate. With `ema_decay`, the exponential moving
     average of the weights is scored and kept; after n steps its decay is at most (1 + n) / (10 + n).
@@ -57,7 +58,8 @@ class OptimizerSettings(Group):
     kind: Annotated[Optimizer, "Optimizer."] = "adam"
     learning_rate: Annotated[Rate, "Learning rate."] = 1e-3
     weight_decay: Annotated[float, Meta(ge=0, le=MAX_RATE), "Weight decay."] = 0.0
-    momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD."] = 0.0
+    momentum: Annotated[float, Meta(ge=0, lt=1), "Nesterov momentum of SGD and Muon."] = 0.0
+    muon_learning_rate: Annotated[Rate, "Learning rate of Muon, for filters of convolutions."] = 0.2
     bias_lr_factor: Annotated[Rate, "Factor of the learning rate for batch-normalisation biases."] = 1.0
     feature_lr_factor: Annotated[Rate, "Factor of the learning rate for fine-tuned feature layers."] = 0.1
     ema_decay: Annotated[
@@ -66,7 +68,7 @@ class OptimizerSettings(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.momentum and self.kind != "sgd":
+        if self.momentum and self.kind not in ("sgd", "muon"):
             raise refuse("momentum", self.momentum, f"none with {self.kind}")
 
 

@@ -11,6 +11,7 @@ from vision_zoo.core.choices import FineTuning
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data.dataset import Dataset
 from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.training.optim import muon_filters
 
 
 class ImageClassifier(nn.Module):
@@ -132,6 +133,10 @@ def build_classifier(recipe: Recipe, dataset: Dataset) -> ImageClassifier:
     if recipe.fine_tune is not None and not recipe.frozen:
         raise UsageError(
             f"{recipe.name} does not start from trained feature layers; omit --fine-tune, or give --transfer RUN"
+        )
+    if recipe.optimizer.kind == "muon" and not muon_filters(network):
+        raise UsageError(
+            f"muon trains filters of convolutions, and {recipe.architecture} has none; choose another optimizer"
         )
     return ImageClassifier(
         network,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vision_zoo.recipes.recipe import Recipe
+from vision_zoo.recipes.training_settings import OptimizerSettings
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 
@@ -70,7 +71,7 @@ def _weighted(recipe: Recipe, class_weights: Tensor, logits: Tensor, labels: Ten
     return (losses * class_weights[labels]).mean()
 
 
-_FACTOR = "lr_factor"  # of a group of parameters
+_FACTOR, _MUON = "lr_factor", "muon_momentum"  # of a group of parameters
 
 
 def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -78,14 +79,15 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
     parameters: list[Any] = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if recipe.optimizer.kind == "lbfgs":
         return torch.optim.LBFGS(parameters)
-    if recipe.optimizer.bias_lr_factor != 1 or recipe.fine_tune is not None:
+    settings = recipe.optimizer
+    if settings.bias_lr_factor != 1 or settings.kind == "muon" or recipe.fine_tune is not None:
         parameters = _in_groups(parameters, network, recipe)
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "sgd": torch.optim.SGD,
+        "muon": Muon,
     }
-    settings = recipe.optimizer
     options: dict[str, Any] = {"momentum": settings.momentum, "nesterov": True} if settings.momentum else {}
     return classes[settings.kind](
         parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True, **options
@@ -93,30 +95,101 @@ def build_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer
 
 
 def _in_groups(parameters: list[nn.Parameter], network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Groups of another learning rate: biases of batch normalisations, and feature layers that are fine-tuned."""
+    """Groups of another learning rate: biases of batch normalisations, fine-tuned feature layers, and Muon's filters."""
     settings = recipe.optimizer
     normalisations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     biases = {id(module.bias) for module in normalisations}
     tuned = [] if recipe.fine_tune is None else list(cast("nn.Module", network.features).parameters())
     features = {id(parameter) for parameter in tuned}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    filters = {id(one) for one in muon_filters(network)} if settings.kind == "muon" else set()
+    groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for one in parameters:
         of_bias = settings.bias_lr_factor if id(one) in biases else 1.0
         of_feature = settings.feature_lr_factor if id(one) in features else 1.0
-        groups.setdefault((of_bias, of_feature), []).append(one)
+        groups.setdefault((id(one) in filters, of_bias, of_feature), []).append(one)
     return [
-        {
+        _filter_group(group, settings, of_feature)
+        if of_filters
+        else {
             "params": group,
             "lr": settings.learning_rate * of_bias * of_feature,
             "weight_decay": settings.weight_decay / of_bias,
             _FACTOR: of_bias * of_feature,
         }
-        for (of_bias, of_feature), group in sorted(groups.items(), key=_plain_first)
+        for (of_filters, of_bias, of_feature), group in sorted(groups.items(), key=_plain_first)
     ]
 
 
-def _plain_first(entry: tuple[tuple[float, float], Any]) -> tuple[bool, ...]:
-    return tuple(factor != 1 for factor in entry[0])
+def _plain_first(entry: tuple[tuple[bool, float, float], Any]) -> tuple[bool, ...]:
+    of_filters, *factors = entry[0]
+    return (of_filters, *(factor != 1 for factor in factors))
+
+
+def muon_filters(network: nn.Module) -> list[Tensor]:
+    """What Muon trains: the filters of convolutions that see all channels."""
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    return [module.weight for module in convolutions if module.groups == 1 and module.weight.requires_grad]
+
+
+def _filter_group(filters: list[nn.Parameter], settings: OptimizerSettings, factor: float) -> dict[str, Any]:
+    rate = settings.muon_learning_rate * factor
+    return {
+        "params": filters,
+        "lr": rate,
+        "weight_decay": 0.0,
+        "momentum": 0.0,
+        "nesterov": False,
+        _FACTOR: rate / settings.learning_rate,
+        _MUON: settings.momentum,
+    }
+
+
+class Muon(torch.optim.SGD):
+    """SGD whose steps along filters are orthogonal matrices, in groups of parameters with a momentum for it.
+
+    A filter bank `[outputs, inputs, height, width]` is a matrix of a row for each output. Its gradient, with momentum in
+    Nesterov's form, is replaced by the nearest matrix whose rows or columns are orthonormal, and its norm is set to that
+    of rows of length 1, so that the learning rate is relative to the weights. After K. Jordan,
+    https://kellerjordan.github.io/posts/muon.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for group in self.param_groups:
+            if _MUON not in group:
+                continue
+            for filters in group["params"]:
+                if filters.grad is not None:
+                    filters.grad.copy_(self._direction(filters, filters.grad, group[_MUON]))
+                    norm = torch.linalg.vector_norm(filters)
+                    filters.mul_(len(filters) ** 0.5 / (norm + _TINY))
+        return super().step(closure)
+
+    def _direction(self, filters: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+        state = self.state[filters]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(gradient)
+        mean = state["momentum_buffer"].mul_(momentum).add_(gradient)
+        direction = orthogonal(gradient.add(mean, alpha=momentum).flatten(1))
+        return direction.view(filters.shape)
+
+
+_COEFFICIENTS, _ITERATIONS, _TINY = (3.4445, -4.7750, 2.0315), 3, 1e-7
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """About the nearest orthogonal matrix, of the same shape and type.
+
+    By steps of the Newton-Schulz iteration with Jordan's coefficients: singular values above a fiftieth of the matrix's
+    norm become 0.68 to 1.21.
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x: Tensor = wide / (torch.linalg.vector_norm(wide) + _TINY)
+    first, third, fifth = _COEFFICIENTS
+    for _ in range(_ITERATIONS):
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=third, alpha=fifth), x, beta=first)
+    return x if wide is matrix else x.T
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
