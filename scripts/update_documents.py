@@ -59,6 +59,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "server_load": server.load,
     "training": training.table,
     "training_beside_others": training.beside_others,
+    "training_profile": training.step_profile,
     "gpu": gpu.table,
     "modern": modern.table,
     "own_folder": own_folder.comparisons,

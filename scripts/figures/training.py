@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
 from vision_zoo.core.results import RecipeResult, SeedResult
-from vision_zoo.core.tables import markdown
+from vision_zoo.core.tables import counted, markdown
 from vision_zoo.experiments.report.figures import first_reaching
 from vision_zoo.recipes import RECIPES
 
@@ -66,6 +66,36 @@ def beside_others(results: Results) -> str:
             f"Seconds of training of `vision-zoo train` on mnist-5k, alone and beside {document['loops']} busy loops in "
             f"turn, where a fair share of the cores makes it take twice as long: medians of {rounds} rounds on "
             f"{hardware(document)}, with {versions(environment_of(document))}."
+        )
+        parts += [markdown(rows), how]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def step_profile(results: Results) -> str:
+    """What steps spend their time on, and how long their products take relative to the floor."""
+    parts = []
+    for document in of_kind(results, "training_profile"):
+        rows = []
+        for name, measured in document["recipes"].items():
+            step, floor = (statistics.median(measured[key]) for key in ("step_ms", "floor_ms"))
+            shares = dict(measured["shares"])
+            products = shares["convolution"] + shares["matrix product"]
+            rows.append(
+                {
+                    "recipe": f"`{name}`",
+                    "step, ms": f"{step:.1f}",
+                    "floor, ms": f"{floor:.1f}",
+                    "step over floor": f"{step / floor:.1f}x",
+                    "products over floor": f"{products * step / floor:.1f}x",
+                    **{kind: f"{part:.0%}" for kind, part in shares.items()},
+                }
+            )
+        how = (
+            f"Steps of the engine on {hardware(document)}, "
+            f"{counted(document['environment']['threads'], 'thread')}, with {versions(environment_of(document))}: "
+            f"medians of {document['rounds']} rounds. Shares are of the time that torch's profiler counts. *Products "
+            "over floor*: the time of convolutions and matrix products alone, at their share of the step, over the "
+            "recipe's arithmetic at the speed of a large matrix product."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts) or "Not measured yet."
