@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: told apart by colour-blind readers; the marker says it once more.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+_TOP = 1.005  # of an axis of accuracies: room for a marker at 100 %
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -68,6 +69,7 @@ def accuracy_against_latency(points: Sequence[Point], *, title: str) -> "Figure"
             )
         axes.set_title(dataset, fontsize=11)
         axes.margins(0.15)
+        axes.set_ylim(top=min(axes.get_ylim()[1], _TOP))
         logarithmic(axes, "x")
         axes.set_xlabel("p50 latency of one image, ms")
         axes.set_ylabel("test accuracy")

@@ -134,7 +134,7 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except TyperException as error:
         text = " ".join(error.format_message().split())
-        _fail(f"{text[:1].lower()}{text[1:].rstrip('.')} (see {_program()} --help)", 2)
+        _fail(f"{text[:1].lower()}{text[1:].rstrip('.')}{_hint(error)} (see {_program()} --help)", 2)
     except ModuleNotFoundError as error:
         from vision_zoo.core.installation import missing_package
 
@@ -225,6 +225,16 @@ def _fail(message: str, code: int) -> NoReturn:
 def _program() -> str:
     words = [word for word in sys.argv[1:2] if not word.startswith("-") and word in COMMANDS]
     return " ".join(["vision-zoo", *words])
+
+
+def _hint(error: TyperException) -> str:
+    """What to do where a command that finds its models in a folder was given files."""
+    parameters = getattr(getattr(getattr(error, "ctx", None), "command", None), "params", ())
+    options = {option for parameter in parameters for option in parameter.opts}
+    takes_files = any(parameter.param_type_name == "argument" for parameter in parameters)
+    if "--models-dir" in options and not takes_files and "extra argument" in error.format_message():
+        return "; pass the folder of the models with --models-dir"
+    return ""
 
 
 def _show_version(wanted: bool) -> None:

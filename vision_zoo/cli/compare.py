@@ -1,6 +1,5 @@
 """`compare`: choose an architecture for a dataset."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +86,7 @@ def compare(
     if as_json:
         print_json(document)
         return
-    from vision_zoo.experiments.compare.page import refitted, serve_command
+    from vision_zoo.experiments.compare.page import predict_command, refitted, serve_command
 
     rows = [
         {
@@ -114,11 +113,8 @@ def compare(
         chosen = next(model for model in document.models if model.model == recommendation.model)
         if chosen.refitted_images is not None:
             print(f"refitted: {refitted(chosen, document.data)}")
-        print(f"to use it: `vision-zoo predict {shlex.quote(chosen.path)} IMAGE…`")
+        print(f"to use it: `{predict_command(chosen.path)}`")
         print(f"to serve it: `{serve_command(comparison.path / 'models')}`")
-    reasons: dict[str, list[str]] = {}
-    for name, why in {**document.left_out, **document.not_exported}.items():
-        reasons.setdefault(why, []).append(name)
-    for why, names in reasons.items():
-        print(f"left out: {', '.join(names)}: {why}")
+    for why, names in document.reasons().items():
+        print(f"left out: {names}: {why}")
     print(f"details: {comparison.page}")

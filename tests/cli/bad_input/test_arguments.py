@@ -33,6 +33,12 @@ Cli = Callable[..., Completed]
         (["train", "simple_cnn-mnist_5k", "--data-dir="], "--data-dir is empty; expected a path"),
         (["export", ""], "the name of a run is empty; expected a run directory"),
         (["export", "nowhere", "--onnx", "--output-dir", ""], "--output-dir is empty; expected a path"),
+        (
+            ["serve", "a.onnx"],
+            "pass the folder of the models with --models-dir (see vision-zoo serve --help)",
+        ),
+        (["demo", "models"], "pass the folder of the models with --models-dir (see vision-zoo demo --help)"),
+        (["site", "a", "b"], "got unexpected extra argument(s) (b) (see vision-zoo site --help)"),
         (["train", "zzz"], "vision-zoo list recipes"),
         (["train"], "needs a recipe, or both --architecture and --dataset"),
         (["train", "--architecture", "simple_cnn"], "needs a recipe, or both --architecture and --dataset"),

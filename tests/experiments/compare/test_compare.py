@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from tests.conftest import Completed
 from tests.experiments.compare.clock import compare_by_looks
 from tests.images.pictures import striped_picture
 from vision_zoo.cli import app
+from vision_zoo.core import json_file
 from vision_zoo.core.errors import DataError, Interrupted, RunError, RunInUseError, VisionZooError
 from vision_zoo.core.progress import SilentProgress, progress_on_stderr
 from vision_zoo.experiments import compare
+from vision_zoo.experiments.compare.document import ComparisonResult
 from vision_zoo.experiments.compare.journal import Journal
+from vision_zoo.experiments.compare.page import page as write_page
 from vision_zoo.experiments.compare.settings import ComparisonSettings
 from vision_zoo.experiments.compare.work import Work
 from vision_zoo.training.run_directory import locked
@@ -85,6 +89,15 @@ def test_from_a_folder_to_a_recommendation(
     assert again.code == 0, again.stderr
     assert json.loads(again.stdout) == document
     assert "finished" in again.stderr
+    read = json_file.read(tmp_path / "own" / "comparison.json", ComparisonResult)
+    moved = [replace(model, path=f"my models/{model.model}.onnx") for model in read.models]
+    reasons = {"vit": "no time", "lenet": "a limit", "mobilenet": "no time"}
+    write_page(tmp_path / "moved.html", replace(read, models=moved, left_out=reasons))
+    page = (tmp_path / "moved.html").read_text()
+    assert "vision-zoo serve --models-dir &#39;my models&#39;" in page
+    assert f"vision-zoo predict &#39;my models/{name}.onnx&#39; IMAGE" in page
+    assert "vit, mobilenet" in page
+
     other = cli(*arguments[:-3], "--out", "own", "--seeds", "3")
     assert other.code == 1
     assert "holds a comparison with other settings (seeds); choose another folder with --out" in other.stderr

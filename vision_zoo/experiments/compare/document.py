@@ -106,3 +106,10 @@ class ComparisonResult:
     left_out: Mapping[str, str]
     not_exported: Mapping[str, str]
     recommendation: Recommendation
+
+    def reasons(self) -> dict[str, str]:
+        """Architectures that have no file, those with the same reason in one list, by the reason."""
+        found: dict[str, list[str]] = {}
+        for name, why in {**self.left_out, **self.not_exported}.items():
+            found.setdefault(why, []).append(name)
+        return {why: ", ".join(names) for why, names in found.items()}

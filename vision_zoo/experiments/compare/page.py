@@ -30,7 +30,6 @@ def page(path: Path, document: ComparisonResult) -> None:
     recommendation = document.recommendation
     chosen = next((model for model in models if model.model == recommendation.model), None)
     skipped = document.data.skipped_files
-    reasons = {**document.left_out, **document.not_exported}
     text = render(
         _TEMPLATE,
         data=document.data,
@@ -40,7 +39,9 @@ def page(path: Path, document: ComparisonResult) -> None:
         refitted=None
         if chosen is None or chosen.refitted_images is None
         else refitted(chosen, document.data),
-        serve_command=None if chosen is None else serve_command(Path(chosen.path).parent),
+        commands=[]
+        if chosen is None
+        else [serve_command(Path(chosen.path).parent), predict_command(chosen.path)],
         picture=Markup(_picture(document)),  # noqa: S704 - our own SVG
         accuracies=[_accuracy(model, document) for model in models],
         costs=[_cost(model) for model in models],
@@ -49,7 +50,7 @@ def page(path: Path, document: ComparisonResult) -> None:
             {"model": model.model, **_percent(model.robustness)} for model in models if model.robustness
         ],
         classes=_classes(models),
-        left_out=[{"architecture": name, "why": reason} for name, reason in reasons.items()],
+        left_out=[{"architectures": names, "why": why} for why, names in document.reasons().items()],
         skipped=listed(skipped) if skipped else "",
     )
     atomic.write_text(path, text)
@@ -63,7 +64,7 @@ def _summary(document: ComparisonResult) -> str:
         if (images := getattr(data, f"{name}_images")) is not None
     )
     return (
-        f"{data.classes} classes, {images} images of {data.image_size} x {data.image_size} pixels; "
+        f"{data.classes} classes, {images} images, for small networks of {data.image_size} x {data.image_size} pixels; "
         f"{counted(len(document.models), 'file')} measured in {document.seconds / 60:.1f} minutes on "
         f"{document.environment.description}."
     )
@@ -72,6 +73,11 @@ def _summary(document: ComparisonResult) -> str:
 def serve_command(folder: Path) -> str:
     """The command that serves the exported models."""
     return f"vision-zoo serve --models-dir {shlex.quote(str(folder))}"
+
+
+def predict_command(file: str) -> str:
+    """The command that classifies images with an exported model."""
+    return f"vision-zoo predict {shlex.quote(file)} IMAGE…"
 
 
 def refitted(model: ComparedModel, data: ComparedData) -> str:
