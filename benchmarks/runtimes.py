@@ -17,6 +17,7 @@ import numpy as np
 import onnx  # noqa: TID253
 from onnx import TensorProto, helper, numpy_helper  # noqa: TID253
 
+from benchmarks.goals import print_goals
 from vision_zoo.benchmark import BenchmarkSettings
 from vision_zoo.benchmark.engines import runners
 from vision_zoo.core import onnx_runtime
@@ -124,6 +125,7 @@ def main() -> None:
         },
     )
     print(f"{path} is written", file=sys.stderr)
+    print_goals(path)
 
 
 if __name__ == "__main__":

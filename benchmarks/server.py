@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.goals import print_goals
 from benchmarks.http_load import Connection, closed_loop, http_request, open_loop, some_requests
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core.environment import describe, vector_instructions
@@ -258,8 +259,10 @@ def main() -> None:
         "model": MODEL,
         "rows": rows,
     }
-    write_result(result_path(options.results_dir, describe(), "server_cpu"), document)
+    path = result_path(options.results_dir, describe(), "server_cpu")
+    write_result(path, document)
     print(json.dumps(rows))
+    print_goals(path)
     if options.only_cpu:
         return
     rows = compare(options.seconds)

@@ -19,6 +19,7 @@ _DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "pyproject.toml",
+    "benchmarks",
     "docs",
     "results",
     "scripts",

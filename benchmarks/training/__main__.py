@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.goals import print_goals
 from benchmarks.training import command
 from vision_zoo.core.environment import installed
 from vision_zoo.core.progress import Progress, progress_on_stderr
@@ -63,6 +64,7 @@ def main() -> None:
         for recipe in options.recipes:
             path = _keep(recipe, _measure(recipe, options, progress), options)
     print(path)
+    print_goals(path)
 
 
 def _keep(recipe: str, measured: dict[str, Any], options: argparse.Namespace) -> Path:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.goals import print_goals
 from benchmarks.training.command import ROOT
 from benchmarks.training.in_turn import busy
 from vision_zoo.core.environment import describe, usable_cores
@@ -85,6 +86,7 @@ def main() -> None:
     path = result_path(options.results_dir, environment, "training_beside_others")
     write_result(path, document)
     print(path)
+    print_goals(path)
 
 
 if __name__ == "__main__":

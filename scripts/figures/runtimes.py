@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.goals import LARGE_MACS, OVER_FLOOR, OVER_OPENVINO
 from scripts.figures.sources import Results, environment_of, of_kind, processor, versions
 from vision_zoo.core.tables import markdown
 
@@ -24,14 +25,14 @@ def _parts(document: dict[str, Any]) -> list[str]:
         }
         for row in document["rows"]
     ]
-    slower = sum(row["over_openvino"] > 1.15 for row in document["rows"])
-    large = [row for row in document["rows"] if row["macs"] > 5e6]
-    far = sum(row["over_floor"] > 2 for row in large)
+    slower = sum(row["over_openvino"] > OVER_OPENVINO for row in document["rows"])
+    large = [row for row in document["rows"] if row["macs"] > LARGE_MACS]
+    far = sum(row["over_floor"] > OVER_FLOOR for row in large)
     environment = environment_of(document)
     how = (
         f"Median latency of one image on one thread of {processor(document)}, {document['seconds']:g} s for each engine, "
         f"in turn in one run, with {versions(environment, ('onnxruntime-gpu', 'onnxruntime', 'openvino'))}. {slower} of "
-        f"{len(rows)} files take more than 1.15 times as long as in OpenVINO; {far} of the {len(large)} files of "
-        "more than 5 million multiply-accumulate operations (MACs) take more than twice their floor."
+        f"{len(rows)} files take more than {OVER_OPENVINO:g} times as long as in OpenVINO; {far} of the {len(large)} "
+        "files of more than 5 million multiply-accumulate operations (MACs) take more than twice their floor."
     )
     return [markdown(rows), how]

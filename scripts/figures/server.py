@@ -4,6 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.goals import CPU_OVER_RAW_ASGI, WORKERS_OVER_ONE
 from scripts.figures.sources import Results, environment_of, hardware, of_kind, processor, versions
 from vision_zoo.benchmark.pictures import PALETTE, svg
 from vision_zoo.core.tables import markdown
@@ -56,7 +57,7 @@ def _cpu_parts(document: dict[str, Any]) -> list[str]:
             "format": row["format"],
             "vision-zoo, µs": f"{row['us']:.0f}",
             "raw ASGI, µs": f"{row['raw_asgi_us']:.0f}",
-            "ratio (goal: 1.35)": f"{row['ratio']:.2f}",
+            f"ratio (goal: {CPU_OVER_RAW_ASGI:g})": f"{row['ratio']:.2f}",
             "range": f"{row['ratio_range'][0]:.2f} to {row['ratio_range'][1]:.2f}",
         }
         for row in document["rows"]
@@ -80,7 +81,7 @@ def _load_parts(document: dict[str, Any]) -> list[str]:
     workers = [
         f"`--workers {row['workers']}` answers {row['requests_per_second']:,.0f} requests per second, one process "
         f"{one['requests_per_second']:,.0f}: {row['requests_per_second'] / one['requests_per_second']:.2f} times as many "
-        "(goal: 1.6)."
+        f"(goal: {WORKERS_OVER_ONE:g})."
         for row in others
     ]
     held = document["held"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.goals import step_over_floor
 from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
 from vision_zoo.core.results import RecipeResult, SeedResult
@@ -143,6 +144,7 @@ def _training_row(name: str, measured: dict[str, Any], runs: Sequence[SeedResult
         "images per second": f"{measured['arms']['engine']['images_per_second']:,.0f}",
         **{label: _times(_multiple(measured, runner)) for label, runner in _LOOPS.items()},
         "engine over floor": f"{measured['engine_over_floor']:.1f}x",
+        "goal": "–" if (limit := step_over_floor(name, measured)) is None else f"{limit:g}x",
         "time to report": _to_the_report(name, measured, runs),
     }
 
