@@ -225,6 +225,27 @@ def test_the_doctor_finds_a_damaged_model_and_fails(cli: Cli, exported_model: Pa
     assert "problem" in done.error
 
 
+def test_the_doctor_says_which_models_are_hidden(
+    exported_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vision_zoo.cli import doctor
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        shutil.copy(exported_model, folder)
+        shutil.copy(exported_model.parent / "manifest.json", folder)
+    found = {exported_model.stem: first / exported_model.name}
+    monkeypatch.setattr(doctor, "model_folders", lambda _: [first, second])
+    monkeypatch.setattr(doctor, "list_models", lambda _: found)
+    monkeypatch.delenv("VISION_ZOO_DATA", raising=False)
+    details = [entry.detail for entry in doctor.diagnose() if entry.check == "models"]
+    assert details == [
+        f"1 of 1 in {first} are usable",
+        f"0 of 0 in {second} are usable; 1 have the name of a model in another folder",
+    ]
+
+
 def test_the_doctor_finds_two_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     from vision_zoo.cli import doctor
 

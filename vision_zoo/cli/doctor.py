@@ -195,8 +195,7 @@ def _tried(provider: str, path: Path) -> Finding:
 def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:
     """Check the exported models; return the findings and the usable models."""
     try:
-        folders = model_folders(models_dir)
-        paths = list(list_models(models_dir).values())
+        folders, paths = model_folders(models_dir), [*list_models(models_dir).values()]
     except VisionZooError as error:
         return [Finding("models", "problem", str(error))], []
     if not folders:
@@ -208,9 +207,10 @@ def _models(models_dir: Path | None) -> tuple[list[Finding], list[Path]]:
         here = [path for path in paths if path.parent == folder]
         broken = [errors[path] for path in here if path in errors]
         findings += [Finding("models", "problem", error, "export it again, or remove it") for error in broken]
-        findings.append(
-            Finding("models", "ok", f"{len(here) - len(broken)} of {len(here)} in {folder} are usable")
-        )
+        hidden = {path.name for path in paths if path.parent != folder and (folder / path.name).is_file()}
+        detail = f"{len(here) - len(broken)} of {len(here)} in {folder} are usable"
+        detail += f"; {len(hidden)} have the name of a model in another folder" * bool(hidden)
+        findings.append(Finding("models", "ok", detail))
     return findings, [path for path in paths if path not in errors]
 
 
