@@ -22,7 +22,7 @@ _OTHER = ROOT / "exported" / "lenet-fashion_mnist.onnx"
 _REPOSITORY = "somebody/digits"
 
 
-class _Hub(ThreadingHTTPServer):
+class Hub(ThreadingHTTPServer):
     """The part of the Hub that models need. `repositories` are commits by repository, a commit files by name."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ def _oid(number: int) -> str:
 
 
 class _Answers(BaseHTTPRequestHandler):
-    server: _Hub
+    server: Hub
 
     def do_GET(self) -> None:
         model = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", self.path)
@@ -53,7 +53,7 @@ class _Answers(BaseHTTPRequestHandler):
         if commits is None:
             self._answer(404, code="RepoNotFound")
         elif model:
-            known = {None: len(commits) - 1, "v1": 0}
+            known = {None: len(commits) - 1, "main": len(commits) - 1, "v1": 0}
             if model[2] in known:
                 self._answer(200, {"id": model[1], "sha": _oid(known[model[2]])})
             else:
@@ -105,29 +105,27 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[_Hub]:
+def standing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     """A stand-in whose user is logged in."""
     monkeypatch.setenv("HF_TOKEN", "right")
     monkeypatch.setattr(hub, "_SECONDS", 60.0)
-    with _Hub() as server:
+    with Hub() as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server
         server.shutdown()
 
 
 @pytest.fixture
-def pushed(standing: _Hub) -> _Hub:
+def pushed(standing: Hub) -> Hub:
     hub.push(_MODEL, _REPOSITORY, endpoint=standing.url)
     return standing
 
 
-def _pull(
-    standing: _Hub, folder: Path, address: str = _REPOSITORY, revision: str | None = None
-) -> hub.Pulled:
+def _pull(standing: Hub, folder: Path, address: str = _REPOSITORY, revision: str | None = None) -> hub.Pulled:
     return hub.pull(address, folder, revision=revision, endpoint=standing.url)
 
 
-def test_what_is_pushed_is_pulled_and_can_be_served(pushed: _Hub, tmp_path: Path) -> None:
+def test_what_is_pushed_is_pulled_and_can_be_served(pushed: Hub, tmp_path: Path) -> None:
     files = pushed.repositories[_REPOSITORY][-1]
     assert set(files) == {_MODEL.name, "README.md", "manifest.json"}
     document = json.loads(files["manifest.json"])
@@ -148,7 +146,7 @@ def test_what_is_pushed_is_pulled_and_can_be_served(pushed: _Hub, tmp_path: Path
     assert _pull(pushed, tmp_path).replaced
 
 
-def test_a_repository_may_hold_several_models_and_revisions(pushed: _Hub, tmp_path: Path) -> None:
+def test_a_repository_may_hold_several_models_and_revisions(pushed: Hub, tmp_path: Path) -> None:
     second = hub.push(_OTHER, _REPOSITORY, endpoint=pushed.url)
     assert second.revision == _oid(2)
     assert set(manifest.parse(pushed.repositories[_REPOSITORY][-1]["manifest.json"], "it")) == {
@@ -185,7 +183,7 @@ def _listing(name: str, **entry: object) -> bytes:
     ],
 )
 def test_what_is_not_as_listed_is_refused_and_nothing_is_written(
-    pushed: _Hub, tmp_path: Path, changed: str, content: bytes | None, said: str
+    pushed: Hub, tmp_path: Path, changed: str, content: bytes | None, said: str
 ) -> None:
     pushed.change(changed, content)
     with pytest.raises(VisionZooError, match=said):
@@ -193,9 +191,7 @@ def test_what_is_not_as_listed_is_refused_and_nothing_is_written(
     assert not (tmp_path / "models").exists()
 
 
-def test_each_refusal_says_what_to_do(
-    standing: _Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_refusal_says_what_to_do(standing: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(HubError, match=r"does not exist on http://127\.0\.0\.1:.* check its name, or log in"):
         _pull(standing, tmp_path)
     standing.repositories[_REPOSITORY] = [{}]
@@ -219,7 +215,7 @@ def test_without_a_token_nothing_is_pushed(tmp_path: Path) -> None:
     assert "there is no token for the Hub; log in with `hf auth login`, or set HF_TOKEN" in done.error
 
 
-def test_the_command_pulls_into_a_folder(pushed: _Hub, tmp_path: Path) -> None:
+def test_the_command_pulls_into_a_folder(pushed: Hub, tmp_path: Path) -> None:
     arguments = ("pull", _REPOSITORY, "--output-dir", "zoo", "--json")
     done = run_command(*arguments, env={"HF_ENDPOINT": pushed.url}, cwd=tmp_path)
     assert done.json["model"] == "zoo/small_cnn-mnist.onnx"

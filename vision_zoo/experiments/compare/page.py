@@ -64,8 +64,8 @@ def _summary(document: ComparisonResult) -> str:
         if (images := getattr(data, f"{name}_images")) is not None
     )
     return (
-        f"{data.classes} classes, {images} images, for small networks of {data.image_size} x {data.image_size} pixels; "
-        f"{counted(len(document.models), 'file')} measured in {document.seconds / 60:.1f} minutes on "
+        f"{data.classes} classes, {images} images, which small networks take at {data.image_size} x {data.image_size} "
+        f"pixels; {counted(len(document.models), 'file')} measured in {document.seconds / 60:.1f} minutes on "
         f"{document.environment.description}."
     )
 
