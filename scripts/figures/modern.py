@@ -22,6 +22,7 @@ def table(results: Results) -> str:
             "runs": len(document.runs),
             "parameters": f"{document.parameters:,}",
             "epochs": document.settings["epochs"],
+            "precision": document.settings.get("precision", "fp32"),
             "minutes": _mean_minutes([run.train_seconds for run in document.runs]),
             "core-minutes": _mean_minutes([run.cpu_seconds for run in document.runs]),
             "data": document.data.variant,
@@ -32,7 +33,8 @@ def table(results: Results) -> str:
     where = ", ".join(dict.fromkeys(document.environment.description for document in documents))
     how = (
         f"Accuracy on the whole test split with the weights of the last epoch. Time per run on {where}, which also did "
-        "other work: core-minutes are CPU time, minutes are elapsed time."
+        "other work: core-minutes are CPU time, minutes are elapsed time. Compare times within one precision only: runs "
+        "in bf16 are of a processor that computes in it."
     )
     return f"{markdown(rows)}\n\n{how}"
 
