@@ -6,7 +6,7 @@ All are ratios within one run, or milliseconds under a stated load. The benchmar
 """
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ def step_over_floor(recipe: str, measured: Mapping[str, Any]) -> float | None:
         return _SMALL_OVER_FLOOR[recipe]
     step_ms = 1000 * RECIPES[recipe].batch_size / measured["arms"]["engine"]["images_per_second"]
     return _STEP_OVER_FLOOR if step_ms > _LONG_STEP_MS else None
+
+
+def beside_over_alone(seconds: Mapping[str, Sequence[float]]) -> list[float]:
+    """The ratio of each round's seconds beside busy loops and alone."""
+    return [slow / fast for fast, slow in zip(seconds["alone"], seconds["beside"], strict=True)]
 
 
 def goals(document: Mapping[str, Any]) -> Iterator[Goal]:
@@ -94,9 +99,8 @@ def _training(document: Mapping[str, Any]) -> Iterator[Goal]:
 
 def _beside_others(document: Mapping[str, Any]) -> Iterator[Goal]:
     for name, seconds in document["seconds"].items():
-        ratios = [slow / fast for fast, slow in zip(seconds["alone"], seconds["beside"], strict=True)]
         what = f"training beside {document['loops']} busy loops over alone, {name}"
-        yield Goal(what, statistics.median(ratios), BESIDE_OTHERS)
+        yield Goal(what, statistics.median(beside_over_alone(seconds)), BESIDE_OTHERS)
 
 
 _GOALS: dict[str, Callable[[Mapping[str, Any]], Iterator[Goal]]] = {
@@ -110,15 +114,14 @@ _GOALS: dict[str, Callable[[Mapping[str, Any]], Iterator[Goal]]] = {
 
 def print_goals(path: Path) -> None:
     """A line for each goal of the result in `path`."""
-    for goal in goals(json_file.read(path, dict)):
-        print(goal)
+    print(*goals(json_file.read(path, dict)), sep="\n")
 
 
 def main() -> None:
     for path in sorted((ROOT / "results").glob("*/*.json")):
-        if json_file.read(path, dict).get("kind") in _GOALS:
-            print(path.relative_to(ROOT))
-            print_goals(path)
+        found = list(goals(json_file.read(path, dict)))
+        if found:
+            print(path.relative_to(ROOT), *found, sep="\n")
 
 
 if __name__ == "__main__":

@@ -95,12 +95,17 @@ def hub() -> Iterator[str]:
         server.shutdown()
 
 
-def _run(line: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    """Of a shell that finds the commands of this Python."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, **more}
+
+
+def _run(line: str, folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "-c", line],
         cwd=folder,
-        env={**os.environ, "PATH": path, **env},
+        env=_environment(env),
         capture_output=True,
         text=True,
         check=False,
@@ -120,11 +125,10 @@ class _Server:
         self.stop()
         self.port = free_port()
         *settings, command = re.split(r" (?=vision-zoo )", line)
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._process = subprocess.Popen(
             ["sh", "-c", f"exec {command} --port {self.port}"],
             cwd=self._folder,
-            env={**os.environ, "PATH": path, **dict(one.split("=") for one in settings)},
+            env=_environment(dict(one.split("=") for one in settings)),
         )
         deadline = time.monotonic() + _SECONDS
         while not self._answers():

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.goals import step_over_floor
+from benchmarks.goals import beside_over_alone, step_over_floor
 from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
 from vision_zoo.core.results import RecipeResult, SeedResult
@@ -53,7 +53,7 @@ def beside_others(results: Results) -> str:
     for document in of_kind(results, "training_beside_others"):
         rows = []
         for name, seconds in document["seconds"].items():
-            ratios = [slow / fast for fast, slow in zip(seconds["alone"], seconds["beside"], strict=True)]
+            ratios = beside_over_alone(seconds)
             rows.append(
                 {
                     "architecture": f"`{name}`",

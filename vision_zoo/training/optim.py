@@ -108,7 +108,7 @@ def _in_groups(parameters: list[nn.Parameter], network: nn.Module, recipe: Recip
         of_feature = settings.feature_lr_factor if id(one) in features else 1.0
         groups.setdefault((id(one) in filters, of_bias, of_feature), []).append(one)
     return [
-        _filter_group(group, settings, of_feature)
+        _filter_group(group, settings)
         if of_filters
         else {
             "params": group,
@@ -131,15 +131,14 @@ def muon_filters(network: nn.Module) -> list[Tensor]:
     return [module.weight for module in convolutions if module.groups == 1 and module.weight.requires_grad]
 
 
-def _filter_group(filters: list[nn.Parameter], settings: OptimizerSettings, factor: float) -> dict[str, Any]:
-    rate = settings.muon_learning_rate * factor
+def _filter_group(filters: list[nn.Parameter], settings: OptimizerSettings) -> dict[str, Any]:
     return {
         "params": filters,
-        "lr": rate,
+        "lr": settings.muon_learning_rate,
         "weight_decay": 0.0,
         "momentum": 0.0,
         "nesterov": False,
-        _FACTOR: rate / settings.learning_rate,
+        _FACTOR: settings.muon_learning_rate / settings.learning_rate,
         _MUON: settings.momentum,
     }
 
