@@ -5,8 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.events import API, call, reference, upload
 from tests.serving.server import bombs
-from tests.serving.server.conftest import Server
+from tests.serving.server.conftest import Server, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 
@@ -53,16 +52,9 @@ def _gauges(client: httpx.Client) -> tuple[float, float]:
     return values["vision_zoo_running"], values["vision_zoo_waiting"]
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def _endless(server: Demo, client: httpx.Client) -> dict[str, Any]:
     """A picture whose decoding never ends: the process that is asked next is stopped."""
-    _until(lambda: _gauges(client) == (0, 0))  # one that was stopped before has been ended
+    until(lambda: _gauges(client) == (0, 0))  # one that was stopped before has been ended
     picture = bombs.png(1500)
     while True:  # on a busy machine its deadline may pass as well, and then its process is ending
         kind, (shown,) = call(client, "classify", [reference(upload(client, picture)), "mnist"])
@@ -87,10 +79,10 @@ def _assert_deadlines_are_kept(hasty: Demo, client: httpx.Client, digit_png: Pat
     kind, error = call(client, "explain_picture", [_endless(hasty, client), "mnist"])
     assert kind == "error"
     assert "The deadline passed" in error["error"]
-    _until(lambda: _gauges(client) == (0, 0))  # the decoder has been ended
+    until(lambda: _gauges(client) == (0, 0))  # the decoder has been ended
     ordinary = reference(upload(client, digit_png.read_bytes()))
     # On a busy machine an ordinary picture may take too long as well.
-    _until(lambda: "says <strong>7</strong>" in call(client, "classify", [ordinary, "mnist"])[1][0])
+    until(lambda: "says <strong>7</strong>" in call(client, "classify", [ordinary, "mnist"])[1][0])
 
 
 def test_a_drawing_is_decoded_within_the_same_limits(client: httpx.Client) -> None:
@@ -105,7 +97,7 @@ def test_answers_that_are_not_read_are_bounded(client: httpx.Client) -> None:
     def ask(session: str | None) -> httpx.Response:
         body = {"data": [None, "mnist"], **({} if session is None else {"session_hash": session})}
         answer = client.post(f"{API}/call/classify", json=body)
-        _until(lambda: _gauges(client) == (0, 0))
+        until(lambda: _gauges(client) == (0, 0))
         return answer
 
     statuses = [ask("unread").status_code for _ in range(40)]
@@ -128,7 +120,7 @@ def test_streams_of_a_session_are_bounded_and_leave_nothing(client: httpx.Client
         path = f"{API}/call/classify/{client.post(f'{API}/call/classify', json=body).json()['event_id']}"
         with client.stream("GET", path) as answer:
             assert answer.status_code == 200  # and away, before the answer comes or after it
-        _until(lambda: _gauges(client) == (0, 0))
+        until(lambda: _gauges(client) == (0, 0))
     assert client.post(f"{API}/call/classify", json=body).status_code == 200
 
 
@@ -137,7 +129,7 @@ def test_unread_answers_of_all_sessions_are_bounded(client: httpx.Client) -> Non
         for _ in range(20):
             body = {"data": [None, "mnist"], "session_hash": f"unread-{number}"}
             assert client.post(f"{API}/call/classify", json=body).status_code == 200
-        _until(lambda: _gauges(client) == (0, 0))
+        until(lambda: _gauges(client) == (0, 0))
     first, last = (
         client.get(f"{API}/queue/data", params={"session_hash": f"unread-{number}"}) for number in (0, 39)
     )
@@ -152,8 +144,8 @@ def test_a_full_queue_is_one_line_and_keeps_no_server(
     for picture in (endless, waiting):
         body = {"data": [picture, "mnist"]}
         assert client.post(f"{API}/call/classify", json=body).status_code == 200
-        _until(lambda: _gauges(client)[0] == 1)
-    _until(lambda: _gauges(client) == (1, 1))
+        until(lambda: _gauges(client)[0] == 1)
+    until(lambda: _gauges(client) == (1, 1))
     ordinary = reference(upload(client, digit_png.read_bytes()))
     kind, (shown,) = call(client, "classify", [ordinary, "mnist"])
     assert kind == "complete"

@@ -14,6 +14,7 @@ import pytest
 
 from tests.serving.demo.conftest import Demo, running
 from tests.serving.demo.events import API
+from tests.serving.server.conftest import until
 from vision_zoo.serving.demo import sessions
 from vision_zoo.serving.server.errors import RequestError
 
@@ -73,9 +74,13 @@ def test_a_page_reads_its_answers_however_its_streams_come_and_go(client: httpx.
         asking.join()
         with _as_page(client) as stream:
             _read_until(_messages(stream), "process_completed", asked[0])
-    # Nobody is left who reads.
+    # Nobody is left who reads, once the server has seen the page leave.
+    until(lambda: _is_forgotten(client))
+
+
+def _is_forgotten(client: httpx.Client) -> bool:
     with _as_page(client) as stream:
-        assert stream.status_code == 404
+        return stream.status_code == 404
 
 
 def test_a_program_reads_all_answers_and_is_told_the_end_at_once(client: httpx.Client) -> None:
@@ -87,7 +92,7 @@ def test_a_program_reads_all_answers_and_is_told_the_end_at_once(client: httpx.C
         events
     )
     assert read[-1]["msg"] == "close_stream"
-    assert client.get(f"{API}/call/classify/{events[0]}").status_code == 404
+    until(lambda: client.get(f"{API}/call/classify/{events[0]}").status_code == 404)
 
 
 def test_a_reader_that_is_refused_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:

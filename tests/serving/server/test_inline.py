@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.serving.server import fakes
 from tests.serving.server.conftest import INFER, MODEL, Server, running, tensor_body
+from vision_zoo.serving.server import connection as connections
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.connection import Connection
 from vision_zoo.serving.server.settings import ServerSettings
@@ -126,6 +127,12 @@ def test_only_what_is_ordinary_is_answered_inline(models: Path) -> None:
     assert content("JSON") is None
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for what follows a head however long this machine takes."""
+    monkeypatch.setattr(connections, "_BODY_FOLLOWS_SECONDS", 3600)
+
+
 def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[bytes]:
     """What answered requests that arrive so: the body where it was inline, `the application`, or a refusal's status."""
     answered: list[bytes] = []
@@ -144,15 +151,15 @@ def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[b
         return b"HTTP/1.1 200 OK\r\n\r\n"
 
     async def receive() -> None:
-        (connection,), _, turns, state = fakes.connect(application, 1, inline=inline, refused=refused)
-        assert isinstance(connection, Connection)
+        (opened,), _, turns, state = fakes.connect(application, 1, inline=inline, refused=refused)
+        assert isinstance(opened, Connection)
         for piece in pieces:
-            connection.data_received(piece)
+            opened.data_received(piece)
             await asyncio.sleep(0)
         if wait:
             await asyncio.wait_for(started.wait(), 60)
         if lose:
-            connection.connection_lost(None)
+            opened.connection_lost(None)
             await asyncio.sleep(0.1)
             assert len(turns) == 0
         await asyncio.gather(*state.tasks)
@@ -162,6 +169,7 @@ def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[b
     return answered
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_short_body_that_follows_its_head_is_answered_inline() -> None:
     head, body = _request({}, tensor_body())
     assert _in_pieces(head + body) == [body]
@@ -182,12 +190,14 @@ def test_the_application_waits_for_all_other_bodies() -> None:
     assert _in_pieces(long_head, long_body[:32_000], wait=True) == [b"the application"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_client_that_leaves_while_its_body_is_awaited_is_counted() -> None:
     head, body = _request({}, tensor_body())
     assert _in_pieces(head, lose=True) == [b"499"]
     assert _in_pieces(head, body[:10], lose=True) == [b"499"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_requests_that_come_together_wait_for_their_own_bodies_alone() -> None:
     head, body = _request({}, tensor_body())
     chunked = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
