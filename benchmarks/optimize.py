@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from vision_zoo.core.environment import describe, vector_instructions
+from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.model_results import OptimizedModel, OptimizeResult, TriedGraph
@@ -66,7 +66,6 @@ def started(kept: OptimizeResult | None, settings: SearchSettings) -> OptimizeRe
     """`kept` if it was measured here with these settings, else an empty document."""
     empty = OptimizeResult(
         environment=describe(),
-        instructions=vector_instructions(),
         batch_sizes=list(settings.batch_sizes),
         seconds=settings.seconds,
     )

@@ -21,7 +21,7 @@ from benchmarks.goals import print_goals
 from vision_zoo.benchmark import BenchmarkSettings
 from vision_zoo.benchmark.engines import runners
 from vision_zoo.core import onnx_runtime
-from vision_zoo.core.environment import describe, installed, vector_instructions
+from vision_zoo.core.environment import describe, installed
 from vision_zoo.core.latency import Latency
 from vision_zoo.core.progress import progress_on_stderr
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
@@ -119,7 +119,6 @@ def main() -> None:
             "schema": SCHEMA_VERSION,
             "kind": "runtimes",
             "environment": environment,
-            "instructions": vector_instructions(),
             "seconds": chosen.seconds,
             "rows": rows,
         },

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from benchmarks.goals import print_goals
 from benchmarks.http_load import Connection, closed_loop, http_request, open_loop, some_requests
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
-from vision_zoo.core.environment import describe, vector_instructions
+from vision_zoo.core.environment import describe
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.serving.session import Session
 
@@ -255,7 +255,6 @@ def main() -> None:
         "schema": SCHEMA_VERSION,
         "kind": "server_cpu",
         "environment": describe(),
-        "instructions": vector_instructions(),
         "model": MODEL,
         "rows": rows,
     }

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.goals import P99_MS, print_goals
 from benchmarks.http_load import closed_loop, pipelined
 from benchmarks.server import MODEL, ROOT, binary_request, median_round, poisson, ready_requests, running
-from vision_zoo.core.environment import describe, vector_instructions
+from vision_zoo.core.environment import describe
 from vision_zoo.core.results import SCHEMA_VERSION, result_path, write_result
 from vision_zoo.serving.session import Session
 
@@ -96,7 +96,6 @@ def main() -> None:
         "schema": SCHEMA_VERSION,
         "kind": "server_load",
         "environment": describe(),
-        "instructions": vector_instructions(),
         "model": MODEL,
         **measured,
     }

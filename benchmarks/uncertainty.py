@@ -28,7 +28,7 @@ from scipy.stats import betabinom
 from vision_zoo.artifact.calibration import Calibration
 from vision_zoo.artifact.familiarity import FALSE_ALARMS
 from vision_zoo.artifact.metadata import energy
-from vision_zoo.core.environment import Environment, describe, vector_instructions
+from vision_zoo.core.environment import Environment, describe
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.model_results import (
     CalibratedModel,
@@ -259,7 +259,7 @@ def main() -> None:
 
 def with_ratio(kept: LatencyRatios | None, one: LatencyRatio, here: Environment) -> LatencyRatios:
     """Those measured before in the same environment, and `one`."""
-    found = LatencyRatios(environment=here, instructions=vector_instructions())
+    found = LatencyRatios(environment=here)
     if kept is not None and replace(kept, models=()) == found:
         found = kept
     others = [row for row in found.models if row.model != one.model]

@@ -26,7 +26,7 @@ from vision_zoo.artifact.metadata import SUFFIX
 from vision_zoo.benchmark import BenchmarkSettings, benchmark
 from vision_zoo.benchmark.engines import random_images
 from vision_zoo.core.choices import Precision
-from vision_zoo.core.environment import describe, vector_instructions
+from vision_zoo.core.environment import describe
 from vision_zoo.core.errors import ExportError, VisionZooError
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.progress import Progress, progress_on_stderr
@@ -238,9 +238,7 @@ def main() -> None:
             rows = list(benchmark(shipped, settings, progress))
         write_result(
             place,
-            ZooResult(
-                environment=describe(), instructions=vector_instructions(), models=models, benchmark=rows
-            ),
+            ZooResult(environment=describe(), models=models, benchmark=rows),
         )
     except VisionZooError as error:
         sys.exit(f"error: {error}")

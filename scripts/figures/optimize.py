@@ -50,11 +50,10 @@ def _summary(document: OptimizeResult) -> str:
     lost = [
         100 * ((model.original.accuracy or 0) - (model.chosen.accuracy or 0)) for model in document.models
     ]
-    instructions = ", ".join(document.instructions)
     return (
         f"Median latency of a call, one call after the other, {document.seconds:g} s for each candidate in each round, "
         f"in turns. The median speed-up is {statistics.median(gains):.2f}x, the largest {max(gains):.2f}x, over "
         f"{len(gains)} files; 8-bit integers are chosen for {in_eight_bits} of the {single} in single precision, and the "
-        f"largest loss of accuracy is {max(0.0, *lost):.2f} points. Measured on {document.environment.description} "
-        f"({instructions}); {versions(document.environment, ('onnxruntime-gpu', 'onnxruntime'))}."
+        f"largest loss of accuracy is {max(0.0, *lost):.2f} points. Measured on {document.environment.description}; "
+        f"{versions(document.environment, ('onnxruntime-gpu', 'onnxruntime'))}."
     )

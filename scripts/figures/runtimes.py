@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.goals import LARGE_MACS, OVER_FLOOR, OVER_OPENVINO
-from scripts.figures.sources import Results, environment_of, of_kind, processor, versions
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, versions
 from vision_zoo.core.tables import markdown
 
 
@@ -30,7 +30,7 @@ def _parts(document: dict[str, Any]) -> list[str]:
     far = sum(row["over_floor"] > OVER_FLOOR for row in large)
     environment = environment_of(document)
     how = (
-        f"Median latency of one image on one thread of {processor(document)}, {document['seconds']:g} s for each engine, "
+        f"Median latency of one image on one thread of {hardware(document)}, {document['seconds']:g} s for each engine, "
         f"in turn in one run, with {versions(environment, ('onnxruntime-gpu', 'onnxruntime', 'openvino'))}. {slower} of "
         f"{len(rows)} files take more than {OVER_OPENVINO:g} times as long as in OpenVINO; {far} of the {len(large)} "
         "files of more than 5 million multiply-accumulate operations (MACs) take more than twice their floor."

@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmarks.goals import CPU_OVER_RAW_ASGI, WORKERS_OVER_ONE
-from scripts.figures.sources import Results, environment_of, hardware, of_kind, processor, versions
+from scripts.figures.sources import Results, environment_of, hardware, of_kind, versions
 from vision_zoo.benchmark.pictures import PALETTE, svg
 from vision_zoo.core.tables import markdown
 
@@ -66,7 +66,7 @@ def _cpu_parts(document: dict[str, Any]) -> list[str]:
     how = (
         f"CPU time of all threads of the server per request of `{document['model']}`, eight connections; medians of "
         f"{first['rounds']} rounds of {first['requests']:,} requests, both servers in turn, on the same machine: "
-        f"{processor(document)}. With {versions(environment_of(document))}."
+        f"{hardware(document)}. With {versions(environment_of(document))}."
     )
     return [markdown(rows), how]
 
@@ -91,7 +91,7 @@ def _load_parts(document: dict[str, Any]) -> list[str]:
         f"{_listed(held['rounds_p99_ms'])} ms (goal: {held['goal_p99_ms']:.0f} ms)."
     )
     where = (
-        f"`{document['model']}` unless another is named, client and server on the same {processor(document)}. "
+        f"`{document['model']}` unless another is named, client and server on the same {hardware(document)}. "
         f"With {versions(environment_of(document))}."
     )
     rows = [

@@ -45,11 +45,6 @@ def hardware(document: dict[str, Any]) -> str:
     return environment_of(document).description
 
 
-def processor(document: dict[str, Any]) -> str:
-    """The hardware with the vector instructions that decide how fast models are."""
-    return f"{hardware(document)} ({', '.join(document['instructions'])})"
-
-
 def versions(environment: Environment, shown: Sequence[str] = _VERSIONS_SHOWN) -> str:
     """`torch 2.15.0, onnx 1.23.2`: those that results depend on."""
     found = environment.versions

@@ -86,12 +86,11 @@ def _latency(measured: LatencyRatios) -> str:
     ratios = [model.ratio for model in measured.models]
     slowest = max(measured.models, key=lambda model: model.ratio)
     rounds, calls = (min(getattr(model, name) for model in measured.models) for name in ("rounds", "calls"))
-    where = f"{measured.environment.description}, {', '.join(measured.instructions)}"
     return (
         f"A temperature in the graph multiplies the latency of one image by {min(ratios):.3f} to {max(ratios):.3f} "
         f"(`{slowest.model}`), median {median(ratios):.3f}, over {len(ratios)} models: one thread, single calls in turns "
         f"with the file without it, in {rounds} rounds with new sessions and {calls:,} calls or more of each. Measured "
-        f"on {where}; {versions(measured.environment, _READ_WITH)}."
+        f"on {measured.environment.description}; {versions(measured.environment, _READ_WITH)}."
     )
 
 

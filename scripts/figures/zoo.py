@@ -1,7 +1,6 @@
 """The shipped models: accuracy, size, latency."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from scripts.figures.sources import Results, environment_of, of_kind, read_as, versions
@@ -17,7 +16,7 @@ _COPIES = "¹ Re-encoded images: CIFAR-10 as JPEG with chroma subsampling, Image
 def picture(results: Results) -> str:
     """Plot the accuracy of the shipped models against their latency, as SVG."""
     (document, *_) = read_as(results, "zoo", ZooResult)
-    title = f"The shipped models, one thread of {document.hardware}"
+    title = f"The shipped models, one thread of {document.environment.description}"
     points = [point_of(row) for row in document.rows_of_one_image().values()]
     return svg(accuracy_against_latency(points, title=title), seed="zoo", text_as_paths=True)
 
@@ -31,7 +30,7 @@ def front(results: Results) -> str:
         rows += [_short_row(entry, document) for entry in _front(models, document.rows_of_one_image())]
     how = (
         "Test accuracy of the exported file in ONNX Runtime; median latency of one image on one thread of "
-        f"{document.hardware}. {_COPIES}"
+        f"{document.environment.description}. {_COPIES}"
     )
     return f"{markdown(rows)}\n\n{how}"
 
@@ -88,20 +87,13 @@ def table(results: Results) -> str:
         how = (
             "Accuracy of the exported file on the whole test split, in ONNX Runtime, from one training run each. "
             "Latency of one image, from pixels to probabilities, on one thread of "
-            f"{document.hardware}, over {min(calls):,} to {max(calls):,} calls. The last column is "
+            f"{document.environment.description}, over {min(calls):,} to {max(calls):,} calls. The last column is "
             "the latency of eager torch relative to that of ONNX Runtime, measured alternately. The floor is defined in "
-            "[a section below](#other-runtimes-and-the-floor); that column is from another run"
-            f"{_floors_where(measured_floors)}. "
+            "[a section below](#other-runtimes-and-the-floor); that column is from another run. "
             f"With {versions(document.environment)}."
         )
         parts += [markdown(rows), how, _COPIES]
     return "\n\n".join(parts)
-
-
-def _floors_where(documents: Sequence[dict[str, Any]]) -> str:
-    """Which instructions the floors were measured with; latencies beside them may be of other ones."""
-    found = [", ".join(document["instructions"]) for document in documents]
-    return f" with {' and '.join(found)}, whose latencies differ from those in this table" if found else ""
 
 
 def _floor_documents(results: Results, document: ZooResult) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +19,13 @@ PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime-gpu", "onnxruntime", "n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """A machine; `gpu` is the one that was used. Where something was trained: its `device` and torch's `threads`."""
+    """A machine; `gpu` is the one that was used. Where something was trained: its `device` and torch's `threads`.
+
+    `instructions` are the vector instructions of the processor, None where they were not kept.
+    """
 
     cpu: str
+    instructions: Sequence[str] | None = None
     gpu: str | None = None
     cores: int
     memory_gib: float | None
@@ -34,8 +38,9 @@ class Environment:
 
     @property
     def description(self) -> str:
-        """The GPU where one was used, else the CPU and its cores."""
-        return self.gpu or f"{self.cpu}, {self.cores} cores"
+        """The GPU where one was used, else the CPU, the most capable of its vector instructions, and its cores."""
+        capable = f" ({self.instructions[-1]})" if self.instructions else ""
+        return self.gpu or f"{self.cpu}{capable}, {self.cores} cores"
 
     @property
     def folder_name(self) -> str:
@@ -47,6 +52,7 @@ def describe() -> Environment:
     """Describe this machine."""
     return Environment(
         cpu=cpu_model(),
+        instructions=vector_instructions(),
         cores=usable_cores(),
         memory_gib=_memory_gib(),
         machine=platform.machine(),

@@ -76,10 +76,9 @@ class LatencyRatio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRatios:
-    """Latency of one image on one thread; `instructions` are the vector instructions of the processor."""
+    """Latency of one image on one thread."""
 
     environment: Environment
-    instructions: Sequence[str]
     models: Sequence[LatencyRatio] = ()
 
 
@@ -149,16 +148,11 @@ class OptimizedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizeResult:
-    """The shipped files, optimized for one machine.
-
-    `instructions` are the vector instructions of the processor; each candidate was timed for `seconds` a batch size and
-    round.
-    """
+    """The shipped files, optimized for one machine: each candidate was timed for `seconds` a batch size and round."""
 
     schema: Literal[2] = 2
     kind: Literal["optimize"] = "optimize"
     environment: Environment
-    instructions: Sequence[str]
     batch_sizes: Sequence[int]
     seconds: float
     models: Sequence[OptimizedModel] = ()

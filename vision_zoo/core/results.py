@@ -208,20 +208,13 @@ class ZooModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZooResult:
-    """The shipped files; `instructions` are the vector instructions of the processor, none where they were not kept."""
+    """The shipped files."""
 
     schema: Literal[2] = SCHEMA_VERSION
     kind: Literal["zoo"] = "zoo"
     environment: Environment
-    instructions: Sequence[str] = ()
     models: Sequence[ZooModel] = ()
     benchmark: Sequence[BenchmarkRow] = ()
-
-    @property
-    def hardware(self) -> str:
-        """The machine, with its vector instructions where they were kept."""
-        kept = f" ({', '.join(self.instructions)})" if self.instructions else ""
-        return self.environment.description + kept
 
     def rows_of_one_image(self) -> dict[str, BenchmarkRow]:
         """`rows_of_one_image` of the benchmark."""

@@ -182,7 +182,7 @@ def _training(metadata: Metadata, settings: Mapping[str, Any] | None) -> str:
 
 def _figures(session: Session, results_dir: Path | None) -> str:
     rows = [
-        {"hardware": document.hardware, **_figure_row(row)}
+        {"hardware": document.environment.description, **_figure_row(row)}
         for document, row in ([] if results_dir is None else _measured(session, results_dir))
     ]
     own = (

@@ -40,7 +40,7 @@ def shipped(sessions: Sequence[Session]) -> tuple[list[Row], str]:
                 row = row_of_file(document.benchmark, session.name, size=session.size, test_accuracy=accuracy)
                 known.append(_row(session, row.p50_ms, row.p99_ms) if row else _row(session, None, None))
             if any(row["p50 ms"] is not None for row in known):
-                where = document.hardware
+                where = document.environment.description
                 return known, f"Measured on {where}, one image at a time, one thread."
     return [_row(session, None, None) for session in sessions], _NOT_MEASURED
 
