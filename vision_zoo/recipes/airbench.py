@@ -19,6 +19,20 @@ _SETTINGS: dict[str, Any] = {
     "precision": "bf16",
 }
 
+_MNIST = Recipe(
+    name="airbench-mnist",
+    title="A modern small network: MNIST",
+    dataset="mnist",
+    mean=(0.1307,),
+    std=(0.3081,),
+    architecture_arguments={"widths": [32, 64, 64], "patch": 3},
+    parameters=144_884,
+    epochs=15,
+    label_smoothing=0.1,
+    augmentation=Augmentation(rotation=10, shift=2),
+    **_SETTINGS,
+)
+
 _CIFAR10 = Recipe(
     name="airbench-cifar10",
     title="A modern small network: CIFAR-10",
@@ -60,18 +74,12 @@ _MUON: dict[str, Any] = {
 }
 
 RECIPES = (
-    Recipe(
-        name="airbench-mnist",
-        title="A modern small network: MNIST",
-        dataset="mnist",
-        mean=(0.1307,),
-        std=(0.3081,),
-        architecture_arguments={"widths": [32, 64, 64], "patch": 3},
-        parameters=144_884,
-        epochs=15,
-        label_smoothing=0.1,
-        augmentation=Augmentation(rotation=10, shift=2),
-        **_SETTINGS,
+    _MNIST,
+    _MNIST.override(
+        name="airbench_muon-mnist",
+        title="A modern small network: MNIST, with Muon",
+        epochs=20,
+        **_MUON,
     ),
     Recipe(
         name="airbench-fashion_mnist",
@@ -106,6 +114,14 @@ RECIPES = (
         parameters=4_606_520,
         epochs=64,
         **_REGULARISED,
+    ),
+    _CIFAR10.override(
+        name="airbench_large_muon-cifar10",
+        title="A modern small network: CIFAR-10, wider, in 16 epochs, with Muon",
+        architecture_arguments={"widths": [128, 384, 384]},
+        parameters=4_606_520,
+        epochs=16,
+        **(_REGULARISED | _MUON),
     ),
     Recipe(
         name="airbench-imagenette_rgb",
