@@ -20,6 +20,7 @@ OVER_OPENVINO, OVER_FLOOR, LARGE_MACS = 1.15, 2.0, 5_000_000
 BESIDE_OTHERS = 2.5
 _SMALL_OVER_FLOOR = dict.fromkeys(("small_cnn-mnist", "lenet-fashion_mnist", "basic_cnn-mnist"), 3.0)
 _STEP_OVER_FLOOR, _LONG_STEP_MS = 1.5, 5.0
+_BF16_SPEEDUP = {"simple_cnn-mnist": 1.6, "airbench-cifar10": 1.9}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ def step_over_floor(recipe: str, measured: Mapping[str, Any]) -> float | None:
 def beside_over_alone(seconds: Mapping[str, Sequence[float]]) -> list[float]:
     """The ratio of each round's seconds beside busy loops and alone."""
     return [slow / fast for fast, slow in zip(seconds["alone"], seconds["beside"], strict=True)]
+
+
+def bf16_speedups(measured: Mapping[str, Any]) -> list[float]:
+    """How many times as fast as in single precision each round's steps were in bfloat16."""
+    times = measured["step_ms"]
+    return [slow / fast for slow, fast in zip(times["fp32"], times["bf16"], strict=True)]
 
 
 def goals(document: Mapping[str, Any]) -> Iterator[Goal]:
@@ -103,12 +110,20 @@ def _beside_others(document: Mapping[str, Any]) -> Iterator[Goal]:
         yield Goal(what, statistics.median(beside_over_alone(seconds)), BESIDE_OTHERS)
 
 
+def _precision(document: Mapping[str, Any]) -> Iterator[Goal]:
+    for recipe, measured in document["recipes"].items():
+        if recipe in _BF16_SPEEDUP:
+            what = f"bf16 training steps over fp32, {recipe}"
+            yield Goal(what, statistics.median(bf16_speedups(measured)), _BF16_SPEEDUP[recipe], least=True)
+
+
 _GOALS: dict[str, Callable[[Mapping[str, Any]], Iterator[Goal]]] = {
     "server_cpu": _server_cpu,
     "server_load": _server_load,
     "runtimes": _runtimes,
     "training": _training,
     "training_beside_others": _beside_others,
+    "training_precision": _precision,
 }
 
 

@@ -60,6 +60,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "training": training.table,
     "training_beside_others": training.beside_others,
     "training_profile": training.step_profile,
+    "training_precision": training.precision,
     "gpu": gpu.table,
     "modern": modern.table,
     "own_folder": own_folder.comparisons,

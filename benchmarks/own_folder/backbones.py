@@ -1,7 +1,8 @@
 """What 8-bit integers cost and gain on pretrained features: `results/<environment>/own_folder_backbones.json`.
 
 A dense layer is solved on the frozen features of 50 CIFAR-10 images a class. The network is exported in single precision
-and in 8-bit integers, calibrated on those images; both files classify the same 1,000 test images, and are timed in turn,
+and in 8-bit integers, calibrated on those images, with weights of all 8 bits on processors with VNNI and of 7 bits on
+others, as `vision-zoo optimize` chooses them; both files classify the same 1,000 test images, and are timed in turn,
 one image at a time on one thread. `efficientnet_lite0` is measured at several resolutions, to which images are scaled
 inside the file.
 
@@ -89,7 +90,7 @@ def measured(
     """Export, score and time a network in both precisions."""
     classifier = fitted(*BACKBONES[name], train, data_dir)
     content = to_onnx(classifier, find_dataset(DATASET).input.shape)
-    files = {"fp32": content, "int8": to_precision(content, "int8", train)}
+    files = {"fp32": content, "int8": to_precision(content, "int8", train, full_range=has_vnni())}
     options = onnx_runtime.session_options()
     sessions = {precision: onnx_runtime.make_session(file, options) for precision, file in files.items()}
     scores = {precision: right(session, test) for precision, session in sessions.items()}

@@ -2,7 +2,7 @@
 
     python -m benchmarks.training.step_profile [RECIPE…] [--rounds 3] [--threads 1]
 
-Each round times a recipe's steps without the profiler, a large matrix product beside them for the floor, and then
+Each round times a recipe's steps without the profiler, a large matrix product in their precision for the floor, and then
 profiles as many steps with torch's. The profiler adds some microseconds to every operation, so shares are of profiled
 time, and times are not.
 """
@@ -18,7 +18,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.training.command import keep, parser
-from benchmarks.training.workload import Prepared, Workload, matrix_rate, prepare
+from benchmarks.training.workload import TYPES, Prepared, Workload, matrix_rate, prepare
 from vision_zoo.core.errors import VisionZooError
 from vision_zoo.training.augment import draw
 from vision_zoo.training.classifier import count_macs
@@ -30,7 +30,7 @@ from vision_zoo.training.step import EagerStep
 
 _RECIPES = (
     "simple_cnn-mnist", "small_cnn-mnist", "lenet-fashion_mnist", "basic_cnn-mnist", "patch_lstm-mnist",
-    "row_lstm-mnist", "mobilenet-mnist", "vit-mnist", "bn_cnn-fashion_mnist",
+    "row_lstm-mnist", "mobilenet-mnist", "vit-mnist", "bn_cnn-fashion_mnist", "airbench-cifar10",
 )  # fmt: skip
 KINDS = {
     "convolution": ("conv",),
@@ -75,7 +75,7 @@ def shares(times: Iterable[tuple[str, float]]) -> dict[str, float]:
     return {kind: seconds / sum(spent.values()) for kind, seconds in spent.items()}
 
 
-def _stepper(prepared: Prepared) -> Callable[[int], None]:
+def stepper(prepared: Prepared) -> Callable[[int], None]:
     """Takes so many steps of the recipe's training."""
     classifier, recipe = prepared.classifier, prepared.recipe
     apply_speedups(classifier.network, prepared.device)
@@ -97,7 +97,8 @@ def _stepper(prepared: Prepared) -> Callable[[int], None]:
     return take
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def seconds_of(work: Callable[[], None]) -> float:
+    """How long `work` takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -108,14 +109,15 @@ def measure(prepared: Prepared, rounds: int, seconds: float = 3.0) -> dict[str, 
 
     The steps of one round take about so many `seconds`.
     """
-    take = _stepper(prepared)
+    take = stepper(prepared)
     take(3)
-    steps = max(3, round(seconds / (_seconds(lambda: take(3)) / 3)))
+    steps = max(3, round(seconds / (seconds_of(lambda: take(3)) / 3)))
     operations = 6 * count_macs(prepared.classifier, prepared.dataset) * prepared.recipe.batch_size
+    dtype = TYPES[prepared.recipe.precision]
     step_ms, floor_ms, found = [], [], []
     for _ in range(rounds):
-        step_ms.append(1e3 * _seconds(lambda: take(steps)) / steps)
-        floor_ms.append(1e3 * operations / matrix_rate(prepared.device, seconds=seconds / 3))
+        step_ms.append(1e3 * seconds_of(lambda: take(steps)) / steps)
+        floor_ms.append(1e3 * operations / matrix_rate(prepared.device, seconds=seconds / 3, dtype=dtype))
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
             take(steps)
         found.append(shares((row.key, row.self_cpu_time_total) for row in profiled.key_averages()))
@@ -137,7 +139,7 @@ def main() -> None:
     keep_freed_memory()
     for name in options.recipes:
         try:
-            prepared = prepare(Workload(name, 6400, 1, options.threads), options.data_dir)
+            prepared = prepare(Workload(name, 6400, 1, options.threads), options.data_dir, plain=False)
         except VisionZooError as error:
             sys.exit(f"error: {error}")
         measured = measure(prepared, options.rounds)

@@ -18,6 +18,8 @@ from vision_zoo.training.classifier import ImageClassifier, build_classifier, co
 from vision_zoo.training.device import choose_device, wait_for
 from vision_zoo.training.weights import load_pretrained
 
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -60,16 +62,17 @@ class Measurement:
         return asdict(self)
 
 
-def prepare(workload: Workload, data_dir: Path | None) -> Prepared:
+def prepare(workload: Workload, data_dir: Path | None, *, plain: bool = True) -> Prepared:
     """Load the data and build the network from the recipe's seed. Images are taken at even distances.
 
     Raises:
-        UsageError: the recipe uses something that the other loops have not.
+        UsageError: it is to be `plain`, and the recipe uses something that the other loops have not.
     """
     torch.set_num_threads(workload.threads)
     device = choose_device(workload.device)
     recipe = find_recipe(workload.recipe)
-    _require_plain(recipe)
+    if plain:
+        _require_plain(recipe)
     recipe = recipe.replace(epochs=workload.epochs, max_steps=None, max_minutes=None)
     dataset = find_dataset(recipe.data.dataset)
     splits = dataset.load(data_dir)
@@ -113,10 +116,10 @@ def work(workload: Workload, prepared: Prepared) -> float:
     return float(forward * (3 * workload.images + workload.images // 6) * workload.epochs)
 
 
-def matrix_rate(device: torch.device, *, seconds: float = 2.0) -> float:
-    """Floating-point operations a second that this process reaches in a large matrix product in single precision."""
+def matrix_rate(device: torch.device, *, seconds: float = 2.0, dtype: torch.dtype = torch.float32) -> float:
+    """Floating-point operations a second that this process reaches in a large matrix product of `dtype`."""
     size = 1024 if device.type == "cpu" else 8192
-    left, right = (torch.randn(size, size, device=device) for _ in range(2))
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     left @ right
     wait_for(device)
     done, started = 0, time.perf_counter()

@@ -131,9 +131,9 @@ def backbones(results: Results) -> str:
     """A row for every pretrained network: accuracy and latency in single precision and in 8-bit integers."""
     parts = []
     for document in read_as(results, "own_folder_backbones", BackbonesResult):
-        instructions = "with" if document.vnni else "without"
+        instructions = "with VNNI and 8-bit weights" if document.vnni else "without VNNI, with 7-bit weights"
         where = (
-            f"Measured on {document.environment.description}, {instructions} VNNI; "
+            f"Measured on {document.environment.description}, {instructions}; "
             f"{versions(document.environment)}."
         )
         parts += [markdown([_quantised(row) for row in document.rows]), where]

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.goals import beside_over_alone, step_over_floor
+from benchmarks.goals import beside_over_alone, bf16_speedups, step_over_floor
 from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
 from vision_zoo.core.results import RecipeResult, SeedResult
@@ -97,6 +97,36 @@ def step_profile(results: Results) -> str:
             f"medians of {document['rounds']} rounds. Shares are of the time that torch's profiler counts. *Products "
             "over floor*: the time of convolutions and matrix products alone, at their share of the step, over the "
             "recipe's arithmetic at the speed of a large matrix product."
+        )
+        parts += [markdown(rows), how]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def precision(results: Results) -> str:
+    """What bfloat16 gains in a training step, and in a large matrix product."""
+    parts = []
+    for document in of_kind(results, "training_precision"):
+        rows = []
+        for name, measured in document["recipes"].items():
+            steps, rates = measured["step_ms"], measured["matrix_gflops"]
+            gains = bf16_speedups(measured)
+            product = statistics.median(
+                fast / slow for slow, fast in zip(rates["fp32"], rates["bf16"], strict=True)
+            )
+            rows.append(
+                {
+                    "recipe": f"`{name}`",
+                    "batch": measured["batch_size"],
+                    "fp32, ms": f"{statistics.median(steps['fp32']):.1f}",
+                    "bf16, ms": f"{statistics.median(steps['bf16']):.1f}",
+                    "gain": f"{statistics.median(gains):.2f}x ({min(gains):.2f} to {max(gains):.2f})",
+                    "gain of a matrix product": f"{product:.2f}x",
+                }
+            )
+        how = (
+            f"Steps in both precisions in turn, on {hardware(document)}, "
+            f"{counted(document['environment']['threads'], 'thread')}, with {versions(environment_of(document))}: "
+            f"medians of {document['rounds']} rounds."
         )
         parts += [markdown(rows), how]
     return "\n\n".join(parts) or "Not measured yet."

@@ -12,7 +12,8 @@ from vision_zoo.core import json_file
 _KEPT = [
     path
     for path in sorted((ROOT / "results").glob("*/*.json"))
-    if path.stem in ("server_cpu", "server_load", "runtimes", "training", "training_beside_others")
+    if path.stem
+    in ("server_cpu", "server_load", "runtimes", "training", "training_beside_others", "training_precision")
 ]
 
 
@@ -30,6 +31,14 @@ def test_kept_results_stand_beside_their_goals(path: Path, capsys: pytest.Captur
     assert all(goal.reached >= 0 for goal in found)
     print_goals(path)
     assert capsys.readouterr().out.splitlines() == [str(goal) for goal in found]
+
+
+def test_bfloat16_is_compared_round_by_round() -> None:
+    measured = {"step_ms": {"fp32": [3.0, 8.0, 4.0], "bf16": [2.0, 4.0, 2.5]}}
+    (found,) = goals(
+        {"kind": "training_precision", "recipes": {"simple_cnn-mnist": measured, "other": measured}}
+    )
+    assert (found.reached, found.limit, found.is_met) == (1.6, 1.6, True)
 
 
 def test_other_results_have_none() -> None:
