@@ -264,6 +264,15 @@ def test_takes_the_images_of_every_dataset(name: str, dataset: str) -> None:
     assert logits.shape == (2, len(data.labels))
 
 
+def test_airbench_pools_channels_last() -> None:
+    """Else a third of a step on a CPU is pooling."""
+    network = _build("airbench")
+    assert isinstance(network, Airbench)
+    pooled = network.features[:4](torch.rand(2, 1, 28, 28))
+    assert pooled.is_contiguous(memory_format=torch.channels_last)
+    assert not pooled.is_contiguous()
+
+
 def test_airbench_whitens_the_patches_of_training_images() -> None:
     torch.manual_seed(0)
     network = Airbench(channels=3, image_size=32, classes=10)

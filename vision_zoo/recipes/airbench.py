@@ -77,8 +77,11 @@ RECIPES = (
     _MNIST,
     _MNIST.override(
         name="airbench_muon-mnist",
-        title="A modern small network: MNIST, with Muon",
-        epochs=20,
+        title="A modern small network: MNIST, wider, with Muon",
+        architecture_arguments={"widths": [64, 128, 128], "patch": 3},
+        parameters=566_068,
+        epochs=25,
+        augmentation=Augmentation(rotation=15, shift=2),
         **_MUON,
     ),
     Recipe(
