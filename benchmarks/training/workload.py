@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vision_zoo.architectures.onednn import linear
 from vision_zoo.core.choices import DeviceName
 from vision_zoo.core.errors import UsageError
 from vision_zoo.data import find_dataset
@@ -117,14 +118,17 @@ def work(workload: Workload, prepared: Prepared) -> float:
 
 
 def matrix_rate(device: torch.device, *, seconds: float = 2.0, dtype: torch.dtype = torch.float32) -> float:
-    """Floating-point operations a second that this process reaches in a large matrix product of `dtype`."""
+    """Floating-point operations a second that this process reaches in a large matrix product of `dtype`.
+
+    Whether MKL computes it or oneDNN is chosen as in training.
+    """
     size = 1024 if device.type == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    left @ right
+    linear(left, right, None, training=True)
     wait_for(device)
     done, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        left @ right
+        linear(left, right, None, training=True)
         wait_for(device)
         done += 1
     return 2 * size**3 * done / (time.perf_counter() - started)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vision_zoo.architectures.onednn import linear
 from vision_zoo.core.errors import UsageError
 
 _PATCH, _DIM, _DEPTH, _HEADS, _MLP_RATIO = 7, 128, 4, 4, 4
@@ -13,7 +14,7 @@ class Attention(nn.MultiheadAttention):
     """torch's multi-head self-attention over `[batch, tokens, dim]` with its own initialisation, in fewer copies."""
 
     def forward(self, tokens: Tensor) -> Tensor:  # type: ignore[override]
-        projected = functional.linear(tokens, self.in_proj_weight, self.in_proj_bias)
+        projected = linear(tokens, self.in_proj_weight, self.in_proj_bias, training=self.training)
         by_head = projected.reshape(-1, tokens.shape[1], 3, self.num_heads, self.head_dim)
         query, key, value = by_head.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = functional.scaled_dot_product_attention(

@@ -99,22 +99,27 @@ def _cores_of_quota(path: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
 
 def cpu_model() -> str:
     """The processor's name as the system gives it, `unknown` where it gives none."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    return _cpuinfo("model name") or platform.processor() or "unknown"
+
+
+def cpu_vendor() -> str:
+    """The processor's maker as Linux names it, `GenuineIntel` or `AuthenticAMD`; empty where it is not told."""
+    return _cpuinfo("vendor_id")
 
 
 def vector_instructions() -> list[str]:
     """Those of the processor that decide how fast small models are, as Linux names them; empty where it is not told."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return []
-    flags = next((line.split() for line in text.splitlines() if line.startswith(("flags", "Features"))), [])
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return [name for name in _VECTOR_INSTRUCTIONS if name in flags]
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first processor; empty where it says nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.split(":")[0].strip() == field), "")
 
 
 def has_vnni() -> bool:
