@@ -40,6 +40,7 @@ KINDS = {
         "addmm",
         "baddbmm",
         "mkldnn_linear",
+        "linear_pointwise",
         "attention",
         "lstm",
         "mkldnn_rnn",
@@ -112,7 +113,11 @@ def measure(prepared: Prepared, rounds: int, seconds: float = 3.0) -> dict[str, 
     take = stepper(prepared)
     take(3)
     steps = max(3, round(seconds / (seconds_of(lambda: take(3)) / 3)))
-    operations = 6 * count_macs(prepared.classifier, prepared.dataset) * prepared.recipe.batch_size
+    views = (
+        2 if prepared.recipe.test_time_flip else 1
+    )  # of a picture that is classified, not of one trained on
+    macs = count_macs(prepared.classifier, prepared.dataset) / views
+    operations = 6 * macs * prepared.recipe.batch_size
     dtype = TYPES[prepared.recipe.precision]
     step_ms, floor_ms, found = [], [], []
     for _ in range(rounds):

@@ -11,6 +11,7 @@ def test_operations_belong_to_the_kind_that_their_names_say() -> None:
         "aten::convolution_backward": "convolution",
         "aten::mkldnn_convolution": "convolution",
         "aten::addmm": "matrix product",
+        "mkldnn::_linear_pointwise": "matrix product",
         "aten::mkldnn_rnn_layer": "matrix product",
         "aten::max_pool2d_with_indices": "pooling",
         "aten::native_batch_norm": "normalisation",
