@@ -118,14 +118,6 @@ RECIPES = (
         epochs=64,
         **_REGULARISED,
     ),
-    _CIFAR10.override(
-        name="airbench_large_muon-cifar10",
-        title="A modern small network: CIFAR-10, wider, in 16 epochs, with Muon",
-        architecture_arguments={"widths": [128, 384, 384]},
-        parameters=4_606_520,
-        epochs=16,
-        **(_REGULARISED | _MUON),
-    ),
     Recipe(
         name="airbench-imagenette_rgb",
         title="A modern small network: Imagenette in colour, 64 x 64",
