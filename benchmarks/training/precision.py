@@ -7,7 +7,6 @@ in both, which gives the most that bfloat16 can gain on this processor. Only pro
 """
 
 import statistics
-import sys
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -15,10 +14,8 @@ from typing import Any
 from benchmarks.goals import print_goals
 from benchmarks.training.command import keep, parser
 from benchmarks.training.step_profile import seconds_of, stepper
-from benchmarks.training.workload import TYPES, Prepared, Workload, matrix_rate, prepare
-from vision_zoo.core.errors import VisionZooError
+from benchmarks.training.workload import TYPES, Prepared, each_on_cpu, matrix_rate
 from vision_zoo.training.device import describe_environment
-from vision_zoo.training.speedups import keep_freed_memory
 
 _RECIPES = ("simple_cnn-mnist", "airbench-cifar10", "airbench_large-cifar10")
 
@@ -60,14 +57,7 @@ def measure(prepared: dict[str, Prepared], rounds: int, seconds: float = 4.0) ->
 
 def main() -> None:
     options = parser(__doc__, recipes=_RECIPES, rounds=5).parse_args()
-    if options.device != "cpu":
-        sys.exit("error: this compares steps on a CPU; see benchmarks.training.gpu_steps for a GPU")
-    keep_freed_memory()
-    for name in options.recipes:
-        try:
-            one = prepare(Workload(name, 6400, 1, options.threads), options.data_dir, plain=False)
-        except VisionZooError as error:
-            sys.exit(f"error: {error}")
+    for name, one in each_on_cpu(options):
         measured = measure(in_both(one), options.rounds)
         path = keep("training_precision", describe_environment(one.device), {}, name, measured, options)
         medians = {precision: statistics.median(found) for precision, found in measured["step_ms"].items()}

@@ -8,7 +8,6 @@ time, and times are not.
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -18,14 +17,13 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.training.command import keep, parser
-from benchmarks.training.workload import TYPES, Prepared, Workload, matrix_rate, prepare
-from vision_zoo.core.errors import VisionZooError
+from benchmarks.training.workload import TYPES, Prepared, each_on_cpu, matrix_rate
 from vision_zoo.training.augment import draw
 from vision_zoo.training.classifier import count_macs
 from vision_zoo.training.device import describe_environment
 from vision_zoo.training.loader import Loader
 from vision_zoo.training.optim import build_optimizer
-from vision_zoo.training.speedups import apply_speedups, keep_freed_memory
+from vision_zoo.training.speedups import apply_speedups
 from vision_zoo.training.step import EagerStep
 
 _RECIPES = (
@@ -139,14 +137,7 @@ def main() -> None:
     made = parser(__doc__, recipes=_RECIPES, rounds=3)
     made.set_defaults(threads=1)
     options = made.parse_args()
-    if options.device != "cpu":
-        sys.exit("error: the profile is of steps on a CPU; see benchmarks.training.gpu_steps for a GPU")
-    keep_freed_memory()
-    for name in options.recipes:
-        try:
-            prepared = prepare(Workload(name, 6400, 1, options.threads), options.data_dir, plain=False)
-        except VisionZooError as error:
-            sys.exit(f"error: {error}")
+    for name, prepared in each_on_cpu(options):
         measured = measure(prepared, options.rounds)
         path = keep("training_profile", describe_environment(prepared.device), {}, name, measured, options)
         print(name, f"{statistics.median(measured['step_ms']):.2f} ms", measured["shares"], flush=True)

@@ -1,8 +1,10 @@
 """What every runner trains: a recipe's first images, for some epochs, with an evaluation after each."""
 
+import argparse
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,15 +12,17 @@ import torch
 
 from vision_zoo.architectures.onednn import linear
 from vision_zoo.core.choices import DeviceName
-from vision_zoo.core.errors import UsageError
+from vision_zoo.core.errors import UsageError, VisionZooError
 from vision_zoo.data import find_dataset
 from vision_zoo.data.dataset import Dataset, Split
 from vision_zoo.recipes import find_recipe
 from vision_zoo.recipes.recipe import Recipe
 from vision_zoo.training.classifier import ImageClassifier, build_classifier, count_macs
 from vision_zoo.training.device import choose_device, wait_for
+from vision_zoo.training.speedups import keep_freed_memory
 from vision_zoo.training.weights import load_pretrained
 
+_IMAGES = 6400
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -89,6 +93,18 @@ def prepare(workload: Workload, data_dir: Path | None, *, plain: bool = True) ->
         splits.test.spread(max(1, workload.images // 6)),
         classifier.to(device),
     )
+
+
+def each_on_cpu(options: argparse.Namespace) -> Iterator[tuple[str, Prepared]]:
+    """The recipes of a benchmark of steps on a CPU, by name. What is wrong with the options ends the process."""
+    if options.device != "cpu":
+        sys.exit("error: this times steps on a CPU; see benchmarks.training.gpu_steps for a GPU")
+    keep_freed_memory()
+    for name in options.recipes:
+        try:
+            yield name, prepare(Workload(name, _IMAGES, 1, options.threads), options.data_dir, plain=False)
+        except VisionZooError as error:
+            sys.exit(f"error: {error}")
 
 
 def _require_plain(recipe: Recipe) -> None:

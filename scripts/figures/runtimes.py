@@ -31,8 +31,8 @@ def _parts(document: dict[str, Any]) -> list[str]:
     environment = environment_of(document)
     how = (
         f"Median latency of one image on one thread of {hardware(document)}, {document['seconds']:g} s for each engine, "
-        f"in turn in one run, with {versions(environment, ('onnxruntime-gpu', 'onnxruntime', 'openvino'))}. {slower} of "
-        f"{len(rows)} files take more than {OVER_OPENVINO:g} times as long as in OpenVINO; {far} of the {len(large)} "
-        "files of more than 5 million multiply-accumulate operations (MACs) take more than twice their floor."
+        f"in turn in one run, with {versions(environment, ('onnxruntime-gpu', 'onnxruntime', 'openvino'))}. Files "
+        f"that take more than {OVER_OPENVINO:g} times as long as in OpenVINO: {slower} of {len(rows)}; more than twice "
+        f"their floor: {far} of the {len(large)} of more than 5 million multiply-accumulate operations (MACs)."
     )
     return [markdown(rows), how]
