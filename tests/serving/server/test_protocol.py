@@ -194,7 +194,8 @@ def test_statistics_count_what_was_done(
     for part in ("success", "queue", "compute_input", "compute_infer", "compute_output"):
         then, now = before["inference_stats"][part], after["inference_stats"][part]
         assert now["count"] - then["count"] == 3
-        assert now["ns"] > then["ns"]
+        # What is answered where it has arrived waits in no queue.
+        assert now["ns"] > then["ns"] or (part == "queue" and now["ns"] == then["ns"])
     assert after["inference_stats"]["fail"] == before["inference_stats"]["fail"]
     (batch,) = [entry for entry in after["batch_stats"] if entry["batch_size"] == 5]
     assert batch["compute_infer"]["count"] >= 3
