@@ -19,20 +19,6 @@ _SETTINGS: dict[str, Any] = {
     "precision": "bf16",
 }
 
-_MNIST = Recipe(
-    name="airbench-mnist",
-    title="A modern small network: MNIST",
-    dataset="mnist",
-    mean=(0.1307,),
-    std=(0.3081,),
-    architecture_arguments={"widths": [32, 64, 64], "patch": 3},
-    parameters=144_884,
-    epochs=15,
-    label_smoothing=0.1,
-    augmentation=Augmentation(rotation=10, shift=2),
-    **_SETTINGS,
-)
-
 _CIFAR10 = Recipe(
     name="airbench-cifar10",
     title="A modern small network: CIFAR-10",
@@ -74,15 +60,18 @@ _MUON: dict[str, Any] = {
 }
 
 RECIPES = (
-    _MNIST,
-    _MNIST.override(
-        name="airbench_muon-mnist",
-        title="A modern small network: MNIST, wider, with Muon",
-        architecture_arguments={"widths": [64, 128, 128], "patch": 3},
-        parameters=566_068,
-        epochs=25,
-        augmentation=Augmentation(rotation=15, shift=2),
-        **_MUON,
+    Recipe(
+        name="airbench-mnist",
+        title="A modern small network: MNIST",
+        dataset="mnist",
+        mean=(0.1307,),
+        std=(0.3081,),
+        architecture_arguments={"widths": [32, 64, 64], "patch": 3},
+        parameters=144_884,
+        epochs=15,
+        label_smoothing=0.1,
+        augmentation=Augmentation(rotation=10, shift=2),
+        **_SETTINGS,
     ),
     Recipe(
         name="airbench-fashion_mnist",
