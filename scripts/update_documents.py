@@ -61,6 +61,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "training_beside_others": training.beside_others,
     "training_profile": training.step_profile,
     "training_precision": training.precision,
+    "training_speedups": training.speedups,
     "gpu": gpu.table,
     "modern": modern.table,
     "own_folder": own_folder.comparisons,

@@ -102,6 +102,13 @@ def step_profile(results: Results) -> str:
     return "\n\n".join(parts) or "Not measured yet."
 
 
+def _where(document: dict[str, Any]) -> str:
+    return (
+        f", on {hardware(document)}, {counted(document['environment']['threads'], 'thread')}, "
+        f"with {versions(environment_of(document))}: medians of {document['rounds']} rounds."
+    )
+
+
 def precision(results: Results) -> str:
     """What bfloat16 gains in a training step, and in a large matrix product."""
     parts = []
@@ -123,12 +130,29 @@ def precision(results: Results) -> str:
                     "gain of a matrix product": f"{product:.2f}x",
                 }
             )
-        how = (
-            f"Steps in both precisions in turn, on {hardware(document)}, "
-            f"{counted(document['environment']['threads'], 'thread')}, with {versions(environment_of(document))}: "
-            f"medians of {document['rounds']} rounds."
-        )
-        parts += [markdown(rows), how]
+        parts += [markdown(rows), f"Steps in both precisions, in turn{_where(document)}"]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def speedups(results: Results) -> str:
+    """How much faster steps are for each speed-up."""
+    parts = []
+    for document in of_kind(results, "training_speedups"):
+        rows = []
+        for name, measured in document["recipes"].items():
+            fast, slow = measured["step_ms"]["with"], measured["step_ms"]["without"]
+            gains = [without / taken for without, taken in zip(slow, fast, strict=True)]
+            rows.append(
+                {
+                    "speed-up": measured["speedup"],
+                    "recipe": f"`{name}`",
+                    "precision": measured["precision"],
+                    "without, ms": f"{statistics.median(slow):.1f}",
+                    "with, ms": f"{statistics.median(fast):.1f}",
+                    "gain": f"{statistics.median(gains):.2f}x ({min(gains):.2f} to {max(gains):.2f})",
+                }
+            )
+        parts += [markdown(rows), f"Steps with and without, in turn{_where(document)}"]
     return "\n\n".join(parts) or "Not measured yet."
 
 
