@@ -111,9 +111,8 @@ def measure(prepared: Prepared, rounds: int, seconds: float = 3.0) -> dict[str, 
     take = stepper(prepared)
     take(3)
     steps = max(3, round(seconds / (seconds_of(lambda: take(3)) / 3)))
-    views = (
-        2 if prepared.recipe.test_time_flip else 1
-    )  # of a picture that is classified, not of one trained on
+    # A picture that is classified may be seen twice; one that is trained on is not.
+    views = 2 if prepared.recipe.test_time_flip else 1
     macs = count_macs(prepared.classifier, prepared.dataset) / views
     operations = 6 * macs * prepared.recipe.batch_size
     dtype = TYPES[prepared.recipe.precision]
