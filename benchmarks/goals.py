@@ -49,15 +49,9 @@ def step_over_floor(recipe: str, measured: Mapping[str, Any]) -> float | None:
     return _STEP_OVER_FLOOR if step_ms > _LONG_STEP_MS else None
 
 
-def beside_over_alone(seconds: Mapping[str, Sequence[float]]) -> list[float]:
-    """The ratio of each round's seconds beside busy loops and alone."""
-    return [slow / fast for fast, slow in zip(seconds["alone"], seconds["beside"], strict=True)]
-
-
-def bf16_speedups(measured: Mapping[str, Any]) -> list[float]:
-    """How many times as fast as in single precision each round's steps were in bfloat16."""
-    times = measured["step_ms"]
-    return [slow / fast for slow, fast in zip(times["fp32"], times["bf16"], strict=True)]
+def ratios(arms: Mapping[str, Sequence[float]], over: str, under: str) -> list[float]:
+    """Each round's measurement of one arm over that of the other."""
+    return [above / below for above, below in zip(arms[over], arms[under], strict=True)]
 
 
 def goals(document: Mapping[str, Any]) -> Iterator[Goal]:
@@ -107,14 +101,15 @@ def _training(document: Mapping[str, Any]) -> Iterator[Goal]:
 def _beside_others(document: Mapping[str, Any]) -> Iterator[Goal]:
     for name, seconds in document["seconds"].items():
         what = f"training beside {document['loops']} busy loops over alone, {name}"
-        yield Goal(what, statistics.median(beside_over_alone(seconds)), BESIDE_OTHERS)
+        yield Goal(what, statistics.median(ratios(seconds, "beside", "alone")), BESIDE_OTHERS)
 
 
 def _precision(document: Mapping[str, Any]) -> Iterator[Goal]:
     for recipe, measured in document["recipes"].items():
         if recipe in _BF16_SPEEDUP:
             what = f"bf16 training steps over fp32, {recipe}"
-            yield Goal(what, statistics.median(bf16_speedups(measured)), _BF16_SPEEDUP[recipe], least=True)
+            reached = statistics.median(ratios(measured["step_ms"], "fp32", "bf16"))
+            yield Goal(what, reached, _BF16_SPEEDUP[recipe], least=True)
 
 
 _GOALS: dict[str, Callable[[Mapping[str, Any]], Iterator[Goal]]] = {
@@ -129,7 +124,8 @@ _GOALS: dict[str, Callable[[Mapping[str, Any]], Iterator[Goal]]] = {
 
 def print_goals(path: Path) -> None:
     """A line for each goal of the result in `path`."""
-    print(*goals(json_file.read(path, dict)), sep="\n")
+    for goal in goals(json_file.read(path, dict)):
+        print(goal)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.goals import beside_over_alone, bf16_speedups, step_over_floor
+from benchmarks.goals import ratios, step_over_floor
 from scripts.figures.sources import Results, environment_of, hardware, of_kind, read_as, versions
 from vision_zoo.benchmark.pictures import MARKERS, PALETTE, logarithmic, svg
 from vision_zoo.core.results import RecipeResult, SeedResult
@@ -53,13 +53,12 @@ def beside_others(results: Results) -> str:
     for document in of_kind(results, "training_beside_others"):
         rows = []
         for name, seconds in document["seconds"].items():
-            ratios = beside_over_alone(seconds)
             rows.append(
                 {
                     "architecture": f"`{name}`",
                     "alone, s": f"{statistics.median(seconds['alone']):.2f}",
                     "beside, s": f"{statistics.median(seconds['beside']):.2f}",
-                    "ratio": f"{statistics.median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})",
+                    "ratio": _spread(ratios(seconds, "beside", "alone")),
                 }
             )
         rounds = len(next(iter(document["seconds"].values()))["alone"])
@@ -102,6 +101,11 @@ def step_profile(results: Results) -> str:
     return "\n\n".join(parts) or "Not measured yet."
 
 
+def _spread(found: Sequence[float]) -> str:
+    """Median and range of the rounds' ratios."""
+    return f"{statistics.median(found):.2f}x ({min(found):.2f} to {max(found):.2f})"
+
+
 def _where(document: dict[str, Any]) -> str:
     return (
         f", on {hardware(document)}, {counted(document['environment']['threads'], 'thread')}, "
@@ -116,18 +120,14 @@ def precision(results: Results) -> str:
         rows = []
         for name, measured in document["recipes"].items():
             steps, rates = measured["step_ms"], measured["matrix_gflops"]
-            gains = bf16_speedups(measured)
-            product = statistics.median(
-                fast / slow for slow, fast in zip(rates["fp32"], rates["bf16"], strict=True)
-            )
             rows.append(
                 {
                     "recipe": f"`{name}`",
                     "batch": measured["batch_size"],
                     "fp32, ms": f"{statistics.median(steps['fp32']):.1f}",
                     "bf16, ms": f"{statistics.median(steps['bf16']):.1f}",
-                    "gain": f"{statistics.median(gains):.2f}x ({min(gains):.2f} to {max(gains):.2f})",
-                    "gain of a matrix product": f"{product:.2f}x",
+                    "gain": _spread(ratios(steps, "fp32", "bf16")),
+                    "gain of a matrix product": f"{statistics.median(ratios(rates, 'bf16', 'fp32')):.2f}x",
                 }
             )
         parts += [markdown(rows), f"Steps in both precisions, in turn{_where(document)}"]
@@ -140,16 +140,15 @@ def speedups(results: Results) -> str:
     for document in of_kind(results, "training_speedups"):
         rows = []
         for name, measured in document["recipes"].items():
-            fast, slow = measured["step_ms"]["with"], measured["step_ms"]["without"]
-            gains = [without / taken for without, taken in zip(slow, fast, strict=True)]
+            steps = measured["step_ms"]
             rows.append(
                 {
                     "speed-up": measured["speedup"],
                     "recipe": f"`{name}`",
                     "precision": measured["precision"],
-                    "without, ms": f"{statistics.median(slow):.1f}",
-                    "with, ms": f"{statistics.median(fast):.1f}",
-                    "gain": f"{statistics.median(gains):.2f}x ({min(gains):.2f} to {max(gains):.2f})",
+                    "without, ms": f"{statistics.median(steps['without']):.1f}",
+                    "with, ms": f"{statistics.median(steps['with']):.1f}",
+                    "gain": _spread(ratios(steps, "without", "with")),
                 }
             )
         parts += [markdown(rows), f"Steps with and without, in turn{_where(document)}"]
