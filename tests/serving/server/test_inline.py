@@ -14,7 +14,6 @@ from starlette.types import Receive, Scope, Send
 
 from tests.serving.server import fakes
 from tests.serving.server.conftest import INFER, MODEL, Server, running, tensor_body
-from vision_zoo.serving.server import connection as connections
 from vision_zoo.serving.server.app import create_app
 from vision_zoo.serving.server.connection import Connection
 from vision_zoo.serving.server.settings import ServerSettings
@@ -130,7 +129,7 @@ def test_only_what_is_ordinary_is_answered_inline(models: Path) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for what follows a head however long this machine takes."""
-    monkeypatch.setattr(connections, "_BODY_FOLLOWS_SECONDS", 3600)
+    monkeypatch.setattr("vision_zoo.serving.server.connection._BODY_FOLLOWS_SECONDS", 3600)
 
 
 def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[bytes]:
@@ -151,15 +150,15 @@ def _in_pieces(*pieces: bytes, wait: bool = False, lose: bool = False) -> list[b
         return b"HTTP/1.1 200 OK\r\n\r\n"
 
     async def receive() -> None:
-        (opened,), _, turns, state = fakes.connect(application, 1, inline=inline, refused=refused)
-        assert isinstance(opened, Connection)
+        (connection,), _, turns, state = fakes.connect(application, 1, inline=inline, refused=refused)
+        assert isinstance(connection, Connection)
         for piece in pieces:
-            opened.data_received(piece)
+            connection.data_received(piece)
             await asyncio.sleep(0)
         if wait:
             await asyncio.wait_for(started.wait(), 60)
         if lose:
-            opened.connection_lost(None)
+            connection.connection_lost(None)
             await asyncio.sleep(0.1)
             assert len(turns) == 0
         await asyncio.gather(*state.tasks)
