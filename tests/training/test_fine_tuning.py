@@ -90,7 +90,7 @@ class _InterruptAtStep(InterruptAfter):
 def test_an_interrupted_run_goes_on_exactly_where_it_was(mnist_5k: Splits, tmp_path: Path) -> None:
     folder = write_few_digits(mnist_5k, tmp_path / "digits")
     recipe = recipe_for("small_cnn", folder, image_size=16).override(
-        frozen=True, fine_tune="all", epochs=9, batch_size=32, rotation=5.0
+        frozen=True, fine_tune="all", epochs=9, batch_size=32, rotation=5.0, test_time_flip=True
     )
 
     def two_epochs(path: Path, progress: SilentProgress) -> TrainingState:
