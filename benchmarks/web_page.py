@@ -19,7 +19,7 @@ from vision_zoo.core.model_results import WebPage, WebPageResult
 from vision_zoo.core.results import result_path, write_result
 
 ROOT = Path(__file__).resolve().parent.parent
-_MODELS = ("small_cnn-mnist", "airbench-mnist", "airbench_large-cifar10-int8")
+_MODELS = ("small_cnn-mnist", "airbench-mnist", "efficientnet_lite0_fine_tuned-cifar10-int8")
 _REPETITIONS = 10
 _FIRST_ANSWER = """async () => {
   await window.visionZoo.ready;

@@ -46,7 +46,9 @@ def photograph(browser: Browser, model: str, picture: Path | None, file: Path) -
 def main() -> None:
     with chromium() as browser:
         photograph(browser, "airbench-mnist", None, IMAGES / "html_digit.png")
-        photograph(browser, "airbench_large-cifar10-int8", _PICTURE, IMAGES / "html_picture.png")
+        photograph(
+            browser, "efficientnet_lite0_fine_tuned-cifar10-int8", _PICTURE, IMAGES / "html_picture.png"
+        )
 
 
 if __name__ == "__main__":

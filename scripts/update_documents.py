@@ -65,6 +65,7 @@ GENERATED: dict[str, Callable[[Results], str]] = {
     "gpu": gpu.table,
     "modern": modern.table,
     "own_folder": own_folder.comparisons,
+    "own_folder_unusual": own_folder.unusual,
     "own_folder_options": own_folder.options,
     "own_folder_distillation": own_folder.distillation,
     "own_folder_backbones": own_folder.backbones,

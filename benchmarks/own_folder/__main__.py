@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.own_folder.comparison import compared
+from benchmarks.own_folder.comparison import CommandError, compared
 from benchmarks.own_folder.folders import Folders, first, imagenette, made_once
 from vision_zoo.core.environment import describe
 from vision_zoo.core.json_file import read_if_present
@@ -111,7 +111,10 @@ def main() -> None:
                 partial(part.make, draw, data_dir=data_dir),
             )
             place = work_dir / f"{name}-{draw}-{repeat}"
-            run = compared(folders, place, part.budget, data_dir, draw=draw, repeat=repeat)
+            try:
+                run = compared(folders, place, part.budget, data_dir, draw=draw, repeat=repeat)
+            except CommandError as error:
+                sys.exit(f"error: comparing {name} failed: {error}")
             document = replace(with_run(document, name, run), environment=environment)
             write_result(path, document)
         print(described(name, document.comparisons[name]))

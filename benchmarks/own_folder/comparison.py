@@ -20,10 +20,18 @@ _READY = re.compile(r"ready: .*: ([\d.]+)% of [\d,]+ test images right")
 _SECONDS = {"2m": 120.0, "8m": 480.0}
 
 
+class CommandError(Exception):
+    """A command ended with an error; the text is its last line."""
+
+
 def compared(
     folders: Folders, place: Path, budget: str, data_dir: Path, *, draw: int, repeat: int
 ) -> FolderComparison:
-    """Compare within `budget` in the folder `place`, with nothing cached, and score what is recommended."""
+    """Compare within `budget` in the folder `place`, with nothing cached, and score what is recommended.
+
+    Raises:
+        CommandError: the folder was refused.
+    """
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     line = [
@@ -111,7 +119,7 @@ def _timed_lines(
             print(last, file=sys.stderr, flush=True)
             yield round(time.perf_counter() - started, 1), last
     if process.returncode:
-        sys.exit(f"error: vision-zoo {' '.join(arguments)} failed: {last}")
+        raise CommandError(last)
 
 
 def _scored(model: Path, pictures: Path, environment: dict[str, str]) -> dict[str, Any]:
@@ -132,6 +140,6 @@ def _scored(model: Path, pictures: Path, environment: dict[str, str]) -> dict[st
         check=False,
     )
     if done.returncode:
-        sys.exit(f"error: {done.stderr.strip().splitlines()[-1]}")
+        raise CommandError(done.stderr.strip().splitlines()[-1])
     scored: dict[str, Any] = json.loads(done.stdout)
     return scored

@@ -1,12 +1,13 @@
 """What a teacher adds to a small network that is trained on few pictures: accuracy with and without `--distil`.
 
 Three folders of 30 images a class: Imagenette, CIFAR-10 and Fashion-MNIST. The teacher is EfficientNet-Lite0's frozen
-features with a dense layer; the student, EfficientNet-Lite0's first four stages, sees as many augmented images without it
-as with it, and begins with the same weights. Seeds share the teacher's views, and differ in the order of images and the
-dense layer. Both are scored on 100 other images a class. Imagenette is a part of ImageNet, so that ImageNet's weights,
-which both begin with, flatter there.
+features with a dense layer; the student, EfficientNet-Lite0's first stages, sees as many augmented images without it as
+with it, and begins with the same weights. Seeds share the teacher's views, and differ in the order of images and the
+dense layer. Students are named by their stages and the side of their images: 4x48 is the one of `vision-zoo compare`,
+7x64 takes a tenth of the teacher's time. Both are scored on 100 other images a class. Imagenette is a part of ImageNet,
+so that ImageNet's weights, which both begin with, flatter there.
 
-    python -m benchmarks.own_folder.distillation --seeds 3 --sides 48 64
+    python -m benchmarks.own_folder.distillation --seeds 3 --students 4x48 7x64
 
 Runs that the results file has already are not repeated; latencies are measured again, which takes seconds.
 """
@@ -15,7 +16,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -28,7 +29,7 @@ from benchmarks.own_folder.options import BASE, differences
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import json_file, onnx_runtime
 from vision_zoo.core.environment import describe
-from vision_zoo.core.own_folder_result import DistillationResult, StudentRun
+from vision_zoo.core.own_folder_result import DistillationResult, Student, StudentRun
 from vision_zoo.core.progress import SilentProgress
 from vision_zoo.core.results import EpochRecord, result_path, write_result
 from vision_zoo.core.scenarios import single_stream
@@ -52,7 +53,7 @@ FOLDERS = {
     "cifar10-300": partial(first, images=_IMAGES),
     "fashion_mnist-300": partial(first, images=_IMAGES, name="fashion-mnist"),
 }
-_SIDES = (48, 64)
+_STUDENTS = ((4, 48), (7, 64))  # stages and side in pixels
 _AUGMENTATION = Augmentation(horizontal_flip=0.5, crop_scale=(0.35, 1.0))
 
 
@@ -74,9 +75,10 @@ def teacher_of(folder: Path, place: Path) -> Path:
     return place
 
 
-def student(folder: Path, side: int, seed: int, *, taught: bool) -> Recipe:
+def student(folder: Path, stages: int, side: int, seed: int, *, taught: bool) -> Recipe:
     """The recipe of a student; with as many images where it is not `taught`."""
     recipe = recipe_for(STUDENT, f"folder:{folder}", image_size=side, channels="colour").replace(
+        architecture_arguments={"stages": stages},
         seed=seed,
         validate=False,
         batch_size=BATCH_SIZE,
@@ -116,12 +118,12 @@ def with_views(recipe: Recipe, teacher: Path, kept: Path, place: Path) -> None:
 
 
 def measured(
-    folder: str, option: str, side: int, seed: int, *, own: Path, teacher: Path, work: Path
+    folder: str, option: str, stages: int, side: int, seed: int, *, own: Path, teacher: Path, work: Path
 ) -> StudentRun:
     """Train a student on the images in `own` and score it."""
     place, taught = work / "student", option == DISTIL
     shutil.rmtree(place, ignore_errors=True)
-    recipe = student(own, side, seed, taught=taught)
+    recipe = student(own, stages, side, seed, taught=taught)
     if taught:
         with_views(recipe, teacher, work / f"{folder}-views-{side}", place)
     train.start_or_resume(recipe, place, device="cpu", data_dir=None, progress=SilentProgress())
@@ -130,6 +132,7 @@ def measured(
         folder=folder,
         architecture=STUDENT,
         option=option,
+        stages=stages,
         side=side,
         seed=seed,
         accuracy=found.test_accuracy,
@@ -140,31 +143,46 @@ def measured(
 def with_run(result: DistillationResult, run: StudentRun, teacher: float) -> DistillationResult:
     """The result with one more run, and the accuracy of its teacher."""
     runs = [*result.runs, run]
-    by_side = {
-        side: differences([one for one in runs if one.side == side])
-        for side in sorted({one.side for one in runs})
-    }
-    return replace(result, runs=runs, differences=by_side, teachers={**result.teachers, run.folder: teacher})
+    milliseconds = {(one.stages, one.side): one.milliseconds for one in result.students}
+    students = [
+        Student(
+            stages=stages,
+            side=side,
+            milliseconds=milliseconds.get((stages, side)),
+            differences=differences([one for one in runs if (one.stages, one.side) == (stages, side)]),
+        )
+        for stages, side in sorted({(one.stages, one.side) for one in runs})
+    ]
+    return replace(result, runs=runs, students=students, teachers={**result.teachers, run.folder: teacher})
 
 
-def with_latencies(result: DistillationResult, folder: Path, sides: Sequence[int]) -> DistillationResult:
+def with_latencies(result: DistillationResult, folder: Path) -> DistillationResult:
     """The result with the median of one image in ONNX Runtime on one core, of each network in turn."""
-    runners: dict[str, Callable[[], object]] = {}
-    for side in (None, *sides):
-        architecture = TEACHER if side is None else STUDENT
-        recipe = recipe_for(architecture, f"folder:{folder}", image_size=side, channels="colour")
-        dataset = dataset_of(recipe.data)
-        content = to_onnx(build_classifier(recipe, dataset).eval(), dataset.input.shape)
-        session = onnx_runtime.make_session(content, onnx_runtime.session_options())
-        feed = {INPUT_NAME: np.zeros((1, *dataset.input.shape), dtype=np.uint8)}
-        runners[str(side or TEACHER)] = partial(session.run, list(OUTPUT_NAMES), feed)
+    runners: dict[str, Callable[[], object]] = {TEACHER: _runner(recipe_for(TEACHER, f"folder:{folder}"))}
+    for one in result.students:
+        recipe = student(folder, one.stages, one.side, 0, taught=False)
+        runners[f"{one.stages}x{one.side}"] = _runner(recipe)
     timed = single_stream(runners, batch_size=1, seconds=3, progress=SilentProgress())
-    found = {name: round(one.milliseconds[50] or 0.0, 3) for name, one in timed.items()}
+    found = {name: round(latency.milliseconds[50] or 0.0, 3) for name, latency in timed.items()}
     return replace(
         result,
-        teacher_milliseconds=found.pop(TEACHER),
-        milliseconds={int(side): value for side, value in found.items()},
+        teacher_milliseconds=found[TEACHER],
+        students=[replace(one, milliseconds=found[f"{one.stages}x{one.side}"]) for one in result.students],
     )
+
+
+def _runner(recipe: Recipe) -> Callable[[], object]:
+    """Classifies one image with a network that was not trained."""
+    dataset = dataset_of(recipe.data)
+    content = to_onnx(build_classifier(recipe, dataset).eval(), dataset.input.shape)
+    session = onnx_runtime.make_session(content, onnx_runtime.session_options())
+    feed = {INPUT_NAME: np.zeros((1, *dataset.input.shape), dtype=np.uint8)}
+    return partial(session.run, list(OUTPUT_NAMES), feed)
+
+
+def _size(text: str) -> tuple[int, int]:
+    stages, side = text.split("x")
+    return int(stages), int(side)
 
 
 def main() -> None:
@@ -173,7 +191,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folders", nargs="*", choices=list(FOLDERS), default=list(FOLDERS))
-    parser.add_argument("--sides", nargs="*", type=int, choices=_SIDES, default=list(_SIDES))
+    parser.add_argument("--students", nargs="*", type=_size, default=list(_STUDENTS), metavar="STAGESxSIDE")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("VISION_ZOO_DATA"))
     parser.add_argument("--results-dir", type=Path, default=ROOT / "results")
     parser.add_argument("--work-dir", type=Path, default=cache_folder() / "benchmarks" / "distillation")
@@ -182,26 +200,24 @@ def main() -> None:
         parser.error("expected --data-dir or VISION_ZOO_DATA: where the datasets are")
     path = result_path(chosen.results_dir, describe(), "own_folder_distillation")
     result = json_file.read_if_present(path, DistillationResult) or DistillationResult(environment=describe())
-    done = {(run.folder, run.option, run.side, run.seed) for run in result.runs}
-    for side, seed, folder, option in product(
-        chosen.sides, range(chosen.seeds), chosen.folders, (BASE, DISTIL)
+    done = {(run.folder, run.option, run.stages, run.side, run.seed) for run in result.runs}
+    for (stages, side), seed, folder, option in product(
+        chosen.students, range(chosen.seeds), chosen.folders, (BASE, DISTIL)
     ):
-        if (folder, option, side, seed) in done:
+        if (folder, option, stages, side, seed) in done:
             continue
         own = images_of(folder, chosen.work_dir, chosen.data_dir)
         teacher = teacher_of(own, chosen.work_dir / f"{folder}-teacher")
-        run = measured(folder, option, side, seed, own=own, teacher=teacher, work=chosen.work_dir)
+        run = measured(folder, option, stages, side, seed, own=own, teacher=teacher, work=chosen.work_dir)
         result = with_run(result, run, RunDirectory.open(teacher).metrics().test_accuracy)
         write_result(path, result)
         print(run, file=sys.stderr, flush=True)
     own = images_of(chosen.folders[0], chosen.work_dir, chosen.data_dir)
-    sides = sorted({run.side for run in result.runs})
-    result = replace(with_latencies(result, own, sides), environment=describe())
+    result = replace(with_latencies(result, own), environment=describe())
     write_result(path, result)
-    print(result.teachers, result.teacher_milliseconds, result.milliseconds)
-    for side, found in result.differences.items():
-        for difference in found:
-            print(side, difference)
+    print(result.teachers, result.teacher_milliseconds)
+    for one in result.students:
+        print(one)
 
 
 if __name__ == "__main__":

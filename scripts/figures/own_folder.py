@@ -12,6 +12,9 @@ from vision_zoo.core.own_folder_result import (
     FolderComparison,
     OptionsResult,
     OwnFolderResult,
+    Student,
+    UnusualFolder,
+    UnusualFoldersResult,
 )
 from vision_zoo.core.own_folder_result import OwnFolderAuditResult as AuditResult
 from vision_zoo.core.tables import markdown
@@ -45,6 +48,30 @@ def _compared(part: str, run: FolderComparison) -> dict[str, Any]:
         "first model, s": None if first is None else f"{first:.0f}",
         "architectures measured": len(run.measured),
         "left out": len(run.left_out),
+    }
+
+
+def unusual(results: Results) -> str:
+    """A row for every unusual folder."""
+    parts = []
+    for document in read_as(results, "own_folder_unusual", UnusualFoldersResult):
+        rows = [_unusual(row) for row in document.rows]
+        where = f"Measured on {document.environment.description}; {versions(document.environment)}."
+        parts += [markdown(rows), where]
+    return "\n\n".join(parts) or "Not measured yet."
+
+
+def _unusual(row: UnusualFolder) -> dict[str, Any]:
+    return {
+        "folder": row.name,
+        "files": f"{row.pictures:,}",
+        "classes": row.classes,
+        "recommended": None if row.recommended is None else f"`{row.recommended}`",
+        "held-out accuracy": None if row.test_accuracy is None else f"{row.test_accuracy:.1%}",
+        "accuracy on new images": None if row.new_accuracy is None else f"{row.new_accuracy:.1%}",
+        "n": row.new_images or None,
+        "seconds": f"{row.seconds:.0f}",
+        "message": row.refusal or row.warning,
     }
 
 
@@ -88,37 +115,34 @@ def distillation(results: Results) -> str:
     parts = []
     for document in read_as(results, "own_folder_distillation", DistillationResult):
         rows = [
-            _distilled(side, found, document)
-            for side, differences in document.differences.items()
-            for found in differences
+            _distilled(student, found, document)
+            for student in document.students
+            for found in student.differences
         ]
-        times = ", ".join(f"{value:.2f} at {side} pixels" for side, value in document.milliseconds.items())
-        latency = (
-            f"Median latency of one image on one core, in ms: {times}; teacher "
-            f"{document.teacher_milliseconds or 0:.2f}."
-            if times
-            else ""
-        )
+        times = f"Median latency of the teacher, one image on one core: {document.teacher_milliseconds or 0:.2f} ms."
         where = (
             f"Measured on {document.environment.description}; {versions(document.environment, ('torch',))}."
         )
-        parts += [markdown(rows), " ".join(part for part in (_FLATTERED, latency, where) if part)]
+        parts += [markdown(rows), f"{_FLATTERED} {times} {where}"]
     return "\n\n".join(parts) or "Not measured yet."
 
 
-def _distilled(side: int, found: Difference, document: DistillationResult) -> dict[str, Any]:
+def _distilled(student: Student, found: Difference, document: DistillationResult) -> dict[str, Any]:
     def mean(option: str) -> float:
         of_option = [
             run.accuracy
             for run in document.runs
-            if (run.side, run.folder, run.option) == (side, found.folder, option)
+            if (run.stages, run.side) == (student.stages, student.side)
+            and (run.folder, run.option) == (found.folder, option)
         ]
         return sum(of_option) / len(of_option)
 
     teacher = document.teachers[found.folder]
     return {
         "folder": found.folder,
-        "image size": side,
+        "stages": student.stages,
+        "image size": student.side,
+        "ms": None if student.milliseconds is None else f"{student.milliseconds:.2f}",
         "teacher": f"{teacher:.1%}",
         "without": f"{mean('none'):.1%}",
         "with `--distil`": f"{mean(found.option):.1%}",

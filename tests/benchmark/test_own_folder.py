@@ -11,9 +11,10 @@ from PIL import Image
 
 from benchmarks.own_folder.__main__ import described, missing, with_run
 from benchmarks.own_folder.comparison import row
-from benchmarks.own_folder.folders import imagenette, made_once
+from benchmarks.own_folder.folders import Folders, imagenette, made_once
+from benchmarks.own_folder.unusual import many_classes, measured, with_row
 from vision_zoo.core.environment import describe
-from vision_zoo.core.own_folder_result import FolderComparison, OwnFolderResult
+from vision_zoo.core.own_folder_result import FolderComparison, OwnFolderResult, UnusualFolder
 from vision_zoo.core.results import load_results, result_path, write_result
 from vision_zoo.data.imagenette import FOLDERS
 
@@ -112,3 +113,22 @@ def test_what_is_kept_is_not_measured_again(tmp_path: Path) -> None:
     assert len(missing(kept, ((0, 0), (0, 1), (1, 0)), again=True)) == 3
     write_result(result_path(tmp_path, describe(), "own_folder"), document)
     assert load_results(tmp_path, OwnFolderResult) == [document]
+
+
+def test_every_photo_is_a_class_of_several_views(tmp_path: Path, data_dir: Path) -> None:
+    folders = made_once(tmp_path / "many", partial(many_classes, data_dir=data_dir))
+    for folder, views in ((folders.own, 5), (folders.new, 3)):
+        counts = [len(list(place.iterdir())) for place in folder.iterdir()]
+        assert counts == [views] * 4 * len(FOLDERS)
+
+
+def test_a_folder_that_is_refused_has_a_row_that_says_why(tmp_path: Path) -> None:
+    own = tmp_path / "pictures"
+    (own / "cat").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(own / "cat" / "one.png")
+    row = measured("5 pictures", Folders(own, tmp_path / "new"), tmp_path / "place", tmp_path)
+    assert (row.pictures, row.classes, row.recommended) == (1, 1, None)
+    assert row.refusal is not None
+    assert row.refusal.startswith("error: ")
+    other = UnusualFolder(name="gray", pictures=1, classes=1, seconds=1.0)
+    assert with_row([other, row], row) == [row, other]

@@ -59,6 +59,36 @@ class OwnFolderResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnusualFolder:
+    """One `vision-zoo compare` on a folder of `pictures` in `classes` that is unlike most: a model or a refusal.
+
+    `refusal` is the command's last line where it ended with an error. Accuracies are fractions as those of
+    `FolderComparison`, `seconds` are of the whole command.
+    """
+
+    name: str
+    pictures: int
+    classes: int
+    seconds: float
+    recommended: str | None = None
+    test_accuracy: float | None = None
+    new_accuracy: float | None = None
+    new_images: int = 0
+    warning: str | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnusualFoldersResult:
+    """A row for every folder."""
+
+    schema: Literal[2] = 2
+    kind: Literal["own_folder_unusual"] = "own_folder_unusual"
+    environment: Environment
+    rows: Sequence[UnusualFolder] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditMeasurement:
     """What an audit of a folder of `pictures` found of the `planted` defects of one kind.
 
@@ -133,26 +163,33 @@ class OptionsResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentRun(Run):
-    """A run of the student on images of `side` pixels."""
+    """A run of the student of so many `stages` on images of `side` pixels."""
 
     side: int
+    stages: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A student's size, the median milliseconds of one image on one core, and what its teacher adds on each folder."""
+
+    stages: int
+    side: int
+    milliseconds: float | None = None
+    differences: list[Difference] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistillationResult:
-    """The results file: `teachers` are accuracies by folder, the others by the student's image size in pixels.
-
-    `milliseconds` are medians of one image on one core, `teacher_milliseconds` those of the teacher.
-    """
+    """The results file: `teachers` are accuracies by folder, `teacher_milliseconds` is the teacher's median latency."""
 
     schema: Literal[2] = 2
     kind: Literal["own_folder_distillation"] = "own_folder_distillation"
     environment: Environment
     teachers: dict[str, float] = field(default_factory=dict)
     teacher_milliseconds: float | None = None
-    milliseconds: dict[int, float] = field(default_factory=dict)
+    students: list[Student] = field(default_factory=list)
     runs: list[StudentRun] = field(default_factory=list)
-    differences: dict[int, list[Difference]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

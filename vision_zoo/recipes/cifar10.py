@@ -101,10 +101,10 @@ _FINE_TUNED = Recipe(
     title="EfficientNet-Lite0 with ImageNet weights, fine-tuned",
     remark=(
         "A modern recipe, not from a report. ImageNet contains some classes of CIFAR-10. The weights are under "
-        "Apache-2.0. It is as fast as it can be on a CPU with AMX, which computes in bfloat16."
+        "Apache-2.0. It takes three quarters of an hour on two cores that compute in bfloat16."
     ),
     architecture="efficientnet_lite0",
-    architecture_arguments={"resolution": 96},
+    architecture_arguments={"resolution": 128},
     dataset="cifar10",
     parameters=3_383_818,
     pretrained="efficientnet-lite0-imagenet1k",
@@ -112,17 +112,18 @@ _FINE_TUNED = Recipe(
     fine_tune="all",
     mean=(127 / 255,) * 3,
     std=(128 / 255,) * 3,
-    epochs=6,
+    epochs=15,
     batch_size=64,
     optimizer="adamw",
     learning_rate=1e-3,
-    feature_lr_factor=0.3,
-    weight_decay=0.01,
+    feature_lr_factor=0.5,
+    weight_decay=0.02,
     precision="bf16",
     schedule="one_cycle",
-    warmup_fraction=0.2,
-    label_smoothing=0.05,
-    augmentation={"shift": 4, "horizontal_flip": 0.5},
+    warmup_fraction=0.1,
+    label_smoothing=0.1,
+    augmentation={"shift": 4, "horizontal_flip": 0.5, "cutout": 8},
+    test_time_flip=True,
 )
 
 RECIPES = (

@@ -287,7 +287,10 @@ def test_numbers_in_the_plot_do_not_cover_each_other() -> None:
 def test_examples_are_what_the_best_models_of_their_dataset_take_them_for() -> None:
     for example in EXAMPLES:
         if example.name in ("trousers", "ship"):
-            file = {"fashion-mnist": "simple_cnn-fashion_mnist", "cifar10": "airbench_large-cifar10-int8"}
+            file = {
+                "fashion-mnist": "simple_cnn-fashion_mnist",
+                "cifar10": "efficientnet_lite0_fine_tuned-cifar10-int8",
+            }
             best = Session(ROOT / "exported" / f"{file[example.dataset]}.onnx", provider="cpu")
             (found,) = answers([best], _inputs(best, example.picture()))
             assert found.label.lower() in example.name
