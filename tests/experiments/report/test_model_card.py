@@ -24,7 +24,8 @@ def test_every_shipped_model_has_its_card_in_the_documents(path: Path) -> None:
     assert isinstance(card.data, ModelCardData)
     (result,) = card.data.eval_results or []
     assert result.metric_value == metadata.test_accuracy
-    licence = "bsd-3-clause" if metadata.architecture == "alexnet_finetuned" else "mit"
+    of_weights = {"alexnet_finetuned": "bsd-3-clause", "efficientnet_lite0": "apache-2.0"}
+    licence = of_weights.get(metadata.architecture, "mit")
     assert (card.data.license, card.data.datasets) == (licence, [metadata.dataset])
     assert "not known" not in text
     assert f"{metadata.test_accuracy:.2%} accuracy on {metadata.test_images:,} test images" in text
