@@ -34,6 +34,10 @@ class DataError(VisionZooError):
 class ImageError(VisionZooError):
     """An image that cannot be decoded or used."""
 
+    def without_frames(self) -> "ImageError":
+        """The same to be kept: without its traceback, whose frames hold the decoded image."""
+        return type(self)(*self.args)
+
 
 class BlankImageError(ImageError):
     """An image without any content to classify."""

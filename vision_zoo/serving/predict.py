@@ -194,7 +194,7 @@ def _input(source: Source, target: InputFormat) -> NDArray[np.uint8] | ImageErro
             return _pixels(source.name, target, source.name)
         return _pixels(_from_stdin(source.content), target, "standard input")
     except ImageError as error:
-        return error
+        return error.without_frames()
 
 
 def _from_stdin(content: bytes | ImageError) -> Image.Image:

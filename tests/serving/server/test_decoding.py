@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.serving.server import bombs
 from tests.serving.server.conftest import CLASSIFY, INFER, Server, infer_request, running, until
-from vision_zoo.core.errors import ImageError, SeveralFiguresError
+from vision_zoo.core.errors import BlankImageError, ImageError, SeveralFiguresError
 from vision_zoo.images.preprocess import InputFormat
 from vision_zoo.serving.server.admission import Admission
 from vision_zoo.serving.server.decoders import Answer, Decoders
@@ -111,7 +111,7 @@ def test_a_decoder_that_dies_is_replaced(patient: Server) -> None:
 
 def test_the_deadline_ends_decoding_and_so_does_sigterm(models: Path, tmp_path: Path) -> None:
     body, headers = bombs.endless()
-    arguments = ("--max-concurrency", "1", "--deadline", "0.5")
+    arguments = ("--max-concurrency", "1", "--deadline", "1.5")
     with running(models, tmp_path / "log", *arguments) as started:
         answer = httpx.post(f"{started.url}{CLASSIFY}", content=body, headers=headers, timeout=60)
         assert answer.status_code == 504
@@ -124,17 +124,12 @@ def test_the_deadline_ends_decoding_and_so_does_sigterm(models: Path, tmp_path: 
 
         asking = threading.Thread(target=ask)
         asking.start()
-        decoders: set[int] = set()
-
-        def is_decoding() -> bool:
-            decoders.update(bombs.children(started))
-            return bool(decoders)
-
-        until(is_decoding)
+        until(lambda: bool(bombs.children(started)))
+        (decoder,) = bombs.children(started)
         assert started.stop() == 0
         asking.join()
         assert answers == [504]
-        assert not any(bombs.is_alive(decoder) for decoder in decoders)
+        assert not bombs.is_alive(decoder)
 
 
 def test_a_decoder_never_outlives_its_server(models: Path, tmp_path: Path) -> None:
@@ -177,6 +172,21 @@ def test_a_picture_may_take_memory_by_its_pixels() -> None:
         digit = replace(GRAY, centring="center_of_mass", polarity="light_on_dark")
         (refused,) = asyncio.run(_decode(decoders, content.getvalue(), target=digit)).pictures
         assert isinstance(refused, SeveralFiguresError)
+    finally:
+        decoders.close()
+
+
+def test_refused_pictures_take_no_memory_from_those_after_them() -> None:
+    decoders = Decoders(max_pixels=16_000_000, max_files=8)
+    digit, content = Image.new("L", (4000, 4000)), io.BytesIO()
+    digit.paste(255, (1900, 800, 2100, 3200))
+    digit.save(content, "PNG")
+    taken = replace(GRAY, centring="center_of_mass", polarity="light_on_dark")
+    try:
+        files = [*[bombs.webp(4000)] * 5, content.getvalue()]
+        *blank, answered = asyncio.run(_decode(decoders, *files, target=taken)).pictures
+        assert {type(one) for one in blank} == {BlankImageError}
+        assert isinstance(answered, np.ndarray)
     finally:
         decoders.close()
 

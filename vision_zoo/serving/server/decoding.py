@@ -63,6 +63,6 @@ def _decode(content: bytes, target: InputFormat, max_pixels: int) -> Decoded:
     try:
         return prepare(open_image(content, max_pixels=max_pixels), target)
     except ImageError as error:
-        return error
+        return error.without_frames()
     except MemoryError:
         return ImageError("the image needs more memory than available; make it smaller")
