@@ -158,7 +158,8 @@ def with_run(result: DistillationResult, run: StudentRun, teacher: float) -> Dis
 
 def with_latencies(result: DistillationResult, folder: Path) -> DistillationResult:
     """The result with the median of one image in ONNX Runtime on one core, of each network in turn."""
-    runners: dict[str, Callable[[], object]] = {TEACHER: _runner(recipe_for(TEACHER, f"folder:{folder}"))}
+    teacher = recipe_for(TEACHER, f"folder:{folder}", channels="colour")
+    runners: dict[str, Callable[[], object]] = {TEACHER: _runner(teacher)}
     for one in result.students:
         recipe = student(folder, one.stages, one.side, 0, taught=False)
         runners[f"{one.stages}x{one.side}"] = _runner(recipe)

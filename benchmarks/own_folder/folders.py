@@ -2,7 +2,7 @@
 
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -57,13 +57,26 @@ def imagenette(folders: Folders, data_dir: Path, *, images: int, seed: int) -> N
             drawn[path].write_bytes(content.read())
 
 
-def first(folders: Folders, data_dir: Path, *, images: int, name: str = "cifar10") -> None:
-    """Take the first `images` of every class of a dataset's training split, and new ones of its test split, as PNG."""
+def first(
+    folders: Folders,
+    data_dir: Path,
+    *,
+    images: int | Mapping[str, int],
+    name: str = "cifar10",
+    mode: str | None = None,
+) -> None:
+    """Take the first images of a dataset's training split, and new ones of its test split, as PNG.
+
+    `images` are so many of every class, or of those that it has; `mode` is Pillow's, where not the dataset's own.
+    """
     dataset = find_dataset(name)
     splits = dataset.load(data_dir)
-    for split, folder, count in ((splits.train, folders.own, images), (splits.test, folders.new, _NEW)):
-        for number, label in enumerate(dataset.labels):
+    counts = images if isinstance(images, Mapping) else dict.fromkeys(dataset.labels, images)
+    for label, count in counts.items():
+        number = dataset.labels.index(label)
+        for split, folder, most in ((splits.train, folders.own, count), (splits.test, folders.new, _NEW)):
             place = folder / label.replace("/", " or ")
             place.mkdir(parents=True)
-            for index in np.flatnonzero(np.asarray(split.labels) == number)[:count]:
-                Image.fromarray(np.asarray(split.images[index]).squeeze()).save(place / f"{index:05d}.png")
+            for index in np.flatnonzero(np.asarray(split.labels) == number)[:most]:
+                image = Image.fromarray(np.asarray(split.images[index]).squeeze())
+                image.convert(mode or image.mode).save(place / f"{index:05d}.png")

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,16 +28,11 @@ from vision_zoo.core.environment import describe
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.own_folder_result import UnusualFolder, UnusualFoldersResult
 from vision_zoo.core.results import result_path, write_result
+from vision_zoo.data import find_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 _BUDGET = "2m"
-_FEW, _MANY = 3, 300
 _VIEWS, _NEW_VIEWS, _VIEW_SIDE = 5, 3, 96
-
-
-def two_classes(folders: Folders, data_dir: Path) -> None:
-    """150 cats and 150 dogs of CIFAR-10."""
-    _reduced(folders, data_dir, {"cat": 150, "dog": 150})
 
 
 def twenty_classes(folders: Folders, data_dir: Path) -> None:
@@ -71,28 +66,6 @@ def _view(path: Path, chance: np.random.Generator) -> Image.Image:
     return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if chance.random() < 0.5 else view
 
 
-def five_pictures(folders: Folders, data_dir: Path) -> None:
-    """3 cats and 2 dogs of CIFAR-10."""
-    _reduced(folders, data_dir, {"cat": 3, "dog": 2})
-
-
-def imbalanced(folders: Folders, data_dir: Path) -> None:
-    """Of every second class of CIFAR-10 300 pictures, of the others 3."""
-    first(folders, data_dir, images=_MANY)
-    for place in sorted(folders.own.iterdir())[1::2]:
-        for path in sorted(place.iterdir())[_FEW:]:
-            path.unlink()
-
-
-def gray(folders: Folders, data_dir: Path) -> None:
-    """The first 30 clothes a class of Fashion-MNIST, saved in colour."""
-    first(folders, data_dir, images=30, name="fashion-mnist")
-    for folder in (folders.own, folders.new):
-        for path in folder.rglob("*.png"):
-            with Image.open(path) as opened:
-                opened.convert("RGB").save(path)
-
-
 def strange_files(folders: Folders, data_dir: Path) -> None:
     """30 pictures a class of CIFAR-10 in several formats, beside files that cannot be read, and others."""
     first(folders, data_dir, images=30)
@@ -114,46 +87,32 @@ def strange_files(folders: Folders, data_dir: Path) -> None:
         (place / "gone.png").symlink_to("nowhere.png")
 
 
-def _reduced(folders: Folders, data_dir: Path, images: Mapping[str, int]) -> None:
-    """Folders of CIFAR-10 with so many pictures of these classes, and new pictures of them."""
-    first(folders, data_dir, images=max(images.values()))
-    for folder in (folders.own, folders.new):
-        for place in folder.iterdir():
-            if place.name not in images:
-                shutil.rmtree(place)
-    for name, count in images.items():
-        for path in sorted((folders.own / name).iterdir())[count:]:
-            path.unlink()
-
-
-UNUSUAL: dict[str, Callable[[Folders, Path], None]] = {
-    "2 classes": two_classes,
+_EVERY_SECOND = {label: (300, 3)[number % 2] for number, label in enumerate(find_dataset("cifar10").labels)}
+UNUSUAL: dict[str, Callable[..., None]] = {
+    "2 classes": partial(first, images={"cat": 150, "dog": 150}),
     "20 classes": twenty_classes,
     "300 classes": many_classes,
-    "5 pictures": five_pictures,
-    "5,000 pictures": lambda folders, data_dir: first(folders, data_dir, images=500),
-    "imbalanced 1:100": imbalanced,
-    "gray": gray,
+    "5 pictures": partial(first, images={"cat": 3, "dog": 2}),
+    "5,000 pictures": partial(first, images=500),
+    "imbalanced 1:100": partial(first, images=_EVERY_SECOND),
+    "gray": partial(first, images=30, name="fashion-mnist", mode="RGB"),
     "strange files": strange_files,
 }
+"""What makes the folders, and those of new pictures, in a data folder."""
 
 
 def measured(name: str, folders: Folders, place: Path, data_dir: Path) -> UnusualFolder:
     """Compare a folder and score what is recommended, or keep why it was refused."""
     classes = [folder for folder in folders.own.iterdir() if folder.is_dir() and folder.name[0] != "."]
     pictures = sum(1 for folder in classes for _ in folder.iterdir())
+    row = UnusualFolder(name=name, pictures=pictures, classes=len(classes), seconds=0.0)
     started = time.perf_counter()
     try:
         run = compared(folders, place, _BUDGET, data_dir, draw=0, repeat=0)
     except CommandError as error:
-        seconds = round(time.perf_counter() - started, 1)
-        return UnusualFolder(
-            name=name, pictures=pictures, classes=len(classes), seconds=seconds, refusal=str(error)
-        )
-    return UnusualFolder(
-        name=name,
-        pictures=pictures,
-        classes=len(classes),
+        return replace(row, seconds=round(time.perf_counter() - started, 1), refusal=str(error))
+    return replace(
+        row,
         seconds=run.seconds,
         recommended=run.recommended,
         test_accuracy=run.test_accuracy,
@@ -168,10 +127,6 @@ def with_row(rows: Sequence[UnusualFolder], row: UnusualFolder) -> list[UnusualF
     names = list(UNUSUAL)
     others = [one for one in rows if one.name != row.name]
     return sorted([*others, row], key=lambda one: names.index(one.name))
-
-
-def _made(name: str, data_dir: Path, folders: Folders) -> None:
-    UNUSUAL[name](folders, data_dir)
 
 
 def main() -> None:
@@ -192,7 +147,7 @@ def main() -> None:
     path = result_path(options.results_dir, environment, "own_folder_unusual")
     document = read_if_present(path, UnusualFoldersResult) or UnusualFoldersResult(environment=environment)
     for name in options.folders:
-        folders = made_once(work_dir / "unusual" / name, partial(_made, name, data_dir))
+        folders = made_once(work_dir / "unusual" / name, partial(UNUSUAL[name], data_dir=data_dir))
         row = measured(name, folders, work_dir / f"unusual-{name}", data_dir)
         document = replace(document, rows=with_row(document.rows, row), environment=environment)
         write_result(path, document)

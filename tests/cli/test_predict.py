@@ -151,7 +151,10 @@ def test_many_images_are_answered_in_their_order_and_as_one_by_one(session: Sess
     for source, answer in answers:
         if source.name != str(DIGIT):
             assert isinstance(answer, ImageError)
-            assert (answer.__traceback__, answer.__cause__) == (None, None)  # their frames would hold the image
+            assert (answer.__traceback__, answer.__cause__) == (
+                None,
+                None,
+            )  # their frames would hold the image
             continue
         assert isinstance(answer, Classified)
         assert [label for label, _ in answer.ranked] == [label for label, _ in expected]
