@@ -1,5 +1,6 @@
 """What is recommended, on models made up for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,37 @@ def test_a_model_that_may_know_nothing_is_recommended_with_a_warning() -> None:
     worse = recommend(models, Limits(), by_chance=0.53).warning
     assert worse is not None
     assert worse.endswith("or use a larger --budget")
+
+
+def test_where_images_say_nothing_pretrained_features_go_before_networks_from_scratch() -> None:
+    lucky, fast, head, better_head = (
+        _measured(np.array(right), model=name, test_accuracy=float(np.mean(right)), p50_ms=p50_ms)
+        for name, right, p50_ms in (
+            ("lucky", [True, True], 2.0),
+            ("fast", [True, False], 1.0),
+            ("head", [True, False], 4.0),
+            ("better head", [False, True], 5.0),
+        )
+    )
+    models = [
+        lucky,
+        fast,
+        MeasuredModel(head.figures, head.right, np.array([False, True, False])),
+        MeasuredModel(better_head.figures, better_head.right, np.array([True, True, False])),
+    ]
+    found = recommend(models, Limits(), by_chance=0.5)
+    assert found.model == "better head"
+    assert found.reason == (
+        "a layer on pretrained features; on 2 test images no model is significantly better than always predicting the "
+        "most frequent class"
+    )
+    slower = MeasuredModel(
+        replace(better_head.figures, model="slower", p50_ms=9.0), models[3].right, models[3].cross_validated
+    )
+    assert recommend([slower, *models], Limits(), by_chance=0.5).model == "better head"
+    assert recommend(models, Limits(), by_chance=0.1).model == "lucky"  # 2 of 2: at least 34 %
+    assert recommend(models[:2], Limits(), by_chance=0.5).model == "lucky"
+    assert recommend(models, Limits(max_latency_ms=3), by_chance=0.5).model == "lucky"
 
 
 def test_an_accuracy_on_few_images_is_recommended_with_its_interval() -> None:

@@ -1,7 +1,9 @@
 """The recommendation: the fastest model among those within the limits that are as good as the best.
 
 As good is what lies within a standard error of the best, after the rule of Breiman et al., 1984, and is not shown to
-be worse by a paired test. With few test images the test alone would let anything pass, with many the rule alone.
+be worse by a paired test. With few test images the test alone would let anything pass, with many the rule alone. Where
+no model is significantly better than always predicting the most frequent class, test images say nothing, and a layer on
+pretrained features goes before networks that few images trained from scratch.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_zoo.core.statistics import SIGNIFICANT, accuracy_interval, holm, mcnemar, pareto_front
+from vision_zoo.core.statistics import SIGNIFICANT, Interval, accuracy_interval, holm, mcnemar, pareto_front
 from vision_zoo.data.scan import listed
 from vision_zoo.experiments.compare.document import Difference, Recommendation
 from vision_zoo.experiments.compare.measure import MeasuredModel
@@ -96,9 +98,19 @@ def recommend(
     worse = {comparison.model for comparison in comparisons if comparison.worse}
     best = most_accurate(allowed)
     as_good = [model for model in allowed if model.figures.model not in worse and _is_near(model, best)]
-    chosen = min(as_good, key=lambda model: model.figures.p50_ms)
+    heads = [
+        model for model in allowed if model.cross_validated is not None and model.figures.model not in worse
+    ]
+    unknown = bool(heads) and _interval(best).low <= by_chance
+    # Of several that are right on as many images, it is the fastest.
+    chosen = most_accurate(sorted(heads, key=_latency)) if unknown else min(as_good, key=_latency)
     name = chosen.figures.model
-    if chosen is best:
+    if unknown:
+        reason = (
+            f"a layer on pretrained features; on {len(best.right):,} test images no model is significantly better than "
+            "always predicting the most frequent class"
+        )
+    elif chosen is best:
         reason = "the most accurate model"
         if len(as_good) > 1:
             reason += ", and the fastest of those within its standard error"
@@ -106,7 +118,7 @@ def recommend(
         reason = _faster_than(chosen, best)
     others = [model.figures.model for model in as_good if model is not chosen]
     warnings = []
-    interval, images = accuracy_interval(int(chosen.right.sum()), len(chosen.right)), len(chosen.right)
+    interval, images = _interval(chosen), len(chosen.right)
     if interval.low <= by_chance:
         longer = ", or use a larger --budget" if _accuracy(chosen) <= by_chance else ""
         warnings.append(
@@ -158,6 +170,15 @@ def on_the_front(models: Sequence[MeasuredModel]) -> set[str]:
 
 def _accuracy(model: MeasuredModel) -> float:
     return model.figures.test_accuracy
+
+
+def _interval(model: MeasuredModel) -> Interval:
+    """Of its accuracy, over the test images."""
+    return accuracy_interval(int(model.right.sum()), len(model.right))
+
+
+def _latency(model: MeasuredModel) -> float:
+    return model.figures.p50_ms
 
 
 def _is_near(model: MeasuredModel, best: MeasuredModel) -> bool:
