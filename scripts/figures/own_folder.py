@@ -1,5 +1,6 @@
 """What a user gets from a folder of a few pictures: comparisons, training options and audits."""
 
+from statistics import mean
 from typing import Any
 
 from scripts.figures.sources import Results, read_as, versions
@@ -111,7 +112,7 @@ def _points(found: Difference) -> str:
 
 
 def distillation(results: Results) -> str:
-    """A row for every image size and folder: the accuracy of a small network without and with a teacher."""
+    """A row for every student and folder: its accuracy without and with a teacher, and then in 8-bit integers."""
     parts = []
     for document in read_as(results, "own_folder_distillation", DistillationResult):
         rows = [
@@ -128,27 +129,33 @@ def distillation(results: Results) -> str:
 
 
 def _distilled(student: Student, found: Difference, document: DistillationResult) -> dict[str, Any]:
-    def mean(option: str) -> float:
-        of_option = [
-            run.accuracy
-            for run in document.runs
-            if (run.stages, run.side) == (student.stages, student.side)
-            and (run.folder, run.option) == (found.folder, option)
-        ]
-        return sum(of_option) / len(of_option)
-
+    runs = [
+        run
+        for run in document.runs
+        if (run.stages, run.side, run.folder) == (student.stages, student.side, found.folder)
+    ]
+    plain = [run.accuracy for run in runs if run.option == "none"]
+    taught = [run.accuracy for run in runs if run.option == found.option]
+    in_int8 = [run.int8_accuracy for run in runs if run.int8_accuracy is not None]
     teacher = document.teachers[found.folder]
     return {
         "folder": found.folder,
         "stages": student.stages,
         "image size": student.side,
-        "ms": None if student.milliseconds is None else f"{student.milliseconds:.2f}",
         "teacher": f"{teacher:.1%}",
-        "without": f"{mean('none'):.1%}",
-        "with `--distil`": f"{mean(found.option):.1%}",
+        "without": f"{mean(plain):.1%}",
+        "with `--distil`": f"{mean(taught):.1%}",
         "difference": _points(found),
-        "behind the teacher": f"{100 * (teacher - mean(found.option)):.1f}",
+        "behind the teacher": f"{100 * (teacher - mean(taught)):.1f}",
+        "ms": _milliseconds(student.milliseconds),
+        "in int8": f"{mean(in_int8):.1%}" if in_int8 else None,
+        "behind, in int8": f"{100 * (teacher - mean(in_int8)):.1f}" if in_int8 else None,
+        "ms, in int8": _milliseconds(student.int8_milliseconds),
     }
+
+
+def _milliseconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
 
 
 def backbones(results: Results) -> str:

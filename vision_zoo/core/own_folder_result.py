@@ -163,10 +163,11 @@ class OptionsResult:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentRun(Run):
-    """A run of the student of so many `stages` on images of `side` pixels."""
+    """A run of the student of so many `stages` on images of `side` pixels; `int8_accuracy` is that of 8-bit integers."""
 
     side: int
     stages: int = 4
+    int8_accuracy: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +177,7 @@ class Student:
     stages: int
     side: int
     milliseconds: float | None = None
+    int8_milliseconds: float | None = None
     differences: list[Difference] = field(default_factory=list)
 
 
