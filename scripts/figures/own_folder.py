@@ -58,7 +58,7 @@ def unusual(results: Results) -> str:
     for document in read_as(results, "own_folder_unusual", UnusualFoldersResult):
         rows = [_unusual(row) for row in document.rows]
         where = f"Measured on {document.environment.description}; {versions(document.environment)}."
-        parts += [markdown(rows), where]
+        parts += [markdown(rows), f"{_FLATTERED} {where}"]
     return "\n\n".join(parts) or "Not measured yet."
 
 
