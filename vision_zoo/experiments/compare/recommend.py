@@ -97,10 +97,9 @@ def recommend(
     comparisons = against_the_best(allowed)
     worse = {comparison.model for comparison in comparisons if comparison.worse}
     best = most_accurate(allowed)
-    as_good = [model for model in allowed if model.figures.model not in worse and _is_near(model, best)]
-    heads = [
-        model for model in allowed if model.cross_validated is not None and model.figures.model not in worse
-    ]
+    not_worse = [model for model in allowed if model.figures.model not in worse]
+    as_good = [model for model in not_worse if _is_near(model, best)]
+    heads = [model for model in not_worse if model.cross_validated is not None]
     unknown = bool(heads) and _interval(best).low <= by_chance
     # Of several that are right on as many images, it is the fastest.
     chosen = most_accurate(sorted(heads, key=_latency)) if unknown else min(as_good, key=_latency)
