@@ -14,7 +14,6 @@ Four minutes; nothing else may run beside it. Networks that are not named keep t
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.own_folder.rows import with_row
 from vision_zoo.artifact.metadata import INPUT_NAME, OUTPUT_NAMES
 from vision_zoo.core import json_file, onnx_runtime
 from vision_zoo.core.environment import describe, has_vnni
@@ -114,12 +114,6 @@ def measured(
     )
 
 
-def with_row(rows: Sequence[BackboneMeasurement], new: BackboneMeasurement) -> list[BackboneMeasurement]:
-    """The rows with `new` in the place of an earlier one, in the order of `BACKBONES`."""
-    kept = {row.name: row for row in (*rows, new)}
-    return [kept[name] for name in BACKBONES if name in kept]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -141,7 +135,7 @@ def main() -> None:
     first = [np.flatnonzero(labels == label)[:_TRAINED] for label in np.unique(labels)]
     train, test = splits.train.take(np.sort(np.concatenate(first))), splits.test.spread(chosen.images)
     for name in chosen.only:
-        rows = with_row(rows, measured(name, train, test, data_dir, chosen.seconds))
+        rows = with_row(rows, measured(name, train, test, data_dir, chosen.seconds), BACKBONES)
         result = BackbonesResult(environment=describe(), vnni=has_vnni(), rows=rows)
         write_result(path, result)
         print(next(row for row in rows if row.name == name), file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from PIL import Image
 
 from benchmarks.own_folder.comparison import CommandError, compared
 from benchmarks.own_folder.folders import Folders, first, imagenette, made_once
+from benchmarks.own_folder.rows import with_row
 from vision_zoo.core.environment import describe
 from vision_zoo.core.json_file import read_if_present
 from vision_zoo.core.own_folder_result import UnusualFolder, UnusualFoldersResult
@@ -122,13 +123,6 @@ def measured(name: str, folders: Folders, place: Path, data_dir: Path) -> Unusua
     )
 
 
-def with_row(rows: Sequence[UnusualFolder], row: UnusualFolder) -> list[UnusualFolder]:
-    """The rows with `row` in the place of an earlier one, in the order of `UNUSUAL`."""
-    names = list(UNUSUAL)
-    others = [one for one in rows if one.name != row.name]
-    return sorted([*others, row], key=lambda one: names.index(one.name))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -149,7 +143,7 @@ def main() -> None:
     for name in options.folders:
         folders = made_once(work_dir / "unusual" / name, partial(UNUSUAL[name], data_dir=data_dir))
         row = measured(name, folders, work_dir / f"unusual-{name}", data_dir)
-        document = replace(document, rows=with_row(document.rows, row), environment=environment)
+        document = replace(document, rows=with_row(document.rows, row, UNUSUAL), environment=environment)
         write_result(path, document)
         print(row, file=sys.stderr, flush=True)
     print(path)

@@ -12,7 +12,8 @@ from PIL import Image
 from benchmarks.own_folder.__main__ import described, missing, with_run
 from benchmarks.own_folder.comparison import row
 from benchmarks.own_folder.folders import Folders, imagenette, made_once
-from benchmarks.own_folder.unusual import many_classes, measured, with_row
+from benchmarks.own_folder.rows import with_row
+from benchmarks.own_folder.unusual import UNUSUAL, many_classes, measured
 from vision_zoo.core.environment import describe
 from vision_zoo.core.own_folder_result import FolderComparison, OwnFolderResult, UnusualFolder
 from vision_zoo.core.results import load_results, result_path, write_result
@@ -131,4 +132,4 @@ def test_a_folder_that_is_refused_has_a_row_that_says_why(tmp_path: Path) -> Non
     assert row.refusal is not None
     assert row.refusal.startswith("error: ")
     other = UnusualFolder(name="gray", pictures=1, classes=1, seconds=1.0)
-    assert with_row([other, row], row) == [row, other]
+    assert with_row([other, row], row, UNUSUAL) == [row, other]
