@@ -202,8 +202,8 @@ def test_a_companion_says_how_much_of_a_gap_it_explains(tmp_path: Path) -> None:
     (tmp_path / "here" / "own.json").write_text(json.dumps(_document(recipe, 0.98)))
     (tmp_path / "here" / "other.json").write_text(json.dumps(other))
     text = report.text(tmp_path / "RESULTS.md", tmp_path)
-    assert "`optimized_cnn_without_flip-mnist` reaches 99.00%, +1.00 points" in text
-    assert "reaches the reported 98.95% after 1,876 steps" in text
+    assert "`optimized_cnn_without_flip-mnist` reaches 99.00%: +1.00 points from the mean above" in text
+    assert "reaches the reported 98.95% in 1 of 1 runs, after 1,876 steps" in text
 
 
 def test_companions_belong_to_a_published_recipe() -> None:

@@ -33,8 +33,8 @@ _ALEXNET = Recipe(
     name="alexnet_finetuned-cifar10",
     remark=(
         "Interpreted as torchvision's three dense layers, all trained on the frozen features of a 224 x 224 image, "
-        "which are computed once. The first two start from random weights, since only the weights of the feature "
-        "layers are available everywhere."
+        "which are computed once. The first two dense layers start from random weights, since only the feature "
+        "layers' weights are available everywhere."
     ),
     title="CNN against patch-LSTM: AlexNet with frozen ImageNet features",
     report="A",
@@ -66,7 +66,7 @@ _PATCH_LSTM = Recipe(
 )
 _FROM_SCRATCH = Recipe(
     name="all_cnn-cifar10_gray",
-    remark="20 epochs are 7,040 steps; on two cores, the limit of 30 minutes ends training earlier.",
+    remark="20 epochs are 7,040 steps; a slow machine ends at the limit of 30 minutes.",
     title="Regularisation and transfer: AllCNN from scratch on grayscale CIFAR-10",
     report="E",
     reported={"test_accuracy": 0.7218, "test_loss": 0.80},
@@ -188,8 +188,8 @@ RECIPES = (
     _TRANSFER.variant(
         "all_cnn_transfer_20_epochs-cifar10_gray",
         remark=(
-            "The same transfer from the Imagenette run without limits, to show how much of the gap is due to the "
-            "training of the source."
+            "The same transfer from the Imagenette run without limits on steps and minutes, to show how much of the "
+            "gap is due to the training of the source."
         ),
         title="Transfer from AllCNN trained for 20 epochs",
         reported={},

@@ -22,9 +22,7 @@ REPORT_E: dict[str, Any] = {
 }
 
 BATCH_NORM: dict[str, Any] = {"architecture_arguments": {"batch_norm": True}, "parameters": 1_148_618}
-BATCH_NORM_REMARK = (
-    "The report's model summary lists batch normalisation, and its losses match convolutions with it."
-)
+BATCH_NORM_REMARK = "The report's model summary lists batch normalisation."
 
 _ALL_CNN = Recipe(
     name="all_cnn-imagenette",
@@ -48,7 +46,7 @@ _ALL_CNN = Recipe(
 )
 _REGULARIZED = Recipe(
     name="all_cnn_regularized-imagenette",
-    remark="20 epochs are 1,340 steps; on two cores, the limit of 30 minutes ends training earlier.",
+    remark="20 epochs are 1,340 steps; a slow machine ends at the limit of 30 minutes.",
     title="Regularisation and transfer: AllCNN with more dropout and augmentation",
     report="E",
     reported={"validation_accuracy": 0.5903, "validation_loss": 1.2909, "train_loss_last_epoch": 1.1047},
@@ -92,7 +90,7 @@ RECIPES = (
     ),
     _ALL_CNN.variant(
         "all_cnn_20_epochs-imagenette",
-        remark="The same network without limits, to show how many steps the reported accuracy takes here.",
+        remark="Without limits on steps and minutes, to show how many steps the reported accuracy takes here.",
         title="AllCNN without a limit on steps or minutes",
         reported={},
         max_steps=None,

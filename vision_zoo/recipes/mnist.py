@@ -38,8 +38,8 @@ _ALEXNET = Recipe(
     name="alexnet_finetuned-mnist",
     remark=(
         "Interpreted as torchvision's three dense layers, all trained on the frozen features of a 224 x 224 image, "
-        "which are computed once. The first two start from random weights, since only the weights of the feature "
-        "layers are available everywhere."
+        "which are computed once. The first two dense layers start from random weights, since only the feature "
+        "layers' weights are available everywhere."
     ),
     title="CNN against patch-LSTM: AlexNet with frozen ImageNet features",
     report="A",
@@ -224,7 +224,7 @@ RECIPES = (
     _BASIC_CNN,
     _BASIC_CNN.variant(
         "basic_cnn_16_filters-mnist",
-        remark="The report states no sizes; the losses of its first epochs are closer to these.",
+        remark="The report states no sizes; the loss of its first epoch is closer to that of this network.",
         title="One convolution of 16 filters of 5 x 5 pixels, plain SGD",
         architecture_arguments={"filters": 16, "kernel_size": 5},
         parameters=403_242,

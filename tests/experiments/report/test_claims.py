@@ -15,6 +15,7 @@ from vision_zoo.experiments.report.claims.evidence import Measured
 from vision_zoo.experiments.report.claims.measures import TEST_ACCURACY
 from vision_zoo.experiments.report.claims.page import CLAIMS, text
 from vision_zoo.experiments.report.claims.verdict import Claim, Reading, judge, verdict_on
+from vision_zoo.experiments.report.claims.wording import better
 from vision_zoo.recipes import RECIPES
 
 _BETTER = Difference(TEST_ACCURACY, FIRST, SECOND, Band(low=0.0))
@@ -113,7 +114,7 @@ def test_there_is_no_verdict_while_a_recipe_falls_short_of_its_report() -> None:
     text_of = Reading("text", (_BETTER,))
     finding = judge(text_of, evidence_of(short, second))
     assert finding.verdict == "cannot be told yet"
-    assert finding.needs == (f"a reading in which `{FIRST}` reaches its report",)
+    assert finding.needs == (f"a reading in which `{FIRST}` does not fall short of its report",)
     # another reading may tell, and is named
     size = Reading(
         "figures", (Count("parameters", "mobilenet-mnist", "optimized_cnn-mnist", Band(0, 1), "fewer"),)
@@ -121,6 +122,23 @@ def test_there_is_no_verdict_while_a_recipe_falls_short_of_its_report() -> None:
     counts, findings = verdict_on(Claim("x", "B", "x", (text_of, size)), evidence_of(short, second))
     assert (counts.reading.name, counts.verdict) == ("figures", "shown")
     assert [one.verdict for one in findings] == ["cannot be told yet", "shown"]
+
+
+def test_without_a_verdict_the_reading_counts_that_more_runs_may_decide() -> None:
+    short = measured(FIRST, [0.96, 0.9601, 0.9602, 0.9601, 0.9602])
+    few = measured(SECOND, [0.9862, 0.9863])
+    texts = Reading("text", (_BETTER,)), Reading("figures", better(SECOND, SECOND))
+    counts, _ = verdict_on(Claim("x", "B", "x", texts), evidence_of(short, few))
+    assert counts.reading.name == "figures"
+    assert counts.needs == (f"3 more runs of `{SECOND}`",)
+
+
+def test_what_does_not_depend_on_training_is_told_while_a_recipe_falls_short() -> None:
+    short = measured(FIRST, [0.96, 0.9601, 0.9602, 0.9601, 0.9602])
+    size = Count("parameters", FIRST, "optimized_cnn-mnist", Band(0, 1), "fewer")
+    steps = Count("steps", FIRST, FIRST, Band(0, 1), "fewer")
+    assert judge(Reading("text", (size,)), evidence_of(short)).verdict == "shown"
+    assert judge(Reading("text", (size, steps)), evidence_of(short)).verdict == "cannot be told yet"
 
 
 def test_a_refutation_by_one_of_several_parts_is_corrected_for_their_number() -> None:

@@ -16,7 +16,7 @@ _LABELS = np.array([0, 1, 2])
 
 
 def _document(
-    cpu: str, accuracies: dict[int, float], variant: str = "original", **changes: Any
+    cpu: str, accuracies: dict[int, float], variant: str = "original", threads: int = 2, **changes: Any
 ) -> RecipeResult:
     given: dict[str, Any] = {**dict.fromkeys(SeedResult.__dataclass_fields__), "inference_seconds": len(cpu)}
     return RecipeResult(
@@ -27,7 +27,7 @@ def _document(
         data=DataUsed(variant=variant, sha256=""),
         environment=Environment(cpu=cpu, cores=2, memory_gib=8, machine="", system="", python=""),
         runs=[
-            SeedResult(**{**given, "seed": seed, "test_accuracy": value})
+            SeedResult(**{**given, "seed": seed, "test_accuracy": value, "threads": threads})
             for seed, value in accuracies.items()
         ],
         **changes,
@@ -47,12 +47,21 @@ def test_a_seed_counts_once_where_most_runs_are() -> None:
     assert found.hardware == "many, 2 cores; few, 2 cores"
 
 
-def test_times_are_those_of_one_environment_and_of_runs_alone() -> None:
+def test_of_two_runs_with_a_seed_the_first_environment_by_name_counts_if_both_have_as_many() -> None:
+    first, second = _document("a", {0: 0.1}), _document("b", {0: 0.2})
+    for found in (_pooled(first, second), _pooled(second, first)):
+        assert found.values("test_accuracy") == [0.1]
+        assert [(other.environment.cpu, run.test_accuracy) for other, run in found.repeated] == [("b", 0.2)]
+
+
+def test_times_are_those_of_one_environment_and_of_runs_alone_on_all_cores() -> None:
     few, many = {5: 0.5}, {0: 0.0, 1: 0.1}
     assert _pooled(_document("few", few), _document("many", many)).values("inference_seconds") == [4, 4]
     shared = _document("many", many, runs_at_once=6)
     assert _pooled(_document("few", few), shared).values("inference_seconds") == [3]
     assert _pooled(shared).values("inference_seconds") == []
+    one_thread = _document("many", many, threads=1)
+    assert _pooled(_document("few", few), one_thread).values("inference_seconds") == [3]
 
 
 def test_runs_on_another_copy_of_the_data_do_not_count() -> None:

@@ -33,13 +33,17 @@ def grid_sections(path: Path, results_dir: Path) -> list[str]:
 
 
 def _grid_summary(document: GridResult, grid: Grid) -> str:
-    chosen = document.chosen
+    highest = max(point.validation_accuracy or 0.0 for point in document.points)
+    best = " and ".join(
+        f"batch size {point.batch_size}, learning rate {point.learning_rate:g}"
+        for point in document.points
+        if point.validation_accuracy == highest
+    )
     batch_size, rate = max(grid.reported, key=grid.reported.__getitem__)
     return (
         f"Reported accuracy / validation accuracy / test accuracy in percent, one run per point (seed {document.seed}), "
-        f"{document.environment.folder_name}, {document.data.variant} data. Best on validation: batch size "
-        f"{chosen['batch_size']}, learning rate {chosen['learning_rate']:g}; the report's best is batch size "
-        f"{batch_size}, learning rate {rate:g}."
+        f"{document.environment.folder_name}, {document.data.variant} data. Best on validation: {best}; the "
+        f"report's best is batch size {batch_size}, learning rate {rate:g}."
     )
 
 

@@ -18,6 +18,11 @@ def notes(recipe: Recipe, results: Mapping[str, Pooled]) -> list[str]:
     if own is not None and own.runs:
         found += [text] if (text := _seeds(recipe, own)) else []
         found += [
+            f"Seed {run.seed} was run in {document.environment.folder_name}, too "
+            f"({getattr(run, headline(recipe)):.2%}); that run does not count."
+            for document, run in own.repeated
+        ]
+        found += [
             _companion(recipe, companion, own, results[companion.name])
             for companion in RECIPES.values()
             if companion.companion_of == recipe.name
@@ -54,7 +59,7 @@ def _companion(recipe: Recipe, companion: Recipe, own: Pooled, other: Pooled) ->
     measure = headline(recipe)
     values, others = own.values(measure), other.values(measure)
     points = 100 * (statistics.fmean(others) - statistics.fmean(values))
-    text = f"`{companion.name}` reaches {spread(others)}, {points:+.2f} points."
+    text = f"`{companion.name}` reaches {spread(others)}: {points:+.2f} points from the mean above."
     if below_report(recipe, values, own.main.data.variant) and measure == "test_accuracy":
         text += f" {_crossing(recipe.reported[measure], other)}"
     return text
@@ -63,12 +68,11 @@ def _companion(recipe: Recipe, companion: Recipe, own: Pooled, other: Pooled) ->
 def _crossing(reported: float, other: Pooled) -> str:
     """When a run's test curve first reaches the reported accuracy."""
     reached = [first_reaching(run, reported) for run in other.runs]
-    steps = [f"{record.steps:,}" for record in reached if record is not None]
+    steps = sorted(record.steps for record in reached if record is not None)
     if not steps:
-        return f"Its test curve does not reach the reported {reported:.2%} in any epoch."
-    if len(steps) < len(reached):
-        return (
-            f"Its test curve reaches the reported {reported:.2%} in {len(steps)} of {len(reached)} runs, "
-            f"after {', '.join(steps)} steps."
-        )
-    return f"Its test curve reaches the reported {reported:.2%} after {', '.join(steps)} steps."
+        return f"No run's test curve reaches the reported {reported:.2%}."
+    after = f"{steps[0]:,}" if steps[0] == steps[-1] else f"{steps[0]:,} to {steps[-1]:,}"
+    return (
+        f"The test curve reaches the reported {reported:.2%} in {len(steps)} of {len(reached)} runs, "
+        f"after {after} steps."
+    )

@@ -16,7 +16,7 @@ from vision_zoo.experiments.report.figures import values_of
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """The documents of a recipe on the same copy of the data, the one with the most runs first.
+    """The documents of a recipe on the same copy of the data, the one with the most runs first, then by environment.
 
     The same seed begins with the same weights everywhere, so it counts once: in the first document that has it.
     """
@@ -30,8 +30,14 @@ class Pooled:
 
     @property
     def timed(self) -> Sequence[SeedResult]:
-        """The runs whose times count: of the first document whose runs ran alone, if there is one."""
-        return next((document.runs for document in self.documents if document.runs_at_once is None), ())
+        """The runs whose times count: of the first document that has runs which used all cores alone."""
+        for document in self.documents:
+            cores = document.environment.cores
+            if document.runs_at_once is None and (
+                runs := [run for run in document.runs if run.threads == cores]
+            ):
+                return runs
+        return ()
 
     @cached_property
     def sources(self) -> Mapping[int, tuple[RecipeResult, SeedResult]]:
@@ -51,6 +57,17 @@ class Pooled:
         """The measure of every run that has it; of times those of `timed`."""
         runs = self.timed if measure.endswith("_seconds") else self.runs
         return values_of(replace(self.main, runs=runs), measure)
+
+    @property
+    def repeated(self) -> list[tuple[RecipeResult, SeedResult]]:
+        """The runs that do not count, since another run has the same seed."""
+        counted = [run for _, run in self.sources.values()]
+        return [
+            (document, run)
+            for document in self.documents
+            for run in document.runs
+            if not any(run is other for other in counted)
+        ]
 
     @property
     def environments(self) -> dict[str, int]:
@@ -85,6 +102,8 @@ class Pooled:
 
 def pool(documents: Sequence[RecipeResult]) -> Pooled | None:
     """The documents that are of the same copy of the data as the one with the most runs; None if there are none."""
-    most_first = sorted(documents, key=lambda document: -len(document.runs))
+    most_first = sorted(
+        documents, key=lambda document: (-len(document.runs), document.environment.folder_name)
+    )
     alike = [document for document in most_first if document.data.variant == most_first[0].data.variant]
     return Pooled(alike) if alike else None

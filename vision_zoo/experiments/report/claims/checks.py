@@ -58,6 +58,7 @@ class Count:
     second: str
     band: Band
     said: str
+    compared: str = "than"
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -65,7 +66,12 @@ class Count:
 
     @property
     def rule(self) -> str:
-        return f"`{self.first}` has {self.said} {self.what} than `{self.second}`"
+        return f"`{self.first}` has {self.said} {self.what} {self.compared} `{self.second}`"
+
+    @property
+    def fixed(self) -> bool:
+        """Whether training has no influence on it."""
+        return self.what != "steps"
 
     def outcome(self, evidence: Evidence) -> Outcome:
         counts = [self._count(evidence.of(name), evidence) for name in self.recipes]
@@ -119,13 +125,14 @@ class Timing:
         ratio = estimate_mean([math.log(other / own) for own, other in zip(*seconds, strict=True)])
         band = Band(low=0.0)
         interval = ratio.interval(band.confidence)
-        first, second = (statistics.median(values) for values in seconds)
+        first, second = (statistics.geometric_mean(values) for values in seconds)
         figures = (
-            f"{capital(self.what)}: {first:.3g} s with `{self.first}`, {second:.3g} s with `{self.second}`, "
+            f"{capital(self.what)}: {first:#.3g} s with `{self.first}`, {second:#.3g} s with `{self.second}`, "
             f"ratio {math.exp(ratio.value):.2f} ({math.exp(interval.low):.2f} to {math.exp(interval.high):.2f}; "
             f"{len(seconds[0])} alternating rounds of {found.images:,} images, {found.environment.description})."
         )
-        needs = (f"an interleaved timing run of {self.what} with more than {len(seconds[0])} rounds",)
+        longer = f"more than {len(seconds[0])} rounds of more than {found.images:,} images"
+        needs = (f"an interleaved timing run of {self.what} with {longer}",)
         return Outcome(figures, p_inside([ratio], band), p_outside([ratio], band), needs)
 
     def _rounds(self, timing: TimingResult) -> int:

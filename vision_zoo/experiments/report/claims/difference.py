@@ -49,12 +49,14 @@ class Difference:
             math.exp(edge) if self.measure.ratio and math.isfinite(edge) else edge
             for edge in (self.band.low, self.band.high)
         )
-        unit = self.measure.difference_unit
+        unit = "" if self.measure.ratio else self.measure.difference_unit
         if math.isinf(high):
-            band = f"above {low:g}{unit}"
+            band = f"is above {low:g}{unit}"
         else:
-            band = f"below {high:g}{unit}" if math.isinf(low) else f"between {low:g} and {high:g}{unit}"
-        text = f"{'ratio' if self.measure.ratio else 'difference'} of the {self.measure.name} {band}"
+            band = f"is below {high:g}{unit}" if math.isinf(low) else f"is between {low:g} and {high:g}{unit}"
+        name = f"({self.measure.name})" if " minus " in self.measure.name else f"of the {self.measure.name}"
+        text = f"{'ratio' if self.measure.ratio else 'difference'} {name}, `{self.first}` "
+        text += f"{'over' if self.measure.ratio else 'minus'} `{self.second}`, {band}"
         return f"{text}, over runs that learnt" if self.learnt else text
 
     def outcome(self, evidence: Evidence) -> Outcome:
@@ -106,7 +108,8 @@ class Difference:
             else f"`{side.recipe.name}` not run yet"
             for side, some in zip(sides, values, strict=True)
         ]
-        text = f"{capital(self.measure.name)}: {', '.join(texts)}"
+        name = f"{self.measure.name}, geometric means" if self.measure.ratio else self.measure.name
+        text = f"{capital(name)}: {', '.join(texts)}"
         if all(values):
             difference = self.measure.difference(float(np.mean(values[0]) - np.mean(values[1])))
             intervals = "; ".join(

@@ -8,7 +8,7 @@ from vision_zoo.experiments.report.claims import report_c, reports_a_b, reports_
 from vision_zoo.experiments.report.claims.checks import LEAST_ROUNDS, capital
 from vision_zoo.experiments.report.claims.evidence import Evidence, gather
 from vision_zoo.experiments.report.claims.verdict import Claim, Finding, verdict_on
-from vision_zoo.experiments.report.claims.wording import NEAR, NEAR_ON_COPY
+from vision_zoo.experiments.report.claims.wording import FAR, LITTLE, NEAR, NEAR_ON_COPY, SOME
 from vision_zoo.experiments.report.verdicts import (
     POINTS,
     RUNS,
@@ -30,19 +30,21 @@ every claim has a rule, usually a range in which a difference (the first minus t
 
 The rules:
 
-- A verdict needs at least {RUNS_IF_SHORT} runs per recipe, or {RUNS} if a run is known to take {SHORT_SECONDS // 60}
-  minutes or more on two cores, or {RUNS_IF_UNSTEADY} if some runs may not learn at all. Runs that did not learn are
-  reported, but excluded from the difference.
+- A verdict on results of training needs at least {RUNS_IF_SHORT} runs per recipe, or {RUNS} if a run is known to take
+  {SHORT_SECONDS // 60} minutes or more on two cores, or {RUNS_IF_UNSTEADY} if some runs may not learn at all. Runs that
+  did not learn are reported, but excluded from the difference.
 - The interval over runs is Welch's. For the test accuracy, the bootstrap interval over test images, for the given runs,
   must agree.
 - Confidence is 95%, or 90% (two one-sided tests at 5%) where the range is a margin: a match is at most {POINTS:g}
   points below, no gain is at most {POINTS:g} points above, and a stated number of points has a tolerance of {NEAR:g}
-  point ({NEAR_ON_COPY:g} on JPEG copies) or half its value, whichever is less.
+  point ({NEAR_ON_COPY:g} on JPEG copies) or half its value, whichever is less. "Marginally" better is up to
+  {LITTLE:g} points, "a little" up to {SOME:g} points, "far larger" at least {FAR:g} times.
 - A claim with several parts is shown if all parts are. Since any part may refute it, refutations have Holm's correction.
   There is no correction across claims.
 - McNemar's test of runs with the same seed, with Holm's correction, is shown for information and decides nothing.
 - Where text and figures of a report disagree, there are several readings. A reading in which a recipe falls short of its
-  report ([RESULTS.md](RESULTS.md)) has no verdict; the claim's verdict is that of the first reading with one.
+  report ([RESULTS.md](RESULTS.md)) has no verdict; the claim's verdict is that of the first reading with one. Without
+  any, the table shows the first reading that more runs may decide.
 - Times count only if both networks were timed alternately on the same hardware, in at least {LEAST_ROUNDS} rounds and
   without other work, as `python -m benchmarks.training.in_turn` does."""
 

@@ -13,14 +13,13 @@ from vision_zoo.experiments.report.claims.measures import (
 )
 from vision_zoo.experiments.report.claims.verdict import Claim, Reading
 from vision_zoo.experiments.report.claims.wording import (
+    FAR,
+    LITTLE,
     MATCH,
     TEXT,
     better,
     readings,
 )
-
-_LITTLE = 0.5  # points: "marginally"
-_FAR = 1.5  # times: "far larger"
 
 
 def _report_a(dataset: str, title: str) -> tuple[Claim, ...]:
@@ -75,7 +74,7 @@ _B = (
         "B",
         "The LSTM is marginally better than the CNN.",
         readings(
-            lambda first, second: (Difference(TEST_ACCURACY, first, second, Band(0.0, _LITTLE)),),
+            lambda first, second: (Difference(TEST_ACCURACY, first, second, Band(0.0, LITTLE)),),
             text=("row_lstm-mnist", "small_cnn-mnist"),
             figures=("row_lstm-mnist", "small_cnn_standardized-mnist"),
         ),
@@ -86,7 +85,7 @@ _B = (
         "B",
         "The CNN's total training loss is far larger than the LSTM's.",
         readings(
-            lambda first, second: (Difference(TOTAL_LOSS, first, second, Band(low=math.log(_FAR))),),
+            lambda first, second: (Difference(TOTAL_LOSS, first, second, Band(low=math.log(FAR))),),
             text=("small_cnn-mnist", "row_lstm-mnist"),
             figures=("small_cnn_standardized-mnist", "row_lstm-mnist"),
         ),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vision_zoo.core.statistics import SIGNIFICANT, holm
-from vision_zoo.experiments.report.claims.checks import Check, Outcome
+from vision_zoo.experiments.report.claims.checks import Check, Count, Outcome
 from vision_zoo.experiments.report.claims.evidence import Evidence
 from vision_zoo.experiments.report.verdicts import FALLS_SHORT
 
@@ -25,10 +25,16 @@ class Reading:
         """Those that are compared, each once."""
         return tuple(dict.fromkeys(name for check in self.checks for name in check.recipes))
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Those of `recipes` whose runs matter: not where only parameters or operations are counted."""
+        checks = (check for check in self.checks if not (isinstance(check, Count) and check.fixed))
+        return tuple(dict.fromkeys(name for check in checks for name in check.recipes))
+
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a report. The verdict is that of the first of `readings` with enough data; `note` explains it."""
+    """A claim of a report. The verdict is that of the first of `readings` that has one; `note` explains it."""
 
     name: str
     report: str
@@ -39,12 +45,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict on one reading, its outcomes, and what it takes to show or refute the claim."""
+    """The verdict on one reading, its outcomes, and what it takes to show or refute the claim.
+
+    `possible` says whether further runs may bring a verdict.
+    """
 
     reading: Reading
     verdict: Verdict
     outcomes: tuple[Outcome, ...]
     needs: tuple[str, ...]
+    possible: bool = True
 
 
 def judge(reading: Reading, evidence: Evidence) -> Finding:
@@ -54,13 +64,13 @@ def judge(reading: Reading, evidence: Evidence) -> Finding:
     is no verdict while a recipe falls short of its report: its runs are not those of the claim.
     """
     if reading.lacks:
-        return Finding(reading, UNKNOWN, (), (reading.lacks,))
+        return Finding(reading, UNKNOWN, (), (reading.lacks,), possible=False)
     outcomes = tuple(check.outcome(evidence) for check in reading.checks)
-    rows = {name: evidence.of(name).row for name in reading.recipes}
+    rows = {name: evidence.of(name).row for name in reading.trained}
     short = [name for name, row in rows.items() if row is not None and row.verdict == FALLS_SHORT]
     if short:
-        needs = tuple(f"a reading in which `{name}` reaches its report" for name in short)
-        return Finding(reading, UNKNOWN, outcomes, needs)
+        needs = tuple(f"a reading in which `{name}` does not fall short of its report" for name in short)
+        return Finding(reading, UNKNOWN, outcomes, needs, possible=False)
     needs = tuple(dict.fromkeys(need for outcome in outcomes for need in outcome.needs))
     refuted = holm([1.0 if outcome.refuted_p is None else outcome.refuted_p for outcome in outcomes])
     if min(refuted) < SIGNIFICANT:
@@ -77,4 +87,5 @@ def verdict_on(claim: Claim, evidence: Evidence) -> tuple[Finding, tuple[Finding
     """The finding that counts, and those of all readings in their order."""
     findings = tuple(judge(reading, evidence) for reading in claim.readings)
     told = [finding for finding in findings if finding.verdict != UNKNOWN]
-    return (told or findings)[0], findings
+    possible = [finding for finding in findings if finding.possible]
+    return (told or possible or findings)[0], findings

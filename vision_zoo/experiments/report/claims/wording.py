@@ -15,8 +15,10 @@ from vision_zoo.experiments.report.verdicts import POINTS
 
 TEXT = "as stated in the text"
 FIGURES = "as the figures imply"
-SLOW = "as the figures imply, learning rate halved at each step"
+SLOW = "as the figures imply, learning rate halved by StepLR"
 NEAR, NEAR_ON_COPY = 1.0, 1.5
+LITTLE, SOME = 0.5, 2.0  # points: "marginally", "a little"
+FAR = 1.5  # times: "far larger"
 ABOVE, BELOW = Band(low=0.0), Band(high=0.0)
 MATCH = Band(low=-POINTS, equivalence=True)
 NO_GAIN = Band(high=POINTS, equivalence=True)
