@@ -47,10 +47,10 @@ Each row is a recipe. *Measured* is the mean over n runs with different seeds, Â
 deviation, with the range if n is above 1. Accuracy is computed once after training, on the whole test split, which has
 no influence on the choice of weights. Runs from several environments are pooled; a seed counts once, in the
 environment with the most runs, or else the first by name. Times are medians from the first environment with runs that
-used all cores and shared them with no other run. Seconds cover training and validation, including the computation of
-frozen features but not the test curve; *CPU* is the average number of busy cores. A total loss is the sum of the
-batches' mean losses. A dash stands for what does not apply, and for values that no counted run recorded. In the curves,
-diamonds are values from the report, and dotted lines its final values.
+used a GPU or all cores, and shared them with no other run. Seconds cover training and validation, including the
+computation of frozen features but not the test curve; *CPU* is the average number of busy cores. A total loss is the
+sum of the batches' mean losses. A dash stands for what does not apply, and for values that no counted run recorded. In
+the curves, diamonds are values from the report, and dotted lines its final values.
 `vision-zoo reproduce RECIPE` repeats a row.
 
 A result *holds* if the 90% confidence interval of its mean (two one-sided tests at 5%) lies within {points} points of
@@ -151,7 +151,7 @@ def _summary(recipe: Recipe, found: Pooled) -> dict[str, Any]:
         "runs": len(values),
         "verdict": None if verdict is None else verdict.verdict,
         "more_runs": None if verdict is None else verdict.more_runs,
-        "train_seconds": statistics.fmean(run.all_train_seconds for run in found.timed or found.main.runs)
+        "train_seconds": statistics.median(run.all_train_seconds for run in found.timed or found.main.runs)
         if values
         else 0.0,
     }

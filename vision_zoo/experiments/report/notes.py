@@ -19,8 +19,9 @@ def notes(recipe: Recipe, results: Mapping[str, Pooled]) -> list[str]:
         found += [text] if (text := _seeds(recipe, own)) else []
         found += [
             f"Seed {run.seed} was run in {document.environment.folder_name}, too "
-            f"({getattr(run, headline(recipe)):.2%}); that run does not count."
+            f"({value:.2%}); that run does not count."
             for document, run in own.repeated
+            if (value := getattr(run, headline(recipe))) is not None
         ]
         found += [
             _companion(recipe, companion, own, results[companion.name])

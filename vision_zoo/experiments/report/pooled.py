@@ -30,14 +30,8 @@ class Pooled:
 
     @property
     def timed(self) -> Sequence[SeedResult]:
-        """The runs whose times count: of the first document that has runs which used all cores alone."""
-        for document in self.documents:
-            cores = document.environment.cores
-            if document.runs_at_once is None and (
-                runs := [run for run in document.runs if run.threads == cores]
-            ):
-                return runs
-        return ()
+        """The runs whose times count: of the first document that has runs which used a GPU or all cores alone."""
+        return next(filter(None, map(_timed, self.documents)), ())
 
     @cached_property
     def sources(self) -> Mapping[int, tuple[RecipeResult, SeedResult]]:
@@ -98,6 +92,13 @@ class Pooled:
                 if source is document and seed in stored.by_seed
             }
         return None if labels is None else Predictions(labels, dict(sorted(by_seed.items())))
+
+
+def _timed(document: RecipeResult) -> list[SeedResult]:
+    environment = document.environment
+    if document.runs_at_once is not None:
+        return []
+    return [run for run in document.runs if environment.gpu is not None or run.threads == environment.cores]
 
 
 def pool(documents: Sequence[RecipeResult]) -> Pooled | None:
