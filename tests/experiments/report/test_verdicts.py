@@ -70,10 +70,15 @@ def test_a_recipe_at_the_margin_seldom_holds(runs: int) -> None:
     assert said.count(FALLS_SHORT) / 2000 < 0.065
 
 
-def _document(recipe: str, seconds: float, **environment: Any) -> RecipeResult:
+def _document(recipe: str, seconds: float, features: float = 0.0, **environment: Any) -> RecipeResult:
     found = find_recipe(recipe)
     here = {"cpu": "A processor", "cores": 2, "memory_gib": 8, "machine": "", "system": "", "python": ""}
-    run: dict[str, Any] = {**dict.fromkeys(SeedResult.__dataclass_fields__), "cpu_seconds": 2 * seconds}
+    run: dict[str, Any] = {
+        **dict.fromkeys(SeedResult.__dataclass_fields__),
+        "cpu_seconds": 2 * (seconds - features),
+        "feature_seconds": features,
+        "threads": 2,
+    }
     return RecipeResult(
         recipe=recipe,
         architecture=found.architecture,
@@ -91,6 +96,7 @@ def test_more_runs_are_required_of_a_recipe_unless_it_is_known_to_take_long() ->
     assert runs_required(recipe, {}) == 5
     assert runs_required(recipe, {sibling: [_document(sibling, 1000)]}) == 3
     assert runs_required(recipe, {sibling: [_document(sibling, 599)]}) == 5
+    assert runs_required(recipe, {sibling: [_document(sibling, 1000, features=600)]}) == 3
     assert runs_required(recipe, {sibling: [_document(sibling, 1000, cores=1)]}) == 5
     assert runs_required(recipe, {sibling: [_document(sibling, 1000, gpu="A GPU")]}) == 5
     assert runs_required(find_recipe("bn_cnn_without_bn-fashion_mnist"), {}) == 10

@@ -62,13 +62,13 @@ def by_recipe(results_dir: Path) -> dict[str, list[RecipeResult]]:
 def runs_required(recipe: Recipe, documents: Mapping[str, Iterable[RecipeResult]]) -> int:
     """How many runs a verdict takes at least: fewer where one is known to take long on two cores.
 
-    Half of the processor's time is the least that a run takes on two cores. Recipes with the same architecture, dataset
-    and epochs take as long.
+    Half of the processor's time, with that of frozen features, is the least that a run takes on two cores. Recipes with
+    the same architecture, dataset and epochs take as long.
     """
     if recipe.name in _UNSTEADY:
         return RUNS_IF_UNSTEADY
     seconds = [
-        run.cpu_seconds / document.environment.cores
+        (run.cpu_seconds + run.threads * (run.feature_seconds or 0.0)) / document.environment.cores
         for name, found in documents.items()
         if _work(RECIPES[name]) == _work(recipe)
         for document in found
