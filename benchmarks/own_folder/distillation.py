@@ -17,7 +17,7 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -177,10 +177,10 @@ def with_run(result: DistillationResult, run: StudentRun, teacher: float) -> Dis
 def with_latencies(result: DistillationResult, folder: Path) -> DistillationResult:
     """The result with the median of one image in ONNX Runtime on one core, of each network in turn."""
     teacher = recipe_for(TEACHER, f"folder:{folder}", channels="colour")
-    runners: dict[str, Callable[[], object]] = {TEACHER: _runner(teacher, "fp32")}
-    for one, precision in product(result.students, _PRECISIONS):
-        recipe = student(folder, one.stages, one.side, 0, taught=False)
-        runners[_timed_name(one, precision)] = _runner(recipe, precision)
+    runners = {TEACHER: _runners(teacher, ("fp32",))["fp32"]}
+    for one in result.students:
+        of_student = _runners(student(folder, one.stages, one.side, 0, taught=False), _PRECISIONS)
+        runners |= {_timed_name(one, precision): runner for precision, runner in of_student.items()}
     timed = single_stream(runners, batch_size=1, seconds=3, progress=SilentProgress())
     found = {name: round(latency.milliseconds[50] or 0.0, 3) for name, latency in timed.items()}
     students = [
@@ -198,12 +198,15 @@ def _timed_name(one: Student, precision: Precision) -> str:
     return f"{one.stages}x{one.side}, {precision}"
 
 
-def _runner(recipe: Recipe, precision: Precision) -> Callable[[], object]:
-    """Classifies one image with a network that was not trained."""
+def _runners(recipe: Recipe, precisions: Sequence[Precision]) -> dict[Precision, Callable[[], object]]:
+    """By precision, what classifies one image with a network that was not trained."""
     dataset = dataset_of(recipe.data)
-    session = _session(build_classifier(recipe, dataset), dataset.load(None).train, precision)
+    classifier, training = build_classifier(recipe, dataset), dataset.load(None).train
     feed = {INPUT_NAME: np.zeros((1, *dataset.input.shape), dtype=np.uint8)}
-    return partial(session.run, list(OUTPUT_NAMES), feed)
+    return {
+        precision: partial(_session(classifier, training, precision).run, list(OUTPUT_NAMES), feed)
+        for precision in precisions
+    }
 
 
 def _session(classifier: ImageClassifier, training: Split, precision: Precision) -> Any:

@@ -37,6 +37,18 @@ _SMALL_ALEXNET = Recipe(
     augmentation=_AUGMENTATION,
     **_REPORT_C,
 )
+_CUSTOM_CNN: dict[str, Any] = {
+    **_REPORT_C,
+    "architecture": "bn_cnn",
+    "epochs": 15,
+    "step_epochs": 5,
+    "augmentation": _AUGMENTATION,
+}
+_NO_BATCH_NORM: dict[str, Any] = {
+    **_CUSTOM_CNN,
+    "architecture_arguments": {"batch_norm": False},
+    "parameters": 4_458_442,
+}
 _BN_CNN = Recipe(
     name="bn_cnn-fashion_mnist",
     remark=(
@@ -46,13 +58,9 @@ _BN_CNN = Recipe(
     title="LeNet, small AlexNet, custom CNN: batch normalisation",
     report="C",
     reported={"test_accuracy": 0.933},
-    architecture="bn_cnn",
     parameters=4_458_826,
     learning_rate=0.003,
-    epochs=15,
-    step_epochs=5,
-    augmentation=_AUGMENTATION,
-    **_REPORT_C,
+    **_CUSTOM_CNN,
 )
 _WITHOUT_BN = Recipe(
     name="bn_cnn_without_bn-fashion_mnist",
@@ -60,28 +68,16 @@ _WITHOUT_BN = Recipe(
     title="LeNet, small AlexNet, custom CNN: batch normalisation removed, nothing else changed",
     report="C",
     reported={"test_accuracy": 0.869},
-    architecture="bn_cnn",
-    architecture_arguments={"batch_norm": False},
-    parameters=4_458_442,
     learning_rate=0.003,
-    epochs=15,
-    step_epochs=5,
-    augmentation=_AUGMENTATION,
-    **_REPORT_C,
+    **_NO_BATCH_NORM,
 )
 _LOW_RATE = Recipe(
     name="bn_cnn_without_bn_low_lr-fashion_mnist",
     title="LeNet, small AlexNet, custom CNN: without batch normalisation, at a suitable learning rate",
     report="C",
     reported={"test_accuracy": 0.926},
-    architecture="bn_cnn",
-    architecture_arguments={"batch_norm": False},
-    parameters=4_458_442,
     learning_rate=0.001,
-    epochs=15,
-    step_epochs=5,
-    augmentation=_AUGMENTATION,
-    **_REPORT_C,
+    **_NO_BATCH_NORM,
 )
 
 RECIPES = (

@@ -55,12 +55,11 @@ class Pooled:
     @property
     def repeated(self) -> list[tuple[RecipeResult, SeedResult]]:
         """The runs that do not count, since another run has the same seed."""
-        counted = [run for _, run in self.sources.values()]
         return [
             (document, run)
             for document in self.documents
             for run in document.runs
-            if not any(run is other for other in counted)
+            if self.sources[run.seed][0] is not document
         ]
 
     @property
