@@ -19,6 +19,9 @@ _SLOW_DECAY = (
     "The report states no gamma; with 0.5 instead of 0.1, the learning rate is halved instead of divided by ten "
     "after every third of the epochs."
 )
+_ONE_STEP = (
+    "The report states no step; 10 epochs, a third of LeNet's 30, are one StepLR for all of its networks."
+)
 
 _SMALL_ALEXNET = Recipe(
     name="small_alexnet-fashion_mnist",
@@ -127,6 +130,13 @@ RECIPES = (
         title="The custom CNN without augmentation, with a slower decay of the learning rate",
         augmentation=None,
         gamma=0.5,
+    ),
+    _BN_CNN.variant(
+        "bn_cnn_without_augmentation_step_10-fashion_mnist",
+        remark=f"{_AS_THEY_ARE} {_ONE_STEP}",
+        title="The custom CNN without augmentation, with one step of the learning rate, after 10 epochs",
+        augmentation=None,
+        step_epochs=10,
     ),
     _WITHOUT_BN,
     _WITHOUT_BN.variant(
