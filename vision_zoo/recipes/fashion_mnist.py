@@ -19,9 +19,7 @@ _SLOW_DECAY = (
     "The report states no gamma; with 0.5 instead of 0.1, the learning rate is halved instead of divided by ten "
     "after every third of the epochs."
 )
-_ONE_STEP = (
-    "The report states no step; 10 epochs, a third of LeNet's 30, are one StepLR for all of its networks."
-)
+_ONE_STEP = "The report states no step; after 10 epochs, as for LeNet, the learning rate is divided by ten."
 
 _SMALL_ALEXNET = Recipe(
     name="small_alexnet-fashion_mnist",
